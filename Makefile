@@ -1,0 +1,82 @@
+# From Labelme polygons to a reviewed panoptic DETR. `make` alone lists the targets.
+DATASET ?= datasets/yard
+RUN     ?= runs/$(notdir $(patsubst %/,%,$(DATASET)))
+PYTHON  ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p) 2>/dev/null)))
+
+VENV     := .venv
+PIPELINE := $(VENV)/bin/python pipeline.py
+TRUTH     = $(DATASET)/panoptic/annotations/panoptic_test.json
+PREDICTED = $(RUN)/predictions/panoptic.json
+
+export FIFTYONE_DO_NOT_TRACK := true
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help setup sample annotate dataset train review demo test check clean
+.DELETE_ON_ERROR:
+
+help:  ## list the targets
+	@echo "DATASET=$(DATASET) RUN=$(RUN)"
+	@sed -n 's/^\([a-z]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: $(VENV)/ready  ## make .venv with pinned versions, and a database for FiftyOne
+
+$(VENV)/ready: pyproject.toml constraints.txt curation/setup_database.py
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or later is missing (Debian, Ubuntu: apt install python3 python3-venv)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or later is needed, $(PYTHON) is older; choose another with PYTHON="; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "error: Python's venv is missing (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	@echo "== set-up: installing into $(VENV) (once, some minutes; about 7 GB with torch's CUDA libraries)"
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(VENV)/bin/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable '.[test]'
+	$(VENV)/bin/python -m curation.setup_database
+	@touch $@
+
+sample: setup  ## draw the synthetic sample set datasets/yard
+	$(PIPELINE) sample datasets/yard
+
+# every target that needs a data set draws yard first, where that is the one asked for
+given: setup
+	@test "$(DATASET)" != datasets/yard || $(PIPELINE) sample datasets/yard
+
+annotate: given  ## open Labelme on DATASET, then validate
+	$(PIPELINE) annotate $(DATASET)
+
+dataset: given  ## validate DATASET, convert it to COCO panoptic, load it into FiftyOne
+	@status=0; for step in validate convert curate; do \
+	  echo "== $$step $(DATASET)"; $(PIPELINE) $$step $(DATASET) || status=$$?; done; exit $$status
+
+train: given  ## train on DATASET, predict its test photos, evaluate, report
+	@echo "== convert $(DATASET)"; $(PIPELINE) convert $(DATASET) || test -f $(DATASET)/panoptic/manifest.json
+	@echo "== train $(RUN)"; $(PIPELINE) train $(DATASET) --run $(RUN)
+	@echo "== predict $(RUN)"; $(PIPELINE) predict $(RUN) $(DATASET)/panoptic/test --out $(RUN)/predictions
+	@echo "== evaluate $(RUN)"; $(PIPELINE) evaluate $(TRUTH) $(PREDICTED) --json $(RUN)/scores.json
+	@echo "== report $(RUN)"; $(PIPELINE) report $(RUN)
+
+review: given  ## show the predictions of RUN beside the truth in FiftyOne's App
+	@test -f $(PREDICTED) || $(MAKE) --no-print-directory train
+	$(PIPELINE) review $(RUN)
+
+demo: DATASET := datasets/yard
+demo: RUN := runs/yard
+demo: setup  ## the whole way on yard, no questions asked (about 15 minutes on 2 cores)
+	@$(MAKE) --no-print-directory dataset train DATASET=$(DATASET) RUN=$(RUN)
+	@echo "== review $(RUN)"; $(PIPELINE) review $(RUN) --no-app
+	@echo
+	@echo "done. Where to look:"
+	@echo "  report        $(RUN)/report/index.html"
+	@echo "  data set      $(DATASET)/panoptic/"
+	@echo "  predictions   $(RUN)/predictions/"
+	@echo "  FiftyOne App  make review"
+	@echo "  drawing       make annotate"
+
+test: setup  ## run the whole test suite
+	$(VENV)/bin/python -m pytest
+
+check: test  ## test, lint, types and the import rule
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+clean:  ## remove caches, the sample set and its run; your own data sets and runs stay
+	rm -rf datasets/yard runs/yard .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

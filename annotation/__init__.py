@@ -1,0 +1,1 @@
+"""Labelme files: read, check, write, open the real Labelme; synthetic sample scenes."""

@@ -1,0 +1,135 @@
+"""The file boundary: atomic writing, strict YAML, safe paths, content hashes.
+
+Every room uses it, so it lives in the one room that imports no other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import os
+import tempfile
+import typing
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+T = TypeVar("T")
+
+
+class InputError(Exception):
+    """A user's mistake: the message says file, place, what was expected and what was found."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it into place when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)  # mkstemp makes files that only their owner may read
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, value: Any, *, indent: int = 0) -> None:
+    """Write plain values, dataclasses included, as UTF-8 JSON."""
+    encoded = msgspec.json.encode(value)
+    write_bytes(path, msgspec.json.format(encoded, indent=indent) if indent else encoded)
+
+
+def read_json(path: Path) -> Any:
+    """Decode one JSON file; InputError where it is missing or no JSON."""
+    try:
+        return msgspec.json.decode(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is no JSON: {error}") from None
+
+
+def read_yaml(path: Path, cls: type[T]) -> T:
+    """Parse one YAML file into the frozen dataclass `cls`; unknown keys are rejected."""
+    try:
+        data = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is no YAML: {error}") from None
+    return parse(cls, {} if data is None else data, where=str(path))
+
+
+def write_yaml(path: Path, value: Any) -> None:
+    """Write a dataclass as YAML, keys in the order of its fields."""
+    plain = msgspec.to_builtins(value)
+    write_bytes(path, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode())
+
+
+def parse(cls: type[T], data: Any, *, where: str) -> T:
+    """Turn plain values into the dataclass `cls`; InputError says `where` and which key."""
+    _reject_unknown_keys(cls, data, where)
+    try:
+        return msgspec.convert(data, cls, strict=False)  # YAML 1.1 takes 1e-4 for a word
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def _reject_unknown_keys(kind: Any, data: Any, where: str) -> None:
+    if dataclasses.is_dataclass(kind) and isinstance(data, dict):
+        hints = typing.get_type_hints(kind)
+        for key, value in data.items():
+            if key not in hints:
+                raise InputError(f"{where}: unknown key '{key}'{nearest(str(key), hints)}")
+            _reject_unknown_keys(hints[key], value, f"{where}: {key}")
+    elif isinstance(data, list):
+        for item_kind in typing.get_args(kind)[:1]:
+            for index, item in enumerate(data):
+                _reject_unknown_keys(item_kind, item, f"{where}[{index}]")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" for the known name closest to `name`, else the known names."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; known: {', '.join(names)}" if len(names) <= 12 else ""
+
+
+def inside(folder: Path, relative: str, *, where: str) -> Path:
+    """Join a path read from a data file to `folder`; InputError where it leads out of it.
+
+    Backslashes count as separators, since Labelme on Windows writes them.
+    """
+    parts = PurePosixPath(relative.replace("\\", "/"))
+    path = folder / parts
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{where}: path must stay in {folder}, got '{relative}'")
+    return path
+
+
+def digest(*parts: bytes | str | Path) -> str:
+    """SHA-256 over strings, bytes and the contents of files, in order, as 64 hex digits."""
+    total = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Path):
+            data = part.read_bytes() if part.exists() else b""
+        else:
+            data = part.encode() if isinstance(part, str) else part
+        total.update(hashlib.sha256(data).digest())
+    return total.hexdigest()

@@ -1,0 +1,1 @@
+"""yard: synthetic construction-yard scenes, drawn as an annotator would leave them."""

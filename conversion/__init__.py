@@ -1,0 +1,1 @@
+"""The panoptic data set: ids, categories, rasterising, mask arithmetic, splits, COCO files."""

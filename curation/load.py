@@ -1,0 +1,157 @@
+"""Load a panoptic set into FiftyOne; what the user added there stays when it is loaded again."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import msgspec
+from fiftyone import ViewField as F
+from rich.progress import track
+
+from annotation.dataset import Dataset
+from annotation.files import InputError, digest
+from annotation.findings import Finding
+from curation.appearance import save_finding_view, show
+from curation.database import connect
+from curation.entries import (
+    EXCLUDED,
+    FINDING,
+    SPLITS,
+    Entry,
+    list_entries,
+    panoptic_digest,
+    read_splits,
+)
+from curation.labels import declare_scene, declare_segments, scene_label, segment_labels
+from curation.masks import mask_folder, masks_of, remove_old_masks, write_masks
+
+FORMAT = "1"  # change it when the same input makes other samples, so that all are loaded anew
+
+
+def load_dataset(dataset: Dataset, findings: Sequence[Finding]) -> str:
+    """Bring FiftyOne's data set up to `panoptic/` and `findings`; return its name.
+
+    Photos are matched by their name below `images/`: known ones are changed in place, vanished
+    ones leave, the user's own tags and fields stay. Raises InputError where nothing was built.
+    """
+    splits = read_splits(dataset)
+    inputs = _inputs_digest(dataset, findings)
+    folder = mask_folder(dataset, "truth", panoptic_digest(dataset))
+    connect()
+    samples = _open_samples(dataset)
+    if samples.info.get("load") == inputs and folder.is_dir():
+        print(f"FiftyOne: data set '{samples.name}' is up to date, {len(samples)} photos")
+        return str(samples.name)
+    entries = list_entries(dataset, splits, findings)
+    if not folder.is_dir():
+        write_masks([(e.panoptic, e.photo) for e in entries if e.panoptic and e.photo], folder)
+    _store(samples, entries, folder)
+    save_finding_view(samples)
+    show(samples, next(iter(splits.values())).categories)
+    samples.info = {**samples.info, "load": inputs, "panoptic": panoptic_digest(dataset)}
+    samples.save()
+    remove_old_masks(folder)
+    print(f"FiftyOne: data set '{samples.name}' has {len(samples)} photos")
+    return str(samples.name)
+
+
+def _inputs_digest(dataset: Dataset, findings: Sequence[Finding]) -> str:
+    findings_json = msgspec.json.encode(list(findings))
+    return digest(FORMAT, str(dataset.root.resolve()), panoptic_digest(dataset), findings_json)
+
+
+def _open_samples(dataset: Dataset) -> fo.Dataset:
+    """FiftyOne's data set of this name, made if need be; InputError where it is somebody else's."""
+    name = dataset.config.name
+    known = fo.dataset_exists(name)
+    samples = fo.load_dataset(name) if known else fo.Dataset(name, persistent=True)
+    if "root" in samples.info:
+        return samples
+    if len(samples):
+        raise InputError(
+            f"{dataset.root / 'dataset.yaml'}: name: FiftyOne has another data set '{name}' that"
+            " does not come from here; choose another name, or delete that one"
+        )
+    _declare(samples)
+    samples.info = {"root": str(dataset.root.resolve())}
+    samples.save()
+    return samples
+
+
+def _declare(samples: fo.Dataset) -> None:
+    samples.add_sample_field("photo", fo.StringField, description="the name below images/")
+    samples.add_sample_field(
+        "findings", fo.ListField, subfield=fo.StringField, description="what validation reports"
+    )
+    declare_segments(samples, "ground_truth")
+    declare_segments(samples, "ground_truth_stuff")
+    declare_scene(samples, "scene")
+    samples.create_index("photo")
+
+
+def _store(samples: fo.Dataset, entries: Sequence[Entry], folder: Path) -> None:
+    """Take vanished photos out, add new ones, then set what comes from the files, a field a time.
+
+    Samples without `photo` are the user's own and stay.
+    """
+    wanted = {entry.name: entry for entry in entries}
+    present = set(samples.values("photo"))
+    samples.delete_samples(samples.match(F("photo").is_in(sorted(present - {None} - set(wanted)))))
+    new = [fo.Sample(str(e.path), photo=e.name) for e in entries if e.name not in present]
+    samples.add_samples(new, progress=False, validate=False)
+    set_by_photo(samples, "filepath", {name: str(entry.path) for name, entry in wanted.items()})
+    set_by_photo(samples, "metadata", {name: _metadata(entry) for name, entry in wanted.items()})
+    set_by_photo(
+        samples, "findings", {name: list(entry.findings) for name, entry in wanted.items()}
+    )
+    set_by_photo(samples, "tags", _merged_tags(samples, wanted))
+    _store_segments(samples, entries, folder)
+
+
+def set_by_photo(samples: fo.Dataset, field: str, by_photo: dict[str, Any]) -> None:
+    """Set one field of many samples at once, by the name of their photo."""
+    samples.set_values(field, by_photo, key_field="photo", validate=False, progress=False)
+
+
+def _metadata(entry: Entry) -> fo.ImageMetadata:
+    return fo.ImageMetadata(
+        size_bytes=entry.path.stat().st_size,
+        mime_type=mimetypes.guess_type(entry.path.name)[0],
+        width=entry.width,
+        height=entry.height,
+    )
+
+
+def _merged_tags(samples: fo.Dataset, wanted: dict[str, Entry]) -> dict[str, list[str]]:
+    """Tags by photo: those of the entries, then the user's."""
+    own = {EXCLUDED, *SPLITS}
+    before = dict(zip(*samples.values(["photo", "tags"]), strict=True))
+    return {
+        name: [*e.tags, *(t for t in before[name] if t not in own and not t.startswith(FINDING))]
+        for name, e in wanted.items()
+    }
+
+
+def _store_segments(samples: fo.Dataset, entries: Sequence[Entry], folder: Path) -> None:
+    scenes = {e.name: e.photo and scene_label(masks_of(e.photo, folder).scene) for e in entries}
+    set_by_photo(samples, "scene", scenes)
+    for field, things in (("ground_truth", True), ("ground_truth_stuff", False)):
+        before = dict(zip(*samples.values(["photo", field]), strict=True))
+        labels = {
+            e.name: _labels(e, folder, things=things, before=before[e.name])
+            for e in track(entries, field, transient=True)
+        }
+        set_by_photo(samples, field, labels)
+
+
+def _labels(
+    entry: Entry, folder: Path, *, things: bool, before: fo.Detections | None
+) -> fo.Detections | None:
+    if entry.photo is None or entry.panoptic is None:
+        return None
+    masks, categories = masks_of(entry.photo, folder), entry.panoptic.categories
+    return segment_labels(entry.photo, masks, categories, things=things, before=before)

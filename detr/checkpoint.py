@@ -1,0 +1,72 @@
+"""Checkpoints: everything that training goes on from and prediction starts from, in one file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import msgspec
+import torch
+
+from annotation.files import InputError, parse, replacing
+from conversion.categories import Category
+from conversion.panoptic import category_values
+from detr.classes import ClassTable
+from detr.config import TrainConfig
+
+State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The end of one epoch of one stage; `history` holds the stage's lines of `log.jsonl`."""
+
+    stage: str
+    epoch: int
+    model: State
+    optimizer: State
+    schedule: State
+    classes: ClassTable
+    config: TrainConfig
+    data_digest: str
+    trunk_epoch: int  # of the boxes stage, which the masks stage builds on
+    history: list[State]
+
+
+def checkpoint_path(run: Path, stage: str) -> Path:
+    """Where a run keeps the last epoch of a stage."""
+    return run / "checkpoints" / f"{stage}.pt"
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint whole or not at all."""
+    plain = {
+        **vars(checkpoint),
+        "classes": list(checkpoint.classes.category_ids),
+        "categories": category_values(checkpoint.classes.categories),
+        "config": msgspec.to_builtins(checkpoint.config),
+    }
+    with replacing(path) as temporary:
+        torch.save(plain, temporary)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint to the CPU; the file can hold numbers and words only, no code."""
+    try:
+        plain = torch.load(path, map_location="cpu", weights_only=True)
+        categories = tuple(
+            Category(c["id"], c["name"], bool(c["isthing"]), tuple(c["color"]))
+            for c in plain.pop("categories")
+        )
+        classes = ClassTable(categories, tuple(plain.pop("classes")))
+        config = parse(TrainConfig, plain.pop("config"), where=str(path))
+        return Checkpoint(**plain, classes=classes, config=config)
+    except (OSError, EOFError, UnpicklingError, RuntimeError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: is no checkpoint of this project: {error}") from None
+
+
+def move_state(state: State, device: torch.device) -> State:
+    """A state dict with its tensors on another device."""
+    return {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in state.items()}

@@ -1,0 +1,124 @@
+"""The losses: matched queries learn class, box and mask; the others learn no-object."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.ops import sigmoid_focal_loss
+
+from detr.boxes import giou_pairs
+from detr.config import TrainConfig
+from detr.data import Target
+from detr.matcher import Match, match
+from detr.model import Guess, Output
+
+Losses = dict[str, Tensor]  # by published name, weighted; class_error and cardinality_error are not
+
+
+def box_losses(
+    output: Output, targets: list[Target], matches: list[Match], config: TrainConfig
+) -> Losses:
+    """Losses of the last decoder layer and, as `loss_ce_0` ..., of those before it.
+
+    `matches` are the last layer's; each earlier layer is matched for itself.
+    """
+    *earlier, last = output.guesses
+    losses = guess_losses(last, targets, matches, config)
+    if config.aux_loss:
+        for index, guess in enumerate(earlier):
+            own = guess_losses(guess, targets, match(guess, targets, config), config)
+            losses |= {f"{name}_{index}": value for name, value in own.items()}
+    return losses | guess_errors(last, targets, matches)
+
+
+def guess_losses(
+    guess: Guess, targets: list[Target], matches: list[Match], config: TrainConfig
+) -> Losses:
+    """Classification, L1 and GIoU loss of one decoder layer."""
+    photo, query = matched_queries(matches)
+    labels = torch.cat([t.labels[m] for t, (_, m) in zip(targets, matches, strict=True)])
+    boxes = torch.cat([t.cxcywh_norm[m] for t, (_, m) in zip(targets, matches, strict=True)])
+    found = guess.cxcywh_norm[photo, query]  # (K, 4)
+    count = num_boxes(targets)
+    l1 = F.l1_loss(found, boxes, reduction="sum") / count
+    giou = (1 - giou_pairs(found, boxes)).sum() / count
+    return {
+        "loss_ce": _classification(guess.logits, photo, query, labels, config.eos_coef),
+        "loss_bbox": config.bbox_loss_coef * l1,
+        "loss_giou": config.giou_loss_coef * giou,
+    }
+
+
+def _classification(
+    logits: Tensor, photo: Tensor, query: Tensor, labels: Tensor, eos_coef: float
+) -> Tensor:
+    """Weighted mean of cross entropy over all queries; no-object, the last class, weighs less."""
+    no_object = logits.shape[-1] - 1
+    wanted = torch.full(logits.shape[:2], no_object, device=logits.device)  # (B, Q)
+    wanted[photo, query] = labels
+    weights = torch.ones(no_object + 1, device=logits.device)
+    weights[no_object] = eos_coef
+    return F.cross_entropy(logits.transpose(1, 2), wanted, weights)
+
+
+@torch.no_grad()
+def guess_errors(guess: Guess, targets: list[Target], matches: list[Match]) -> Losses:
+    """Not losses: matched queries of a wrong class in percent, and by how many counts are off."""
+    photo, query = matched_queries(matches)
+    labels = torch.cat([t.labels[m] for t, (_, m) in zip(targets, matches, strict=True)])
+    right = guess.logits[photo, query].argmax(-1) == labels
+    counted = (guess.logits.argmax(-1) != guess.logits.shape[-1] - 1).sum(1)  # (B,)
+    wanted = torch.tensor([len(t.labels) for t in targets], device=counted.device)
+    share = right.float().mean() if len(right) else torch.ones((), device=counted.device)
+    return {
+        "class_error": 100 - 100 * share,
+        "cardinality_error": (counted - wanted).abs().float().mean(),
+    }
+
+
+def mask_losses(
+    logits: Tensor, targets: list[Target], matches: list[Match], config: TrainConfig
+) -> Losses:
+    """Focal and dice loss of the matched queries' mask logits (K, h, w), at the photos' size."""
+    wanted = _stack_masks(targets, matches)  # (K, H, W), padded with False
+    count = num_boxes(targets)
+    if not len(wanted):
+        zero = logits.sum()  # of nothing, but with a gradient: an empty batch is a step too
+        return {"loss_mask": zero, "loss_dice": zero}
+    grown = F.interpolate(logits[:, None], size=wanted.shape[-2:], mode="bilinear")
+    flat, truth = grown.flatten(1), wanted.flatten(1).to(logits.dtype)
+    focal = sigmoid_focal_loss(flat, truth, alpha=0.25, gamma=2).mean(1).sum()
+    return {
+        "loss_mask": config.mask_loss_coef * focal / count,
+        "loss_dice": config.dice_loss_coef * dice(flat, truth).sum() / count,
+    }
+
+
+def dice(logits: Tensor, truth: Tensor) -> Tensor:
+    """(K, P) logits and 0/1 truth to (K,): 1 minus twice the overlap over the sum of both."""
+    chance = logits.sigmoid()
+    overlap = 2 * (chance * truth).sum(1)
+    return 1 - (overlap + 1) / (chance.sum(1) + truth.sum(1) + 1)
+
+
+def matched_queries(matches: list[Match]) -> tuple[Tensor, Tensor]:
+    """Photo index (K,) and query index (K,) of all matches of a batch."""
+    photo = torch.cat([torch.full_like(queries, i) for i, (queries, _) in enumerate(matches)])
+    return photo, torch.cat([queries for queries, _ in matches])
+
+
+def num_boxes(targets: list[Target]) -> int:
+    """Segments in the batch; at least 1, since losses are divided by it."""
+    return max(1, sum(len(t.labels) for t in targets))
+
+
+def _stack_masks(targets: list[Target], matches: list[Match]) -> Tensor:
+    """(K, H, W) bool masks of the matched segments, at the size of the padded batch."""
+    height = max(t.size[0] for t in targets)
+    width = max(t.size[1] for t in targets)
+    padded = [
+        F.pad(t.masks[m], (0, width - t.size[1], 0, height - t.size[0]))
+        for t, (_, m) in zip(targets, matches, strict=True)
+    ]
+    return torch.cat(padded)

@@ -1,0 +1,34 @@
+"""A batch of arrays of different sizes: padded to one size, with a mask of what is padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Padded:
+    """`values` (B, C, H, W) and `padding` (B, H, W) bool, True where nothing was."""
+
+    values: Tensor
+    padding: Tensor
+
+    def to(self, device: torch.device) -> Padded:
+        return Padded(self.values.to(device), self.padding.to(device))
+
+
+def pad(arrays: Sequence[Tensor]) -> Padded:
+    """Stack (C, h, w) arrays into the top left corners of one (B, C, H, W) batch of zeros."""
+    height = max(array.shape[1] for array in arrays)
+    width = max(array.shape[2] for array in arrays)
+    shape = (len(arrays), arrays[0].shape[0], height, width)
+    values = arrays[0].new_zeros(shape)
+    padding = torch.ones(len(arrays), height, width, dtype=torch.bool, device=values.device)
+    for index, array in enumerate(arrays):
+        _, h, w = array.shape
+        values[index, :, :h, :w] = array
+        padding[index, :h, :w] = False
+    return Padded(values, padding)

@@ -1,0 +1,212 @@
+"""Predictions: a panoptic data set and instances in COCO's results format, written to disk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+from pycocotools import mask as coco_mask
+
+from annotation.dataset import list_photos
+from annotation.files import InputError, digest, read_json, write_json
+from conversion.panoptic import (
+    PanopticSet,
+    Photo,
+    Segment,
+    SegmentIds,
+    measure,
+    write_panoptic,
+    write_segment_ids,
+)
+from detr.boxes import norm_to_pixels
+from detr.checkpoint import Checkpoint, checkpoint_path, load_checkpoint
+from detr.data import Pixels, normalise, read_photo
+from detr.model import DETR, Output
+from detr.padded import pad
+from detr.postprocess import Candidate, Region, choices, full_size, merge
+from detr.progress import track
+from detr.segmentation import DETRsegm
+from detr.view import plain_view
+
+FORMAT = "1"  # goes up when the same checkpoint would write something else
+LEAST_SCORE = 0.05  # of an instance
+MOST_INSTANCES = 100  # a photo
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A photo that could be read; `file_name` is relative to the folder of photos."""
+
+    id: int
+    file_name: str
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What goes to disk for one photo."""
+
+    photo: Photo
+    ids: SegmentIds
+    instances: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained model and what its outputs mean."""
+
+    model: DETRsegm
+    checkpoint: Checkpoint
+    device: torch.device
+
+
+def predict(run: Path, images: Path, out: Path) -> None:
+    """Predict every photo below `images` with the masks of `run`; write to `out`."""
+    path = checkpoint_path(run, "masks")
+    if not path.exists():
+        raise InputError(f"{path}: missing; train the stage masks of this run first")
+    photos = list_photos(images)
+    if not photos:
+        raise InputError(f"{images}: no photos found")
+    names = [photo.relative_to(images).as_posix() for photo in photos]
+    made_from = digest(FORMAT, path, *names, *photos)
+    if _is_up_to_date(out, made_from):
+        print(f"{out}: up to date")
+        return
+    (out / "manifest.json").unlink(missing_ok=True)
+    predictor = _load(path)
+    unreadable: list[str] = []
+    opened = _open(images, names, unreadable)
+    png_names = _png_names(names)
+    results = track(_predict(predictor, opened), "predict", total=len(names))
+    done = [_save(out / "panoptic", p, png_names[p.photo.file_name]) for p in results]
+    _write(out, done, predictor.checkpoint)
+    if unreadable:
+        raise InputError(f"{len(unreadable)} photos were skipped:\n" + "\n".join(unreadable))
+    write_json(out / "manifest.json", {"digest": made_from, "photos": len(done)}, indent=2)
+
+
+def _is_up_to_date(out: Path, made_from: str) -> bool:
+    manifest = out / "manifest.json"
+    return manifest.exists() and read_json(manifest).get("digest") == made_from
+
+
+def _load(path: Path) -> Predictor:
+    checkpoint = load_checkpoint(path)
+    detr = DETR(checkpoint.config, len(checkpoint.classes), pretrained=False)
+    model = DETRsegm(detr, checkpoint.config)
+    model.load_state_dict(checkpoint.model)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Predictor(model.to(device).eval(), checkpoint, device)
+
+
+def _open(images: Path, names: list[str], unreadable: list[str]) -> Iterator[Opened]:
+    """Read the photos one by one; what cannot be read goes to `unreadable` and is left out."""
+    for index, name in enumerate(names):
+        try:
+            yield Opened(index + 1, name, read_photo(images / name))
+        except InputError as error:
+            unreadable.append(str(error))
+
+
+def _predict(predictor: Predictor, photos: Iterator[Opened]) -> Iterator[Predicted]:
+    """Photos of one size that follow each other go through the model together."""
+    waiting: list[Opened] = []
+    for photo in photos:
+        full = len(waiting) == predictor.checkpoint.config.batch_size
+        if waiting and (full or photo.pixels.shape != waiting[0].pixels.shape):
+            yield from _predict_batch(predictor, waiting)
+            waiting = []
+        waiting.append(photo)
+    if waiting:
+        yield from _predict_batch(predictor, waiting)
+
+
+@torch.no_grad()
+def _predict_batch(predictor: Predictor, photos: list[Opened]) -> list[Predicted]:
+    config = predictor.checkpoint.config
+    height, width = photos[0].pixels.shape[:2]
+    view = plain_view(config, width=width, height=height)
+    images = [normalise(view.of_photo(p.pixels), config.backbone) for p in photos]
+    output = predictor.model.detr(pad(images).to(predictor.device))
+    return [_predict_photo(predictor, photo, output, i) for i, photo in enumerate(photos)]
+
+
+def _predict_photo(predictor: Predictor, opened: Opened, output: Output, index: int) -> Predicted:
+    """Segments and instances of photo `index` of a batch; masks only of queries that may count."""
+    guess, threshold = output.guesses[-1], predictor.checkpoint.config.threshold
+    found = choices(guess.logits[index], predictor.checkpoint.classes, least=LEAST_SCORE)
+    query = torch.tensor([c.query for c in found], dtype=torch.int64, device=predictor.device)
+    masks = predictor.model.masks(output, torch.full_like(query, index), query)
+    boxes = guess.cxcywh_norm[index, query]
+    candidates = [Candidate(*each) for each in zip(found, masks, boxes, strict=True)]
+
+    kept = [c for c in candidates if c.choice.decided and c.choice.score > threshold]
+    height, width = opened.pixels.shape[:2]
+    ids, regions = merge(kept, width=width, height=height)
+    things = sorted(
+        (c for c in candidates if c.choice.category.isthing), key=lambda c: -c.choice.score
+    )
+    return Predicted(
+        Photo(opened.id, opened.file_name, width, height, "", _segments(ids, regions)),
+        ids,
+        [_instance(c, opened) for c in things[:MOST_INSTANCES]],
+    )
+
+
+def _segments(ids: SegmentIds, regions: list[Region]) -> tuple[Segment, ...]:
+    """Segments with the area and box of their visible pixels; ids count from 1."""
+    seen = measure(ids)
+    return tuple(
+        Segment(index, region.category.id, *seen[index], score=round(region.score, 4))
+        for index, region in enumerate(regions, start=1)
+    )
+
+
+def _instance(candidate: Candidate, opened: Opened) -> dict[str, Any]:
+    """One thing as COCO's results format spells it."""
+    height, width = opened.pixels.shape[:2]
+    mask = full_size(candidate.mask, width=width, height=height) > 0
+    encoded = coco_mask.encode(np.asfortranarray(mask.numpy().astype(np.uint8)))
+    box = norm_to_pixels(candidate.cxcywh_norm, width=width, height=height)
+    return {
+        "image_id": opened.id,
+        "category_id": candidate.choice.category.id,
+        "bbox": [round(value, 2) for value in box.tolist()],
+        "score": round(candidate.choice.score, 4),
+        "segmentation": {**encoded, "counts": encoded["counts"].decode()},
+    }
+
+
+def _png_names(names: list[str]) -> dict[str, str]:
+    """PNG name of each photo: its name with the suffix .png; the whole name + .png if that clashes.
+
+    Upper and lower case clash, too: some file systems take them for the same.
+    """
+    short = {name: str(PurePosixPath(name).with_suffix(".png")) for name in names}
+    taken = Counter(name.lower() for name in short.values())
+    return {n: s if taken[s.lower()] == 1 else f"{n}.png" for n, s in short.items()}
+
+
+def _save(folder: Path, predicted: Predicted, png_name: str) -> Predicted:
+    """Write the PNG at once and let go of its pixels."""
+    write_segment_ids(folder / png_name, predicted.ids)
+    photo = replace(predicted.photo, png_name=png_name)
+    return replace(predicted, photo=photo, ids=np.zeros((0, 0), np.uint32))
+
+
+def _write(out: Path, predicted: list[Predicted], checkpoint: Checkpoint) -> None:
+    """Write both JSON files and remove PNGs of photos that are no longer there."""
+    photos = tuple(p.photo for p in predicted)
+    for stale in {*(out / "panoptic").rglob("*.png")} - {
+        out / "panoptic" / p.png_name for p in photos
+    }:
+        stale.unlink()
+    categories = checkpoint.classes.categories
+    write_panoptic(PanopticSet(out / "panoptic.json", out / "panoptic", categories, photos))
+    write_json(out / "instances.json", [i for p in predicted for i in p.instances])

@@ -1,0 +1,1 @@
+"""Panoptic quality, box and mask AP, error kinds, the report with its pictures."""

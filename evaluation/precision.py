@@ -1,0 +1,114 @@
+"""Average precision of boxes and masks, computed by pycocotools."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from annotation.files import InputError, read_json
+from conversion.panoptic import PanopticSet, Photo
+from conversion.raster import encode_mask
+
+
+@dataclass(frozen=True)
+class AveragePrecision:
+    """COCO's AP at IoU 0.50:0.95, at 0.50 and at 0.75, in 0..1."""
+
+    ap: float
+    ap50: float
+    ap75: float
+
+
+def average_precision(
+    truth: PanopticSet, prediction: PanopticSet
+) -> tuple[AveragePrecision, AveragePrecision] | None:
+    """Box AP and mask AP of the things; None where the prediction has no scores.
+
+    The predicted instances are those of `instances.json` beside the prediction's JSON (COCO's
+    results format), which holds low scores too; without that file, the segments with scores.
+    The true ones are the visible things of the truth.
+    """
+    results = _results(prediction)
+    if results is None:
+        return None
+    id_of = {photo.file_name: photo.id for photo in truth.photos}
+    name_of = {photo.id: photo.file_name for photo in prediction.photos}
+    kept = [
+        {**r, "image_id": id_of[name_of[r["image_id"]]]}
+        for r in results
+        if name_of.get(r["image_id"]) in id_of
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+        ground = COCO()
+        ground.dataset = _ground(truth)
+        ground.createIndex()
+        return _evaluate(ground, kept, "bbox"), _evaluate(ground, kept, "segm")
+
+
+def _evaluate(ground: Any, results: list[dict[str, Any]], kind: str) -> AveragePrecision:
+    if not results:
+        return AveragePrecision(0.0, 0.0, 0.0)
+    evaluation = COCOeval(ground, ground.loadRes([dict(r) for r in results]), kind)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    ap, ap50, ap75 = (max(0.0, float(value)) for value in evaluation.stats[:3])
+    return AveragePrecision(ap, ap50, ap75)
+
+
+def _results(prediction: PanopticSet) -> list[dict[str, Any]] | None:
+    path = prediction.json_path.parent / "instances.json"
+    if path.is_file():
+        return _check_results(read_json(path), path)
+    things = {c.id for c in prediction.categories if c.isthing}
+    results = [
+        {**instance, "score": score}
+        for photo in prediction.photos
+        for instance, score in _thing_segments(prediction, photo, things)
+        if score is not None
+    ]
+    return results or None
+
+
+def _check_results(results: Any, path: Path) -> list[dict[str, Any]]:
+    wanted = {"image_id", "category_id", "bbox", "score", "segmentation"}
+    for index, result in enumerate(results if isinstance(results, list) else [None]):
+        if not isinstance(result, dict) or not wanted <= result.keys():
+            raise InputError(f"{path}: [{index}]: expected the keys {sorted(wanted)}")
+    return list(results)
+
+
+def _ground(truth: PanopticSet) -> dict[str, Any]:
+    things = {c.id for c in truth.categories if c.isthing}
+    annotations = [
+        instance for photo in truth.photos for instance, _ in _thing_segments(truth, photo, things)
+    ]
+    return {
+        "images": [{"id": p.id, "width": p.width, "height": p.height} for p in truth.photos],
+        "annotations": [{**a, "id": i} for i, a in enumerate(annotations, start=1)],
+        "categories": [{"id": c.id, "name": c.name} for c in truth.categories if c.isthing],
+    }
+
+
+def _thing_segments(
+    panoptic: PanopticSet, photo: Photo, things: set[int]
+) -> Iterator[tuple[dict[str, Any], float | None]]:
+    ids = panoptic.segment_ids(photo)
+    for segment in photo.segments:
+        if segment.category_id in things:
+            instance = {
+                "image_id": photo.id,
+                "category_id": segment.category_id,
+                "bbox": list(segment.bbox),
+                "area": segment.area,
+                "iscrowd": int(segment.iscrowd),
+                "segmentation": encode_mask(ids == segment.id),
+            }
+            yield instance, segment.score

@@ -1,0 +1,144 @@
+"""The report: one HTML page with scores, loss curves and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import jinja2
+import numpy as np
+from rich.progress import track
+
+from annotation.files import InputError, digest, inside, read_json, write_bytes, write_json
+from conversion.panoptic import PanopticSet, read_panoptic
+from evaluation.curves import draw_curves, read_log
+from evaluation.draw import Picture, draw_segments
+from evaluation.matching import PhotoMatch
+from evaluation.scores import Scores, evaluate_sets
+
+FORMAT = 1  # raise it when the same input gives another page, so that old pages are made anew
+
+
+@dataclass(frozen=True)
+class Row:
+    """One photo of the report; `pictures` are (path relative to the page, caption)."""
+
+    name: str
+    pq: float
+    hits: int
+    false: int
+    missed: int
+    pictures: tuple[tuple[str, str], ...]
+
+
+def write_report(
+    truth_json: Path,
+    prediction_json: Path,
+    *,
+    images: Path,
+    log: Path,
+    out: Path,
+    title: str,
+    rows: int = 100,
+    seed: int = 0,
+) -> Path:
+    """Write `out/index.html` with its pictures beside it; return its path.
+
+    Does nothing where the page was made from the same inputs. `rows` photos are drawn at random
+    from the truth's photos with `seed`. Raises InputError for files that do not fit together.
+    """
+    page, manifest = out / "index.html", out / "manifest.json"
+    inputs = digest(str((FORMAT, title, rows, seed)), truth_json, prediction_json, log)
+    if page.is_file() and manifest.is_file() and read_json(manifest).get("inputs") == inputs:
+        return page
+    truth, prediction = read_panoptic(truth_json), read_panoptic(prediction_json)
+    scores = evaluate_sets(truth, prediction)
+    chosen = _draw_lots(scores.matches, rows, seed)
+    drawn = [
+        _row(match, truth, prediction, images, out)
+        for match in track(chosen, "report", transient=True)
+    ]
+    curves = [p.name for p in draw_curves(read_log(log), out)] if log.is_file() else []
+    html = _template().render(
+        title=title,
+        photos=len(truth.photos),
+        truth_name=truth_json.name,
+        prediction_name=prediction_json.name,
+        cards=_cards(scores),
+        categories=[(c, scores.quality.categories[c.name]) for c in truth.categories],
+        curves=curves,
+        rows=drawn,
+        seed=seed,
+        percent=_percent,
+    )
+    write_bytes(page, html.encode())
+    write_json(manifest, {"inputs": inputs})
+    return page
+
+
+def _draw_lots(matches: Sequence[PhotoMatch], rows: int, seed: int) -> list[PhotoMatch]:
+    order = np.random.default_rng(seed).permutation(len(matches))[:rows]
+    return [matches[i] for i in order.tolist()]
+
+
+def _row(
+    match: PhotoMatch, truth: PanopticSet, prediction: PanopticSet, images: Path, out: Path
+) -> Row:
+    photo = _read_photo(inside(images, match.truth.file_name, where=str(truth.json_path)))
+    true = draw_segments(
+        photo,
+        truth.segment_ids(match.truth),
+        match.truth.segments,
+        truth.categories,
+        wrong=[s.id for s in match.missed],
+    )
+    predicted = draw_segments(
+        photo,
+        prediction.segment_ids(match.prediction),
+        match.prediction.segments,
+        prediction.categories,
+        wrong=[s.id for s in match.false],
+    )
+    kinds = (("original", photo), ("ground truth", true), ("predicted segmentation", predicted))
+    pictures = []
+    for number, (caption, picture) in enumerate(kinds):
+        relative = f"pictures/{match.truth.id:06d}_{number}.jpg"
+        _, encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+        write_bytes(out / relative, encoded.tobytes())
+        pictures.append((relative, caption))
+    counts = (len(match.hits), len(match.false), len(match.missed))
+    return Row(match.truth.file_name, match.pq, *counts, tuple(pictures))
+
+
+def _read_photo(path: Path) -> Picture:
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise InputError(f"{path}: cannot be read as a photo")
+    return np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8)
+
+
+def _cards(scores: Scores) -> list[tuple[str, str, str]]:
+    quality = scores.quality
+    cards = [
+        (name, _percent(mean.pq), f"SQ {_percent(mean.sq)} · RQ {_percent(mean.rq)}")
+        for name, mean in (
+            ("PQ", quality.all),
+            ("PQ things", quality.things),
+            ("PQ stuff", quality.stuff),
+        )
+    ]
+    for name, ap in (("box AP", scores.box_ap), ("mask AP", scores.mask_ap)):
+        if ap is not None:
+            cards.append((name, _percent(ap.ap), f"AP50 {_percent(ap.ap50)}"))
+    return cards
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _template() -> jinja2.Template:
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    return jinja2.Environment(loader=loader, autoescape=True).get_template("report.html.j2")

@@ -1,0 +1,260 @@
+"""The command line: from Labelme polygons to a reviewed panoptic DETR.
+
+Each subcommand imports its room when it runs, so that `--help` and the light ones start at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import Positional, arg
+
+from annotation.dataset import Dataset, open_dataset
+from annotation.files import InputError, write_json
+from annotation.findings import Finding
+from annotation.validate import CheckedAnnotation, all_findings, check_dataset, count_by
+
+DatasetPath = Annotated[Path, arg(metavar="DATASET", help="folder with dataset.yaml")]
+RunPath = Annotated[Path, arg(metavar="RUN", help="folder of a training run")]
+
+app = tyro.extras.SubcommandApp()
+console = Console(highlight=False)
+
+
+def main() -> None:
+    """Run one subcommand; a user's mistake ends with one line and status 2."""
+    try:
+        app.cli(
+            prog="pipeline.py", description="From Labelme polygons to a reviewed panoptic DETR."
+        )
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.command
+def sample(
+    out: Annotated[Positional[Path], arg(metavar="OUT")],
+    images: int = 600,
+    seed: int = 0,
+    flaws: bool = False,
+) -> None:
+    """Draw the synthetic set *yard*: construction-yard scenes with Labelme files and stuff.
+
+    Args:
+        out: folder of the new data set.
+        images: number of photos.
+        seed: other seeds draw other scenes.
+        flaws: plant annotation mistakes and list them in flaws.json.
+    """
+    from annotation.yard.sample import draw_yard
+
+    draw_yard(out, images=images, seed=seed, flaws=flaws)
+
+
+@app.command
+def annotate(dataset: Positional[DatasetPath]) -> None:
+    """Open Labelme on the set's photos with its labels, then validate what was drawn."""
+    from annotation.launch import open_labelme
+
+    open_labelme(open_dataset(dataset))
+    validate(dataset)
+
+
+@app.command
+def validate(dataset: Positional[DatasetPath], json: Path | None = None) -> None:
+    """Check every Labelme file and list all findings; exit status 1 where one is an error.
+
+    Args:
+        dataset: folder with dataset.yaml.
+        json: write the findings to this file, too.
+    """
+    opened = open_dataset(dataset)
+    _, findings = _check(opened)
+    _print_findings(findings)
+    if json is not None:
+        write_json(json, {"findings": findings}, indent=2)
+    if any(finding.severity == "error" for finding in findings):
+        sys.exit(1)
+
+
+@app.command
+def convert(dataset: Positional[DatasetPath]) -> None:
+    """Build panoptic/: Labelme things painted over stuff, as standard COCO, split train/test.
+
+    Annotations with errors are left out and listed; the exit status is then 1.
+    """
+    from conversion.build import convert as build
+
+    opened = open_dataset(dataset)
+    checked, _ = _check(opened)
+    built = build(opened, checked)
+    state = "built" if built.fresh else "up to date"
+    counts = ", ".join(f"{count} {name}" for name, count in built.photos.items())
+    print(f"{opened.panoptic}: {state}: {counts} photos, {built.segments} segments", end="")
+    print(f", {built.hidden} things fully hidden" if built.hidden else "")
+    for file in built.left_out:
+        print(f"left out: {file} (has errors, see `validate`)")
+    if built.left_out:
+        sys.exit(1)
+
+
+@app.command
+def curate(dataset: Positional[DatasetPath]) -> None:
+    """Load the set into FiftyOne: instances, stuff scene, tags for splits and findings."""
+    from curation.load import load_dataset
+
+    opened = open_dataset(dataset)
+    _, findings = _check(opened)
+    load_dataset(opened, findings)
+
+
+@app.command
+def train(
+    dataset: Positional[DatasetPath],
+    run: Path,
+    stage: Literal["boxes", "masks", "both"] = "both",
+    config: Path | None = None,
+    set: tuple[str, ...] = (),
+) -> None:
+    """Train DETR: boxes, then masks on the frozen box model; goes on where it stopped.
+
+    Args:
+        dataset: folder with dataset.yaml, converted.
+        run: folder for checkpoints, log.jsonl and config.yaml.
+        stage: what to train.
+        config: training configuration; default: DATASET/train.yaml, or DETR's own values.
+        set: single values of it, as key=value.
+    """
+    from detr.config import RunConfig, load_config
+    from detr.train import train as run_training
+
+    opened = open_dataset(dataset)
+    default = dataset / "train.yaml"
+    path = config or (default if default.is_file() else None)
+    values = load_config(path, list(set))
+    run_training(opened.panoptic, run, RunConfig(str(dataset), values), stage)
+
+
+@app.command
+def predict(
+    run: Positional[RunPath], images: Annotated[Positional[Path], arg(metavar="IMAGES")], out: Path
+) -> None:
+    """Write a run's predictions for any folder of photos as a COCO panoptic set.
+
+    Args:
+        run: folder of a training run.
+        images: folder of photos.
+        out: folder for panoptic.json, its PNGs and instances.json.
+    """
+    from detr.predict import predict as run_prediction
+
+    run_prediction(run, images, out)
+
+
+@app.command
+def evaluate(
+    truth: Annotated[Positional[Path], arg(metavar="TRUTH.json")],
+    prediction: Annotated[Positional[Path], arg(metavar="PREDICTION.json")],
+    json: Path | None = None,
+) -> None:
+    """Score a panoptic prediction: PQ, SQ, RQ; box and mask AP where it has scores.
+
+    Args:
+        truth: COCO panoptic JSON, its PNGs in the folder of that name.
+        prediction: another one, for the same photos.
+        json: write the scores to this file, too.
+    """
+    from evaluation.scores import evaluate_files, scores_table
+
+    scores = evaluate_files(truth, prediction)
+    console.print(scores_table(scores))
+    if json is not None:
+        write_json(json, scores.as_json(), indent=2)
+
+
+@app.command
+def report(run: Positional[RunPath], rows: int = 100, seed: int = 0) -> None:
+    """Write RUN/report/index.html: scores, loss curves, test photos with truth and prediction.
+
+    Args:
+        run: folder of a training run with predictions of the test photos.
+        rows: number of test photos to show.
+        seed: decides which.
+    """
+    from evaluation.report import write_report
+
+    dataset, truth, prediction = _run_files(run)
+    page = write_report(
+        truth,
+        prediction,
+        images=dataset.images,
+        log=run / "log.jsonl",
+        out=run / "report",
+        title=f"{dataset.config.name} · {run.name}",
+        rows=rows,
+        seed=seed,
+    )
+    print(f"{page}: written")
+
+
+@app.command
+def review(run: Positional[RunPath], app: bool = True, port: int = 5151) -> None:
+    """Load predictions into FiftyOne beside the truth, mark hits and misses, open the App.
+
+    Args:
+        run: folder of a training run with predictions of the test photos.
+        app: open the App and wait; --no-app only loads.
+        port: of the App, on 127.0.0.1.
+    """
+    from curation.app import open_app
+    from curation.load import load_dataset
+    from curation.review import review as load_predictions
+
+    dataset, truth, prediction = _run_files(run)
+    _, findings = _check(dataset)
+    load_dataset(dataset, findings)
+    name = load_predictions(dataset, truth, prediction, run_name=run.name)
+    if app:
+        open_app(name, port=port)
+
+
+def _run_files(run: Path) -> tuple[Dataset, Path, Path]:
+    """The data set of a run, its test truth and the run's predictions of it."""
+    from detr.config import read_run
+
+    dataset = open_dataset(Path(read_run(run).dataset))
+    prediction = run / "predictions" / "panoptic.json"
+    if not prediction.is_file():
+        test = dataset.panoptic / "test"
+        command = f"predict {run} {test} --out {prediction.parent}"
+        raise InputError(f"{prediction}: missing; make it with `pipeline.py {command}`")
+    return dataset, dataset.panoptic / "annotations" / "panoptic_test.json", prediction
+
+
+def _check(dataset: Dataset) -> tuple[list[CheckedAnnotation], list[Finding]]:
+    checked = check_dataset(dataset)
+    return checked, all_findings(dataset, checked)
+
+
+def _print_findings(findings: Sequence[Finding]) -> None:
+    for f in findings:
+        place = f.file if f.shape is None else f"{f.file}: shapes[{f.shape}]"
+        print(f"{f.severity:7} {place}: {f.message} [{f.rule}; {f.fix}]")
+    table = Table("severity", "rule", "findings")
+    for name, count in count_by(findings, lambda f: f"{f.severity} {f.rule}").items():
+        table.add_row(*name.split(), str(count))
+    console.print(table if findings else "no findings: every annotation can be converted")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from labelme._label_file import LabelFile  # the real Labelme's own reader
+
+from annotation.files import InputError
+from annotation.labelme import Annotation, Shape, outline, read_annotation, write_annotation
+from tests.drawn import draw_photo, square
+
+FULL = {
+    "version": "5.5.0",
+    "flags": {"exclude": False},
+    "shapes": [
+        {
+            "label": "box",
+            "points": [[1.5, 2], [10, 2], [10, 9.25]],
+            "group_id": 3,
+            "description": "near",
+            "shape_type": "polygon",
+            "flags": {"occluded": True},
+            "mask": None,
+            "someone": "else",
+        }
+    ],
+    "imagePath": "..\\images\\a.jpg",
+    "imageData": None,
+    "imageHeight": 30,
+    "imageWidth": 40,
+    "lineColor": [0, 255, 0, 128],
+}
+
+
+def test_read_write_read(tmp_path: Path) -> None:
+    path, again = tmp_path / "a.json", tmp_path / "b.json"
+    path.write_text(json.dumps(FULL))
+    annotation = read_annotation(path)
+    write_annotation(again, annotation)
+    assert json.loads(again.read_text()) == FULL
+    assert read_annotation(again) == annotation
+    assert annotation.shapes[0].extra == {"someone": "else"}
+
+
+def test_missing_optional_keys(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"imagePath": "a.jpg", "shapes": [{"label": "x", "points": [[0, 0]]}]}')
+    annotation = read_annotation(path)
+    assert (annotation.height, annotation.width, annotation.flags) == (None, None, {})
+    assert annotation.shapes == (Shape("x", ((0.0, 0.0),)),)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"shapes": None}, "shapes"),
+        ({"imagePath": 3}, "imagePath"),
+        ({"shapes": [{"label": "x"}]}, r"shapes\[0\].*points"),
+        ({"shapes": [{"label": "x", "points": [[1, "b"]]}]}, r"shapes\[0\].*points\[0\]\[1\]"),
+        ({"shapes": [{"label": "x", "points": [[1]]}]}, r"shapes\[0\].*points\[0\]"),
+    ],
+)
+def test_wrong_files_say_where(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({**FULL, **change}))
+    with pytest.raises(InputError, match=f"a.json.*{message}"):
+        read_annotation(path)
+
+
+def test_real_labelme_reads_what_we_write(tmp_path: Path) -> None:
+    path = draw_photo(tmp_path, "a", [square("box", 2, 3, 10, group_id=1)])
+    read = LabelFile(str(path))
+    assert read.shapes[0]["label"] == "box"
+    assert read.shapes[0]["group_id"] == 1
+    assert np.allclose(read.shapes[0]["points"], [[2, 3], [12, 3], [12, 13], [2, 13]])
+
+
+def test_outlines() -> None:
+    rectangle = Shape("a", ((10.0, 9.0), (2.0, 3.0)), "rectangle")  # drawn from the lower right
+    assert outline(rectangle).tolist() == [[2, 3], [10, 3], [10, 9], [2, 9]]
+    circle = outline(Shape("a", ((5.0, 5.0), (8.0, 9.0)), "circle"))
+    assert np.allclose(np.hypot(*(circle - 5).T), 5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        (Shape("a", ((0.0, 0.0), (1.0, 1.0))), "polygon needs 3 or more points, got 2"),
+        (Shape("a", ((0.0, 0.0),), "rectangle"), "rectangle needs 2 points, got 1"),
+        (Shape("a", ((0.0, 0.0),) * 3, "circle"), "circle needs 2 points, got 3"),
+        (Shape("a", ((0.0, 0.0),), "point"), "shape type 'point' is not read"),
+        (Shape("a", ((0.0, float("nan")),) * 3), "finite"),
+    ],
+)
+def test_shapes_without_outline(shape: Shape, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        outline(shape)
+
+
+def test_annotation_keeps_labelme_order_of_keys(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_annotation(path, Annotation("a.jpg", 3, 4, ()))
+    assert list(json.loads(path.read_text())) == [
+        *("version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth")
+    ]

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from annotation.dataset import Dataset, open_dataset
+from annotation.files import InputError
+from annotation.validate import check_dataset
+from conversion.build import Built, convert, png_names
+from conversion.panoptic import measure, read_panoptic
+from conversion.split import split_photos
+from evaluation.scores import evaluate_sets
+from tests.drawn import BOX, ROAD, SKY, YAML, draw_dataset, draw_photo, square
+
+
+def build(dataset: Dataset) -> Built:
+    return convert(dataset, check_dataset(dataset))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    photos = {f"sub/p{i}.x": [square("box", i, 3, 6), square("disc", 20, 5, 8)] for i in range(4)}
+    return draw_dataset(tmp_path / "set", photos)
+
+
+def test_the_whole_set(dataset: Dataset) -> None:
+    assert build(dataset) == Built(True, {"train": 2, "test": 2}, 16, 0, ())
+    seen: set[int] = set()
+    for split in ("train", "test"):
+        panoptic = read_panoptic(dataset.panoptic / f"annotations/panoptic_{split}.json")
+        for photo in panoptic.photos:
+            ids = panoptic.segment_ids(photo)
+            truth = {s.id: (s.area, s.bbox) for s in photo.segments}
+            assert measure(ids) == truth
+            assert not seen & truth.keys()
+            seen |= truth.keys()
+            assert photo.png_name == photo.file_name.replace(".jpg", ".png")
+            assert (dataset.panoptic / split / photo.file_name).is_file()
+            assert (ids[28:] == 0).all()  # nobody labelled the lowest rows
+            assert [s.category_id for s in photo.segments][:3] == [ROAD, SKY, BOX]
+    assert 0 not in seen
+
+
+def test_a_second_run_does_nothing_and_any_change_is_seen(dataset: Dataset) -> None:
+    build(dataset)
+    before = {p: p.stat().st_mtime_ns for p in dataset.panoptic.rglob("*")}
+    assert not build(dataset).fresh
+    assert {p: p.stat().st_mtime_ns for p in dataset.panoptic.rglob("*")} == before
+    bytes_before = tree(dataset.panoptic)
+    draw_photo(dataset.root, "sub/p0.x", [square("box", 1, 1, 4)])
+    assert build(dataset).fresh
+    assert tree(dataset.panoptic) != bytes_before
+
+
+def test_same_input_same_bytes_after_an_unfinished_build(dataset: Dataset) -> None:
+    build(dataset)
+    before = tree(dataset.panoptic)
+    (dataset.panoptic / "manifest.json").unlink()  # as if the build had been killed
+    (dataset.panoptic / "panoptic_train/stale.png").write_bytes(b"x")
+    build(dataset)
+    assert tree(dataset.panoptic) == before
+
+
+def test_a_set_against_itself_scores_100(dataset: Dataset) -> None:
+    build(dataset)
+    panoptic = read_panoptic(dataset.panoptic / "annotations/panoptic_test.json")
+    scores = evaluate_sets(panoptic, panoptic)
+    for mean in (scores.quality.all, scores.quality.things, scores.quality.stuff):
+        assert (mean.pq, mean.sq, mean.rq) == (1, 1, 1)
+
+
+def test_pycocotools_reads_it_unchanged(dataset: Dataset) -> None:
+    build(dataset)
+    coco = COCO(dataset.panoptic / "annotations/instances_train.json")
+    panoptic = read_panoptic(dataset.panoptic / "annotations/panoptic_train.json")
+    for photo in panoptic.photos:
+        ids = panoptic.segment_ids(photo)
+        annotations = coco.loadAnns(coco.getAnnIds(imgIds=[photo.id]))
+        assert len(annotations) == 2
+        for annotation in annotations:
+            assert np.array_equal(coco.annToMask(annotation) == 1, ids == annotation["id"])
+            assert annotation["area"] == coco_mask.area(coco.annToRLE(annotation))
+
+
+def test_files_with_errors_are_left_out_and_listed(dataset: Dataset) -> None:
+    (dataset.labelme / "sub/p1.x.json").write_text("{")
+    built = build(dataset)
+    assert built.left_out == ("labelme/sub/p1.x.json",)
+    assert sum(built.photos.values()) == 3
+
+
+def test_wrong_stuff_says_what_was_meant(tmp_path: Path) -> None:
+    yaml = YAML.replace("sky-other-merged", "sky-other")
+    dataset = draw_dataset(tmp_path, {"a": [square("box", 2, 2, 5)]}, yaml=yaml)
+    with pytest.raises(InputError, match=r"'sky-other' is no COCO stuff; did you mean 'sky-other-"):
+        build(dataset)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros((5, 5), np.uint8), "expected one channel of 40x30"),
+        (np.full((30, 40), 91, np.uint8), r"must be COCO panoptic ids, got \[91\]"),
+    ],
+)
+def test_wrong_label_maps(tmp_path: Path, labels: np.ndarray, message: str) -> None:
+    dataset = draw_dataset(tmp_path, {"a": [square("box", 2, 2, 5)]})
+    cv2.imwrite(str(tmp_path / "stuff/a.png"), labels)
+    with pytest.raises(InputError, match=f"a.png.*{message}"):
+        build(dataset)
+
+
+def test_png_names_do_not_collide() -> None:
+    assert png_names(["a.b.jpg", "c.jpg", "c.png"]) == {
+        "a.b.jpg": "a.b.png",
+        "c.jpg": "c.jpg.png",
+        "c.png": "c.png.png",
+    }
+
+
+def test_split_keeps_groups_together_and_its_shares(tmp_path: Path) -> None:
+    draw_dataset(tmp_path, {f"p{i:02}": [] for i in range(30)})
+    rows = [f"p{i:02}.jpg,source{i // 3}" for i in range(30)]
+    (tmp_path / "photos.csv").write_text("\n".join(["image,photo", *rows]))
+    yaml = YAML.replace("train: 0.5, test: 0.5", "train: 0.8, test: 0.2, group_by: photos.csv")
+    (tmp_path / "dataset.yaml").write_text(yaml)
+    dataset = open_dataset(tmp_path)
+    split = split_photos(dataset, dataset.photos())
+    assert list(split.values()).count("test") == 6
+    for i in range(30):
+        names = {split[dataset.images / f"p{j:02}.jpg"] for j in range(i // 3 * 3, i // 3 * 3 + 3)}
+        assert len(names) == 1
+    assert split_photos(dataset, dataset.photos()[::-1]) == split
+
+
+def test_a_handful_of_photos_fills_both_splits(tmp_path: Path) -> None:
+    dataset = draw_dataset(tmp_path, {"a": [], "b": []}, yaml=YAML.replace("0.5", "0.5"))
+    assert sorted(split_photos(dataset, dataset.photos()).values()) == ["test", "train"]
+
+
+def test_broken_group_file_says_the_line(tmp_path: Path) -> None:
+    yaml = YAML.replace("seed: 0", "seed: 0, group_by: photos.csv")
+    dataset = draw_dataset(tmp_path, {"a": []}, yaml=yaml)
+    (tmp_path / "photos.csv").write_text("image,photo\na.jpg\n")
+    with pytest.raises(InputError, match=r"photos.csv: line 2: expected 2 columns, got 1"):
+        split_photos(dataset, dataset.photos())
+
+
+def test_manifest_says_what_was_built(dataset: Dataset) -> None:
+    build(dataset)
+    manifest = json.loads((dataset.panoptic / "manifest.json").read_text())
+    assert manifest["seed"] == 0
+    assert manifest["result"]["photos"] == {"train": 2, "test": 2}
+    assert len(manifest["inputs"]) == 64

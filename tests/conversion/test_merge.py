@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from annotation.labelme import Annotation, Shape
+from conversion.categories import coco_categories, dataset_categories
+from conversion.merge import merge
+from conversion.panoptic import Segment
+from conversion.raster import polygon_mask
+from tests.drawn import BOX, DISC, ROAD, SKY, square
+
+CATEGORIES = dataset_categories(["box", "disc"], ["sky-other-merged", "road"], where="x")
+
+
+def annotated(*shapes: Shape) -> Annotation:
+    return Annotation("a.jpg", 4, 6, shapes)
+
+
+def test_things_over_stuff_by_eye() -> None:
+    stuff = np.array([[SKY] * 6, [SKY] * 6, [ROAD] * 6, [0] * 6], np.uint16)
+    merged = merge(annotated(square("box", 1, 1, 2), square("disc", 2, 2, 2)), stuff, CATEGORIES)
+    assert merged.ids.tolist() == [
+        [2, 2, 2, 2, 2, 2],
+        [2, 3, 3, 2, 2, 2],
+        [1, 3, 4, 4, 1, 1],
+        [0, 0, 4, 4, 0, 0],
+    ]
+    assert merged.segments == (
+        Segment(1, ROAD, 3, (0, 2, 6, 1)),
+        Segment(2, SKY, 10, (0, 0, 6, 2)),
+        Segment(3, BOX, 3, (1, 1, 2, 2)),
+        Segment(4, DISC, 4, (2, 2, 2, 2)),
+    )
+    assert merged.hidden == 0
+
+
+def test_parts_of_a_group_are_one_segment_drawn_in_their_own_places() -> None:
+    stuff = np.zeros((4, 6), np.uint16)
+    shapes = (square("box", 0, 0, 2, 7), square("disc", 1, 1, 2), square("box", 4, 0, 1, 7))
+    merged = merge(annotated(*shapes, square("disc", 5, 3, 1, 7)), stuff, CATEGORIES)
+    assert merged.ids.tolist() == [
+        [1, 1, 0, 0, 1, 0],
+        [1, 2, 2, 0, 0, 0],
+        [0, 2, 2, 0, 0, 0],
+        [0, 0, 0, 0, 0, 3],  # the same group_id, but another label: another instance
+    ]
+    assert merged.segments[0] == Segment(1, BOX, 4, (0, 0, 5, 2))
+    assert merged.segments[2] == Segment(3, DISC, 1, (5, 3, 1, 1))  # one pixel, no empty box
+
+
+def test_a_hidden_thing_has_no_segment_and_is_counted() -> None:
+    shapes = (square("box", 1, 1, 1), square("disc", 0, 0, 3))
+    merged = merge(annotated(*shapes), np.zeros((4, 6), np.uint16), CATEGORIES)
+    assert [s.category_id for s in merged.segments] == [DISC]
+    assert merged.hidden == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pixels_are_those_of_pycocotools(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    polygon = rng.uniform(-8, 48, (rng.integers(3, 9), 2)).round(1)
+    expected = coco_mask.decode(coco_mask.frPyObjects([polygon.ravel().tolist()], 30, 40))[..., 0]
+    mask, (x, y) = polygon_mask(polygon, height=30, width=40)
+    whole = np.zeros((30, 40), bool)
+    whole[y : y + mask.shape[0], x : x + mask.shape[1]] = mask
+    assert np.array_equal(whole, expected.astype(bool))
+
+
+def test_coco_categories_are_the_published_ones() -> None:
+    categories = coco_categories()
+    assert sum(c.isthing for c in categories) == 80
+    assert sum(not c.isthing for c in categories) == 53
+    assert [c.id for c in categories] == sorted({c.id for c in categories})
+    by_name = {c.name: c for c in categories}
+    assert by_name["person"].id == 1
+    assert by_name["toothbrush"].id == 90
+    assert by_name["banner"].id == 92
+    assert by_name["sky-other-merged"].color == (70, 130, 180)
+    assert by_name["rug-merged"].id == 200
+
+
+def test_own_things_collide_with_no_coco_category() -> None:
+    own = [c for c in CATEGORIES if c.isthing]
+    assert not {c.id for c in own} & {c.id for c in coco_categories()}
+    assert (
+        len({c.color for c in dataset_categories([str(i) for i in range(40)], [], where="")}) == 40
+    )

@@ -1,0 +1,111 @@
+"""A MongoDB of the tests' own, and small sets in it: nobody's FiftyOne is touched."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import fiftyone as fo
+import numpy as np
+import pytest
+
+from annotation.dataset import Dataset
+from annotation.validate import all_findings, check_dataset
+from conversion.build import convert
+from conversion.panoptic import (
+    PanopticSet,
+    Segment,
+    measure,
+    read_panoptic,
+    write_panoptic,
+    write_segment_ids,
+)
+from curation.database import check_server
+from curation.load import load_dataset
+from curation.mongod import bundled_mongod, check_mongod
+from tests.drawn import BOX, DISC, ROAD, YAML, draw_dataset, square
+
+GOOD = [square("box", 4, 4, 8), square("box", 20, 4, 8), square("disc", 30, 20, 6)]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URI of a server that lives as long as the tests."""
+    check_mongod(bundled_mongod())
+    folder, port = tmp_path_factory.mktemp("mongo"), free_port()
+    command = [bundled_mongod(), "--dbpath", folder, "--port", str(port), "--nounixsocket"]
+    server = subprocess.Popen([*map(str, command), "--quiet"], stdout=subprocess.DEVNULL)
+    uri = f"mongodb://127.0.0.1:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIFTYONE_DATABASE_URI", uri)
+        patch.setattr(fo.config, "database_uri", uri)
+        try:
+            check_server(uri)
+            yield uri
+        finally:
+            server.terminate()
+            server.wait()
+
+
+@pytest.fixture
+def drawn(tmp_path: Path, mongo: str) -> Iterator[Dataset]:
+    """Photos a and b with the same good shapes, one in each split; c has an unknown label."""
+    name = f"drawn {os.getpid()}-{tmp_path.name}"
+    photos = {"a": GOOD, "b": GOOD, "c": [square("bxo", 4, 4, 8)]}
+    dataset = draw_dataset(tmp_path / "set", photos, yaml=YAML.replace("drawn", name))
+    yield dataset
+    if fo.dataset_exists(name):
+        fo.delete_dataset(name)
+
+
+Curate = Callable[[Dataset], fo.Dataset]
+
+
+@pytest.fixture
+def curate() -> Curate:
+    """Validate, convert and load, as the command line does."""
+
+    def run(dataset: Dataset) -> fo.Dataset:
+        checked = check_dataset(dataset)
+        convert(dataset, checked)
+        return fo.load_dataset(load_dataset(dataset, all_findings(dataset, checked)))
+
+    return run
+
+
+def truth_of(dataset: Dataset) -> PanopticSet:
+    return read_panoptic(dataset.panoptic / "annotations" / "panoptic_test.json")
+
+
+def predict(dataset: Dataset, folder: Path) -> Path:
+    """A prediction of the test photo: box 1 and sky right, box 2 taken for road, disc for a box.
+
+    Areas of the truth: boxes 64 each, disc 36, sky 304, road 652, the lowest two rows void.
+    """
+    truth = truth_of(dataset)
+    (photo,) = truth.photos
+    box_1, box_2 = sorted((s for s in photo.segments if s.category_id == BOX), key=lambda s: s.bbox)
+    (road,) = (s for s in photo.segments if s.category_id == ROAD)
+    ids = truth.segment_ids(photo)
+    ids = np.where(ids == box_2.id, road.id, ids).astype(np.uint32)
+    categories = {s.id: BOX if s.category_id == DISC else s.category_id for s in photo.segments}
+    segments = tuple(
+        Segment(number, categories[number], area, bbox, score=0.75)
+        for number, (area, bbox) in measure(ids).items()
+    )
+    path = folder / "panoptic.json"
+    write_segment_ids(folder / "panoptic" / photo.png_name, ids)
+    photos = (replace(photo, segments=segments),)
+    write_panoptic(PanopticSet(path, folder / "panoptic", truth.categories, photos))
+    assert box_1.id in measure(ids)
+    return path

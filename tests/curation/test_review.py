@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import fiftyone as fo
+import pytest
+
+from annotation.dataset import Dataset
+from annotation.files import InputError
+from curation.review import review
+from tests.curation.conftest import GOOD, Curate, predict, truth_of
+from tests.drawn import draw_photo
+
+PQ = (1 + 1 + 652 / 716) / (3 + (1 + 2) / 2)  # box 1, sky and road hit; one false, two missed
+
+
+def reviewed(dataset: Dataset, prediction: Path) -> fo.Dataset:
+    return fo.load_dataset(
+        review(dataset, truth_of(dataset).json_path, prediction, run_name="first")
+    )
+
+
+def outcomes(labels: fo.Detections) -> list[tuple[str, str, list[str]]]:
+    return sorted((d.label, d["outcome"], d.tags) for d in labels.detections)
+
+
+def test_every_segment_is_marked(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
+    curate(drawn)
+    samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
+    (sample,) = samples.match_tags("test")
+    assert outcomes(sample["predictions"]) == [
+        ("box", "false", ["false"]),
+        ("box", "hit", ["hit"]),
+    ]
+    assert outcomes(sample["predictions_stuff"]) == [
+        ("road", "hit", ["hit"]),
+        ("sky-other-merged", "hit", ["hit"]),
+    ]
+    assert outcomes(sample["ground_truth"]) == [
+        ("box", "hit", ["hit"]),
+        ("box", "missed", ["missed"]),
+        ("disc", "missed", ["missed"]),
+    ]
+    road = sample["ground_truth_stuff"].detections
+    assert {d.label: round(d["iou"], 4) for d in road} == {
+        "road": round(652 / 716, 4),
+        "sky-other-merged": 1.0,
+    }
+    assert (sample["hits"], sample["false"], sample["missed"]) == (3, 1, 2)
+    assert sample["pq"] == pytest.approx(PQ)
+    assert {d.confidence for d in sample["predictions"].detections} == {0.75}
+
+
+def test_predictions_lie_beside_the_truth(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
+    curate(drawn)
+    samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
+    (sample,) = samples.match_tags("test")
+    scene = cv2.imread(sample["predicted_scene"].mask_path, cv2.IMREAD_UNCHANGED)
+    truth = cv2.imread(sample["scene"].mask_path, cv2.IMREAD_UNCHANGED)
+    assert (scene != truth).sum() == 64 + 36
+    (other,) = samples.match_tags("train")
+    assert other["predictions"] is None
+    assert other["pq"] is None
+    assert {d["outcome"] for d in other["ground_truth"].detections} == {None}
+
+
+def test_saved_views_show_the_worst_first(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
+    curate(drawn)
+    samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
+    (photo,) = truth_of(drawn).photos
+    for name in ("reviewed", "worst first", "with missed", "with false", "errors only"):
+        assert samples.load_saved_view(name).values("photo") == [photo.file_name]
+    (sample,) = samples.load_saved_view("errors only")
+    assert [d["outcome"] for d in sample["predictions"].detections] == ["false"]
+    assert [d["outcome"] for d in sample["ground_truth"].detections] == ["missed", "missed"]
+    assert sample["predictions_stuff"].detections == []
+
+
+def test_a_second_review(
+    drawn: Dataset, curate: Curate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    curate(drawn)
+    prediction = predict(drawn, tmp_path / "run")
+    (sample,) = reviewed(drawn, prediction).match_tags("test")
+    sample["predictions"].detections[0].tags.append("ask")
+    sample.save()
+    capsys.readouterr()
+    reviewed(drawn, prediction)
+    assert "up to date" in capsys.readouterr().out
+
+    review(drawn, truth_of(drawn).json_path, prediction, run_name="second")
+    sample.reload()
+    first = sample["predictions"].detections[0]
+    assert sorted(first.tags) == sorted([first["outcome"], "ask"])
+    assert len(sample["predictions"].detections) == 2
+
+
+def test_what_changed_must_be_loaded_first(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no data set 'drawn .*run `curate` first"):
+        review(drawn, tmp_path, tmp_path, run_name="first")
+    curate(drawn)
+    prediction = predict(drawn, tmp_path / "run")
+    reviewed(drawn, prediction)
+    (drawn.panoptic / "manifest.json").write_text("{}")
+    with pytest.raises(InputError, match="has changed since it was loaded"):
+        reviewed(drawn, prediction)
+
+
+def test_loading_again_keeps_the_review(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
+    curate(drawn)
+    samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
+    colors = samples.app_config.color_scheme.to_dict()
+    draw_photo(drawn.root, "c", GOOD)
+    samples = curate(drawn)
+    samples.reload()
+    assert samples.app_config.color_scheme.to_dict() == colors
+    assert len(samples.exists("pq")) == 1

@@ -1,0 +1,124 @@
+"""Losses worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from detr.config import TrainConfig
+from detr.criterion import box_losses, dice, guess_errors, guess_losses, mask_losses
+from detr.data import Target
+from detr.matcher import Match
+from detr.model import Guess, Output
+from detr.padded import Padded
+
+CONFIG = TrainConfig()
+LOG3 = math.log(3)
+
+
+def target(labels: list[int], boxes: list[list[float]], masks: torch.Tensor) -> Target:
+    return Target(
+        1,
+        "a.jpg",
+        (masks.shape[1], masks.shape[2]),
+        torch.tensor(labels, dtype=torch.int64),
+        torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        masks.bool(),
+    )
+
+
+def pairs(*matches: tuple[list[int], list[int]]) -> list[Match]:
+    return [
+        (torch.tensor(queries, dtype=torch.int64), torch.tensor(segments, dtype=torch.int64))
+        for queries, segments in matches
+    ]
+
+
+ONE = target([1], [[0.5, 0.5, 0.2, 0.2]], torch.zeros(1, 4, 4))
+NONE = target([], [], torch.zeros(0, 4, 4))
+
+
+def test_classification_weighs_no_object_with_eos_coef() -> None:
+    """Two queries, two classes: the matched one is undecided, the other says no-object: 3/4."""
+    logits = torch.tensor([[[0.0, 0.0, 0.0], [0.0, 0.0, math.log(6)]]])
+    guess = Guess(logits, torch.tensor([[[0.5, 0.5, 0.2, 0.2]] * 2]))
+    losses = guess_losses(guess, [ONE], pairs(([0], [0])), CONFIG)
+    expected = (LOG3 + 0.1 * math.log(8 / 6)) / (1 + 0.1)
+    assert float(losses["loss_ce"]) == pytest.approx(expected, abs=1e-5)
+    assert float(losses["loss_bbox"]) == float(losses["loss_giou"]) == 0
+
+
+def test_boxes_are_divided_by_all_segments_of_the_batch() -> None:
+    """Centre off by 0.1 of width 0.2: L1 0.1, IoU = GIoU = 1/3; two segments, one of them found."""
+    two = target([1, 0], [[0.5, 0.5, 0.2, 0.2], [0.1, 0.1, 0.1, 0.1]], torch.zeros(2, 4, 4))
+    guess = Guess(torch.zeros(1, 1, 3), torch.tensor([[[0.6, 0.5, 0.2, 0.2]]]))
+    losses = guess_losses(guess, [two], pairs(([0], [0])), CONFIG)
+    assert float(losses["loss_bbox"]) == pytest.approx(5 * 0.1 / 2, abs=1e-5)
+    assert float(losses["loss_giou"]) == pytest.approx(2 * (1 - 1 / 3) / 2, abs=1e-5)
+
+
+def test_earlier_layers_have_the_same_losses_under_numbered_names() -> None:
+    guess = Guess(torch.zeros(1, 2, 3), torch.tensor([[[0.6, 0.5, 0.2, 0.2]] * 2]))
+    empty = torch.zeros(1, 2, 8)
+    output = Output((guess, guess, guess), empty, empty, Padded(empty, empty), [])
+    losses = box_losses(output, [ONE], pairs(([0], [0])), CONFIG)
+    assert set(losses) == {
+        *(f"loss_{part}{layer}" for part in ("ce", "bbox", "giou") for layer in ("", "_0", "_1")),
+        "class_error",
+        "cardinality_error",
+    }
+    assert losses["loss_giou_1"] == losses["loss_giou"]
+    single = box_losses(output, [ONE], pairs(([0], [0])), TrainConfig(aux_loss=False))
+    assert "loss_ce_0" not in single
+
+
+def test_photos_without_segments_only_learn_no_object() -> None:
+    guess = Guess(torch.zeros(1, 2, 3, requires_grad=True), torch.rand(1, 2, 4))
+    losses = guess_losses(guess, [NONE], pairs(([], [])), CONFIG)
+    assert float(losses["loss_ce"].detach()) == pytest.approx(LOG3, abs=1e-5)
+    assert float(losses["loss_bbox"]) == float(losses["loss_giou"]) == 0
+    assert float(guess_errors(guess, [NONE], pairs(([], [])))["class_error"]) == 0
+
+
+def test_errors_count_wrong_classes_and_wrong_numbers() -> None:
+    """Query 0 rightly says class 1, query 1 wrongly class 0: half wrong; 2 found, 2 there."""
+    two = target([1, 1], [[0.5] * 4, [0.4] * 4], torch.zeros(2, 4, 4))
+    guess = Guess(torch.tensor([[[0.0, 1, 0], [1, 0, 0], [0, 0, 1]]]), torch.rand(1, 3, 4))
+    errors = guess_errors(guess, [two], pairs(([0, 1], [0, 1])))
+    assert float(errors["class_error"]) == 50
+    assert float(errors["cardinality_error"]) == 0
+
+
+def test_mask_losses_of_undecided_masks() -> None:
+    """Logit 0 everywhere, a quarter of 16 pixels set.
+
+    Focal: ln 2 * 1/4 * (1/4 * 1/4 + 3/4 * 3/4); dice: 1 - (2 * 2 + 1) / (8 + 4 + 1).
+    """
+    truth = torch.zeros(1, 4, 4)
+    truth[0, :2, :2] = 1
+    photo = target([0], [[0.25, 0.25, 0.5, 0.5]], truth)
+    losses = mask_losses(torch.zeros(1, 1, 1), [photo], pairs(([3], [0])), CONFIG)
+    assert float(losses["loss_mask"]) == pytest.approx(math.log(2) / 4 * 0.625, abs=1e-6)
+    assert float(losses["loss_dice"]) == pytest.approx(1 - 5 / 13, abs=1e-6)
+
+
+def test_mask_losses_pad_smaller_photos_with_nothing() -> None:
+    """A 2x2 photo full of one segment beside a 4x4 photo: at 4x4 a quarter is the segment."""
+    full = target([0], [[0.5, 0.5, 1, 1]], torch.ones(1, 2, 2))
+    matches = pairs(([0], [0]), ([], []))
+    losses = mask_losses(torch.zeros(1, 2, 2), [full, NONE], matches, CONFIG)
+    assert float(losses["loss_dice"]) == pytest.approx(1 - 5 / 13, abs=1e-6)
+
+
+def test_mask_losses_without_segments_are_zero_and_still_a_step() -> None:
+    logits = torch.zeros(0, 2, 2, requires_grad=True)
+    losses = mask_losses(logits, [NONE], pairs(([], [])), CONFIG)
+    assert float(losses["loss_mask"].detach()) == float(losses["loss_dice"].detach()) == 0
+    torch.autograd.backward(losses["loss_mask"])
+
+
+def test_dice_of_a_perfect_mask_is_near_zero() -> None:
+    truth = torch.tensor([[1.0, 1, 0, 0]])
+    assert float(dice((truth - 0.5) * 100, truth)[0]) == pytest.approx(0, abs=1e-5)

@@ -1,0 +1,121 @@
+"""Examples: what the model is shown and asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from annotation.files import InputError
+from conversion.panoptic import PanopticSet, Photo, write_panoptic
+from detr.config import TrainConfig
+from detr.data import Examples, batches, read_splits
+from detr.padded import pad
+from detr.view import View, draw_view, plain_view
+from tests.detr.drawn import CATEGORIES, CIRCLE, GRASS, SKY, draw_set, write_photo
+
+PLAIN = TrainConfig(
+    min_size=40, max_size=80, train_sizes=(40,), flip=False, crop=0, photometric=0, num_workers=0
+)
+
+
+def split(folder: Path, ids: np.ndarray, categories: dict[int, int], *, crowd: int = 0) -> Path:
+    """A set whose one training photo has the segments `ids`; returns its folder."""
+    draw_set(folder, train=1, test=1)
+    photo = write_photo(folder / "train", folder / "panoptic_train", 1, ids, categories)
+    segments = tuple(replace(s, iscrowd=s.id == crowd) for s in photo.segments)
+    _write_train(folder, replace(photo, segments=segments))
+    return folder
+
+
+def _write_train(folder: Path, photo: Photo) -> None:
+    json_path = folder / "annotations" / "panoptic_train.json"
+    write_panoptic(PanopticSet(json_path, folder / "panoptic_train", CATEGORIES, (photo,)))
+
+
+def examples(folder: Path, config: TrainConfig = PLAIN) -> Examples:
+    return read_splits(folder).examples("train", config)
+
+
+def picture() -> np.ndarray:
+    """20x40: sky (1) over grass (2), a circle (300) of 8x6 pixels whose corner is x 10, y 4."""
+    ids = np.ones((20, 40), np.uint32)
+    ids[10:] = 2
+    ids[4:10, 10:18] = 300
+    return ids
+
+
+NAMES = {1: SKY, 2: GRASS, 300: CIRCLE}
+
+
+def test_boxes_are_those_of_all_segments_stuff_included(tmp_path: Path) -> None:
+    image, target = examples(split(tmp_path / "p", picture(), NAMES))[0]
+    assert image.shape == (3, 40, 80) and target.size == (40, 80)
+    assert target.labels.tolist() == [1, 0, 2]  # packed: grass, sky, circle, square
+    expected = [[0.5, 0.25, 1, 0.5], [0.5, 0.75, 1, 0.5], [14 / 40, 7 / 20, 8 / 40, 6 / 20]]
+    assert torch.allclose(target.cxcywh_norm, torch.tensor(expected))
+    assert target.masks.flatten(1).sum(1).tolist() == [1408, 1600, 192]  # four times the pixels
+
+
+def test_crowds_are_skipped(tmp_path: Path) -> None:
+    _, target = examples(split(tmp_path / "p", picture(), NAMES, crowd=300))[0]
+    assert target.labels.tolist() == [1, 0]
+
+
+def test_mirroring_moves_photo_boxes_and_masks_together(tmp_path: Path) -> None:
+    shown = examples(split(tmp_path / "p", picture(), NAMES))
+    photo, plain = shown.panoptic.photos[0], View(0, 0, 40, 20, 40, 20)
+    mirrored = replace(plain, mirrored=True)
+    assert torch.equal(shown.image(photo, mirrored), shown.image(photo, plain).flip(2))
+    target = shown.target(photo, mirrored)
+    assert torch.equal(target.masks, shown.target(photo, plain).masks.flip(2))
+    assert target.cxcywh_norm[2].tolist() == pytest.approx([26 / 40, 7 / 20, 8 / 40, 6 / 20])
+
+
+def test_a_crop_keeps_what_is_visible_in_it(tmp_path: Path) -> None:
+    """The left 14 columns of the sky: half of the circle's, no grass."""
+    shown = examples(split(tmp_path / "p", picture(), NAMES))
+    target = shown.target(shown.panoptic.photos[0], View(0, 0, 14, 10, 28, 20))
+    assert target.labels.tolist() == [1, 2]
+    assert target.cxcywh_norm[1].tolist() == pytest.approx([12 / 14, 7 / 10, 4 / 14, 6 / 10])
+
+
+def test_chance_depends_on_photo_and_epoch_not_on_who_reads(tmp_path: Path) -> None:
+    config = replace(PLAIN, flip=True, crop=0.8, photometric=0.3, train_sizes=(24, 32, 40))
+    shown = replace(examples(draw_set(tmp_path / "p"), config), epoch=3)
+    here = [image for image, _ in (shown[i] for i in (2, 0))]
+    by_worker = replace(shown, config=replace(config, num_workers=1, batch_size=1))
+    there = [batch.seen for batch in batches(by_worker, [2, 0])]
+    assert all(torch.equal(pad([a]).values, b.values) for a, b in zip(here, there, strict=True))
+    other = [replace(shown, epoch=4).view(p) for p in shown.panoptic.photos]
+    assert other != [shown.view(p) for p in shown.panoptic.photos]
+
+
+def test_views_keep_the_ratio_and_the_longest_side() -> None:
+    assert plain_view(PLAIN, width=100, height=50) == View(0, 0, 100, 50, 80, 40)
+    assert plain_view(PLAIN, width=400, height=50) == View(0, 0, 400, 50, 80, 10)
+    rng, config = np.random.default_rng(0), replace(PLAIN, crop=1, flip=True)
+    views = [draw_view(rng, config, width=100, height=60) for _ in range(50)]
+    assert all(v.x + v.width <= 100 and v.y + v.height <= 60 for v in views)
+    assert all(v.width >= 50 and v.height >= 30 for v in views)
+    assert {v.mirrored for v in views} == {False, True}
+
+
+def test_a_category_or_a_size_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    folder = split(tmp_path / "p", picture(), NAMES)
+    photo = read_splits(folder).train.photos[0]
+    wrong = replace(photo.segments[0], category_id=99)
+    _write_train(folder, replace(photo, segments=(wrong, *photo.segments[1:])))
+    with pytest.raises(InputError, match=r"panoptic_train\.json: category 99"):
+        examples(folder)[0]
+    _write_train(folder, replace(photo, width=41))
+    with pytest.raises(InputError, match="expected 41x20 pixels"):
+        examples(folder)[0]
+    _write_train(folder, replace(photo, file_name="../test/photo1.png"))
+    with pytest.raises(InputError, match="must stay below"):
+        examples(folder)[0]
+    with pytest.raises(InputError, match=r"panoptic_train\.json: missing"):
+        read_splits(tmp_path)

@@ -1,0 +1,136 @@
+"""Predictions on disk: a valid panoptic set, whatever the folder of photos looks like."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from annotation.files import InputError
+from conversion.panoptic import measure, read_panoptic
+from detr.config import RunConfig
+from detr.predict import predict
+from detr.train import train
+from tests.detr.drawn import draw_set
+from tests.detr.test_train import CACHED, run_config
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn set in `panoptic/` and a run on it in `run/`, hardly trained."""
+    root = tmp_path_factory.mktemp("predict")
+    draw_set(root / "panoptic", train=8)
+    train(root / "panoptic", root / "run", config(), "both")
+    return root
+
+
+def config() -> RunConfig:
+    return run_config(CACHED, epochs=12, mask_epochs=2, lr=1e-3, pre_norm=True, threshold=0.25)
+
+
+@pytest.fixture
+def photos(folder: Path, tmp_path: Path) -> Path:
+    """Photos of two sizes in nested folders, two of them with one stem."""
+    images = tmp_path / "photos"
+    shutil.copytree(folder / "panoptic" / "test", images / "yard" / "east")
+    shutil.copy(images / "yard/east/photo1.png", images / "a.b.png")
+    small = cv2.imread(str(images / "a.b.png"))[:40]
+    cv2.imwrite(str(images / "a.b.jpg"), small)
+    return images
+
+
+def test_ids_areas_and_boxes_are_those_of_the_pixels(
+    folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    predict(folder / "run", photos, tmp_path / "out")
+    found = read_panoptic(tmp_path / "out" / "panoptic.json")
+    names = ["a.b.jpg", "a.b.png", "yard/east/photo1.png", "yard/east/photo2.png"]
+    assert [photo.file_name for photo in found.photos] == names
+    assert [photo.png_name for photo in found.photos] == [
+        "a.b.jpg.png",
+        "a.b.png.png",
+        "yard/east/photo1.png",
+        "yard/east/photo2.png",
+    ]
+    assert sum(len(photo.segments) for photo in found.photos) > 0
+    stuff = {c.id for c in found.categories if not c.isthing}
+    for photo in found.photos:
+        seen = measure(found.segment_ids(photo))
+        assert seen == {s.id: (s.area, s.bbox) for s in photo.segments}
+        assert all(s.area > 4 and s.score is not None and s.score > 0.25 for s in photo.segments)
+        merged = [s.category_id for s in photo.segments if s.category_id in stuff]
+        assert len(merged) == len(set(merged))
+
+
+def test_instances_are_coco_results(folder: Path, photos: Path, tmp_path: Path) -> None:
+    predict(folder / "run", photos, tmp_path / "out")
+    found = json.loads((tmp_path / "out" / "instances.json").read_text())
+    sizes = {
+        p.id: (p.height, p.width) for p in read_panoptic(tmp_path / "out/panoptic.json").photos
+    }
+    assert found
+    for instance in found:
+        height, width = sizes[instance["image_id"]]
+        x, y, w, h = instance["bbox"]
+        assert instance["category_id"] in (201, 202)
+        assert 0.05 < instance["score"] <= 1
+        assert 0 <= x <= x + w <= width + 0.01 and 0 <= y <= y + h <= height + 0.01
+        assert coco_mask.decode(instance["segmentation"]).shape == (height, width)
+
+
+def test_a_second_call_does_nothing_and_a_changed_photo_does(
+    folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    predict(folder / "run", photos, out)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    predict(folder / "run", photos, out)
+    assert "up to date" in capsys.readouterr().out
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    (photos / "a.b.png").unlink()
+    predict(folder / "run", photos, out)
+    assert "up to date" not in capsys.readouterr().out
+    left = {p.relative_to(out / "panoptic").as_posix() for p in (out / "panoptic").rglob("*.png")}
+    assert left == {"a.b.png", "yard/east/photo1.png", "yard/east/photo2.png"}
+
+
+def test_an_unreadable_photo_is_named_after_all_others(
+    folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "a.b.jpg").write_bytes(b"no photo")
+    for _ in range(2):  # an incomplete prediction is never up to date
+        with pytest.raises(InputError, match=r"1 photos were skipped(.|\n)*a\.b\.jpg"):
+            predict(folder / "run", photos, tmp_path / "out")
+    assert len(read_panoptic(tmp_path / "out" / "panoptic.json").photos) == 3
+
+
+def test_prediction_does_not_depend_on_other_photos(
+    folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    predict(folder / "run", photos, tmp_path / "all")
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    shutil.copy(photos / "yard/east/photo2.png", alone)
+    predict(folder / "run", alone, tmp_path / "one")
+    every = read_panoptic(tmp_path / "all" / "panoptic.json")
+    one = read_panoptic(tmp_path / "one" / "panoptic.json")
+    same = every.segment_ids(every.photos[3]) == one.segment_ids(one.photos[0])
+    assert np.mean(same) > 0.99  # rounding may move a border
+
+
+def test_boxes_alone_predict_no_masks(folder: Path, photos: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(folder / "run", run)
+    (run / "checkpoints" / "masks.pt").unlink()
+    with pytest.raises(InputError, match="train the stage masks"):
+        predict(run, photos, tmp_path / "out")
+
+
+def test_a_folder_without_photos_is_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no photos"):
+        predict(folder / "run", tmp_path, tmp_path / "out")

@@ -1,0 +1,172 @@
+"""Stopping and going on: the same numbers as without a stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from annotation.files import InputError, write_json
+from detr.checkpoint import load_checkpoint
+from detr.config import RunConfig, TrainConfig
+from detr.train import train
+from tests.detr.drawn import CATEGORIES, draw_set
+
+CONFIG = TrainConfig(
+    backbone="efficientnet_lite0",
+    hidden_dim=128,
+    enc_layers=1,
+    dec_layers=2,
+    dim_feedforward=64,
+    num_queries=6,
+    epochs=2,
+    mask_epochs=2,
+    min_size=64,
+    max_size=96,
+    train_sizes=(48, 64),
+    num_workers=0,
+)
+CACHED = replace(
+    CONFIG, cache_features=True, lr_backbone=0, crop=0, photometric=0, train_sizes=(64,)
+)
+
+
+@pytest.fixture(scope="module")
+def panoptic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_set(tmp_path_factory.mktemp("drawn") / "panoptic")
+
+
+def log(run: Path) -> list[dict[str, Any]]:
+    """The lines of a log without the seconds."""
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def run_config(config: TrainConfig, **changes: Any) -> RunConfig:
+    return RunConfig("drawn", replace(config, **changes))
+
+
+@pytest.mark.parametrize("config", [CONFIG, CACHED], ids=["photos", "cached"])
+def test_going_on_gives_the_losses_of_an_unbroken_run(
+    panoptic: Path, tmp_path: Path, config: TrainConfig
+) -> None:
+    torch.set_num_threads(2)
+    train(panoptic, tmp_path / "whole", run_config(config), "both")
+    train(panoptic, tmp_path / "parts", run_config(config, epochs=1, mask_epochs=1), "boxes")
+    train(panoptic, tmp_path / "parts", run_config(config, mask_epochs=1), "both")
+    train(panoptic, tmp_path / "parts", run_config(config, num_workers=1), "masks")
+    torch.set_num_threads(1)
+    lines = log(tmp_path / "whole")
+    assert lines == log(tmp_path / "parts")
+    assert [(line["stage"], line["epoch"]) for line in lines] == [
+        ("boxes", 1),
+        ("boxes", 2),
+        ("masks", 1),
+        ("masks", 2),
+    ]
+    for line in lines:
+        for split in ("train", "test"):
+            parts = line[split]
+            names = ("loss_mask", "loss_dice") if line["stage"] == "masks" else None
+            summed = names or [n for n in parts if n.startswith("loss_")]
+            assert parts["loss"] == pytest.approx(sum(parts[n] for n in summed), rel=1e-4)
+            assert {"loss_ce", "loss_bbox", "loss_giou", "loss_ce_0", "class_error"} <= set(parts)
+
+
+def test_a_kill_in_mid_epoch_loses_that_epoch_only(panoptic: Path, tmp_path: Path) -> None:
+    train(panoptic, tmp_path / "whole", run_config(CONFIG, epochs=3), "boxes")
+    code = (
+        "from pathlib import Path; from detr.train import train;"
+        " from tests.detr.test_train import CONFIG, run_config;"
+        f" train(Path({str(panoptic)!r}), Path({str(tmp_path / 'killed')!r}),"
+        " run_config(CONFIG, epochs=3), 'boxes')"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", code])
+    path = tmp_path / "killed" / "log.jsonl"
+    for _ in range(3000):
+        if path.exists() and path.read_text():
+            break
+        assert killed.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.1)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert 1 <= len(log(tmp_path / "killed")) < 3
+    with path.open("a") as file:  # as if the kill had come between two files
+        file.write('{"stage": "boxes", "epoch": 3, "seconds": 1}\n')
+    train(panoptic, tmp_path / "killed", run_config(CONFIG, epochs=3), "boxes")
+    assert log(tmp_path / "killed") == log(tmp_path / "whole")
+
+
+def test_ctrl_c_says_how_to_go_on(panoptic: Path, tmp_path: Path) -> None:
+    code = (
+        "import os, sys, threading; from pathlib import Path; from detr.train import train;"
+        " from tests.detr.test_train import CONFIG, run_config\n"
+        f"try: train(Path({str(panoptic)!r}), Path({str(tmp_path / 'run')!r}),"
+        " run_config(CONFIG, epochs=50), 'boxes')\n"
+        "except KeyboardInterrupt: sys.exit(7)\n"
+    )
+    running = subprocess.Popen([sys.executable, "-uc", code], stdout=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    assert "boxes 1/50" in running.stdout.readline()
+    os.kill(running.pid, signal.SIGINT)
+    said = running.stdout.read()
+    assert running.wait() == 7
+    assert said.splitlines()[-1].startswith("stopped in epoch ")
+
+
+def test_a_finished_stage_is_not_trained_again(
+    panoptic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = run_config(CACHED, epochs=1)
+    train(panoptic, tmp_path, config, "boxes")
+    before = (tmp_path / "checkpoints" / "boxes.pt").stat().st_mtime_ns
+    train(panoptic, tmp_path, config, "boxes")
+    assert "boxes: already trained (1 epochs)" in capsys.readouterr().out
+    assert (tmp_path / "checkpoints" / "boxes.pt").stat().st_mtime_ns == before
+    with pytest.raises(InputError, match=r"lr: 0.0001 -> 0.5.*another --run"):
+        train(panoptic, tmp_path, run_config(CACHED, epochs=1, lr=0.5), "boxes")
+
+
+def test_other_data_does_not_go_on(tmp_path: Path) -> None:
+    panoptic = draw_set(tmp_path / "panoptic", train=1, test=1)
+    config = run_config(CACHED, epochs=1)
+    train(panoptic, tmp_path / "run", config, "boxes")
+    write_json(panoptic / "manifest.json", {"seed": 8})
+    with pytest.raises(InputError, match=r"another build.*another --run"):
+        train(panoptic, tmp_path / "run", config, "boxes")
+
+
+def test_masks_need_boxes(panoptic: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="0 of 2 epochs"):
+        train(panoptic, tmp_path, run_config(CACHED), "masks")
+
+
+def test_the_masks_stage_leaves_the_trunk_as_it_was(panoptic: Path, tmp_path: Path) -> None:
+    train(panoptic, tmp_path, run_config(CACHED, epochs=1, mask_epochs=1), "both")
+    boxes = load_checkpoint(tmp_path / "checkpoints" / "boxes.pt")
+    masks = load_checkpoint(tmp_path / "checkpoints" / "masks.pt")
+    assert masks.classes.categories == boxes.classes.categories == CATEGORIES
+    assert all(torch.equal(masks.model[f"detr.{n}"], value) for n, value in boxes.model.items())
+
+
+def test_more_segments_than_queries_is_said_once(
+    panoptic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(panoptic, tmp_path, run_config(CACHED, num_queries=2, epochs=1), "boxes")
+    assert capsys.readouterr().out.count("more segments than num_queries 2") == 1
+
+
+def test_a_loss_that_is_no_number_names_the_photos(panoptic: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"epoch 1: the loss became (nan|inf) on photo\d\.png"):
+        train(panoptic, tmp_path, run_config(CACHED, lr=1e30, clip_max_norm=0), "boxes")
+    assert not (tmp_path / "log.jsonl").read_text()

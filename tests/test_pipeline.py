@@ -1,0 +1,132 @@
+"""All stages of `demo` on a dozen tiny scenes for two epochs, through make, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fiftyone.utils.coco import COCODetectionDatasetImporter
+
+ROOT = Path(__file__).parents[1]
+TINY = """\
+backbone: efficientnet_lite0
+lr_backbone: 0
+hidden_dim: 128
+enc_layers: 1
+dec_layers: 1
+dim_feedforward: 128
+num_queries: 20
+batch_size: 4
+epochs: 2
+mask_epochs: 2
+min_size: 96
+max_size: 128
+train_sizes: [96]
+num_workers: 0
+threshold: 0.1
+"""
+
+
+def call(*command: object, env: dict[str, str], status: int = 0) -> str:
+    words = [str(word) for word in command]
+    done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    return {**os.environ, "FIFTYONE_DATABASE_DIR": str(tmp_path / "mongo"), "COLUMNS": "120"}
+
+
+def times(*folders: Path) -> dict[Path, int]:
+    files = (path for folder in folders for path in folder.rglob("*"))
+    return {path: path.stat().st_mtime_ns for path in files if path.is_file()}
+
+
+def test_the_whole_way(tmp_path: Path, env: dict[str, str]) -> None:
+    dataset, run = tmp_path / "tiny", tmp_path / "run"
+    pipeline = (sys.executable, "pipeline.py")
+    make = ("make", "--no-print-directory", f"DATASET={dataset}", f"RUN={run}")
+
+    call(*pipeline, "sample", dataset, "--images", 12, "--seed", 5, env=env)
+    (dataset / "train.yaml").write_text(TINY)
+    output = call(*make, "dataset", env=env)
+    assert "9 train" in output or "10 train" in output
+    call(*make, "train", env=env)
+    call(*pipeline, "review", run, "--no-app", env=env)
+
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [(line["stage"], line["epoch"]) for line in log] == [
+        *(("boxes", 1), ("boxes", 2), ("masks", 1), ("masks", 2))
+    ]
+    for line in log:
+        assert {"loss", "loss_ce", "loss_bbox", "loss_giou"} <= line["train"].keys()
+        assert line["train"].keys() == line["test"].keys()
+    assert {"loss_mask", "loss_dice"} <= log[-1]["test"].keys()
+    scores = json.loads((run / "scores.json").read_text())
+    assert set(scores) == {"all", "things", "stuff", "categories", "box_ap", "mask_ap"}
+    html = (run / "report/index.html").read_text()
+    manifest = json.loads((dataset / "panoptic/manifest.json").read_text())
+    assert html.count('class="row"') == manifest["result"]["photos"]["test"]
+
+    importer = COCODetectionDatasetImporter(
+        data_path=str(dataset / "panoptic/train"),
+        labels_path=str(dataset / "panoptic/annotations/instances_train.json"),
+        label_types=["detections", "segmentations"],
+    )
+    with importer:
+        detections = sum(len(labels["segmentations"].detections) for _, _, labels in importer)
+    truth = json.loads((dataset / "panoptic/annotations/instances_train.json").read_text())
+    assert detections == len(truth["annotations"])
+
+    before = times(dataset, run)
+    again = call(*make, "dataset", "train", env=env)
+    call(*pipeline, "review", run, "--no-app", env=env)
+    assert "already trained" in again
+    after = times(dataset, run)
+    rebuilt = {path.name for path in after if after[path] != before.get(path)}
+    assert rebuilt <= {"scores.json", "log.jsonl", "config.yaml"}
+
+
+def test_a_set_with_flaws_lists_every_planted_one(tmp_path: Path, env: dict[str, str]) -> None:
+    dataset, found = tmp_path / "flawed", tmp_path / "findings.json"
+    pipeline = (sys.executable, "pipeline.py")
+    call(*pipeline, "sample", dataset, "--images", 30, "--flaws", env=env)
+    output = call(*pipeline, "validate", dataset, "--json", found, env=env, status=1)
+    findings = json.loads(found.read_text())["findings"]
+    assert set(findings[0]) == {"rule", "severity", "file", "shape", "message", "fix"}
+    planted = json.loads((dataset / "flaws.json").read_text())["flaws"]
+    assert planted
+    keys = ("rule", "file", "shape")
+    assert {tuple(f[k] for k in keys) for f in planted} == {
+        tuple(f[k] for k in keys) for f in findings
+    }
+    assert all(finding["file"] in output for finding in findings)
+    assert "left out" in call(*pipeline, "convert", dataset, env=env, status=1)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["validate", "nowhere"], "nowhere/dataset.yaml: missing"),
+        (["report", "nowhere"], "nowhere/config.yaml: missing"),
+        (["review", "nowhere"], "nowhere/config.yaml: missing"),
+        (["evaluate", "a.json", "b.json"], "a.json: cannot be read"),
+        (["predict", "nowhere", "images", "--out", "out"], "missing"),
+    ],
+)
+def test_mistakes_end_with_one_line(
+    command: list[str], message: str, tmp_path: Path, env: dict[str, str]
+) -> None:
+    pipeline = [sys.executable, str(ROOT / "pipeline.py")]
+    done = subprocess.run([*pipeline, *command], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
