@@ -28,7 +28,7 @@ $(VENV)/ready: pyproject.toml constraints.txt curation/setup_database.py
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable '.[test]'
-	$(VENV)/bin/python -m curation.setup_database
+	$(VENV)/bin/python -W ignore -m curation.setup_database
 	@touch $@
 
 sample: setup  ## draw the synthetic sample set datasets/yard

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.progress import track
 from shapely.geometry import Polygon
 from shapely.validation import explain_validity
 
@@ -16,6 +15,7 @@ from annotation.files import InputError, nearest
 from annotation.findings import Finding, Severity
 from annotation.labelme import Annotation, Shape, outline, read_annotation
 from annotation.photos import find_photo, photo_size
+from annotation.progress import track
 
 MARGIN = 1.0  # pixels that a point may lie outside: annotators draw up to and onto the border
 
@@ -46,7 +46,7 @@ def check_dataset(dataset: Dataset) -> list[CheckedAnnotation]:
         raise InputError(f"{dataset.labelme}: no Labelme files; draw some with `annotate`")
     photos: dict[Path, Path] = {}
     checked = []
-    for path in track(paths, "validate", transient=True):
+    for path in track(paths, "validate"):
         one = check_annotation(dataset, path)
         if one.photo is not None and (first := photos.setdefault(one.photo, path)) != path:
             one = _with_finding(dataset, one, first)

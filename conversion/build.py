@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import track
 
 from annotation.dataset import Dataset
 from annotation.files import InputError, digest, read_json, write_json
 from annotation.labelme import Annotation
 from annotation.photos import photo_size
+from annotation.progress import track
 from annotation.validate import CheckedAnnotation
 from conversion.categories import Category, dataset_categories
 from conversion.merge import merge
@@ -93,7 +93,7 @@ def _build(dataset: Dataset, usable: dict[Path, Annotation]) -> Built:
     names = png_names([path.relative_to(dataset.images).as_posix() for path in paths])
     painted: dict[str, list[_Painted]] = {name: [] for name in SPLITS}
     used = 0  # segment ids so far: they are unique in the whole set
-    for number, path in enumerate(track(paths, "convert", transient=True), start=1):
+    for number, path in enumerate(track(paths, "convert"), start=1):
         file_name = path.relative_to(dataset.images).as_posix()
         photo = Photo(number, file_name, *photo_size(path)[::-1], names[file_name], ())
         one = _paint(dataset, split[path], photo, usable[path], categories, used)

@@ -46,7 +46,7 @@ def merge(
             category_of.append(id_of_label[label])
         mask, (x, y) = polygon_mask(polygon, height=height, width=width)
         ids[y : y + mask.shape[0], x : x + mask.shape[1]][mask] = segment_id
-    return _measured(ids, category_of)
+    return _measured(ids, category_of, first_thing)
 
 
 def _instances(annotation: Annotation) -> Iterator[tuple[int, str, NDArray[np.float64]]]:
@@ -58,10 +58,11 @@ def _instances(annotation: Annotation) -> Iterator[tuple[int, str, NDArray[np.fl
         yield numbers.setdefault(key, len(numbers)), shape.label, outline(shape)
 
 
-def _measured(ids: SegmentIds, category_of: Sequence[int]) -> Merged:
+def _measured(ids: SegmentIds, category_of: Sequence[int], first_thing: int) -> Merged:
     visible = measure(ids)
+    things = range(first_thing, len(category_of) + 1)
     segments = tuple(
         Segment(id=segment_id, category_id=category_of[segment_id - 1], area=area, bbox=bbox)
         for segment_id, (area, bbox) in sorted(visible.items())
     )
-    return Merged(ids, segments, hidden=len(category_of) - len(visible))
+    return Merged(ids, segments, hidden=sum(i not in visible for i in things))

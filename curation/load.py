@@ -10,11 +10,11 @@ from typing import Any
 import fiftyone as fo
 import msgspec
 from fiftyone import ViewField as F
-from rich.progress import track
 
 from annotation.dataset import Dataset
 from annotation.files import InputError, digest
 from annotation.findings import Finding
+from annotation.progress import track
 from curation.appearance import save_finding_view, show
 from curation.database import connect
 from curation.entries import (
@@ -143,7 +143,7 @@ def _store_segments(samples: fo.Dataset, entries: Sequence[Entry], folder: Path)
         before = dict(zip(*samples.values(["photo", field]), strict=True))
         labels = {
             e.name: _labels(e, folder, things=things, before=before[e.name])
-            for e in track(entries, field, transient=True)
+            for e in track(entries, field)
         }
         set_by_photo(samples, field, labels)
 

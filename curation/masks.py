@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
 from annotation.dataset import Dataset
 from annotation.files import InputError
+from annotation.progress import track
 from conversion.panoptic import PanopticSet, Photo, Segment, SegmentIds
 
 Work = tuple[PanopticSet, Photo]
@@ -48,7 +48,7 @@ def write_masks(work: list[Work], folder: Path) -> None:
         partial.mkdir()
         with ThreadPoolExecutor() as pool:
             done = pool.map(lambda one: _write_photo(one[0], one[1], partial), work)
-            for _ in track(done, "masks", total=len(work), transient=True):
+            for _ in track(done, "masks", total=len(work)):
                 pass
         if folder.exists():
             shutil.rmtree(folder)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
-from rich.progress import track
 
 from annotation.dataset import Dataset
 from annotation.files import InputError, digest
+from annotation.progress import track
 from conversion.categories import Category
 from conversion.panoptic import PanopticSet, read_panoptic
 from curation.appearance import save_review_views, show
@@ -82,7 +82,7 @@ def _loaded_samples(dataset: Dataset) -> fo.Dataset:
 def _match(truth: PanopticSet, prediction: PanopticSet, samples: fo.Dataset) -> list[PhotoMatch]:
     """Match all photos, but those that the user has taken out of FiftyOne."""
     present = set(samples.values("photo"))
-    matches = track(match_sets(truth, prediction), "match", total=len(truth.photos), transient=True)
+    matches = track(match_sets(truth, prediction), "match", total=len(truth.photos))
     return [match for match in matches if match.truth.file_name in present]
 
 

@@ -14,6 +14,7 @@ from pycocotools import mask as coco_mask
 
 from annotation.dataset import list_photos
 from annotation.files import InputError, digest, read_json, write_json
+from annotation.progress import track
 from conversion.panoptic import (
     PanopticSet,
     Photo,
@@ -29,7 +30,6 @@ from detr.data import Pixels, normalise, read_photo
 from detr.model import DETR, Output
 from detr.padded import pad
 from detr.postprocess import Candidate, Region, choices, full_size, merge
-from detr.progress import track
 from detr.segmentation import DETRsegm
 from detr.view import plain_view
 

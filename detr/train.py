@@ -17,13 +17,13 @@ import torch
 from torch import nn
 
 from annotation.files import InputError, digest, write_yaml
+from annotation.progress import track
 from detr.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
 from detr.config import RunConfig, TrainConfig, check_same_run
 from detr.data import Batch, Examples, Splits, batches, read_splits
 from detr.features import FeatureCache
 from detr.log import Means, summary, write_log
 from detr.memory import keep_freed_memory
-from detr.progress import track
 from detr.stage import (
     STAGES,
     Model,

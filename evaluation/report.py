@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import jinja2
 import numpy as np
-from rich.progress import track
 
 from annotation.files import InputError, digest, inside, read_json, write_bytes, write_json
+from annotation.progress import track
 from conversion.panoptic import PanopticSet, read_panoptic
 from evaluation.curves import draw_curves, read_log
 from evaluation.draw import Picture, draw_segments
@@ -56,10 +56,7 @@ def write_report(
     truth, prediction = read_panoptic(truth_json), read_panoptic(prediction_json)
     scores = evaluate_sets(truth, prediction)
     chosen = _draw_lots(scores.matches, rows, seed)
-    drawn = [
-        _row(match, truth, prediction, images, out)
-        for match in track(chosen, "report", transient=True)
-    ]
+    drawn = [_row(match, truth, prediction, images, out) for match in track(chosen, "report")]
     curves = [p.name for p in draw_curves(read_log(log), out)] if log.is_file() else []
     html = _template().render(
         title=title,

@@ -12,11 +12,11 @@ from pathlib import Path
 import cv2
 import msgspec
 import numpy as np
-from rich.progress import track
 
 from annotation.dataset import DatasetConfig, Split, StuffSource
 from annotation.files import InputError, read_json, write_bytes, write_json, write_yaml
 from annotation.labelme import Annotation, write_annotation
+from annotation.progress import track
 from annotation.yard.flaws import plant_flaws
 from annotation.yard.photo import take_photo
 from annotation.yard.scene import HEIGHT, THINGS, WIDTH
@@ -96,7 +96,7 @@ def _draw_photos(out: Path, sample: Sample, *, workers: int | None = None) -> No
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
         done = pool.map(partial(_draw_one, out, sample.seed), missing, chunksize=4)
-        for _ in track(done, "draw", total=len(missing), transient=True):
+        for _ in track(done, "draw", total=len(missing)):
             pass
 
 

@@ -27,7 +27,8 @@ def draw_shapes(things: Sequence[Silhouette], rng: np.random.Generator) -> tuple
     """Shapes of things given from back to front; painted in turn they give what is seen.
 
     What is hidden in part is drawn as its visible parts, joined by a group id where there are
-    several, or whole, to be painted over by what stands before it.
+    several, or whole, to be painted over by what stands before it. What shows too little of
+    itself is not drawn.
     """
     filled = [_filled(thing.mask) for thing in things]
     shapes: list[Shape] = []
@@ -38,6 +39,8 @@ def draw_shapes(things: Sequence[Silhouette], rng: np.random.Generator) -> tuple
         visible = filled[i] & ~hidden
         covered = visible.sum() < (1 - TOUCHED) * filled[i].sum()
         parts = _contours(visible)
+        if not parts:
+            continue  # nobody sees it
         if not covered or (len(parts) == 1 and rng.random() < 0.5):
             parts = _contours(filled[i])
         easy = _easy_shape(thing.label, parts[0], rng) if len(parts) == 1 and not covered else None
@@ -57,9 +60,7 @@ def _contours(mask: Mask) -> list[NDArray[np.int32]]:
     """Outer outlines of all parts worth drawing, the largest first."""
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     parts = sorted(contours, key=cv2.contourArea, reverse=True)
-    return [
-        c for i, c in enumerate(parts) if i == 0 or cv2.contourArea(c) > SMALL_PART * SAMPLING**2
-    ]
+    return [c for c in parts if cv2.contourArea(c) > SMALL_PART * SAMPLING**2]
 
 
 def _polygons(
