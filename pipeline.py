@@ -18,7 +18,7 @@ from tyro.conf import Positional, arg
 from annotation.dataset import Dataset, open_dataset
 from annotation.files import InputError, write_json
 from annotation.findings import Finding
-from annotation.validate import CheckedAnnotation, all_findings, check_dataset, count_by
+from annotation.validate import check_dataset, count_by
 
 DatasetPath = Annotated[Path, arg(metavar="DATASET", help="folder with dataset.yaml")]
 RunPath = Annotated[Path, arg(metavar="RUN", help="folder of a training run")]
@@ -79,7 +79,7 @@ def validate(dataset: Positional[DatasetPath], json: Path | None = None) -> None
         json: write the findings to this file, too.
     """
     opened = open_dataset(dataset)
-    _, findings = _check(opened)
+    findings = check_dataset(opened).findings
     _print_findings(findings)
     if json is not None:
         write_json(json, {"findings": findings}, indent=2)
@@ -96,8 +96,7 @@ def convert(dataset: Positional[DatasetPath]) -> None:
     from conversion.build import convert as build
 
     opened = open_dataset(dataset)
-    checked, _ = _check(opened)
-    built = build(opened, checked)
+    built = build(opened, check_dataset(opened).records)
     state = "built" if built.fresh else "up to date"
     counts = ", ".join(f"{count} {name}" for name, count in built.photos.items())
     print(f"{opened.panoptic}: {state}: {counts} photos, {built.segments} segments", end="")
@@ -114,8 +113,7 @@ def curate(dataset: Positional[DatasetPath]) -> None:
     from curation.load import load_dataset
 
     opened = open_dataset(dataset)
-    _, findings = _check(opened)
-    load_dataset(opened, findings)
+    load_dataset(opened, check_dataset(opened))
 
 
 @app.command
@@ -221,8 +219,7 @@ def review(run: Positional[RunPath], app: bool = True, port: int = 5151) -> None
     from curation.review import review as load_predictions
 
     dataset, truth, prediction = _run_files(run)
-    _, findings = _check(dataset)
-    load_dataset(dataset, findings)
+    load_dataset(dataset, check_dataset(dataset))
     name = load_predictions(dataset, truth, prediction, run_name=run.name)
     if app:
         open_app(name, port=port)
@@ -239,11 +236,6 @@ def _run_files(run: Path) -> tuple[Dataset, Path, Path]:
         command = f"predict {run} {test} --out {prediction.parent}"
         raise InputError(f"{prediction}: missing; make it with `pipeline.py {command}`")
     return dataset, dataset.panoptic / "annotations" / "panoptic_test.json", prediction
-
-
-def _check(dataset: Dataset) -> tuple[list[CheckedAnnotation], list[Finding]]:
-    checked = check_dataset(dataset)
-    return checked, all_findings(dataset, checked)
 
 
 def _print_findings(findings: Sequence[Finding]) -> None:

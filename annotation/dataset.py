@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from annotation.files import InputError, inside, read_yaml
+from annotation.files import InputError, inside, nearest, read_yaml
+from annotation.findings import RULES
 
-PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,32 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """Where validation begins to complain; areas in square pixels, lengths in pixels."""
+
+    tiny_area: float = 12
+    repeated_distance: float = 0.05  # of two vertices that follow each other
+    spike_angle: float = 4  # degrees at a vertex ...
+    spike_length: float = 8  # ... whose both edges are longer than this
+    margin: float = 1  # annotators draw up to and onto the border
+    whole_share: float = 0.98  # of the photo under one rectangle
+    near_iou: float = 0.85  # of two shapes of any label
+    overlap_share: float = 0.5  # of the smaller of two things of one label
+    hidden_share: float = 0.99  # of a thing under later ones
+    apart: float = 3  # gap between two parts of a group, in diagonals of the larger one
+    hole_outside_share: float = 0.1  # of a hole beside what it cuts
+    few: int = 10  # instances of a category
+    imbalance: float = 100  # most frequent to least frequent category
+    outlier: float = 5  # robust standard deviations of log size and log aspect
+    near_photo: int = 4  # of 64 bits in which perceptual hashes differ
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0 <= value < float("inf"):
+                raise ValueError(f"limits: {name}: expected 0 or more, got {value}")
+
+
+@dataclass(frozen=True)
 class DatasetConfig:
     """`dataset.yaml`: Labelme labels that are things, COCO names that are stuff, stuff sources."""
 
@@ -40,14 +69,32 @@ class DatasetConfig:
     stuff: tuple[str, ...] = ()
     stuff_sources: tuple[StuffSource, ...] = ()
     split: Split = Split()
+    holes: tuple[str, ...] = ("__hole__",)  # labels that cut the shapes of their group_id
+    ignored: tuple[str, ...] = ("__ignore__",)  # labels of regions that nobody shall learn
+    line_width: float = 0  # pixels to which lines and points are widened; 0 leaves them out
+    ungrouped: tuple[str, ...] = ()  # labels whose things never have several parts
+    shape_flags: tuple[str, ...] = ("crowd", "occluded", "truncated", "checked")
+    photo_flags: tuple[str, ...] = ("exclude",)
+    severity: dict[str, Literal["error", "warning", "note", "ignore"]] = field(default_factory=dict)
+    limits: Limits = Limits()
 
     def __post_init__(self) -> None:
         if not self.things:
             raise ValueError("things: at least one label expected, got none")
-        names = [*self.things, *self.stuff]
+        names = [*self.things, *self.stuff, *self.holes, *self.ignored]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"things and stuff: '{name}' stands twice")
+        for rule in self.severity:
+            if rule not in RULES:
+                raise ValueError(f"severity: rule '{rule}' is unknown{nearest(rule, RULES)}")
+        if not 0 <= self.line_width < 1000:
+            raise ValueError(f"line_width: expected 0 to 1000 pixels, got {self.line_width}")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every label that a shape may have."""
+        return (*self.things, *self.ignored, *self.holes)
 
 
 @dataclass(frozen=True)
@@ -74,8 +121,19 @@ class Dataset:
         return list_photos(self.images)
 
     def annotations(self) -> list[Path]:
-        """All Labelme files under `labelme/`, sorted by path."""
-        return sorted(self.labelme.rglob("*.json"))
+        """All Labelme files under `labelme/` and beside the photos, sorted by path."""
+        return sorted(
+            Path(folder, name)
+            for root in (self.images, self.labelme)
+            for folder, _, names in os.walk(root)  # several times faster than rglob
+            for name in names
+            if name.lower().endswith(".json") and not name.startswith(".")
+        )
+
+    def relative(self, path: Path) -> str:
+        """A path as findings name it: relative to the set, with slashes."""
+        name = os.path.relpath(path, self.root).replace(os.sep, "/")
+        return name.encode(errors="replace").decode()  # half a surrogate can't be written
 
     def inside(self, relative: str, *, where: str) -> Path:
         return inside(self.root, relative, where=where)
@@ -93,4 +151,9 @@ def list_photos(folder: Path) -> list[Path]:
     """All photos below `folder`, sorted; InputError where the folder is missing."""
     if not folder.is_dir():
         raise InputError(f"{folder}: missing; expected a folder of photos")
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
+    return sorted(
+        Path(place, name)
+        for place, _, names in os.walk(folder)
+        for name in names
+        if name.lower().endswith(PHOTO_SUFFIXES) and not name.startswith(".")
+    )

@@ -13,7 +13,7 @@ import tempfile
 import typing
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
 from typing import Any, TypeVar
 
 import msgspec
@@ -114,13 +114,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def inside(folder: Path, relative: str, *, where: str) -> Path:
     """Join a path read from a data file to `folder`; InputError where it leads out of it.
 
-    Backslashes count as separators, since Labelme on Windows writes them.
+    Backslashes count as separators, since Labelme on Windows writes them. The path itself is
+    judged, with its `..` resolved by name: links that the user has put into a folder are followed.
     """
-    parts = PurePosixPath(relative.replace("\\", "/"))
-    path = folder / parts
-    if not path.resolve().is_relative_to(folder.resolve()):
+    path = os.path.normpath(relative.replace("\\", "/"))
+    leaves = path.split("/")[0] == ".." or path.startswith("/") or PureWindowsPath(path).drive
+    if leaves or "\0" in path:
         raise InputError(f"{where}: path must stay in {folder}, got '{relative}'")
-    return path
+    return folder / path
 
 
 def digest(*parts: bytes | str | Path) -> str:

@@ -1,4 +1,4 @@
-"""What validation reports."""
+"""What validation reports, and the rules it knows."""
 
 from __future__ import annotations
 
@@ -7,10 +7,71 @@ from typing import Literal
 
 Severity = Literal["error", "warning", "note"]
 
+RULES: dict[str, Severity] = {
+    # the file
+    "file-unreadable": "error",
+    "file-not-json": "error",
+    "file-not-labelme": "error",
+    "file-encoding": "warning",
+    "file-duplicate-keys": "warning",
+    "annotation-orphan": "error",
+    "annotation-duplicate": "error",
+    "annotation-empty": "warning",
+    "photo-orphan": "note",
+    # its photo
+    "photo-missing": "error",
+    "photo-path": "note",
+    "photo-path-leaves": "warning",
+    "photo-unreadable": "error",
+    "photo-truncated": "error",
+    "photo-size": "error",
+    "photo-rotation": "error",
+    "photo-embedded": "warning",
+    "photo-duplicate": "warning",
+    "photo-near-duplicate": "note",
+    # one shape
+    "shape-unreadable": "error",
+    "shape-ignored": "note",
+    "points-few": "error",
+    "points-not-finite": "error",
+    "points-repeated": "note",
+    "zero-area": "error",
+    "tiny": "warning",
+    "self-crossing": "warning",
+    "out-of-picture": "warning",
+    "outside-picture": "error",
+    "whole-picture": "warning",
+    "spike": "warning",
+    # shapes together
+    "shape-duplicate": "warning",
+    "shape-near-duplicate": "warning",
+    "thing-hidden": "warning",
+    "same-label-overlap": "warning",
+    "group-apart": "warning",
+    "group-labels": "warning",
+    "hole-outside": "warning",
+    "hole-alone": "error",
+    # labels, groups and flags
+    "label-unknown": "error",
+    "label-typo": "error",
+    "label-unused": "note",
+    "group-not-allowed": "warning",
+    "flag-unknown": "warning",
+    # the set
+    "category-few": "warning",
+    "category-imbalance": "note",
+    "size-outlier": "note",
+    "aspect-outlier": "note",
+    "category-one-split": "warning",
+}
+
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that validation reports; `file` is relative to the set, `shape` an index."""
+    """One thing that validation reports; `file` is relative to the set, `shape` an index.
+
+    error: the photo cannot be converted; warning: probably wrong; note: worth knowing.
+    """
 
     rule: str
     severity: Severity
@@ -18,3 +79,13 @@ class Finding:
     shape: int | None
     message: str
     fix: str
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """What a rule says of one file, before the set's severities and waivers are applied."""
+
+    rule: str
+    shape: int | None
+    message: str
+    fix: str = ""

@@ -1,24 +1,33 @@
-"""Labelme's JSON files, read into frozen dataclasses and written back."""
+"""Labelme's JSON files, read into frozen dataclasses and written back.
+
+Read is what Labelme 3 to 7 write. Keys that this project does not know are kept, and a shape that
+cannot be understood stands in its place with its `problem`, so that the others keep their numbers
+and nothing is lost on writing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from annotation.files import InputError, read_json, write_json
+from annotation.decoding import Decoded, decode_json
+from annotation.files import InputError, write_json
 
 LABELME_VERSION = "5.5.0"  # the oldest format version that holds every key written here
-CIRCLE_CORNERS = 64  # the polygon's area is then 0.2 % below the circle's
+MOST_BYTES = 256 << 20  # of one file; an embedded picture of 100 megapixels fits
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One figure; `points` are (x, y) in pixels, the pixel's corner at whole numbers."""
+    """One figure; `points` are (x, y) in pixels, the pixel's corner at whole numbers.
+
+    `mask` is a base64 PNG whose upper left corner lies at the first point. Where `problem` is set,
+    only `extra` counts: the JSON value as it was found.
+    """
 
     label: str
     points: tuple[tuple[float, float], ...]
@@ -28,6 +37,7 @@ class Shape:
     description: str | None = ""
     mask: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,12 +52,22 @@ class Annotation:
     image_data: str | None = None
     version: str = LABELME_VERSION
     extra: dict[str, Any] = field(default_factory=dict)
+    encoding: str = field(default="utf-8", compare=False)  # of the file it was read from
+    repeated_keys: tuple[str, ...] = field(default=(), compare=False)  # only the last one counted
+
+
+class NotReadableError(InputError):
+    """A file that is no annotation; `rule` is the finding that says so."""
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
 
 
 class _ShapeKeys(msgspec.Struct):
     label: str
     points: list[tuple[float, float]]
-    shape_type: str = "polygon"
+    shape_type: str | None = "polygon"  # Labelme 3 had no other at first
     group_id: int | None = None
     flags: dict[str, bool] | None = None
     description: str | None = ""
@@ -56,74 +76,87 @@ class _ShapeKeys(msgspec.Struct):
 
 class _FileKeys(msgspec.Struct, rename="camel"):
     image_path: str
-    shapes: list[dict[str, Any]]
+    shapes: list[Any]
     image_height: int | None = None
     image_width: int | None = None
     image_data: str | None = None
     flags: dict[str, bool] | None = None
-    version: str = LABELME_VERSION
+    version: str | None = None
 
 
-def read_annotation(path: Path) -> Annotation:
-    """Read one Labelme file; InputError says file, place, what was expected and found."""
-    data = read_json(path)
+_SHAPE_KEYS = frozenset(_ShapeKeys.__struct_encode_fields__)
+_FILE_KEYS = frozenset(_FileKeys.__struct_encode_fields__)
+
+
+def read_annotation(path: Path, *, known: Collection[str] = ()) -> Annotation:
+    """Read one Labelme file.
+
+    `known` words (labels, names of photos) help where the file is in a Windows code page. Raises
+    NotReadableError, which says file, place, what was expected and found.
+    """
+    decoded = _decode_file(path, known)
     try:
-        keys = msgspec.convert(data, _FileKeys)
+        keys = msgspec.convert(decoded.value, _FileKeys)
     except msgspec.ValidationError as error:
-        raise InputError(f"{path}: is no Labelme file: {error}") from None
-    shapes = tuple(_read_shape(raw, f"{path}: shapes[{i}]") for i, raw in enumerate(keys.shapes))
+        raise NotReadableError("file-not-labelme", f"{path}: is no Labelme file: {error}") from None
     return Annotation(
         image_path=keys.image_path,
         height=keys.image_height,
         width=keys.image_width,
-        shapes=shapes,
+        shapes=tuple(map(_read_shape, keys.shapes)),
         flags=keys.flags or {},
         image_data=keys.image_data,
-        version=keys.version,
-        extra=_other_keys(data, _FileKeys),
+        version=keys.version or LABELME_VERSION,
+        extra=_other_keys(decoded.value, _FILE_KEYS),
+        encoding=decoded.encoding,
+        repeated_keys=decoded.repeated_keys,
     )
 
 
-def _read_shape(raw: dict[str, Any], where: str) -> Shape:
+def _decode_file(path: Path, known: Collection[str]) -> Decoded:
+    try:
+        if (size := path.stat().st_size) > MOST_BYTES:
+            message = f"{path}: expected at most {MOST_BYTES >> 20} MB, got {size >> 20} MB"
+            raise NotReadableError("file-unreadable", message)
+        data = path.read_bytes()
+    except OSError as error:
+        message = f"{path}: cannot be read: {error.strerror}"
+        raise NotReadableError("file-unreadable", message) from None
+    try:
+        return decode_json(data, known=known)
+    except ValueError as error:
+        raise NotReadableError("file-not-json", f"{path}: is no JSON: {error}") from None
+
+
+def _read_shape(raw: Any) -> Shape:
     try:
         keys = msgspec.convert(raw, _ShapeKeys)
     except msgspec.ValidationError as error:
-        raise InputError(f"{where}: {error}") from None
+        found = raw.get("label") if isinstance(raw, dict) else None
+        label = found if isinstance(found, str) else ""
+        return Shape(label, (), extra={"": raw}, problem=str(error))
     return Shape(
         label=keys.label,
         points=tuple(keys.points),
-        shape_type=keys.shape_type,
+        shape_type=keys.shape_type or "polygon",
         group_id=keys.group_id,
         flags=keys.flags or {},
         description=keys.description,
         mask=keys.mask,
-        extra=_other_keys(raw, _ShapeKeys),
+        extra=_other_keys(raw, _SHAPE_KEYS),
     )
 
 
-def _other_keys(data: dict[str, Any], known: type[msgspec.Struct]) -> dict[str, Any]:
-    return {key: value for key, value in data.items() if key not in known.__struct_encode_fields__}
+def _other_keys(data: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if key not in known}
 
 
 def write_annotation(path: Path, annotation: Annotation) -> None:
-    """Write one Labelme file in the order of keys that Labelme itself uses."""
-    shapes = [
-        {
-            "label": s.label,
-            "points": s.points,
-            "group_id": s.group_id,
-            "description": s.description,
-            "shape_type": s.shape_type,
-            "flags": s.flags,
-            "mask": s.mask,
-            **s.extra,
-        }
-        for s in annotation.shapes
-    ]
+    """Write one Labelme file in the order of keys that Labelme itself uses, as UTF-8."""
     data = {
         "version": annotation.version,
         "flags": annotation.flags,
-        "shapes": shapes,
+        "shapes": [_shape_values(shape) for shape in annotation.shapes],
         "imagePath": annotation.image_path,
         "imageData": annotation.image_data,
         "imageHeight": annotation.height,
@@ -133,25 +166,16 @@ def write_annotation(path: Path, annotation: Annotation) -> None:
     write_json(path, data, indent=2)
 
 
-def outline(shape: Shape) -> NDArray[np.float64]:
-    """Return the shape's outline as a polygon, (N, 2) float64 x, y pixels.
-
-    Raises InputError for shapes without an outline: wrong number of points, or another type.
-    """
-    points = np.asarray(shape.points, dtype=np.float64).reshape(-1, 2)
-    wanted = {"polygon": "3 or more", "rectangle": "2", "circle": "2"}.get(shape.shape_type)
-    if wanted is None:
-        raise InputError(f"shape type '{shape.shape_type}' is not read yet; draw a polygon")
-    if len(points) < 3 if shape.shape_type == "polygon" else len(points) != 2:
-        raise InputError(f"{shape.shape_type} needs {wanted} points, got {len(points)}")
-    if not np.isfinite(points).all():
-        raise InputError("points must be finite numbers")
-    if shape.shape_type == "rectangle":
-        (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
-        return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
-    if shape.shape_type == "circle":
-        centre, rim = points
-        angles = np.linspace(0, 2 * np.pi, CIRCLE_CORNERS, endpoint=False)
-        unit = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        return np.asarray(centre + np.hypot(*(rim - centre)) * unit)
-    return points
+def _shape_values(shape: Shape) -> Any:
+    if shape.problem is not None:
+        return shape.extra[""]
+    return {
+        "label": shape.label,
+        "points": shape.points,
+        "group_id": shape.group_id,
+        "description": shape.description,
+        "shape_type": shape.shape_type,
+        "flags": shape.flags,
+        "mask": shape.mask,
+        **shape.extra,
+    }

@@ -2,168 +2,173 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from shapely.geometry import Polygon
-from shapely.validation import explain_validity
-
 from annotation.dataset import Dataset
-from annotation.files import InputError, nearest
-from annotation.findings import Finding, Severity
-from annotation.labelme import Annotation, Shape, outline, read_annotation
-from annotation.photos import find_photo, photo_size
+from annotation.drawing import Drawing, draw
+from annotation.files import InputError
+from annotation.findings import RULES, Complaint, Finding
+from annotation.labelme import Annotation, NotReadableError, read_annotation
+from annotation.photos import Header, PhotoIndex, Size
 from annotation.progress import track
+from annotation.rules.files import (
+    file_complaints,
+    header_of,
+    photo_complaints,
+    size_complaints,
+    stored_size,
+)
+from annotation.rules.labels import label_complaints
+from annotation.rules.pairs import pair_complaints
+from annotation.rules.sets import Tally
+from annotation.rules.shapes import shape_complaints
 
-MARGIN = 1.0  # pixels that a point may lie outside: annotators draw up to and onto the border
-
-
-Size = tuple[int, int]  # height, width in pixels
-Complaint = tuple[str, Severity, str, str]  # rule, severity, message, fix
+CHECKED = "checked"  # the flag with which a person says: I looked, this shape is right
 
 
 @dataclass(frozen=True)
-class CheckedAnnotation:
-    """One Labelme file with what was found; `photo` and `annotation` are None if unreadable."""
+class Record:
+    """One Labelme file after its check; `usable` where no finding is an error."""
 
     path: Path
     photo: Path | None
-    annotation: Annotation | None
+    size: Size | None
+    usable: bool
+    excluded: bool = False  # by its photo flag `exclude`
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A checked set: its annotation files in the order of their paths, and all findings."""
+
+    records: tuple[Record, ...]
     findings: tuple[Finding, ...]
 
-    @property
-    def usable(self) -> bool:
-        """Whether no finding is an error, so that the annotation can be converted."""
-        return all(finding.severity != "error" for finding in self.findings)
+
+@dataclass(frozen=True)
+class CheckedFile:
+    """One file's record with what the rules said; `drawing` is None where it is unreadable."""
+
+    record: Record
+    drawing: Drawing | None
+    findings: tuple[Finding, ...]
 
 
-def check_dataset(dataset: Dataset) -> list[CheckedAnnotation]:
-    """Read and check every Labelme file of a set, in the order of their paths."""
+def check_dataset(dataset: Dataset) -> Checked:
+    """Read and check every Labelme file of a set; InputError where there is none."""
     paths = dataset.annotations()
     if not paths:
         raise InputError(f"{dataset.labelme}: no Labelme files; draw some with `annotate`")
-    photos: dict[Path, Path] = {}
-    checked = []
+    index = PhotoIndex(dataset, dataset.photos())
+    known = _known_words(dataset, index)
+    records: list[Record] = []
+    findings: list[Finding] = []
+    tally = Tally()
+    first_of: dict[Path, Path] = {}
     for path in track(paths, "validate"):
-        one = check_annotation(dataset, path)
-        if one.photo is not None and (first := photos.setdefault(one.photo, path)) != path:
-            one = _with_finding(dataset, one, first)
-        checked.append(one)
-    return checked
+        one = check_annotation(dataset, index, path, known=known)
+        photo = one.record.photo
+        if photo is not None and (first := first_of.setdefault(photo, path)) != path:
+            one = _second_of_a_photo(dataset, one, first)
+        records.append(one.record)
+        findings += one.findings
+        if one.drawing is not None:
+            tally.add(one.drawing)
+    orphans = _photo_orphans(dataset, index, records)
+    return Checked(tuple(records), (*findings, *orphans))
 
 
-def _with_finding(dataset: Dataset, second: CheckedAnnotation, first: Path) -> CheckedAnnotation:
-    finding = Finding(
-        rule="annotation-duplicate",
-        severity="error",
-        file=second.path.relative_to(dataset.root).as_posix(),
-        shape=None,
-        message=f"annotates the same photo as {first.relative_to(dataset.root).as_posix()}",
-        fix="keep one of the two files",
-    )
-    return CheckedAnnotation(
-        second.path, second.photo, second.annotation, (*second.findings, finding)
-    )
+def _known_words(dataset: Dataset, index: PhotoIndex) -> list[str]:
+    """Words other than ASCII that annotations may hold: they tell one code page from another."""
+    words = [*dataset.config.labels, *(photo.name for photo in index.photos)]
+    return [word for word in words if not word.isascii()]
 
 
-def all_findings(dataset: Dataset, checked: Sequence[CheckedAnnotation]) -> list[Finding]:
-    """All findings of a checked set; photos that nobody annotated come last, as notes."""
-    findings = [finding for one in checked for finding in one.findings]
-    annotated = {one.photo for one in checked}
-    unreadable = {one.path.stem for one in checked if one.annotation is None}
-    for photo in dataset.photos():
-        if photo not in annotated and photo.stem not in unreadable:
-            file = photo.relative_to(dataset.root).as_posix()
-            message = "no Labelme file speaks of this photo; it is left out"
-            findings.append(
-                Finding("photo-unannotated", "note", file, None, message, "draw it, or leave it")
-            )
-    return findings
-
-
-def check_annotation(dataset: Dataset, path: Path) -> CheckedAnnotation:
+def check_annotation(
+    dataset: Dataset, index: PhotoIndex, path: Path, *, known: Sequence[str] = ()
+) -> CheckedFile:
     """Read and check one Labelme file; never raises for what is wrong in it."""
-    file = path.relative_to(dataset.root).as_posix()
     try:
-        annotation = read_annotation(path)
-    except InputError as error:
+        annotation = read_annotation(path, known=known)
+    except NotReadableError as error:
         message = str(error).removeprefix(f"{path}: ")
-        fix = "restore the file from a backup or draw it again"
-        finding = Finding("annotation-unreadable", "error", file, None, message, fix)
-        return CheckedAnnotation(path, None, None, (finding,))
-    photo, size, findings = _check_photo(dataset, path, annotation)
-    if not annotation.shapes:
-        message = "no shape is drawn; only stuff will be in this photo"
-        findings.append(
-            Finding("annotation-empty", "warning", file, None, message, "draw its things")
-        )
-    for index, shape in enumerate(annotation.shapes):
-        for rule, severity, message, fix in _check_shape(dataset, shape, size):
-            findings.append(Finding(rule, severity, file, index, message, fix))
-    return CheckedAnnotation(path, photo, annotation, tuple(findings))
+        fix = "restore the file from a backup, or draw it again"
+        complaint = Complaint(error.rule, None, message, fix)
+        findings = tuple(judge(dataset, path, [complaint], None))
+        return CheckedFile(Record(path, None, None, usable=False), None, findings)
+    photo, size, complaints = _check_photo(index, path, annotation)
+    drawing = draw(path, annotation, photo, size, dataset.config)
+    complaints = [
+        *complaints,
+        *file_complaints(annotation),
+        *label_complaints(drawing),
+        *shape_complaints(drawing),
+        *pair_complaints(drawing),
+    ]
+    findings = tuple(judge(dataset, path, complaints, annotation))
+    usable = photo is not None and all(f.severity != "error" for f in findings)
+    excluded = bool(annotation.flags.get("exclude"))
+    return CheckedFile(Record(path, photo, size, usable, excluded), drawing, findings)
 
 
 def _check_photo(
-    dataset: Dataset, path: Path, annotation: Annotation
-) -> tuple[Path | None, Size | None, list[Finding]]:
-    """Return the photo, the height and width that its shapes must keep to, and the findings."""
-    file = path.relative_to(dataset.root).as_posix()
-    stored = _stored_size(annotation)
-    try:
-        photo = find_photo(dataset, path, annotation.image_path)
-    except InputError as error:
-        fix = "put the photo back, or correct imagePath"
-        return None, stored, [Finding("photo-missing", "error", file, None, str(error), fix)]
-    try:
-        size = photo_size(photo)
-    except InputError as error:
-        fix = "replace the photo by a readable copy"
-        return photo, stored, [Finding("photo-unreadable", "error", file, None, str(error), fix)]
-    if stored in (size, None):
-        return photo, size, []
-    message = f"file says {annotation.width}x{annotation.height}, photo is {size[1]}x{size[0]}"
-    fix = "open and save it in Labelme, after checking that this is the photo that was drawn on"
-    return photo, size, [Finding("photo-size", "error", file, None, message, fix)]
+    index: PhotoIndex, path: Path, annotation: Annotation
+) -> tuple[Path | None, Size | None, list[Complaint]]:
+    """Return the photo, the size that its shapes must keep to, and the complaints."""
+    found = index.find(path, annotation.image_path)
+    complaints = list(photo_complaints(annotation, found))
+    if found.photo is None:
+        return None, stored_size(annotation), complaints
+    header = header_of(found.photo)
+    if not isinstance(header, Header):
+        return found.photo, stored_size(annotation), [*complaints, header]
+    return found.photo, header.size, [*complaints, *size_complaints(annotation, header)]
 
 
-def _stored_size(annotation: Annotation) -> Size | None:
-    if annotation.height is None or annotation.width is None:
-        return None
-    return annotation.height, annotation.width
+def judge(
+    dataset: Dataset, path: Path, complaints: Iterable[Complaint], annotation: Annotation | None
+) -> Iterator[Finding]:
+    """Complaints as findings: with the set's severities, without what is waived.
+
+    A shape with the flag `checked` has no warnings and notes; errors stay.
+    """
+    file = dataset.relative(path)
+    for c in complaints:
+        severity = dataset.config.severity.get(c.rule, RULES[c.rule])
+        shape = None if annotation is None or c.shape is None else annotation.shapes[c.shape]
+        waived = shape is not None and shape.flags.get(CHECKED) and severity != "error"
+        if severity != "ignore" and not waived:
+            yield Finding(c.rule, severity, file, c.shape, c.message, c.fix)
 
 
-def _check_shape(dataset: Dataset, shape: Shape, size: Size | None) -> Iterator[Complaint]:
-    if shape.label not in dataset.config.things:
-        message = f"label '{shape.label}' is unknown{nearest(shape.label, dataset.config.things)}"
-        yield "label-unknown", "error", message, "correct the label, or add it to things"
-    try:
-        points = outline(shape)
-    except InputError as error:
-        rule = "points-few" if "points, got" in str(error) else "shape-unreadable"
-        yield rule, "error", str(error), "delete the shape, or draw it again"
-        return
-    if size is not None:
-        yield from _check_frame(points, *size)
-    polygon = Polygon(points)
-    if not polygon.is_valid:
-        message = f"the outline crosses itself: {explain_validity(polygon)}"
-        yield "self-crossing", "warning", message, "move the crossing vertices apart"
+def _second_of_a_photo(dataset: Dataset, second: CheckedFile, first: Path) -> CheckedFile:
+    message = f"annotates the same photo as {dataset.relative(first)}"
+    complaint = Complaint("annotation-duplicate", None, message, "keep one of the two files")
+    findings = tuple(judge(dataset, second.record.path, [complaint], None))
+    usable = second.record.usable and all(f.severity != "error" for f in findings)
+    record = Record(
+        second.record.path, second.record.photo, second.record.size, usable, second.record.excluded
+    )
+    return CheckedFile(record, second.drawing, (*second.findings, *findings))
 
 
-def _check_frame(points: np.ndarray, height: int, width: int) -> Iterator[Complaint]:
-    low, high = points.min(axis=0), points.max(axis=0)
-    if (high <= 0).any() or low[0] >= width or low[1] >= height:
-        message = f"lies outside the {width}x{height} picture"
-        yield "out-of-picture", "error", message, "delete the shape, or draw it again"
-    elif (low < -MARGIN).any() or high[0] > width + MARGIN or high[1] > height + MARGIN:
-        reach = f"x {low[0]:.0f}..{high[0]:.0f}, y {low[1]:.0f}..{high[1]:.0f}"
-        message = f"reaches out of the {width}x{height} picture: {reach}; it is clipped"
-        yield "out-of-picture", "warning", message, "move the vertices to the border"
+def _photo_orphans(
+    dataset: Dataset, index: PhotoIndex, records: Sequence[Record]
+) -> Iterator[Finding]:
+    """Photos that nobody annotated; an unreadable file is taken for its namesake's."""
+    annotated = {record.photo for record in records}
+    unreadable = {record.path.stem for record in records if record.photo is None}
+    for photo in index.photos:
+        if photo not in annotated and photo.stem not in unreadable:
+            message = "no Labelme file speaks of this photo; it is left out"
+            complaint = Complaint("photo-orphan", None, message, "draw it, or leave it")
+            yield from judge(dataset, photo, [complaint], None)
 
 
 def count_by(findings: Sequence[Finding], key: Callable[[Finding], str]) -> dict[str, int]:
     """Number of findings by `key`, most frequent first."""
-    names = [key(finding) for finding in findings]
-    return dict(sorted(((n, names.count(n)) for n in set(names)), key=lambda x: (-x[1], x[0])))
+    counts = Counter(map(key, findings))
+    return dict(sorted(counts.items(), key=lambda x: (-x[1], x[0])))

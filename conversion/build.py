@@ -14,10 +14,9 @@ import numpy as np
 
 from annotation.dataset import Dataset
 from annotation.files import InputError, digest, read_json, write_json
-from annotation.labelme import Annotation
-from annotation.photos import photo_size
+from annotation.labelme import read_annotation
 from annotation.progress import track
-from annotation.validate import CheckedAnnotation
+from annotation.validate import Record
 from conversion.categories import Category, dataset_categories
 from conversion.merge import merge
 from conversion.panoptic import (
@@ -25,6 +24,7 @@ from conversion.panoptic import (
     Photo,
     SegmentIds,
     category_values,
+    png_names,
     write_panoptic,
     write_segment_ids,
 )
@@ -33,7 +33,7 @@ from conversion.split import split_photos
 from conversion.stuff import label_map_paths, read_stuff
 
 SPLITS = ("train", "test")
-FORMAT = 1  # raise it when the same input gives other bytes, so that old sets are built anew
+FORMAT = 2  # raise it when the same input gives other bytes, so that old sets are built anew
 
 
 @dataclass(frozen=True)
@@ -54,49 +54,51 @@ class _Painted:
     hidden: int
 
 
-def convert(dataset: Dataset, checked: Sequence[CheckedAnnotation]) -> Built:
+def convert(dataset: Dataset, records: Sequence[Record]) -> Built:
     """Build `panoptic/` from the usable annotations; the others are listed as left out.
 
-    The manifest goes first and comes back last: without it the set is unfinished and is built
-    anew. Raises InputError for a wrong stuff name, label map or group file.
+    Photos with the flag `exclude` are left out without a word. The manifest goes first and comes
+    back last: without it the set is unfinished and is built anew. Raises InputError for a wrong
+    stuff name, label map or group file.
     """
-    inputs = _inputs_digest(dataset, checked)
+    inputs = _inputs_digest(dataset, records)
     manifest_path = dataset.panoptic / "manifest.json"
     if manifest_path.is_file() and (manifest := read_json(manifest_path))["inputs"] == inputs:
         return Built(fresh=False, **manifest["result"])
-    usable = {c.photo: c.annotation for c in checked if c.usable and c.photo and c.annotation}
-    if not usable:
+    wanted = {r.photo: r for r in records if r.usable and r.photo and not r.excluded}
+    if not wanted:
         raise InputError(f"{dataset.labelme}: no usable annotation; see `validate`")
     manifest_path.unlink(missing_ok=True)
-    left_out = tuple(c.path.relative_to(dataset.root).as_posix() for c in checked if not c.usable)
-    built = replace(_build(dataset, usable), left_out=left_out)
+    left_out = tuple(dataset.relative(r.path) for r in records if not r.usable)
+    built = replace(_build(dataset, wanted), left_out=left_out)
     _write_manifest(manifest_path, dataset, inputs, built)
     return built
 
 
-def _inputs_digest(dataset: Dataset, checked: Sequence[CheckedAnnotation]) -> str:
+def _inputs_digest(dataset: Dataset, records: Sequence[Record]) -> str:
     parts: list[bytes | str | Path] = [str(FORMAT), dataset.root / "dataset.yaml"]
     if dataset.config.split.group_by:
         parts.append(dataset.inside(dataset.config.split.group_by, where="split.group_by"))
-    for one in checked:
-        parts += [one.path.relative_to(dataset.root).as_posix(), one.path]
+    for one in records:
+        parts += [dataset.relative(one.path), one.path]
         if one.photo:
             parts += [one.photo, *label_map_paths(dataset, one.photo)]
     return digest(*parts)
 
 
-def _build(dataset: Dataset, usable: dict[Path, Annotation]) -> Built:
+def _build(dataset: Dataset, wanted: dict[Path, Record]) -> Built:
     where = str(dataset.root / "dataset.yaml")
     categories = dataset_categories(dataset.config.things, dataset.config.stuff, where=where)
-    paths = sorted(usable)
+    paths = sorted(wanted)
     split = split_photos(dataset, paths)
     names = png_names([path.relative_to(dataset.images).as_posix() for path in paths])
     painted: dict[str, list[_Painted]] = {name: [] for name in SPLITS}
     used = 0  # segment ids so far: they are unique in the whole set
     for number, path in enumerate(track(paths, "convert"), start=1):
         file_name = path.relative_to(dataset.images).as_posix()
-        photo = Photo(number, file_name, *photo_size(path)[::-1], names[file_name], ())
-        one = _paint(dataset, split[path], photo, usable[path], categories, used)
+        height, width = wanted[path].size or (0, 0)
+        photo = Photo(number, file_name, width, height, names[file_name], ())
+        one = _paint(dataset, split[path], photo, wanted[path].path, categories, used)
         used += len(one.photo.segments)
         painted[split[path]].append(one)
     for name in SPLITS:
@@ -110,14 +112,14 @@ def _paint(
     dataset: Dataset,
     split: str,
     photo: Photo,
-    annotation: Annotation,
+    annotation: Path,
     categories: tuple[Category, ...],
     used: int,
 ) -> _Painted:
     """Merge one photo and write its PNG; its segment ids follow on `used`."""
     path = dataset.images / photo.file_name
     stuff = read_stuff(dataset, path, categories, height=photo.height, width=photo.width)
-    merged = merge(annotation, stuff, categories)
+    merged = merge(read_annotation(annotation).shapes, stuff, categories, dataset.config)
     table = np.zeros(int(merged.ids.max()) + 1, np.uint32)  # local id to id in the set
     segments = []
     for count, segment in enumerate(merged.segments, start=1):
@@ -143,7 +145,8 @@ def _instances(
             "segmentation": encode_mask(columns_first == segment.id),
             "area": segment.area,
             "bbox": segment.bbox,
-            "iscrowd": 0,
+            "iscrowd": int(segment.iscrowd),
+            **dict.fromkeys(segment.attributes, 1),
         }
         for segment in photo.segments
         if segment.category_id in things
@@ -186,13 +189,6 @@ def _link_images(dataset: Dataset, folder: Path, photos: Sequence[Photo]) -> Non
             link.symlink_to(os.path.relpath(source, link.parent))
         except OSError:
             shutil.copyfile(source, link)
-
-
-def png_names(file_names: Sequence[str]) -> dict[str, str]:
-    """PNG name of each photo: its name with the suffix .png; whole name + .png if that clashes."""
-    short = {name: str(Path(name).with_suffix(".png")) for name in file_names}
-    taken = list(short.values())
-    return {n: s if taken.count(s) == 1 else f"{n}.png" for n, s in short.items()}
 
 
 def _write_manifest(path: Path, dataset: Dataset, inputs: str, built: Built) -> None:

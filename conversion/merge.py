@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.labelme import Annotation, outline
+from annotation.dataset import DatasetConfig
+from annotation.instances import Instance, find_instances
+from annotation.labelme import Shape
 from conversion.categories import Category
-from conversion.panoptic import VOID, Segment, SegmentIds, measure
-from conversion.raster import polygon_mask
+from conversion.panoptic import ATTRIBUTES, VOID, Segment, SegmentIds, measure
+from conversion.raster import shape_mask
 
 
 @dataclass(frozen=True)
@@ -24,45 +26,70 @@ class Merged:
 
 
 def merge(
-    annotation: Annotation, stuff: NDArray[np.uint16], categories: tuple[Category, ...]
+    shapes: Sequence[Shape],
+    stuff: NDArray[np.uint16],
+    categories: tuple[Category, ...],
+    config: DatasetConfig,
 ) -> Merged:
     """Paint a photo's shapes, in the order drawn, over its stuff, (H, W) uint16 category ids.
 
-    Each stuff category is one segment; shapes of one label and `group_id` are one segment. Ids
-    count from 1: stuff by category id, then instances by their first shape. Area and box are
-    those of the pixels that stay visible; what nothing covers stays void.
+    Each stuff category is one segment; shapes of one label and `group_id` are one segment, less
+    the holes of their group. Regions to ignore become void. Ids count from 1: stuff by category
+    id, then instances by their first shape. Area and box are those of the pixels that stay
+    visible; what nothing covers stays void.
     """
-    category_of: list[int] = []  # of segment id i + 1
+    stuff_ids = np.unique(stuff[stuff != VOID]).tolist()
     ids = np.zeros(stuff.shape, np.uint32)
-    for category_id in np.unique(stuff[stuff != VOID]).tolist():
-        category_of.append(category_id)
-        ids[stuff == category_id] = len(category_of)
-    height, width = stuff.shape
+    for segment_id, category_id in enumerate(stuff_ids, start=1):
+        ids[stuff == category_id] = segment_id
+    instances = find_instances(shapes, config)
+    things = [instance for instance in instances if not instance.ignored]
+    id_of = {thing: len(stuff_ids) + i for i, thing in enumerate(things, start=1)}
+    owner = {part: instance for instance in instances for part in instance.parts}
+    for part in sorted(owner):
+        instance = owner[part]
+        segment_id = id_of.get(instance, VOID)
+        _paint(ids, shapes, part, instance.holes, segment_id, config.line_width)
     id_of_label = {c.name: c.id for c in categories if c.isthing}
-    first_thing = len(category_of) + 1
-    for instance, label, polygon in _instances(annotation):
-        segment_id = first_thing + instance
-        if segment_id > len(category_of):
-            category_of.append(id_of_label[label])
-        mask, (x, y) = polygon_mask(polygon, height=height, width=width)
-        ids[y : y + mask.shape[0], x : x + mask.shape[1]][mask] = segment_id
-    return _measured(ids, category_of, first_thing)
+    category_of = [*stuff_ids, *(id_of_label[thing.label] for thing in things)]
+    return _measured(ids, category_of, things)
 
 
-def _instances(annotation: Annotation) -> Iterator[tuple[int, str, NDArray[np.float64]]]:
-    """Yield each shape with the number of its instance, 0, 1, ... by first appearance."""
-    numbers: dict[tuple[object, ...], int] = {}
-    for index, shape in enumerate(annotation.shapes):
-        alone = shape.group_id is None
-        key = ("alone", index) if alone else ("group", shape.label, shape.group_id)
-        yield numbers.setdefault(key, len(numbers)), shape.label, outline(shape)
+def _paint(
+    ids: SegmentIds,
+    shapes: Sequence[Shape],
+    part: int,
+    holes: Sequence[int],
+    segment_id: int,
+    line_width: float,
+) -> None:
+    """Give the pixels of one part to a segment, within the part's box; `ids` is changed."""
+    height, width = ids.shape
+    mask, (x, y) = shape_mask(shapes[part], height=height, width=width, line_width=line_width)
+    bottom, right = y + mask.shape[0], x + mask.shape[1]
+    for hole in holes:
+        cut, (left, top) = shape_mask(
+            shapes[hole], height=height, width=width, line_width=line_width
+        )
+        whole = np.zeros(ids.shape, bool)
+        whole[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
+        mask = mask & ~whole[y:bottom, x:right]
+    ids[y:bottom, x:right][mask] = segment_id
 
 
-def _measured(ids: SegmentIds, category_of: Sequence[int], first_thing: int) -> Merged:
+def _measured(ids: SegmentIds, category_of: Sequence[int], things: Sequence[Instance]) -> Merged:
     visible = measure(ids)
-    things = range(first_thing, len(category_of) + 1)
+    first_thing = len(category_of) - len(things) + 1
+    flags = {first_thing + i: thing.flags for i, thing in enumerate(things)}
     segments = tuple(
-        Segment(id=segment_id, category_id=category_of[segment_id - 1], area=area, bbox=bbox)
+        Segment(
+            id=segment_id,
+            category_id=category_of[segment_id - 1],
+            area=area,
+            bbox=bbox,
+            iscrowd="crowd" in flags.get(segment_id, ()),
+            attributes=tuple(name for name in ATTRIBUTES if name in flags.get(segment_id, ())),
+        )
         for segment_id, (area, bbox) in sorted(visible.items())
     )
-    return Merged(ids, segments, hidden=sum(i not in visible for i in things))
+    return Merged(ids, segments, hidden=sum(i not in visible for i in flags))

@@ -5,8 +5,10 @@ Format: https://cocodataset.org/#format-data, "4. Panoptic Segmentation".
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import cv2
@@ -20,11 +22,15 @@ from conversion.categories import Category
 
 SegmentIds = NDArray[np.uint32]
 VOID = 0
+ATTRIBUTES = ("occluded", "truncated")  # of segments; `crowd` is COCO's own iscrowd
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One region of a panoptic image; `bbox` is xywh in pixels, `score` is in 0..1."""
+    """One region of a panoptic image; `bbox` is xywh in pixels, `score` is in 0..1.
+
+    `attributes` are flags of its shapes, such as `occluded`; JSON has them as keys with a 1.
+    """
 
     id: int
     category_id: int
@@ -32,6 +38,7 @@ class Segment:
     bbox: tuple[int, int, int, int]
     iscrowd: bool = False
     score: float | None = None
+    attributes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,16 @@ def write_segment_ids(path: Path, ids: SegmentIds) -> None:
     write_bytes(path, encoded.tobytes())
 
 
+def png_names(file_names: Sequence[str]) -> dict[str, str]:
+    """PNG name of each photo: its name with the suffix .png; the whole name + .png if that clashes.
+
+    Upper and lower case clash, too: some file systems take them for the same.
+    """
+    short = {name: str(PurePosixPath(name).with_suffix(".png")) for name in file_names}
+    taken = Counter(name.lower() for name in short.values())
+    return {n: s if taken[s.lower()] == 1 else f"{n}.png" for n, s in short.items()}
+
+
 def measure(ids: SegmentIds) -> dict[int, tuple[int, tuple[int, int, int, int]]]:
     """Area and xywh box of every segment id in (H, W) uint32 `ids`, void left out."""
     present, dense = np.arange(int(ids.max()) + 1), ids.astype(np.int32)
@@ -119,6 +136,8 @@ class _SegmentKeys(msgspec.Struct):
     bbox: tuple[float, float, float, float]
     iscrowd: int = 0
     score: float | None = None
+    occluded: int = 0
+    truncated: int = 0
 
 
 class _AnnotationKeys(msgspec.Struct):
@@ -178,6 +197,7 @@ def _photo(image: _ImageKeys, annotation: _AnnotationKeys) -> Photo:
             bbox=(int(s.bbox[0]), int(s.bbox[1]), int(s.bbox[2]), int(s.bbox[3])),
             iscrowd=bool(s.iscrowd),
             score=s.score,
+            attributes=tuple(name for name in ATTRIBUTES if getattr(s, name)),
         )
         for s in annotation.segments_info
     )
@@ -222,6 +242,7 @@ def _segment_values(segment: Segment) -> dict[str, Any]:
         "area": segment.area,
         "bbox": segment.bbox,
         "iscrowd": int(segment.iscrowd),
+        **dict.fromkeys(segment.attributes, 1),
     }
     return values if segment.score is None else {**values, "score": segment.score}
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from annotation.dataset import Dataset
 from annotation.files import InputError, digest, inside
 from annotation.findings import Finding
-from annotation.labelme import read_annotation
-from annotation.photos import find_photo, photo_size
+from annotation.photos import photo_size
+from annotation.validate import Checked
 from conversion.panoptic import PanopticSet, Photo, read_panoptic
 
 SPLITS = ("train", "test")
@@ -52,19 +52,24 @@ def panoptic_digest(dataset: Dataset) -> str:
     return digest(dataset.panoptic / "manifest.json", *jsons)
 
 
-def list_entries(
-    dataset: Dataset, splits: dict[str, PanopticSet], findings: Sequence[Finding]
-) -> list[Entry]:
+def list_entries(dataset: Dataset, splits: dict[str, PanopticSet], checked: Checked) -> list[Entry]:
     """Photos of the panoptic set, and excluded ones that can still be looked at, by name."""
-    by_photo = findings_by_photo(dataset, findings)
+    by_photo = findings_by_photo(dataset, checked)
     entries = [
         _panoptic_entry(dataset, split, panoptic, photo, by_photo.get(photo.file_name, []))
         for split, panoptic in splits.items()
         for photo in panoptic.photos
     ]
     built = {entry.name for entry in entries}
-    left = {name: found for name, found in by_photo.items() if name not in built}
-    return sorted([*entries, *_excluded_entries(dataset, left)], key=lambda entry: entry.name)
+    left = [r for r in checked.records if (r.excluded or not r.usable) and r.photo]
+    names = {r.photo.relative_to(dataset.images).as_posix() for r in left if r.photo} - built
+    names |= {name for name, found in by_photo.items() if _has_error(found)} - built
+    excluded = _excluded_entries(dataset, {name: by_photo.get(name, []) for name in names})
+    return sorted([*entries, *excluded], key=lambda entry: entry.name)
+
+
+def _has_error(found: list[Finding]) -> bool:
+    return any(finding.severity == "error" for finding in found)
 
 
 def _panoptic_entry(
@@ -84,9 +89,8 @@ def _excluded_entries(dataset: Dataset, left: dict[str, list[Finding]]) -> Itera
             height, width = photo_size(path)
         except InputError:
             continue
-        if any(finding.severity == "error" for finding in found):
-            tags = (EXCLUDED, *_rule_tags(found))
-            yield Entry(name, path, width, height, tags, tuple(map(describe, found)))
+        tags = (EXCLUDED, *_rule_tags(found))
+        yield Entry(name, path, width, height, tags, tuple(map(describe, found)))
 
 
 def _rule_tags(found: list[Finding]) -> list[str]:
@@ -99,28 +103,23 @@ def describe(finding: Finding) -> str:
     return f"{finding.severity} {finding.rule}: {place}{finding.message}"
 
 
-def findings_by_photo(dataset: Dataset, findings: Sequence[Finding]) -> dict[str, list[Finding]]:
+def findings_by_photo(dataset: Dataset, checked: Checked) -> dict[str, list[Finding]]:
     """Findings by the photo they speak of, a name below `images/`; those of no photo are left."""
-    by_stem = {path.relative_to(dataset.images).with_suffix(""): path for path in dataset.photos()}
-    photos: dict[str, Path | None] = {}
+    photo_of = {dataset.relative(r.path): r.photo for r in checked.records if r.photo}
+    by_stem: dict[str, Path] = {}
+    for photo in dataset.photos():
+        photo_of[dataset.relative(photo)] = photo
+        by_stem[_inner_stem(dataset.relative(photo))] = photo
     result: dict[str, list[Finding]] = {}
-    for finding in findings:
-        if finding.file not in photos:
-            photos[finding.file] = _photo_of(dataset, finding.file, by_stem)
-        photo = photos[finding.file]
-        if photo is not None:
-            name = photo.relative_to(dataset.images).as_posix()
+    for finding in checked.findings:
+        # an unreadable annotation is most likely of the photo of its name
+        found = photo_of.get(finding.file) or by_stem.get(_inner_stem(finding.file))
+        if found is not None:
+            name = found.relative_to(dataset.images).as_posix()
             result.setdefault(name, []).append(finding)
     return result
 
 
-def _photo_of(dataset: Dataset, file: str, by_stem: dict[Path, Path]) -> Path | None:
-    path = dataset.root / file
-    if path.is_relative_to(dataset.images):
-        return path if path.is_file() else None
-    if not path.is_relative_to(dataset.labelme):
-        return None
-    try:
-        return find_photo(dataset, path, read_annotation(path).image_path)
-    except InputError:  # an unreadable annotation is most likely of the photo of its name
-        return by_stem.get(path.relative_to(dataset.labelme).with_suffix(""))
+def _inner_stem(file: str) -> str:
+    """`labelme/a/b.json` and `images/a/b.jpg` to `a/b`."""
+    return file.partition("/")[2].rpartition(".")[0]

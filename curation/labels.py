@@ -8,6 +8,7 @@ from pathlib import Path
 import fiftyone as fo
 
 from conversion.categories import Category
+from conversion.panoptic import ATTRIBUTES as FLAGS
 from conversion.panoptic import Photo, Segment
 from curation.masks import PhotoMasks
 
@@ -15,6 +16,7 @@ ATTRIBUTES = {  # of every segment; FiftyOne lists only declared ones in its sid
     "segment_id": fo.IntField,
     "area": fo.IntField,
     "iscrowd": fo.BooleanField,
+    **dict.fromkeys(FLAGS, fo.BooleanField),
 }
 OUTCOMES = ("hit", "false", "missed", "ignored")
 
@@ -42,6 +44,8 @@ def segment_labels(
             detection["segment_id"] = segment.id
             detection["area"] = segment.area
             detection["iscrowd"] = segment.iscrowd
+            for flag in FLAGS:
+                detection[flag] = flag in segment.attributes
             found.append(detection)
     return fo.Detections(detections=found)
 

@@ -13,8 +13,8 @@ from fiftyone import ViewField as F
 
 from annotation.dataset import Dataset
 from annotation.files import InputError, digest
-from annotation.findings import Finding
 from annotation.progress import track
+from annotation.validate import Checked
 from curation.appearance import save_finding_view, show
 from curation.database import connect
 from curation.entries import (
@@ -32,21 +32,21 @@ from curation.masks import mask_folder, masks_of, remove_old_masks, write_masks
 FORMAT = "1"  # change it when the same input makes other samples, so that all are loaded anew
 
 
-def load_dataset(dataset: Dataset, findings: Sequence[Finding]) -> str:
-    """Bring FiftyOne's data set up to `panoptic/` and `findings`; return its name.
+def load_dataset(dataset: Dataset, checked: Checked) -> str:
+    """Bring FiftyOne's data set up to `panoptic/` and what was found; return its name.
 
     Photos are matched by their name below `images/`: known ones are changed in place, vanished
     ones leave, the user's own tags and fields stay. Raises InputError where nothing was built.
     """
     splits = read_splits(dataset)
-    inputs = _inputs_digest(dataset, findings)
+    inputs = _inputs_digest(dataset, checked)
     folder = mask_folder(dataset, "truth", panoptic_digest(dataset))
     connect()
     samples = _open_samples(dataset)
     if samples.info.get("load") == inputs and folder.is_dir():
         print(f"FiftyOne: data set '{samples.name}' is up to date, {len(samples)} photos")
         return str(samples.name)
-    entries = list_entries(dataset, splits, findings)
+    entries = list_entries(dataset, splits, checked)
     if not folder.is_dir():
         write_masks([(e.panoptic, e.photo) for e in entries if e.panoptic and e.photo], folder)
     _store(samples, entries, folder)
@@ -59,8 +59,9 @@ def load_dataset(dataset: Dataset, findings: Sequence[Finding]) -> str:
     return str(samples.name)
 
 
-def _inputs_digest(dataset: Dataset, findings: Sequence[Finding]) -> str:
-    findings_json = msgspec.json.encode(list(findings))
+def _inputs_digest(dataset: Dataset, checked: Checked) -> str:
+    excluded = [r.path.name for r in checked.records if r.excluded]
+    findings_json = msgspec.json.encode((checked.findings, excluded))
     return digest(FORMAT, str(dataset.root.resolve()), panoptic_digest(dataset), findings_json)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from annotation.files import InputError
+from annotation.files import InputError, inside
 from conversion.panoptic import PanopticSet, Photo, Segment, measure, read_panoptic
 from detr.classes import ClassTable, packed_classes
 from detr.config import TrainConfig
@@ -81,10 +81,7 @@ class Examples(Dataset[tuple[Tensor, Target]]):
 
     def image(self, photo: Photo, view: View) -> Tensor:
         """One photo as the model takes it, (3, H, W)."""
-        path = self.images / photo.file_name  # may be a link to a photo that lies elsewhere
-        if ".." in path.relative_to(self.images).parts or Path(photo.file_name).is_absolute():
-            where = self.panoptic.json_path
-            raise InputError(f"{where}: file_name must stay below, got '{photo.file_name}'")
+        path = inside(self.images, photo.file_name, where=str(self.panoptic.json_path))
         bgr = read_photo(path)
         if bgr.shape[:2] != (photo.height, photo.width):
             raise InputError(

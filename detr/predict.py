@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from conversion.panoptic import (
     Segment,
     SegmentIds,
     measure,
+    png_names,
     write_panoptic,
     write_segment_ids,
 )
@@ -82,9 +82,9 @@ def predict(run: Path, images: Path, out: Path) -> None:
     predictor = _load(path)
     unreadable: list[str] = []
     opened = _open(images, names, unreadable)
-    png_names = _png_names(names)
+    png_name_of = png_names(names)
     results = track(_predict(predictor, opened), "predict", total=len(names))
-    done = [_save(out / "panoptic", p, png_names[p.photo.file_name]) for p in results]
+    done = [_save(out / "panoptic", p, png_name_of[p.photo.file_name]) for p in results]
     _write(out, done, predictor.checkpoint)
     if unreadable:
         raise InputError(f"{len(unreadable)} photos were skipped:\n" + "\n".join(unreadable))
@@ -181,16 +181,6 @@ def _instance(candidate: Candidate, opened: Opened) -> dict[str, Any]:
         "score": round(candidate.choice.score, 4),
         "segmentation": {**encoded, "counts": encoded["counts"].decode()},
     }
-
-
-def _png_names(names: list[str]) -> dict[str, str]:
-    """PNG name of each photo: its name with the suffix .png; the whole name + .png if that clashes.
-
-    Upper and lower case clash, too: some file systems take them for the same.
-    """
-    short = {name: str(PurePosixPath(name).with_suffix(".png")) for name in names}
-    taken = Counter(name.lower() for name in short.values())
-    return {n: s if taken[s.lower()] == 1 else f"{n}.png" for n, s in short.items()}
 
 
 def _save(folder: Path, predicted: Predicted, png_name: str) -> Predicted:

@@ -68,10 +68,10 @@ UNFIT = -1
 def _spoil_file(root: Path, path: Path, rule: str, rng: np.random.Generator) -> int | None:
     """Spoil one file; return the index of the shape, None for the whole file, or UNFIT."""
     annotation = read_annotation(path)
-    if rule == "photo-missing":
+    if rule == "annotation-orphan":
         (path.parent / annotation.image_path).unlink()
         return None
-    if rule == "annotation-unreadable":
+    if rule == "file-not-json":
         data = path.read_bytes()
         write_bytes(path, data[: int(len(data) * rng.uniform(0.3, 0.8))])
         return None
@@ -128,4 +128,4 @@ SHAPES: dict[str, Callable[[Shape, Annotation, np.random.Generator], Shape | Non
     "out-of-picture": _out_of_picture,
     "self-crossing": _self_crossing,
 }
-RULES = ["photo-missing", "annotation-unreadable", *WHOLE, *SHAPES]
+RULES = ["annotation-orphan", "file-not-json", *WHOLE, *SHAPES]

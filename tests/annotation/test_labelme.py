@@ -8,7 +8,8 @@ import pytest
 from labelme._label_file import LabelFile  # the real Labelme's own reader
 
 from annotation.files import InputError
-from annotation.labelme import Annotation, Shape, outline, read_annotation, write_annotation
+from annotation.geometry import outline
+from annotation.labelme import Annotation, Shape, read_annotation, write_annotation
 from tests.drawn import draw_photo, square
 
 FULL = {
@@ -57,9 +58,6 @@ def test_missing_optional_keys(tmp_path: Path) -> None:
     [
         ({"shapes": None}, "shapes"),
         ({"imagePath": 3}, "imagePath"),
-        ({"shapes": [{"label": "x"}]}, r"shapes\[0\].*points"),
-        ({"shapes": [{"label": "x", "points": [[1, "b"]]}]}, r"shapes\[0\].*points\[0\]\[1\]"),
-        ({"shapes": [{"label": "x", "points": [[1]]}]}, r"shapes\[0\].*points\[0\]"),
     ],
 )
 def test_wrong_files_say_where(tmp_path: Path, change: dict[str, object], message: str) -> None:
@@ -67,6 +65,29 @@ def test_wrong_files_say_where(tmp_path: Path, change: dict[str, object], messag
     path.write_text(json.dumps({**FULL, **change}))
     with pytest.raises(InputError, match=f"a.json.*{message}"):
         read_annotation(path)
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"label": "x"}, "points"),
+        ({"label": "x", "points": [[1, "b"]]}, "points[0][1]"),
+        ({"label": "x", "points": [[1]]}, "points[0]"),
+        ({"label": "x", "points": [[1, 2]], "group_id": "3"}, "group_id"),
+        (["x"], "Expected `object`, got `array`"),
+    ],
+)
+def test_a_wrong_shape_stands_in_its_place_and_is_written_as_it_was(
+    tmp_path: Path, raw: object, message: str
+) -> None:
+    path, again = tmp_path / "a.json", tmp_path / "b.json"
+    path.write_text(json.dumps({**FULL, "shapes": [raw, *FULL["shapes"]]}))
+    annotation = read_annotation(path)
+    wrong, right = annotation.shapes
+    assert message in (wrong.problem or "")
+    assert right.label == "box"
+    write_annotation(again, annotation)
+    assert json.loads(again.read_text()) == json.loads(path.read_text())
 
 
 def test_real_labelme_reads_what_we_write(tmp_path: Path) -> None:
@@ -90,7 +111,8 @@ def test_outlines() -> None:
         (Shape("a", ((0.0, 0.0), (1.0, 1.0))), "polygon needs 3 or more points, got 2"),
         (Shape("a", ((0.0, 0.0),), "rectangle"), "rectangle needs 2 points, got 1"),
         (Shape("a", ((0.0, 0.0),) * 3, "circle"), "circle needs 2 points, got 3"),
-        (Shape("a", ((0.0, 0.0),), "point"), "shape type 'point' is not read"),
+        (Shape("a", ((0.0, 0.0),), "point"), "a point has no outline"),
+        (Shape("a", ((0.0, 0.0),), "star"), "shape type 'star' is unknown"),
         (Shape("a", ((0.0, float("nan")),) * 3), "finite"),
     ],
 )

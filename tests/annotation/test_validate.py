@@ -12,14 +12,14 @@ from PIL import Image
 from annotation.dataset import Dataset
 from annotation.labelme import Shape, read_annotation, write_annotation
 from annotation.photos import photo_size
-from annotation.validate import all_findings, check_dataset
+from annotation.validate import check_dataset
 from tests.drawn import draw_dataset, draw_photo, square
 
 CROSSED = Shape("box", ((2.0, 2.0), (12.0, 12.0), (12.0, 2.0), (2.0, 12.0)))
 
 
 def found(dataset: Dataset) -> list[tuple[str, str, str, int | None]]:
-    findings = all_findings(dataset, check_dataset(dataset))
+    findings = check_dataset(dataset).findings
     return [(f.rule, f.severity, f.file, f.shape) for f in findings]
 
 
@@ -34,10 +34,11 @@ def test_a_clean_set_has_no_findings(tmp_path: Path) -> None:
         (square("bxo", 2, 2, 5), "label-unknown", "error"),
         (Shape("box", ((1.0, 1.0), (5.0, 5.0))), "points-few", "error"),
         (Shape("box", ((1.0, 1.0),), "rectangle"), "points-few", "error"),
-        (Shape("box", ((1.0, 1.0),), "point"), "shape-unreadable", "error"),
+        (Shape("box", ((1.0, 1.0),), "point"), "shape-ignored", "note"),
+        (Shape("box", ((1.0, 1.0),), "star"), "shape-unreadable", "error"),
         (square("box", 36, 2, 9), "out-of-picture", "warning"),
-        (square("box", 50, 2, 9), "out-of-picture", "error"),
-        (square("box", -20, 2, 9), "out-of-picture", "error"),
+        (square("box", 50, 2, 9), "outside-picture", "error"),
+        (square("box", -20, 2, 9), "outside-picture", "error"),
         (CROSSED, "self-crossing", "warning"),
     ],
 )
@@ -48,7 +49,7 @@ def test_shape_rules(tmp_path: Path, shape: Shape, rule: str, severity: str) -> 
 
 def test_unknown_label_names_the_nearest(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path, {"a": [square("dics", 2, 2, 5)]})
-    (finding,) = check_dataset(dataset)[0].findings
+    (finding,) = check_dataset(dataset).findings
     assert "did you mean 'disc'" in finding.message
 
 
@@ -64,12 +65,12 @@ def test_file_and_photo_rules_all_at_once(tmp_path: Path) -> None:
     (tmp_path / "images/text.jpg").write_text("no photo")
     cv2.imwrite(str(tmp_path / "images/undrawn.jpg"), np.zeros((5, 5, 3), np.uint8))
     assert found(dataset) == [
-        ("annotation-unreadable", "error", "labelme/broken.json", None),
+        ("file-not-json", "error", "labelme/broken.json", None),
         ("annotation-empty", "warning", "labelme/empty.json", None),
-        ("photo-missing", "error", "labelme/gone.json", None),
+        ("annotation-orphan", "error", "labelme/gone.json", None),
         ("photo-size", "error", "labelme/size.json", None),
         ("photo-unreadable", "error", "labelme/text.json", None),
-        ("photo-unannotated", "note", "images/undrawn.jpg", None),
+        ("photo-orphan", "note", "images/undrawn.jpg", None),
     ]
 
 
@@ -85,16 +86,33 @@ def test_paths_that_leave_the_set_are_not_followed(tmp_path: Path, image_path: s
     dataset = draw_dataset(tmp_path / "set", {"a": [square("box", 2, 2, 5)]})
     path = dataset.labelme / "a.json"
     write_annotation(path, replace(read_annotation(path), image_path=image_path))
-    ((rule, severity, _, _), *_) = found(dataset)
-    assert (rule, severity) == ("photo-missing", "error")
+    assert found(dataset) == [
+        ("photo-path-leaves", "warning", "labelme/a.json", None),
+        ("photo-path", "note", "labelme/a.json", None),
+    ]
+    (tmp_path / "set/images/a.jpg").unlink()
+    assert found(dataset) == [
+        ("photo-path-leaves", "warning", "labelme/a.json", None),
+        ("annotation-orphan", "error", "labelme/a.json", None),
+    ]
 
 
-@pytest.mark.parametrize("image_path", ["a.jpg", "..\\images\\a.jpg", "old/place/a.jpg"])
-def test_photo_is_found_by_name(tmp_path: Path, image_path: str) -> None:
+@pytest.mark.parametrize(
+    ("image_path", "rules"),
+    [
+        ("..\\images\\a.jpg", []),
+        ("../images/A.JPG", []),
+        ("a.jpg", ["photo-path"]),
+        ("old/place/a.jpg", ["photo-path"]),
+        ("C:\\old\\a.jpg", ["photo-path-leaves", "photo-path"]),
+        ("../images/other.jpg", ["photo-path"]),
+    ],
+)
+def test_photo_is_found_again(tmp_path: Path, image_path: str, rules: list[str]) -> None:
     dataset = draw_dataset(tmp_path, {"a": [square("box", 2, 2, 5)]})
     path = tmp_path / "labelme/a.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "imagePath": image_path}))
-    assert found(dataset) == []
+    assert [rule for rule, *_ in found(dataset)] == rules
 
 
 def test_size_is_that_of_the_turned_photo(tmp_path: Path) -> None:

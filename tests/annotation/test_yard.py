@@ -11,8 +11,9 @@ from shapely.geometry import Polygon
 
 from annotation.dataset import open_dataset
 from annotation.files import InputError
-from annotation.labelme import outline, read_annotation
-from annotation.validate import all_findings, check_dataset
+from annotation.geometry import outline
+from annotation.labelme import read_annotation
+from annotation.validate import check_dataset
 from annotation.yard.sample import draw_yard
 
 PHOTOS = 24
@@ -28,9 +29,9 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_scene_is_whole_and_clean(yard: Path) -> None:
     dataset = open_dataset(yard)
     checked = check_dataset(dataset)
-    assert len(checked) == len(dataset.photos()) == PHOTOS
-    assert all_findings(dataset, checked) == []
-    for one in checked:
+    assert len(checked.records) == len(dataset.photos()) == PHOTOS
+    assert checked.findings == ()
+    for one in checked.records:
         assert one.photo is not None
         photo = cv2.imread(str(one.photo))
         stuff = cv2.imread(str(yard / "stuff" / f"{one.photo.stem}.png"), cv2.IMREAD_UNCHANGED)
@@ -104,7 +105,7 @@ def test_planted_flaws_differ_from_the_clean_set_where_the_list_says(
         for path in (root / "labelme").glob("*.json")
         if path.read_bytes() != (yard / "labelme" / path.name).read_bytes()
     }
-    missing = [flaw["file"] for flaw in flaws if flaw["rule"] == "photo-missing"]
+    missing = [flaw["file"] for flaw in flaws if flaw["rule"] == "annotation-orphan"]
     assert changed | set(missing) == {flaw["file"] for flaw in flaws}
     for file in missing:
         assert not (root / "images" / f"{Path(file).stem}.jpg").exists()

@@ -20,7 +20,7 @@ from tests.drawn import BOX, ROAD, SKY, YAML, draw_dataset, draw_photo, square
 
 
 def build(dataset: Dataset) -> Built:
-    return convert(dataset, check_dataset(dataset))
+    return convert(dataset, check_dataset(dataset).records)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from annotation.labelme import Annotation, Shape
+from annotation.dataset import DatasetConfig
+from annotation.labelme import Shape
 from conversion.categories import coco_categories, dataset_categories
 from conversion.merge import merge
 from conversion.panoptic import Segment
@@ -14,13 +15,20 @@ from tests.drawn import BOX, DISC, ROAD, SKY, square
 CATEGORIES = dataset_categories(["box", "disc"], ["sky-other-merged", "road"], where="x")
 
 
-def annotated(*shapes: Shape) -> Annotation:
-    return Annotation("a.jpg", 4, 6, shapes)
+CONFIG = DatasetConfig("x", ("box", "disc"))
 
 
 def test_things_over_stuff_by_eye() -> None:
     stuff = np.array([[SKY] * 6, [SKY] * 6, [ROAD] * 6, [0] * 6], np.uint16)
-    merged = merge(annotated(square("box", 1, 1, 2), square("disc", 2, 2, 2)), stuff, CATEGORIES)
+    merged = merge(
+        (
+            square("box", 1, 1, 2),
+            square("disc", 2, 2, 2),
+        ),
+        stuff,
+        CATEGORIES,
+        CONFIG,
+    )
     assert merged.ids.tolist() == [
         [2, 2, 2, 2, 2, 2],
         [2, 3, 3, 2, 2, 2],
@@ -39,7 +47,15 @@ def test_things_over_stuff_by_eye() -> None:
 def test_parts_of_a_group_are_one_segment_drawn_in_their_own_places() -> None:
     stuff = np.zeros((4, 6), np.uint16)
     shapes = (square("box", 0, 0, 2, 7), square("disc", 1, 1, 2), square("box", 4, 0, 1, 7))
-    merged = merge(annotated(*shapes, square("disc", 5, 3, 1, 7)), stuff, CATEGORIES)
+    merged = merge(
+        (
+            *shapes,
+            square("disc", 5, 3, 1, 7),
+        ),
+        stuff,
+        CATEGORIES,
+        CONFIG,
+    )
     assert merged.ids.tolist() == [
         [1, 1, 0, 0, 1, 0],
         [1, 2, 2, 0, 0, 0],
@@ -52,7 +68,7 @@ def test_parts_of_a_group_are_one_segment_drawn_in_their_own_places() -> None:
 
 def test_a_hidden_thing_has_no_segment_and_is_counted() -> None:
     shapes = (square("box", 1, 1, 1), square("disc", 0, 0, 3))
-    merged = merge(annotated(*shapes), np.zeros((4, 6), np.uint16), CATEGORIES)
+    merged = merge(shapes, np.zeros((4, 6), np.uint16), CATEGORIES, CONFIG)
     assert [s.category_id for s in merged.segments] == [DISC]
     assert merged.hidden == 1
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from annotation.dataset import Dataset
-from annotation.validate import all_findings, check_dataset
+from annotation.validate import check_dataset
 from conversion.build import convert
 from conversion.panoptic import (
     PanopticSet,
@@ -77,8 +77,8 @@ def curate() -> Curate:
 
     def run(dataset: Dataset) -> fo.Dataset:
         checked = check_dataset(dataset)
-        convert(dataset, checked)
-        return fo.load_dataset(load_dataset(dataset, all_findings(dataset, checked)))
+        convert(dataset, checked.records)
+        return fo.load_dataset(load_dataset(dataset, checked))
 
     return run
 

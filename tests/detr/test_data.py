@@ -115,7 +115,7 @@ def test_a_category_or_a_size_that_does_not_fit_is_named(tmp_path: Path) -> None
     with pytest.raises(InputError, match="expected 41x20 pixels"):
         examples(folder)[0]
     _write_train(folder, replace(photo, file_name="../test/photo1.png"))
-    with pytest.raises(InputError, match="must stay below"):
+    with pytest.raises(InputError, match="must stay in"):
         examples(folder)[0]
     with pytest.raises(InputError, match=r"panoptic_train\.json: missing"):
         read_splits(tmp_path)

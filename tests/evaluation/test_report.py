@@ -31,7 +31,7 @@ def report(tmp_path: Path, *, rows: int = 100) -> Path:
         yaml = YAML.replace("box", f'"{name}"')
         shapes = [square(name, 2, 3, 6), square("disc", 20, 5, 8)]
         dataset = draw_dataset(root, {f"p{i}": shapes for i in range(6)}, yaml=yaml)
-        convert(dataset, check_dataset(dataset))
+        convert(dataset, check_dataset(dataset).records)
         (tmp_path / "log.jsonl").write_text(LOG)
     truth = root / "panoptic/annotations/panoptic_test.json"
     return write_report(

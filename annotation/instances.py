@@ -1,0 +1,54 @@
+"""Which shapes of a photo are one thing, and what is cut out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from annotation.dataset import DatasetConfig
+from annotation.geometry import LINES
+from annotation.labelme import Shape
+
+CARRIED_FLAGS = ("crowd", "occluded", "truncated")  # travel on into COCO and FiftyOne
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One thing, or one region to ignore; `parts` and `holes` are indices of shapes, as drawn."""
+
+    label: str
+    parts: tuple[int, ...]
+    holes: tuple[int, ...]
+    flags: frozenset[str]  # of CARRIED_FLAGS, those set on any part
+    ignored: bool = False
+
+
+def find_instances(shapes: Sequence[Shape], config: DatasetConfig) -> tuple[Instance, ...]:
+    """Instances in the order of their first part.
+
+    Shapes with one label and one `group_id` are one instance. A hole cuts the instances of its
+    `group_id`; one without cuts nothing. Lines and points count only where the set widens them.
+    """
+    parts: dict[tuple[object, ...], list[int]] = {}
+    holes: dict[int, list[int]] = {}
+    for index, shape in enumerate(shapes):
+        if shape.label in config.holes:
+            if shape.group_id is not None:
+                holes.setdefault(shape.group_id, []).append(index)
+        elif config.line_width > 0 or shape.shape_type not in LINES:
+            alone = shape.group_id is None
+            key = ("alone", index) if alone else ("group", shape.label, shape.group_id)
+            parts.setdefault(key, []).append(index)
+    return tuple(_instance(shapes, config, tuple(own), holes) for own in parts.values())
+
+
+def _instance(
+    shapes: Sequence[Shape],
+    config: DatasetConfig,
+    parts: tuple[int, ...],
+    holes: dict[int, list[int]],
+) -> Instance:
+    first = shapes[parts[0]]
+    cut = () if first.group_id is None else tuple(holes.get(first.group_id, ()))
+    flags = frozenset(f for f in CARRIED_FLAGS if any(shapes[i].flags.get(f) for i in parts))
+    return Instance(first.label, parts, cut, flags, first.label in config.ignored)
