@@ -1,0 +1,133 @@
+"""What a photo's file tells besides its pixels: finding place data and leaving them out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from PIL import ExifTags, Image
+
+_GPS_TAG = re.compile(rb"\x25\x88[\x04\x0d]\x00|\x88\x25\x00[\x04\x0d]")  # EXIF, either byte order
+_IPTC_PLACE = re.compile(rb"\x1c\x02[\x1a\x1b\x5a\x5c\x5f\x64\x65]")  # city, province, country, ...
+_XMP_PLACE = re.compile(
+    rb"latitude|longitude|altitude|location|city|country|state|province|geotag", re.IGNORECASE
+)
+_GEOTIFF = {33550, 33922, 34264, 34735, 34736, 34737, 42112}
+_KEPT_IFD0 = ("Make", "Model", "DateTime")
+_KEPT_EXIF = (
+    "DateTimeOriginal",
+    "ExposureTime",
+    "FNumber",
+    "ISOSpeedRatings",
+    "FocalLength",
+    "FocalLengthIn35mmFilm",
+    "LensModel",
+    "ColorSpace",
+)
+
+_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")  # no stuffed byte, restart or fill byte
+_EOI, _SOS, _COMMENT, _APP1 = 0xD9, 0xDA, 0xFE, 0xE1
+_NEEDED = {0xE0: b"JFIF\0", 0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}  # by the pixels and colours
+_LONGEST_SEGMENT = 65533
+
+
+def tells_place(payload: bytes) -> bool:
+    """Whether EXIF, XMP, IPTC or text may say where a photo was taken.
+
+    A search of the raw bytes: it sees places that a parser of one format misses (XMP inside EXIF,
+    a broken directory), and a false alarm costs no more than a few notes of the camera.
+    """
+    if _GPS_TAG.search(payload) or _IPTC_PLACE.search(payload):
+        return True
+    return _XMP_PLACE.search(payload.replace(b"\0", b"")) is not None  # UTF-16, too
+
+
+def picture_tells_place(image: Image.Image) -> bool:
+    """The same for a loaded picture of any format."""
+    exif = image.getexif()
+    if ExifTags.Base.GPSInfo in exif or exif.keys() & _GEOTIFF:
+        return True
+    info = {str(key): value for key, value in image.info.items() if key != "icc_profile"}
+    if any(key.startswith("Raw profile type") for key in info):  # EXIF or IPTC as hex digits
+        return True
+    values = [*info.keys(), *info.values(), *exif.values()]
+    texts = (v.encode("utf-8", "replace") if isinstance(v, str) else v for v in values)
+    return any(tells_place(text) for text in texts if isinstance(text, bytes))
+
+
+def kept_exif(image: Image.Image) -> bytes:
+    """EXIF with camera, exposure and time only, empty where there is none of these.
+
+    A list of what stays, because places hide in what no list of what goes would name: makers'
+    notes, thumbnails, free text.
+    """
+    old, new = image.getexif(), Image.Exif()
+    try:
+        new.update({tag: old[tag] for tag in _tags(_KEPT_IFD0) if tag in old})
+        details = old.get_ifd(ExifTags.IFD.Exif)
+        kept = {tag: details[tag] for tag in _tags(_KEPT_EXIF) if tag in details}
+        if kept:
+            new[ExifTags.IFD.Exif] = kept
+        data = new.tobytes() if len(new) else b""
+    except Exception:  # a broken EXIF block makes Pillow raise nearly anything; nobody needs it
+        return b""
+    return data if len(data) <= _LONGEST_SEGMENT else b""
+
+
+def _tags(names: tuple[str, ...]) -> list[int]:
+    return [int(ExifTags.Base[name]) for name in names]
+
+
+def jpeg_without_place(data: bytes, exif: bytes) -> bytes | None:
+    """A JPEG file without place data, the same file where it has none.
+
+    Pillow's quality="keep" decodes and compresses anew, which shifts pixels by rounding. So the
+    segments are copied instead, without those that pixels and colours do not need; `exif` takes
+    the place of the old EXIF block. What follows the end of the picture (the video of a motion
+    photo, a second picture) has place data of its own and goes, too. None where the file is not
+    built as it should be: it has to be decoded and compressed anew.
+    """
+    segments = list(_segments(data))
+    markers = [marker for marker, _, _ in segments]
+    if _SOS not in markers or markers[-1] != _EOI or segments[-1][2] > len(data):
+        return None
+    scan = markers.index(_SOS)
+    if any(_is_metadata(marker) for marker in markers[scan:]):
+        return None
+    head, end = segments[:scan], segments[-1][2]
+    notes = [data[start:stop] for marker, start, stop in head if not _needed(data, marker, start)]
+    if not data[end:].strip(b"\0\r\n ") and not any(map(tells_place, notes)):
+        return data
+    parts = [data[start:stop] for marker, start, stop in head if _needed(data, marker, start)]
+    return b"".join([b"\xff\xd8", *_with_exif(parts, exif), data[segments[scan][1] : end]])
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of each segment after the first marker; the last one is the EOI."""
+    position = 2
+    while match := _MARKER.search(data, position):
+        marker = match[1][0]
+        if marker == _EOI:
+            yield marker, match.start(), match.end()
+            return
+        position = match.end() + max(2, int.from_bytes(data[match.end() : match.end() + 2], "big"))
+        yield marker, match.start(), position
+
+
+def _is_metadata(marker: int) -> bool:
+    return 0xE0 <= marker <= 0xEF or marker == _COMMENT
+
+
+def _needed(data: bytes, marker: int, start: int) -> bool:
+    if not _is_metadata(marker):
+        return True
+    return marker in _NEEDED and data.startswith(_NEEDED[marker], start + 4)
+
+
+def _with_exif(parts: list[bytes], exif: bytes) -> list[bytes]:
+    """The segments with an EXIF segment behind the JFIF one, which has to stay first."""
+    if not exif:
+        return parts
+    segment = bytes([0xFF, _APP1]) + (len(exif) + 2).to_bytes(2, "big") + exif
+    first = 1 if parts and parts[0][1] == 0xE0 else 0
+    return [*parts[:first], segment, *parts[first:]]
