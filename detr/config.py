@@ -68,7 +68,7 @@ class TrainConfig:
     flip: bool = True  # mirror half of the training photos
     crop: float = 0.5  # share of training photos of which only a random part is seen
     photometric: float = 0.1  # brightness, contrast, saturation change by up to this share
-    cache_features: bool = False  # keep a frozen backbone's features in memory; only flip then
+    cached_views: int = 0  # random views of each photo whose features stay in memory; 0: no cache
 
     # predictions
     threshold: float = 0.85  # least score of a predicted segment
@@ -76,8 +76,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _check_ranges(self)
         _check_choices(self)
-        if self.cache_features:
-            _check_cacheable(self)
+        if self.cached_views and self.lr_backbone:
+            raise ValueError(
+                f"cached_views: needs a frozen backbone, lr_backbone: 0, got {self.lr_backbone}"
+            )
 
 
 def _check_ranges(config: TrainConfig) -> None:
@@ -111,19 +113,6 @@ def _check_choices(config: TrainConfig) -> None:
         )
     if not config.train_sizes or min(config.train_sizes) <= 0:
         raise ValueError(f"train_sizes: expected sizes above 0, got {list(config.train_sizes)}")
-
-
-def _check_cacheable(config: TrainConfig) -> None:
-    wanted = {
-        "lr_backbone": 0,
-        "crop": 0,
-        "photometric": 0,
-        "train_sizes": (config.min_size,),
-    }
-    for name, value in wanted.items():
-        found = getattr(config, name)
-        if found != value:
-            raise ValueError(f"cache_features: needs {name}: {value}, got {found}")
 
 
 @dataclass(frozen=True)

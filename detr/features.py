@@ -1,7 +1,8 @@
 """A data set seen through a frozen backbone: computed once, kept in memory.
 
-Where nothing but mirroring changes a photo, the backbone would give the same features every epoch.
-Each photo goes through it alone, so that they do not depend on who shares its batch.
+A frozen backbone gives the same features for the same view of a photo, so a photo is seen in a few
+random views only, which take turns from epoch to epoch. Each goes through the backbone alone, so
+that its features do not depend on who shares its batch.
 """
 
 from __future__ import annotations
@@ -15,52 +16,53 @@ from torch import Tensor, nn
 from conversion.panoptic import Photo
 from detr.data import Batch, Examples, Target
 from detr.padded import pad
-from detr.view import View, plain_view
 
-Key = tuple[str, int, bool]  # folder of the split's photos, image id, mirrored
+Key = tuple[str, int, int | None]  # folder of the split's photos, image id, number of the view
 
 
 class FeatureCache:
-    """Features and targets without masks by photo and mirroring, on the CPU."""
+    """Features and targets without masks by photo and view, on the CPU in half precision."""
 
-    def __init__(self) -> None:
+    def __init__(self, views: int) -> None:
+        self._views = views
         self._features: dict[Key, list[Tensor]] = {}
         self._targets: dict[Key, Target] = {}
 
     @torch.no_grad()
     def fill(
-        self, backbone: nn.Module, examples: Examples, *, mirror: bool, device: torch.device
+        self, backbone: nn.Module, examples: Examples, *, device: torch.device
     ) -> Iterator[None]:
         """Compute what is missing; yields after every photo."""
+        plain = examples.epoch is None
+        turns = [examples] if plain else [replace(examples, epoch=i) for i in range(self._views)]
         for photo in examples.panoptic.photos:
-            plain = plain_view(examples.config, width=photo.width, height=photo.height)
-            for view in (plain, replace(plain, mirrored=True)) if mirror else (plain,):
-                key = _key(examples, photo.id, view)
+            for turn in turns:
+                key = self._key(turn, photo)
                 if key not in self._features:
-                    image = pad([examples.image(photo, view)]).to(device)
-                    self._features[key] = [level.values[0].cpu() for level in backbone(image)]
+                    image = pad([turn.image(photo, turn.view(photo))]).to(device)
+                    self._features[key] = [f.values[0].half().cpu() for f in backbone(image)]
             yield
 
     def batches(self, examples: Examples, order: list[int]) -> Iterator[Batch]:
         """Batches of the examples in `order`, with features instead of photos."""
         size = examples.config.batch_size
+        if examples.epoch is not None:
+            examples = replace(examples, epoch=examples.epoch % self._views)
         for cut in range(0, len(order), size):
             photos = [examples.panoptic.photos[index] for index in order[cut : cut + size]]
-            views = [examples.view(photo) for photo in photos]
-            keys = [_key(examples, p.id, view) for p, view in zip(photos, views, strict=True)]
-            levels = zip(*(self._features[key] for key in keys), strict=True)
-            targets = [self._target(examples, p, v) for p, v in zip(photos, views, strict=True)]
-            yield Batch([pad(level) for level in levels], targets)
+            kept = [self._features[self._key(examples, photo)] for photo in photos]
+            levels = [pad([level.float() for level in each]) for each in zip(*kept, strict=True)]
+            yield Batch(levels, [self._target(examples, photo) for photo in photos])
 
-    def _target(self, examples: Examples, photo: Photo, view: View) -> Target:
+    def _target(self, examples: Examples, photo: Photo) -> Target:
         """Masks take as much memory as the features, so targets with them are not kept."""
         if examples.with_masks:
-            return examples.target(photo, view)
-        key = _key(examples, photo.id, view)
+            return examples.target(photo, examples.view(photo))
+        key = self._key(examples, photo)
         if key not in self._targets:
-            self._targets[key] = examples.target(photo, view)
+            self._targets[key] = examples.target(photo, examples.view(photo))
         return self._targets[key]
 
-
-def _key(examples: Examples, image_id: int, view: View) -> Key:
-    return str(examples.images), image_id, view.mirrored
+    def _key(self, examples: Examples, photo: Photo) -> Key:
+        view = None if examples.epoch is None else examples.epoch % self._views
+        return str(examples.images), photo.id, view

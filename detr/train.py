@@ -61,7 +61,7 @@ def train(
         config=config.train,
         data_digest=digest(panoptic / "manifest.json"),
         device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
-        cache=FeatureCache() if config.train.cache_features else None,
+        cache=FeatureCache(views) if (views := config.train.cached_views) else None,
     )
     begun = _begin(job, config)
     for each in STAGES if stage == "both" else (stage,):
@@ -212,10 +212,9 @@ def _fill_cache(job: Job, model: Model) -> None:
     if job.cache is None:
         return
     backbone = trunk_of(model).backbone[0].eval()
-    for split in ("train", "test"):
-        examples = job.splits.examples(split, job.config)
-        mirror = split == "train" and job.config.flip
-        steps = job.cache.fill(backbone, examples, mirror=mirror, device=job.device)
+    for split, epoch in (("train", 0), ("test", None)):
+        examples = replace(job.splits.examples(split, job.config), epoch=epoch)
+        steps = job.cache.fill(backbone, examples, device=job.device)
         for _ in track(steps, f"features {split}", total=len(examples)):
             pass
 

@@ -40,7 +40,7 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         ("hidden_dim=100", "multiples of 128 and 8"),
         ("position_embedding=cosine", "expected 'sine' or 'learned'"),
         ("train_sizes=[]", "train_sizes"),
-        ("cache_features=true", "needs lr_backbone: 0"),
+        ("cached_views=2", "lr_backbone: 0, got 1e-05"),
         ("epochs", "expected key=value"),
     ],
 )

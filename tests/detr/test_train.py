@@ -35,9 +35,7 @@ CONFIG = TrainConfig(
     train_sizes=(48, 64),
     num_workers=0,
 )
-CACHED = replace(
-    CONFIG, cache_features=True, lr_backbone=0, crop=0, photometric=0, train_sizes=(64,)
-)
+CACHED = replace(CONFIG, cached_views=2, lr_backbone=0)
 
 
 @pytest.fixture(scope="module")
