@@ -62,6 +62,28 @@ def sample(
 
 
 @app.command
+def collect(
+    sources: Annotated[Positional[tuple[Path, ...]], arg(metavar="SOURCE...")],
+    dataset: Annotated[Positional[Path], arg(metavar="DATASET")],
+    long_side: int | None = None,
+    every: float = 1.0,
+) -> None:
+    """Bring photos into a data set: upright, without place data, each once.
+
+    Args:
+        sources: photos, folders, zip files, videos.
+        dataset: folder of the data set; made where it is missing.
+        long_side: shrink photos whose longer side has more pixels.
+        every: seconds between two frames of a video.
+    """
+    from annotation.collect import collect as collect_photos
+
+    collected = collect_photos(sources, dataset, long_side=long_side, every=every)
+    for line in collected.lines():
+        print(line)
+
+
+@app.command
 def annotate(dataset: Positional[DatasetPath]) -> None:
     """Open Labelme on the set's photos with its labels, then validate what was drawn."""
     from annotation.launch import open_labelme

@@ -49,10 +49,10 @@ def _region_mask(region: BaseGeometry, *, height: int, width: int) -> Cropped:
     """Pixels of polygons with holes."""
     whole = np.zeros((height, width), bool)
     for polygon in shapely.get_parts(region):
-        for ring in (polygon.exterior, *polygon.interiors):
+        rings = [(polygon.exterior, True), *((ring, False) for ring in polygon.interiors)]
+        for ring, filled in rings:
             mask, (x, y) = polygon_mask(np.array(ring.coords[:-1]), height=height, width=width)
-            part = whole[y : y + mask.shape[0], x : x + mask.shape[1]]
-            part[mask] = ring is polygon.exterior
+            whole[y : y + mask.shape[0], x : x + mask.shape[1]][mask] = filled
     return whole, (0, 0)
 
 

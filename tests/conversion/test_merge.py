@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
 from annotation.dataset import DatasetConfig
+from annotation.geometry import encode_mask_png
 from annotation.labelme import Shape
 from conversion.categories import coco_categories, dataset_categories
 from conversion.merge import merge
@@ -103,3 +107,68 @@ def test_own_things_collide_with_no_coco_category() -> None:
     assert (
         len({c.color for c in dataset_categories([str(i) for i in range(40)], [], where="")}) == 40
     )
+
+
+VOID_STUFF = np.zeros((6, 8), np.uint16)
+
+
+def ids_of(*shapes: Shape, **config: Any) -> list[list[int]]:
+    return merge(shapes, VOID_STUFF, CATEGORIES, replace(CONFIG, **config)).ids.tolist()
+
+
+def test_a_hole_cuts_its_group_only() -> None:
+    assert ids_of(
+        square("disc", 0, 0, 6),
+        square("box", 1, 1, 5, group_id=4),
+        square("__hole__", 2, 2, 2, group_id=4),
+        square("__hole__", 0, 0, 1),  # of nothing: validation reports it
+    ) == [
+        [1, 1, 1, 1, 1, 1, 0, 0],
+        [1, 2, 2, 2, 2, 2, 0, 0],
+        [1, 2, 1, 1, 2, 2, 0, 0],
+        [1, 2, 1, 1, 2, 2, 0, 0],
+        [1, 2, 2, 2, 2, 2, 0, 0],
+        [1, 2, 2, 2, 2, 2, 0, 0],
+    ]
+
+
+def test_the_set_names_the_labels_of_holes() -> None:
+    shapes = (square("box", 0, 0, 3, group_id=1), square("gap", 1, 1, 1, group_id=1))
+    rows = ids_of(*shapes, holes=("gap",))
+    assert [row[:3] for row in rows[:3]] == [[1, 1, 1], [1, 0, 1], [1, 1, 1]]
+
+
+def test_an_ignored_region_becomes_void_where_it_was_drawn() -> None:
+    shapes = (square("box", 0, 0, 4), square("__ignore__", 1, 1, 2), square("disc", 2, 2, 1))
+    merged = merge(shapes, np.full((4, 4), SKY, np.uint16), CATEGORIES, CONFIG)
+    assert merged.ids.tolist() == [[2, 2, 2, 2], [2, 0, 0, 2], [2, 0, 3, 2], [2, 2, 2, 2]]
+    assert [s.category_id for s in merged.segments] == [BOX, DISC]
+    assert merged.hidden == 0
+
+
+def test_flags_travel_on_into_segments() -> None:
+    crowd = replace(square("box", 0, 0, 2), flags={"crowd": True, "truncated": True})
+    plain = replace(square("disc", 4, 0, 2), flags={"occluded": False})
+    first, second = merge((crowd, plain), VOID_STUFF, CATEGORIES, CONFIG).segments
+    assert (first.iscrowd, first.attributes) == (True, ("truncated",))
+    assert (second.iscrowd, second.attributes) == (False, ())
+
+
+def test_lines_and_points_are_left_out_or_widened_as_the_set_says() -> None:
+    line = Shape("box", ((0.0, 2.0), (8.0, 2.0)), "line")
+    point = Shape("disc", ((4.0, 5.0),), "point")
+    assert not np.any(ids_of(line, point))
+    rows = ids_of(line, point, line_width=2)
+    assert rows[1][1:7] == rows[2][1:7] == [1] * 6
+    assert sum(rows[0]) == sum(rows[3]) == 0
+    assert [row[3:5] for row in rows[4:]] == [[2, 2], [2, 2]]
+
+
+def test_a_mask_shape_is_painted_pixel_by_pixel_and_clipped() -> None:
+    pixels = np.array([[1, 0, 1], [0, 1, 0]], bool)
+    png = encode_mask_png(pixels)
+    corner = Shape("box", ((-1.0, 4.0), (1.0, 5.0)), "mask", mask=png)
+    inner = Shape("disc", ((3.0, 1.0), (5.0, 2.0)), "mask", mask=png)
+    rows = ids_of(corner, inner)
+    assert [row[3:6] for row in rows[1:3]] == [[2, 0, 2], [0, 2, 0]]
+    assert [row[:2] for row in rows[4:]] == [[0, 1], [1, 0]]
