@@ -77,12 +77,11 @@ def guess_errors(guess: Guess, targets: list[Target], matches: list[Match]) -> L
     }
 
 
-def mask_losses(
-    logits: Tensor, targets: list[Target], matches: list[Match], config: TrainConfig
-) -> Losses:
-    """Focal and dice loss of the matched queries' mask logits (K, h, w), at the photos' size."""
-    wanted = _stack_masks(targets, matches)  # (K, H, W), padded with False
-    count = num_boxes(targets)
+def mask_losses(logits: Tensor, wanted: Tensor, count: int, config: TrainConfig) -> Losses:
+    """Focal and dice loss of mask logits (K, h, w) at the size of the `wanted` masks (K, H, W).
+
+    `count` is the number of segments in the whole batch: parts of it add up.
+    """
     if not len(wanted):
         zero = logits.sum()  # of nothing, but with a gradient: an empty batch is a step too
         return {"loss_mask": zero, "loss_dice": zero}
@@ -113,7 +112,7 @@ def num_boxes(targets: list[Target]) -> int:
     return max(1, sum(len(t.labels) for t in targets))
 
 
-def _stack_masks(targets: list[Target], matches: list[Match]) -> Tensor:
+def stack_masks(targets: list[Target], matches: list[Match]) -> Tensor:
     """(K, H, W) bool masks of the matched segments, at the size of the padded batch."""
     height = max(t.size[0] for t in targets)
     width = max(t.size[1] for t in targets)

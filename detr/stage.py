@@ -9,16 +9,24 @@ import torch
 from torch import Tensor
 
 from detr.config import TrainConfig
-from detr.criterion import Losses, box_losses, mask_losses, matched_queries
-from detr.data import Batch
-from detr.matcher import match
-from detr.model import DETR
+from detr.criterion import (
+    Losses,
+    box_losses,
+    mask_losses,
+    matched_queries,
+    num_boxes,
+    stack_masks,
+)
+from detr.data import Batch, Target
+from detr.matcher import Match, match
+from detr.model import DETR, Output
 from detr.padded import Padded
 from detr.segmentation import DETRsegm
 
 Stage = Literal["boxes", "masks"]
 STAGES: tuple[Stage, ...] = ("boxes", "masks")
 MASK_LOSSES = ("loss_mask", "loss_dice")
+MASKS_AT_ONCE = 32
 Model = DETR | DETRsegm
 
 
@@ -59,10 +67,13 @@ def set_training(model: Model, training: bool) -> None:
 
 
 def batch_losses(model: Model, batch: Batch, config: TrainConfig, device: torch.device) -> Losses:
-    """All losses of one batch; those of the boxes carry no gradient in the masks stage."""
-    detr = trunk_of(model)
+    """All losses of one batch; where gradients are on, those of what the stage trains are added.
+
+    In the masks stage the losses of the boxes carry none.
+    """
+    detr, learns = trunk_of(model), torch.is_grad_enabled()
     targets = [target.to(device) for target in batch.targets]
-    with torch.set_grad_enabled(torch.is_grad_enabled() and detr is model):
+    with torch.set_grad_enabled(learns and detr is model):
         if isinstance(batch.seen, Padded):
             output = detr(batch.seen.to(device))
         else:
@@ -70,9 +81,34 @@ def batch_losses(model: Model, batch: Batch, config: TrainConfig, device: torch.
         matches = match(output.guesses[-1], targets, config)
         losses = box_losses(output, targets, matches, config)
     if isinstance(model, DETRsegm):
-        logits = model.masks(output, *matched_queries(matches))
-        losses |= mask_losses(logits, targets, matches, config)
+        return losses | _mask_losses(model, output, targets, matches, config)
+    if learns:
+        torch.autograd.backward(total_loss(losses, "boxes"))
     return losses
+
+
+def _mask_losses(
+    model: DETRsegm,
+    output: Output,
+    targets: list[Target],
+    matches: list[Match],
+    config: TrainConfig,
+) -> Losses:
+    """Losses and gradients of the masks, some queries at a time.
+
+    Each mask is as large as its photo, and a batch can have hundreds: all at once would take tens
+    of gigabytes. The parts add up to the same.
+    """
+    photo, query = matched_queries(matches)
+    wanted, count = stack_masks(targets, matches), num_boxes(targets)
+    parts = []
+    for part in torch.split(torch.arange(len(query), device=query.device), MASKS_AT_ONCE):
+        logits = model.masks(output, photo[part], query[part])
+        losses = mask_losses(logits, wanted[part], count, config)
+        if torch.is_grad_enabled():
+            torch.autograd.backward(total_loss(losses, "masks"))
+        parts.append({name: value.detach() for name, value in losses.items()})
+    return {name: torch.stack([part[name] for part in parts]).sum() for name in MASK_LOSSES}
 
 
 def total_loss(losses: Losses, stage: Stage) -> Tensor:

@@ -154,11 +154,10 @@ def _epoch(
     trained = Means()
     set_training(model, True)
     for batch in _batches(job, examples, order, f"{stage} {epoch} train"):
+        optimizer.zero_grad()
         losses = batch_losses(model, batch, job.config, job.device)
         total = total_loss(losses, stage)
         _check_finite(total.item(), batch, epoch)
-        optimizer.zero_grad()
-        torch.autograd.backward(total)
         if job.config.clip_max_norm:
             nn.utils.clip_grad_norm_(model.parameters(), job.config.clip_max_norm)
         optimizer.step()

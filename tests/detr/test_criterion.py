@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from detr.config import TrainConfig
-from detr.criterion import box_losses, dice, guess_errors, guess_losses, mask_losses
+from detr.criterion import (
+    box_losses,
+    dice,
+    guess_errors,
+    guess_losses,
+    mask_losses,
+    stack_masks,
+)
 from detr.data import Target
 from detr.matcher import Match
 from detr.model import Guess, Output
@@ -99,7 +106,7 @@ def test_mask_losses_of_undecided_masks() -> None:
     truth = torch.zeros(1, 4, 4)
     truth[0, :2, :2] = 1
     photo = target([0], [[0.25, 0.25, 0.5, 0.5]], truth)
-    losses = mask_losses(torch.zeros(1, 1, 1), [photo], pairs(([3], [0])), CONFIG)
+    losses = mask_losses(torch.zeros(1, 1, 1), photo.masks, 1, CONFIG)
     assert float(losses["loss_mask"]) == pytest.approx(math.log(2) / 4 * 0.625, abs=1e-6)
     assert float(losses["loss_dice"]) == pytest.approx(1 - 5 / 13, abs=1e-6)
 
@@ -108,13 +115,13 @@ def test_mask_losses_pad_smaller_photos_with_nothing() -> None:
     """A 2x2 photo full of one segment beside a 4x4 photo: at 4x4 a quarter is the segment."""
     full = target([0], [[0.5, 0.5, 1, 1]], torch.ones(1, 2, 2))
     matches = pairs(([0], [0]), ([], []))
-    losses = mask_losses(torch.zeros(1, 2, 2), [full, NONE], matches, CONFIG)
+    losses = mask_losses(torch.zeros(1, 2, 2), stack_masks([full, NONE], matches), 1, CONFIG)
     assert float(losses["loss_dice"]) == pytest.approx(1 - 5 / 13, abs=1e-6)
 
 
 def test_mask_losses_without_segments_are_zero_and_still_a_step() -> None:
     logits = torch.zeros(0, 2, 2, requires_grad=True)
-    losses = mask_losses(logits, [NONE], pairs(([], [])), CONFIG)
+    losses = mask_losses(logits, stack_masks([NONE], pairs(([], []))), 1, CONFIG)
     assert float(losses["loss_mask"].detach()) == float(losses["loss_dice"].detach()) == 0
     torch.autograd.backward(losses["loss_mask"])
 

@@ -18,6 +18,9 @@ import torch
 from annotation.files import InputError, write_json
 from detr.checkpoint import load_checkpoint
 from detr.config import RunConfig, TrainConfig
+from detr.data import batches, read_splits
+from detr.model import DETR
+from detr.stage import batch_losses, build_model, set_training, total_loss
 from detr.train import train
 from tests.detr.drawn import CATEGORIES, draw_set
 
@@ -168,3 +171,24 @@ def test_a_loss_that_is_no_number_names_the_photos(panoptic: Path, tmp_path: Pat
     with pytest.raises(InputError, match=r"epoch 1: the loss became (nan|inf) on photo\d\.png"):
         train(panoptic, tmp_path, run_config(CACHED, lr=1e30, clip_max_norm=0), "boxes")
     assert not (tmp_path / "log.jsonl").read_text()
+
+
+def test_masks_in_parts_give_the_gradients_of_all_at_once(
+    panoptic: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = read_splits(panoptic)
+    (batch, *_) = batches(splits.examples("train", CONFIG), [0, 1, 2])
+    torch.manual_seed(0)
+    trunk = DETR(CONFIG, len(splits.classes), pretrained=False)
+    model = build_model(CONFIG, len(splits.classes), trunk=trunk.state_dict(), pretrained=False)
+    set_training(model, True)
+    gradients, losses = [], []
+    for most in (1, 1000):
+        monkeypatch.setattr("detr.stage.MASKS_AT_ONCE", most)
+        model.zero_grad()
+        losses.append(total_loss(batch_losses(model, batch, CONFIG, torch.device("cpu")), "masks"))
+        gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    assert float(losses[0]) == pytest.approx(float(losses[1]), rel=1e-5)
+    assert len(gradients[0]) == len(gradients[1]) > 20
+    for parts, whole in zip(*gradients, strict=True):
+        assert torch.allclose(parts, whole, rtol=1e-3, atol=1e-5)
