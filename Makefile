@@ -1,6 +1,7 @@
 # From Labelme polygons to a reviewed panoptic DETR. `make` alone lists the targets.
 DATASET ?= datasets/yard
 RUN     ?= runs/$(notdir $(patsubst %/,%,$(DATASET)))
+PORT    ?= 5151
 PYTHON  ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p) 2>/dev/null)))
 
 VENV     := .venv
@@ -54,7 +55,7 @@ train: given  ## train on DATASET, predict its test photos, evaluate, report
 
 review: given  ## show the predictions of RUN beside the truth in FiftyOne's App
 	@test -f $(PREDICTED) || $(MAKE) --no-print-directory train
-	$(PIPELINE) review $(RUN)
+	$(PIPELINE) review $(RUN) --port $(PORT)
 
 demo: DATASET := datasets/yard
 demo: RUN := runs/yard

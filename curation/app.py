@@ -15,10 +15,9 @@ from annotation.files import InputError
 from curation.database import connect
 
 ADDRESS = "127.0.0.1"
-_left_open: list[fos.ServerService] = []  # a server ends with the object that stands for it
 
 
-def open_app(name: str, *, port: int = 5151, wait: bool = True) -> None:
+def open_app(name: str, *, port: int = 5151) -> None:
     """Serve the App with data set `name` and print its address; wait until Ctrl-C.
 
     Opens a browser where there is a desktop. Raises InputError where the port is taken or there
@@ -30,17 +29,10 @@ def open_app(name: str, *, port: int = 5151, wait: bool = True) -> None:
         raise InputError(f"FiftyOne has no data set '{name}'; run `curate` first")
     server = fos.ServerService(port, address=ADDRESS, do_not_track=True)
     url = f"http://{ADDRESS}:{port}/datasets/{quote(name, safe='')}"
-    print(f"FiftyOne's App: {url}   (Ctrl-C ends it)", flush=True)
-    if has_desktop():
-        webbrowser.open(url)
-    if wait:
-        _wait(server)
-    else:
-        _left_open.append(server)
-
-
-def _wait(server: fos.ServerService) -> None:
     try:
+        print(f"FiftyOne's App: {url}   (Ctrl-C ends it)", flush=True)
+        if has_desktop():
+            webbrowser.open(url)
         server.wait()
     except KeyboardInterrupt:
         print("FiftyOne's App: ended")

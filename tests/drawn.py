@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,3 +51,9 @@ def draw_dataset(root: Path, photos: dict[str, Sequence[Shape]], *, yaml: str = 
     for name, shapes in photos.items():
         draw_photo(root, name, shapes)
     return open_dataset(root)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,10 @@ from pathlib import Path
 import pytest
 from fiftyone.utils.coco import COCODetectionDatasetImporter
 
+from tests.drawn import free_port
+
 ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 TINY = """\
 backbone: efficientnet_lite0
 lr_backbone: 0
@@ -49,7 +54,39 @@ def times(*folders: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in files if path.is_file()}
 
 
-def test_the_whole_way(tmp_path: Path, env: dict[str, str]) -> None:
+def readme_commands(values: dict[str, object]) -> list[list[str]]:
+    """The README's calls of pipeline.py in their order, with values in the place of its words."""
+    lines = re.findall(r"^\.venv/bin/python (pipeline\.py .*)$", README, re.MULTILINE)
+    commands = []
+    for line in lines:
+        words = line.partition("#")[0].split()
+        commands.append([sys.executable, *(str(values.get(word, word)) for word in words)])
+    return commands
+
+
+def test_the_commands_of_the_readme_in_their_order(tmp_path: Path, env: dict[str, str]) -> None:
+    dataset, run = tmp_path / "tiny", tmp_path / "run"
+    values = {
+        **{"OUT": tmp_path / "out", "600": 12, "DATASET": dataset, "RUN": run},
+        **{"findings.json": tmp_path / "findings.json", "scores.json": run / "scores.json"},
+        "IMAGES": dataset / "panoptic/test",
+        "TRUTH.json": dataset / "panoptic/annotations/panoptic_test.json",
+        "PREDICTION.json": run / "predictions/panoptic.json",
+    }
+    call(sys.executable, "pipeline.py", "sample", dataset, "--images", 12, "--seed", 5, env=env)
+    (dataset / "train.yaml").write_text(TINY)
+    commands = readme_commands(values)
+    assert len(commands) > 8
+    for command in commands:
+        if command[2] == "predict":
+            command[-1] = str(run / "predictions")
+        call(*command, env=env)
+    flaws = json.loads((tmp_path / "out/flaws.json").read_text())
+    assert flaws["flaws"]
+    assert (run / "report/index.html").is_file()
+
+
+def test_make_from_a_drawn_set_to_the_app(tmp_path: Path, env: dict[str, str]) -> None:
     dataset, run = tmp_path / "tiny", tmp_path / "run"
     pipeline = (sys.executable, "pipeline.py")
     make = ("make", "--no-print-directory", f"DATASET={dataset}", f"RUN={run}")
@@ -59,7 +96,7 @@ def test_the_whole_way(tmp_path: Path, env: dict[str, str]) -> None:
     output = call(*make, "dataset", env=env)
     assert "9 train" in output or "10 train" in output
     call(*make, "train", env=env)
-    call(*pipeline, "review", run, "--no-app", env=env)
+    open_review(*make, env=env)
 
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [(line["stage"], line["epoch"]) for line in log] == [
@@ -87,11 +124,33 @@ def test_the_whole_way(tmp_path: Path, env: dict[str, str]) -> None:
 
     before = times(dataset, run)
     again = call(*make, "dataset", "train", env=env)
-    call(*pipeline, "review", run, "--no-app", env=env)
+    open_review(*make, env=env)
     assert "already trained" in again
     after = times(dataset, run)
     rebuilt = {path.name for path in after if after[path] != before.get(path)}
     assert rebuilt <= {"scores.json", "log.jsonl", "config.yaml"}
+
+
+def open_review(*make: str, env: dict[str, str]) -> None:
+    """`make review` until the App's address is printed, then Ctrl-C, as a person ends it."""
+    headless = {k: v for k, v in env.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    program = subprocess.Popen(
+        [*make, "review", f"PORT={free_port()}"],
+        cwd=ROOT,
+        env=headless,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C reaches make and what it started, not the tests
+    )
+    assert program.stdout is not None
+    said = []
+    for line in program.stdout:
+        said.append(line)
+        if "App: http://127.0.0.1:" in line:
+            os.killpg(program.pid, signal.SIGINT)
+    program.wait(timeout=60)
+    assert any("App: http://127.0.0.1:" in line for line in said), said
+    assert "App: ended" in said[-1]
 
 
 def test_a_set_with_flaws_lists_every_planted_one(tmp_path: Path, env: dict[str, str]) -> None:

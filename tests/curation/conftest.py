@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,15 +26,9 @@ from conversion.panoptic import (
 from curation.database import check_server
 from curation.load import load_dataset
 from curation.mongod import bundled_mongod, check_mongod
-from tests.drawn import BOX, DISC, ROAD, YAML, draw_dataset, square
+from tests.drawn import BOX, DISC, ROAD, YAML, draw_dataset, free_port, square
 
 GOOD = [square("box", 4, 4, 8), square("box", 20, 4, 8), square("disc", 30, 20, 6)]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,8 @@ from annotation.dataset import Dataset
 from annotation.files import InputError
 from curation.app import check_port, open_app
 from curation.review import review
-from tests.curation.conftest import Curate, free_port, predict, truth_of
+from tests.curation.conftest import Curate, predict, truth_of
+from tests.drawn import free_port
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 FLAGS = [
