@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,7 +19,7 @@ from tyro.conf import Positional, arg
 from annotation.dataset import Dataset, open_dataset
 from annotation.files import InputError, write_json
 from annotation.findings import Finding
-from annotation.validate import check_dataset, count_by
+from annotation.validate import Checked, check_dataset, count_by
 
 DatasetPath = Annotated[Path, arg(metavar="DATASET", help="folder with dataset.yaml")]
 RunPath = Annotated[Path, arg(metavar="RUN", help="folder of a training run")]
@@ -93,15 +94,17 @@ def annotate(dataset: Positional[DatasetPath]) -> None:
 
 
 @app.command
-def validate(dataset: Positional[DatasetPath], json: Path | None = None) -> None:
+def validate(
+    dataset: Positional[DatasetPath], json: Path | None = None, pixels: bool = True
+) -> None:
     """Check every Labelme file and list all findings; exit status 1 where one is an error.
 
     Args:
         dataset: folder with dataset.yaml.
         json: write the findings to this file, too.
+        pixels: decode the photos, too: broken ones, copies, others than were drawn on.
     """
-    opened = open_dataset(dataset)
-    findings = check_dataset(opened).findings
+    findings = _check(open_dataset(dataset), pixels=pixels).findings
     _print_findings(findings)
     if json is not None:
         write_json(json, {"findings": findings}, indent=2)
@@ -135,7 +138,7 @@ def curate(dataset: Positional[DatasetPath]) -> None:
     from curation.load import load_dataset
 
     opened = open_dataset(dataset)
-    load_dataset(opened, check_dataset(opened))
+    load_dataset(opened, _check(opened))
 
 
 @app.command
@@ -241,7 +244,7 @@ def review(run: Positional[RunPath], app: bool = True, port: int = 5151) -> None
     from curation.review import review as load_predictions
 
     dataset, truth, prediction = _run_files(run)
-    load_dataset(dataset, check_dataset(dataset))
+    load_dataset(dataset, _check(dataset))
     name = load_predictions(dataset, truth, prediction, run_name=run.name)
     if app:
         open_app(name, port=port)
@@ -258,6 +261,14 @@ def _run_files(run: Path) -> tuple[Dataset, Path, Path]:
         command = f"predict {run} {test} --out {prediction.parent}"
         raise InputError(f"{prediction}: missing; make it with `pipeline.py {command}`")
     return dataset, dataset.panoptic / "annotations" / "panoptic_test.json", prediction
+
+
+def _check(dataset: Dataset, *, pixels: bool = False) -> Checked:
+    """All findings on a set, those on its split included."""
+    from conversion.split import split_findings
+
+    checked = check_dataset(dataset, pixels=pixels)
+    return replace(checked, findings=(*checked.findings, *split_findings(dataset, checked.records)))
 
 
 def _print_findings(findings: Sequence[Finding]) -> None:

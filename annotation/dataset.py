@@ -52,7 +52,7 @@ class Limits:
     few: int = 10  # instances of a category
     imbalance: float = 100  # most frequent to least frequent category
     outlier: float = 5  # robust standard deviations of log size and log aspect
-    near_photo: int = 4  # of 64 bits in which perceptual hashes differ
+    near_photo: int = 8  # of 64 bits in which perceptual hashes differ
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

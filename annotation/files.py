@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import hashlib
 import os
+import stat
 import tempfile
 import typing
 from collections.abc import Iterable, Iterator
@@ -122,6 +123,18 @@ def inside(folder: Path, relative: str, *, where: str) -> Path:
     if leaves or "\0" in path:
         raise InputError(f"{where}: path must stay in {folder}, got '{relative}'")
     return folder / path
+
+
+def check_regular(path: Path, *, most_bytes: int) -> None:
+    """Refuse what reading would never end of: pipes, devices, absurdly large files.
+
+    Raises InputError without the path, or OSError.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError("is no regular file")
+    if status.st_size > most_bytes:
+        raise InputError(f"expected at most {most_bytes >> 20} MB, got {status.st_size >> 20} MB")
 
 
 def digest(*parts: bytes | str | Path) -> str:

@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from annotation.decoding import Decoded, decode_json
-from annotation.files import InputError, write_json
+from annotation.files import InputError, check_regular, write_json
 
 LABELME_VERSION = "5.5.0"  # the oldest format version that holds every key written here
-MOST_BYTES = 256 << 20  # of one file; an embedded picture of 100 megapixels fits
+MOST_BYTES = 128 << 20  # of one file; an embedded picture of 100 megapixels fits
+MOST_SHAPES = 100_000  # of one file
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class _ShapeKeys(msgspec.Struct):
 
 class _FileKeys(msgspec.Struct, rename="camel"):
     image_path: str
-    shapes: list[Any]
+    shapes: Annotated[list[Any], msgspec.Meta(max_length=MOST_SHAPES)]
     image_height: int | None = None
     image_width: int | None = None
     image_data: str | None = None
@@ -115,10 +116,10 @@ def read_annotation(path: Path, *, known: Collection[str] = ()) -> Annotation:
 
 def _decode_file(path: Path, known: Collection[str]) -> Decoded:
     try:
-        if (size := path.stat().st_size) > MOST_BYTES:
-            message = f"{path}: expected at most {MOST_BYTES >> 20} MB, got {size >> 20} MB"
-            raise NotReadableError("file-unreadable", message)
+        check_regular(path, most_bytes=MOST_BYTES)
         data = path.read_bytes()
+    except InputError as error:
+        raise NotReadableError("file-unreadable", f"{path}: {error}") from None
     except OSError as error:
         message = f"{path}: cannot be read: {error.strerror}"
         raise NotReadableError("file-unreadable", message) from None

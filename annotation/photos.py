@@ -2,42 +2,123 @@
 
 from __future__ import annotations
 
+import base64
+import os
+import posixpath
 import unicodedata
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Literal
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 from urllib.parse import unquote
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from annotation.cleaning import MAX_BYTES, MAX_PIXELS, SUFFIXES
 from annotation.dataset import Dataset
-from annotation.files import InputError, inside
+from annotation.decoding import known_words
+from annotation.files import InputError, check_regular
 
-Image.MAX_IMAGE_PIXELS = None  # headers may say anything; who decodes looks at the size first
+Image.MAX_IMAGE_PIXELS = None  # headers may say anything; `open_photo` looks at the size
+FORMATS = tuple(name for name in SUFFIXES if name != "MPO")  # which Pillow opens as a JPEG
 TURNED_ORIENTATIONS = {5, 6, 7, 8}  # EXIF orientations that swap width and height
+LONGEST_PATH = 4096  # characters; no system opens a longer one
+_TAIL = 1 << 16  # bytes at the end of a PNG in which EXIF data may stand, as exiftool puts them
 Size = tuple[int, int]  # height, width in pixels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Header:
-    """What a photo's first bytes say: `size` after its EXIF rotation, as Labelme shows it."""
+    """What a photo's first bytes say: `size` as Labelme shows it, after its EXIF rotation.
+
+    `orientation` is EXIF's, 1 to 8. Labelme does not turn a TIFF, whatever that says.
+    """
 
     size: Size
-    turned: bool  # whether that rotation swaps height and width
+    orientation: int = 1
+    tiff: bool = False
+
+    @property
+    def turned(self) -> bool:
+        """Whether the rotation swaps height and width."""
+        return self.orientation in TURNED_ORIENTATIONS and not self.tiff
+
+
+def open_photo(source: Path | BytesIO) -> Image.Image:
+    """Open a photo without decoding its pixels; InputError where it is none, or too large."""
+    try:
+        if isinstance(source, Path):
+            check_regular(source, most_bytes=MAX_BYTES)
+        image = Image.open(source, formats=FORMATS)
+    except OSError as error:
+        broken = isinstance(error, UnidentifiedImageError) or not error.strerror
+        names = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        reason = f"is no {names} picture" if broken else str(error.strerror)
+        raise InputError(f"cannot be read as a photo: {reason}") from None
+    except InputError:
+        raise
+    except Exception as error:  # broken files make Pillow raise nearly anything
+        raise InputError(f"cannot be read as a photo: {error}") from None
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        image.close()
+        raise InputError(f"{width}x{height} pixels; at most {MAX_PIXELS:,} can be opened")
+    return image
+
+
+def open_embedded(image_data: str) -> Image.Image:
+    """Open the picture in imageData, which Labelme shows as it is stored, unturned."""
+    try:
+        data = base64.b64decode(image_data)
+    except ValueError:
+        raise InputError("cannot be read as a photo: is no base64") from None
+    return open_photo(BytesIO(data))
+
+
+def read_orientation(image: Image.Image) -> int:
+    """EXIF orientation of an opened photo, 1 to 8; 1 where there is none, or it is broken.
+
+    Like Labelme and OpenCV, unlike Pillow, it does not look into XMP.
+    """
+    value: Any = 1
+    try:
+        if image.format == "PNG" and "exif" not in image.info and _has_late_exif(image):
+            image.load()  # Pillow finds it behind the pixels only
+        if image.format == "TIFF":
+            value = image.getexif().get(ExifTags.Base.Orientation)
+        elif data := image.info.get("exif"):
+            exif = Image.Exif()
+            exif.load(data)
+            value = exif.get(ExifTags.Base.Orientation)
+    except Exception:  # broken EXIF data make Pillow raise nearly anything
+        return 1
+    return int(value) if value in range(1, 9) else 1
+
+
+def _has_late_exif(image: Image.Image) -> bool:
+    file = image.fp  # type: ignore[attr-defined]
+    place = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - _TAIL))
+    found = b"eXIf" in file.read()
+    file.seek(place)
+    return bool(found)
 
 
 def read_header(path: Path) -> Header:
-    """Read size and rotation of a photo; no pixel is decoded. InputError where it is none."""
+    """Read size and rotation of a photo; InputError where it is none, or too large."""
     try:
-        with Image.open(path) as image:
+        with open_photo(path) as image:
+            orientation = read_orientation(image)
             width, height = image.size
-            turned = image.getexif().get(ExifTags.Base.Orientation) in TURNED_ORIENTATIONS
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise InputError(f"{path}: cannot be read as a photo") from None
-    return Header((width, height) if turned else (height, width), turned)
+            tiff = image.format == "TIFF"
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    # Pillow gives the turned size of a TIFF, but the stored one of all others
+    swapped = orientation in TURNED_ORIENTATIONS
+    return Header((width, height) if swapped else (height, width), orientation, tiff)
 
 
 def photo_size(path: Path) -> Size:
@@ -45,7 +126,7 @@ def photo_size(path: Path) -> Size:
     return read_header(path).size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """The photo of an annotation, or None with what was wrong.
 
@@ -67,22 +148,27 @@ class PhotoIndex:
     photos: Sequence[Path]
 
     @cached_property
+    def known_words(self) -> frozenset[str]:
+        """Labels and names of photos that tell one Windows code page from another."""
+        names = (photo.name for photo in self.photos)
+        return known_words([*self.dataset.config.labels, *names])
+
+    @cached_property
     def _by_path(self) -> dict[str, list[Path]]:
-        return self._table(lambda relative: relative)
+        return self._table(lambda below: below)
 
     @cached_property
     def _by_name(self) -> dict[str, list[Path]]:
-        return self._table(lambda relative: relative.rpartition("/")[2])
+        return self._table(lambda below: below.rpartition("/")[2])
 
     @cached_property
     def _by_stem(self) -> dict[str, list[Path]]:
-        return self._table(lambda relative: relative.rpartition(".")[0])
+        return self._table(lambda below: below.rpartition(".")[0])
 
-    def _table(self, key) -> dict[str, list[Path]]:  # type: ignore[no-untyped-def]
-        table = defaultdict(list)
+    def _table(self, key: Callable[[str], str]) -> dict[str, list[Path]]:
+        table: dict[str, list[Path]] = {}
         for photo in self.photos:
-            relative = str(photo)[len(str(self.dataset.images)) + 1 :].replace("\\", "/")
-            table[fold(key(relative))].append(photo)
+            table.setdefault(fold(key(_below(self.dataset.images, photo))), []).append(photo)
         return table
 
     def find(self, annotation: Path, image_path: str) -> Found:
@@ -91,9 +177,10 @@ class PhotoIndex:
         imagePath counts from the annotation's folder. Where nothing lies there, the photo of that
         name is taken wherever it is, then the one that is called like the annotation.
         """
-        slashed = image_path.replace("\\", "/")
-        stored = _stored(self.dataset, annotation, slashed)
-        if stored is not None and (exact := self._by_path.get(fold(stored))):
+        slashed = image_path[: LONGEST_PATH + 1].replace("\\", "/")
+        room, inner = self._place(annotation)
+        stored = _stored(f"{room}/{posixpath.dirname(inner)}", slashed)
+        if stored and (exact := self._by_path.get(fold(stored))):
             return Found(_same_case(exact, stored), "path")
         leaves = stored is None
         for name in dict.fromkeys((slashed, unquote(slashed))):
@@ -102,9 +189,21 @@ class PhotoIndex:
                 return Found(best, "name", leaves)
             if near:
                 return Found(None, "not", leaves, tuple(near))
-        stem = self.dataset.relative(annotation).partition("/")[2].rpartition(".")[0]
-        twins = self._by_stem.get(fold(stem), [])
+        twins = self._by_stem.get(fold(inner.rpartition(".")[0]), [])
         return Found(twins[0], "stem", leaves) if len(twins) == 1 else Found(None, "not", leaves)
+
+    def _place(self, annotation: Path) -> tuple[str, str]:
+        """The room of an annotation, images or labelme, and its path below that."""
+        for room in (self.dataset.labelme, self.dataset.images):
+            if str(annotation).startswith(f"{room}{os.sep}"):
+                return room.name, _below(room, annotation)
+        room_name, _, inner = self.dataset.relative(annotation).partition("/")
+        return room_name, inner
+
+
+def _below(folder: Path, path: Path) -> str:
+    """A path below a folder, with slashes; several times faster than `relative_to`."""
+    return str(path)[len(str(folder)) + 1 :].replace("\\", "/")
 
 
 def fold(name: str) -> str:
@@ -112,17 +211,15 @@ def fold(name: str) -> str:
     return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
 
 
-def _stored(dataset: Dataset, annotation: Path, slashed: str) -> str | None:
+def _stored(folder: str, slashed: str) -> str | None:
     """imagePath as a path below `images/`; "" where it is none, None where it leaves the set."""
-    if slashed.startswith("/") or PureWindowsPath(slashed).drive:
+    if len(slashed) > LONGEST_PATH or "\0" in slashed:
+        return ""
+    path = posixpath.normpath(f"{folder}/{slashed}")
+    drive = slashed[1:2] == ":" and slashed[0].isalpha()
+    if slashed.startswith("/") or drive or path.split("/")[0] == "..":
         return None
-    folder = dataset.relative(annotation.parent)
-    try:
-        path = inside(dataset.root, f"{folder}/{slashed}", where="imagePath")
-    except InputError:
-        return None
-    relative = dataset.relative(path)
-    return relative.removeprefix("images/") if relative.startswith("images/") else ""
+    return path.removeprefix("images/") if path.startswith("images/") else ""
 
 
 def _same_case(photos: list[Path], stored: str) -> Path:
@@ -139,6 +236,6 @@ def _longest_tail(photos: list[Path], name: str) -> Path | None:
         pairs = zip(parts, wanted, strict=False)
         return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(parts), len(wanted)))
 
-    best = max(map(shared, photos), default=0)
-    nearest = [photo for photo in photos if shared(photo) == best]
-    return nearest[0] if len(nearest) == 1 else None
+    counts = [shared(photo) for photo in photos]
+    best = max(counts, default=0)
+    return photos[counts.index(best)] if counts.count(best) == 1 else None

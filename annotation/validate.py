@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from annotation.dataset import Dataset
 from annotation.drawing import Drawing, draw
 from annotation.files import InputError
-from annotation.findings import RULES, Complaint, Finding
+from annotation.findings import Complaint, Finding
+from annotation.judge import judge
 from annotation.labelme import Annotation, NotReadableError, read_annotation
+from annotation.photo_groups import group_file, read_photo_groups
 from annotation.photos import Header, PhotoIndex, Size
 from annotation.progress import track
+from annotation.rules.alike import alike_complaints
 from annotation.rules.files import (
+    embedded_complaints,
     file_complaints,
     header_of,
     photo_complaints,
@@ -23,13 +28,13 @@ from annotation.rules.files import (
 )
 from annotation.rules.labels import label_complaints
 from annotation.rules.pairs import pair_complaints
+from annotation.rules.pixels import look, make_tasks
 from annotation.rules.sets import Tally
 from annotation.rules.shapes import shape_complaints
+from annotation.workers import in_processes
 
-CHECKED = "checked"  # the flag with which a person says: I looked, this shape is right
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """One Labelme file after its check; `usable` where no finding is an error."""
 
@@ -38,6 +43,8 @@ class Record:
     size: Size | None
     usable: bool
     excluded: bool = False  # by its photo flag `exclude`
+    embeds: bool = False  # a copy of its photo, as imageData
+    labels: frozenset[str] = frozenset()  # of its things; records with the same ones share them
 
 
 @dataclass(frozen=True)
@@ -57,38 +64,103 @@ class CheckedFile:
     findings: tuple[Finding, ...]
 
 
-def check_dataset(dataset: Dataset) -> Checked:
-    """Read and check every Labelme file of a set; InputError where there is none."""
+def check_dataset(dataset: Dataset, *, pixels: bool = False) -> Checked:
+    """Read and check every Labelme file of a set; InputError where there is none.
+
+    With `pixels`, every photo is decoded as well, in all cores.
+    """
     paths = dataset.annotations()
     if not paths:
         raise InputError(f"{dataset.labelme}: no Labelme files; draw some with `annotate`")
-    index = PhotoIndex(dataset, dataset.photos())
-    known = _known_words(dataset, index)
-    records: list[Record] = []
-    findings: list[Finding] = []
-    tally = Tally()
-    first_of: dict[Path, Path] = {}
-    for path in track(paths, "validate"):
-        one = check_annotation(dataset, index, path, known=known)
-        photo = one.record.photo
-        if photo is not None and (first := first_of.setdefault(photo, path)) != path:
-            one = _second_of_a_photo(dataset, one, first)
-        records.append(one.record)
-        findings += one.findings
-        if one.drawing is not None:
-            tally.add(one.drawing)
-    orphans = _photo_orphans(dataset, index, records)
-    return Checked(tuple(records), (*findings, *orphans))
+    survey = _Survey(dataset, PhotoIndex(dataset, dataset.photos()))
+    with warnings.catch_warnings(action="ignore"):  # Pillow warns of odd metadata
+        for path in track(paths, "validate"):
+            survey.add(path)
+        survey.close()
+        if pixels:
+            survey.look_at_photos()
+    return Checked(tuple(survey.records), tuple(sorted(survey.findings, key=_place)))
 
 
-def _known_words(dataset: Dataset, index: PhotoIndex) -> list[str]:
-    """Words other than ASCII that annotations may hold: they tell one code page from another."""
-    words = [*dataset.config.labels, *(photo.name for photo in index.photos)]
-    return [word for word in words if not word.isascii()]
+def _place(finding: Finding) -> tuple[bool, bool, str]:
+    """Annotations first, then photos, then the set."""
+    return finding.file == "dataset.yaml", not finding.file.lower().endswith(".json"), finding.file
+
+
+class _Survey:
+    """A set on its way through the rules; nothing of a file stays but its record and findings."""
+
+    def __init__(self, dataset: Dataset, index: PhotoIndex) -> None:
+        self.records: list[Record] = []
+        self.findings: list[Finding] = []
+        self._dataset, self._index = dataset, index
+        self._tally = Tally(dataset.config)
+        self._labels: dict[frozenset[str], frozenset[str]] = {}
+        self._first_of: dict[Path, int] = {}  # by photo: its first record
+
+    def add(self, path: Path) -> None:
+        """Check one annotation file."""
+        one = check_annotation(self._dataset, self._index, path, known=self._index.known_words)
+        record, number = one.record, len(self.records)
+        self.findings += one.findings
+        first = number if record.photo is None else self._first_of.setdefault(record.photo, number)
+        if first != number:
+            other = self._dataset.relative(self.records[first].path)
+            message = f"annotates the same photo as {other}"
+            complaint = Complaint("annotation-duplicate", None, message, "keep one of the two")
+            usable = not self._say([(path, complaint)])
+            record = replace(record, usable=record.usable and usable)
+        elif one.drawing is not None:
+            if not record.excluded:
+                self._tally.add(number, one.drawing)
+            labels = frozenset(shape.label for shape in one.drawing.shapes)
+            things = labels.intersection(self._dataset.config.things)
+            record = replace(record, labels=self._labels.setdefault(things, things))
+        self.records.append(record)
+
+    def _say(self, complaints: Iterable[tuple[Path, Complaint]]) -> set[Path]:
+        """Add complaints that no flag waives; return the files with errors."""
+        wrong = set()
+        for path, complaint in complaints:
+            for finding in judge(self._dataset, path, [complaint]):
+                self.findings.append(finding)
+                wrong |= {path} if finding.severity == "error" else set()
+        return wrong
+
+    def close(self) -> None:
+        """Say what is to be said once all files are known."""
+        config = self._dataset.root / "dataset.yaml"
+        self._say(_photo_orphans(self._index, self.records))
+        self._say((config, complaint) for complaint in self._tally.complaints())
+        self._say((self.records[n].path, complaint) for n, complaint in self._tally.outliers())
+
+    def look_at_photos(self) -> None:
+        """Decode the photos; those that are not whole are not usable."""
+        photos = self._index.photos
+        firsts = {photo: self.records[n] for photo, n in self._first_of.items()}
+        tasks = make_tasks(photos, {p: (r.path, r.embeds) for p, r in firsts.items()})
+        looks = list(track(in_processes(look, tasks), "look at photos", total=len(tasks)))
+        wrong = self._say(
+            (task.annotation or task.photo, complaint)
+            for task, one in zip(tasks, looks, strict=True)
+            for complaint in one.complaints
+        )
+        self.records = [replace(r, usable=r.usable and r.path not in wrong) for r in self.records]
+        names = [photo.relative_to(self._dataset.images).as_posix() for photo in photos]
+        groups, distance = _groups(self._dataset), self._dataset.config.limits.near_photo
+        alike = alike_complaints(names, looks, groups, distance)
+        self._say((photos[n], complaint) for n, complaint in alike)
+
+
+def _groups(dataset: Dataset) -> dict[str, str]:
+    """Photos that may look alike: `collect` writes photos.csv, whether the split uses it or not."""
+    path = group_file(dataset) or dataset.root / "photos.csv"
+    used = dataset.config.split.group_by is not None
+    return read_photo_groups(path) if used or path.is_file() else {}
 
 
 def check_annotation(
-    dataset: Dataset, index: PhotoIndex, path: Path, *, known: Sequence[str] = ()
+    dataset: Dataset, index: PhotoIndex, path: Path, *, known: frozenset[str] = frozenset()
 ) -> CheckedFile:
     """Read and check one Labelme file; never raises for what is wrong in it."""
     try:
@@ -97,9 +169,10 @@ def check_annotation(
         message = str(error).removeprefix(f"{path}: ")
         fix = "restore the file from a backup, or draw it again"
         complaint = Complaint(error.rule, None, message, fix)
-        findings = tuple(judge(dataset, path, [complaint], None))
+        findings = tuple(judge(dataset, path, [complaint]))
         return CheckedFile(Record(path, None, None, usable=False), None, findings)
-    photo, size, complaints = _check_photo(index, path, annotation)
+    photo, header, complaints = _check_photo(index, path, annotation)
+    size = stored_size(annotation) if header is None else header.size
     drawing = draw(path, annotation, photo, size, dataset.config)
     complaints = [
         *complaints,
@@ -109,63 +182,37 @@ def check_annotation(
         *pair_complaints(drawing),
     ]
     findings = tuple(judge(dataset, path, complaints, annotation))
-    usable = photo is not None and all(f.severity != "error" for f in findings)
-    excluded = bool(annotation.flags.get("exclude"))
-    return CheckedFile(Record(path, photo, size, usable, excluded), drawing, findings)
+    usable = header is not None and all(f.severity != "error" for f in findings)
+    excluded, embeds = bool(annotation.flags.get("exclude")), annotation.image_data is not None
+    return CheckedFile(Record(path, photo, size, usable, excluded, embeds), drawing, findings)
 
 
 def _check_photo(
     index: PhotoIndex, path: Path, annotation: Annotation
-) -> tuple[Path | None, Size | None, list[Complaint]]:
-    """Return the photo, the size that its shapes must keep to, and the complaints."""
+) -> tuple[Path | None, Header | None, list[Complaint]]:
+    """Return the photo, its header, and the complaints about both."""
     found = index.find(path, annotation.image_path)
     complaints = list(photo_complaints(annotation, found))
-    if found.photo is None:
-        return None, stored_size(annotation), complaints
-    header = header_of(found.photo)
-    if not isinstance(header, Header):
-        return found.photo, stored_size(annotation), [*complaints, header]
-    return found.photo, header.size, [*complaints, *size_complaints(annotation, header)]
-
-
-def judge(
-    dataset: Dataset, path: Path, complaints: Iterable[Complaint], annotation: Annotation | None
-) -> Iterator[Finding]:
-    """Complaints as findings: with the set's severities, without what is waived.
-
-    A shape with the flag `checked` has no warnings and notes; errors stay.
-    """
-    file = dataset.relative(path)
-    for c in complaints:
-        severity = dataset.config.severity.get(c.rule, RULES[c.rule])
-        shape = None if annotation is None or c.shape is None else annotation.shapes[c.shape]
-        waived = shape is not None and shape.flags.get(CHECKED) and severity != "error"
-        if severity != "ignore" and not waived:
-            yield Finding(c.rule, severity, file, c.shape, c.message, c.fix)
-
-
-def _second_of_a_photo(dataset: Dataset, second: CheckedFile, first: Path) -> CheckedFile:
-    message = f"annotates the same photo as {dataset.relative(first)}"
-    complaint = Complaint("annotation-duplicate", None, message, "keep one of the two files")
-    findings = tuple(judge(dataset, second.record.path, [complaint], None))
-    usable = second.record.usable and all(f.severity != "error" for f in findings)
-    record = Record(
-        second.record.path, second.record.photo, second.record.size, usable, second.record.excluded
-    )
-    return CheckedFile(record, second.drawing, (*second.findings, *findings))
+    header = None if found.photo is None else header_of(found.photo)
+    if isinstance(header, Header):
+        complaints += size_complaints(annotation, header)
+    elif header is not None:
+        complaints.append(header)
+        header = None
+    complaints += embedded_complaints(annotation, header)
+    return found.photo, header, complaints
 
 
 def _photo_orphans(
-    dataset: Dataset, index: PhotoIndex, records: Sequence[Record]
-) -> Iterator[Finding]:
+    index: PhotoIndex, records: Sequence[Record]
+) -> Iterator[tuple[Path, Complaint]]:
     """Photos that nobody annotated; an unreadable file is taken for its namesake's."""
     annotated = {record.photo for record in records}
     unreadable = {record.path.stem for record in records if record.photo is None}
     for photo in index.photos:
         if photo not in annotated and photo.stem not in unreadable:
             message = "no Labelme file speaks of this photo; it is left out"
-            complaint = Complaint("photo-orphan", None, message, "draw it, or leave it")
-            yield from judge(dataset, photo, [complaint], None)
+            yield photo, Complaint("photo-orphan", None, message, "draw it, or leave it")
 
 
 def count_by(findings: Sequence[Finding], key: Callable[[Finding], str]) -> dict[str, int]:

@@ -14,7 +14,8 @@ import numpy as np
 
 from annotation.dataset import Dataset
 from annotation.files import InputError, digest, read_json, write_json
-from annotation.labelme import read_annotation
+from annotation.labelme import Shape, read_annotation
+from annotation.photos import PhotoIndex
 from annotation.progress import track
 from annotation.validate import Record
 from conversion.categories import Category, dataset_categories
@@ -80,9 +81,9 @@ def _inputs_digest(dataset: Dataset, records: Sequence[Record]) -> str:
     if dataset.config.split.group_by:
         parts.append(dataset.inside(dataset.config.split.group_by, where="split.group_by"))
     for one in records:
-        parts += [dataset.relative(one.path), one.path]
-        if one.photo:
-            parts += [one.photo, *label_map_paths(dataset, one.photo)]
+        parts.append(f"{dataset.relative(one.path)} {one.usable} {one.excluded}")
+        if one.photo and one.usable:  # what is not usable may not even be a file
+            parts += [one.path, one.photo, *label_map_paths(dataset, one.photo)]
     return digest(*parts)
 
 
@@ -94,11 +95,13 @@ def _build(dataset: Dataset, wanted: dict[Path, Record]) -> Built:
     names = png_names([path.relative_to(dataset.images).as_posix() for path in paths])
     painted: dict[str, list[_Painted]] = {name: [] for name in SPLITS}
     used = 0  # segment ids so far: they are unique in the whole set
+    known = PhotoIndex(dataset, dataset.photos()).known_words
     for number, path in enumerate(track(paths, "convert"), start=1):
         file_name = path.relative_to(dataset.images).as_posix()
         height, width = wanted[path].size or (0, 0)
         photo = Photo(number, file_name, width, height, names[file_name], ())
-        one = _paint(dataset, split[path], photo, wanted[path].path, categories, used)
+        shapes = read_annotation(wanted[path].path, known=known).shapes
+        one = _paint(dataset, split[path], photo, shapes, categories, used)
         used += len(one.photo.segments)
         painted[split[path]].append(one)
     for name in SPLITS:
@@ -112,14 +115,14 @@ def _paint(
     dataset: Dataset,
     split: str,
     photo: Photo,
-    annotation: Path,
+    shapes: Sequence[Shape],
     categories: tuple[Category, ...],
     used: int,
 ) -> _Painted:
     """Merge one photo and write its PNG; its segment ids follow on `used`."""
     path = dataset.images / photo.file_name
     stuff = read_stuff(dataset, path, categories, height=photo.height, width=photo.width)
-    merged = merge(read_annotation(annotation).shapes, stuff, categories, dataset.config)
+    merged = merge(shapes, stuff, categories, dataset.config)
     table = np.zeros(int(merged.ids.max()) + 1, np.uint32)  # local id to id in the set
     segments = []
     for count, segment in enumerate(merged.segments, start=1):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from annotation.dataset import Dataset
-from annotation.files import InputError, digest
+from annotation.files import digest
+from annotation.findings import Complaint, Finding
+from annotation.judge import judge
+from annotation.photo_groups import group_file, read_photo_groups
+from annotation.validate import Record
 
 
 def split_photos(dataset: Dataset, photos: Sequence[Path]) -> dict[Path, str]:
@@ -33,7 +36,8 @@ def split_photos(dataset: Dataset, photos: Sequence[Path]) -> dict[Path, str]:
 
 
 def _groups(dataset: Dataset, photos: Sequence[Path]) -> dict[str, list[Path]]:
-    group_of = _read_groups(dataset)
+    path = group_file(dataset)
+    group_of = read_photo_groups(path) if path else {}
     groups = defaultdict(list)
     for photo in photos:
         name = photo.relative_to(dataset.images).as_posix()
@@ -41,19 +45,20 @@ def _groups(dataset: Dataset, photos: Sequence[Path]) -> dict[str, list[Path]]:
     return groups
 
 
-def _read_groups(dataset: Dataset) -> dict[str, str]:
-    if dataset.config.split.group_by is None:
-        return {}
-    where = f"{dataset.root / 'dataset.yaml'}: split.group_by"
-    path = dataset.inside(dataset.config.split.group_by, where=where)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header, *rows = csv.reader(file)
-    except (OSError, ValueError):
-        raise InputError(f"{path}: cannot be read as a CSV file with a header") from None
-    if len(header) != 2 or header[0] != "image":
-        raise InputError(f"{path}: expected the columns image and a group, got {header}")
-    for line, row in enumerate(rows, start=2):
-        if len(row) != 2:
-            raise InputError(f"{path}: line {line}: expected 2 columns, got {len(row)}")
-    return {row[0]: row[1] for row in rows}
+def split_findings(dataset: Dataset, records: Sequence[Record]) -> Iterator[Finding]:
+    """Categories that would be in one split only, where the usable photos fill both."""
+    usable = {r.photo: r.labels for r in records if r.photo and r.usable and not r.excluded}
+    split = split_photos(dataset, sorted(usable))
+    photos: dict[str, dict[str, int]] = {label: {} for label in dataset.config.things}
+    for photo, part in split.items():
+        for label in usable[photo] & photos.keys():
+            photos[label][part] = photos[label].get(part, 0) + 1
+    lacks = {"train": "it is scored, but never learnt", "test": "it is learnt, but never scored"}
+    for label, counts in photos.items():
+        if len(counts) == 1 and len(set(split.values())) == 2:
+            ((part, count),) = counts.items()
+            other = "train" if part == "test" else "test"
+            message = f"'{label}' is in {part} only, in {count} photos: {lacks[other]}"
+            fix = "draw it in more photos, or choose another split.seed"
+            complaint = Complaint("category-one-split", None, message, fix)
+            yield from judge(dataset, dataset.root / "dataset.yaml", [complaint])

@@ -8,7 +8,9 @@ from pathlib import Path
 from annotation.files import InputError
 from annotation.findings import Complaint
 from annotation.labelme import Annotation
-from annotation.photos import Found, Header, Size, read_header
+from annotation.photos import Found, Header, Size, open_embedded, read_header
+
+EMBEDDED_FIX = "look at it in Labelme; save it without image data if the photo is right"
 
 
 def file_complaints(annotation: Annotation) -> Iterator[Complaint]:
@@ -32,7 +34,7 @@ def photo_complaints(annotation: Annotation, found: Found) -> Iterator[Complaint
         message = f"imagePath '{path}' leaves the set"
         yield Complaint("photo-path-leaves", None, message, "put the photo into images/")
     if found.candidates:
-        names = ", ".join(str(p.name) for p in found.candidates[:3])
+        names = ", ".join(f"{p.parent.name}/{p.name}" for p in found.candidates[:3])
         message = f"imagePath '{path}': expected one photo of that name, got several: {names}"
         yield Complaint("photo-missing", None, message, "correct imagePath")
     elif found.how == "not" and annotation.image_data:
@@ -49,7 +51,14 @@ def photo_complaints(annotation: Annotation, found: Found) -> Iterator[Complaint
 
 
 def size_complaints(annotation: Annotation, header: Header) -> Iterator[Complaint]:
-    """That the size in the file is the photo's, in the frame that Labelme shows."""
+    """That the size in the file is the photo's, in the frame that Labelme shows.
+
+    Whether a program ignored an EXIF rotation shows in the size only where that is swapped: nothing
+    can be said of square photos, mirror images and photos upside down.
+    """
+    if header.tiff and header.orientation != 1:
+        message = "the photo is a TIFF to be turned: Labelme does not turn it, other programs do"
+        yield Complaint("photo-rotation", None, message, "turn its pixels; `collect` does that")
     stored, (height, width) = stored_size(annotation), header.size
     if stored in (None, header.size):
         return
@@ -60,6 +69,22 @@ def size_complaints(annotation: Annotation, header: Header) -> Iterator[Complain
     else:
         fix = "open and save it in Labelme, if this is the photo that was drawn on"
         yield Complaint("photo-size", None, message, fix)
+
+
+def embedded_complaints(annotation: Annotation, header: Header | None) -> Iterator[Complaint]:
+    """That the copy of the photo in the file, which Labelme shows instead, is one."""
+    if annotation.image_data is None:
+        return
+    try:
+        with open_embedded(annotation.image_data) as picture:
+            width, height = picture.size
+    except InputError as error:
+        yield Complaint("photo-embedded", None, f"imageData {error}", EMBEDDED_FIX)
+        return
+    if header is not None and header.size != (height, width):
+        size = f"{header.size[1]}x{header.size[0]}"
+        message = f"imageData is a picture of {width}x{height}, the photo has {size}"
+        yield Complaint("photo-embedded", None, message, EMBEDDED_FIX)
 
 
 def stored_size(annotation: Annotation) -> Size | None:
@@ -74,4 +99,10 @@ def header_of(photo: Path) -> Header | Complaint:
     try:
         return read_header(photo)
     except InputError as error:
-        return Complaint("photo-unreadable", None, str(error), "replace it by a readable copy")
+        return unreadable(photo, error)
+
+
+def unreadable(photo: Path, error: InputError) -> Complaint:
+    """The complaint about a photo that cannot be opened."""
+    message = f"{photo.name}: {str(error).removeprefix(f'{photo}: ')}"
+    return Complaint("photo-unreadable", None, message, "replace it by a readable copy")

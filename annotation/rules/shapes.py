@@ -1,42 +1,107 @@
-"""One shape at a time: its outline and where it lies."""
+"""One shape at a time: its area and where it lies."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
-from shapely.geometry import Polygon
-from shapely.validation import explain_validity
+import shapely
 
 from annotation.drawing import Drawing
 from annotation.findings import Complaint
 from annotation.geometry import LINES
+from annotation.rules.measures import Measured, as_array, common, measure
+from annotation.rules.outlines import outline_complaints
+
+AGAIN = "delete the shape, or draw it again"
 
 
 def shape_complaints(drawing: Drawing) -> Iterator[Complaint]:
     """What is wrong with each shape for itself."""
     yield from drawing.problems
-    for index, shape in enumerate(drawing.shapes):
+    yield from _empty_complaints(drawing)
+    measured = measure(drawing)
+    if not len(measured.index):
+        return
+    yield from _area_complaints(drawing, measured)
+    yield from _frame_complaints(drawing, measured)
+    sound = ~measured.crossed & (measured.areas >= drawing.limits.tiny_area)
+    yield from outline_complaints(drawing, measured, sound)
+
+
+def _empty_complaints(drawing: Drawing) -> Iterator[Complaint]:
+    """Shapes that cover nothing by their kind, and masks without pixels."""
+    for index, (shape, figure) in enumerate(zip(drawing.shapes, drawing.figures, strict=True)):
+        if figure is None or not figure.is_empty:
+            continue
         if shape.shape_type in LINES and not drawing.config.line_width:
             message = f"a {shape.shape_type} has no area; it is left out"
             fix = "draw a polygon, or set line_width in dataset.yaml"
             yield Complaint("shape-ignored", index, message, fix)
-    for index, _, figure in drawing.known():
-        if drawing.size is not None:
-            low, high = np.array(figure.bounds[:2]), np.array(figure.bounds[2:])
-            yield from _frame(index, low, high, *drawing.size, drawing.limits.margin)
-        if isinstance(figure, Polygon) and not figure.is_valid:
-            message = f"the outline crosses itself: {explain_validity(figure)}"
-            yield Complaint("self-crossing", index, message, "move the crossing vertices apart")
+        else:
+            message = f"expected a {shape.shape_type} that covers something, got an empty one"
+            yield Complaint("zero-area", index, message, AGAIN)
 
 
-def _frame(
-    index: int, low: np.ndarray, high: np.ndarray, height: int, width: int, margin: float
-) -> Iterator[Complaint]:
-    if (high <= 0).any() or low[0] >= width or low[1] >= height:
-        message = f"lies outside the {width}x{height} picture"
-        yield Complaint("outside-picture", index, message, "delete the shape, or draw it again")
-    elif (low < -margin).any() or high[0] > width + margin or high[1] > height + margin:
-        reach = f"x {low[0]:.0f}..{high[0]:.0f}, y {low[1]:.0f}..{high[1]:.0f}"
-        message = f"reaches out of the {width}x{height} picture: {reach}; it is clipped"
-        yield Complaint("out-of-picture", index, message, "move the vertices to the border")
+def _area_complaints(drawing: Drawing, measured: Measured) -> Iterator[Complaint]:
+    """No area, hardly any, or one that nobody can tell: at most one complaint a shape."""
+    least = drawing.limits.tiny_area
+    for i in np.flatnonzero((measured.areas < least) | (measured.areas == 0) | measured.crossed):
+        index, area = int(measured.index[i]), float(measured.areas[i])
+        shape = drawing.shapes[index]
+        if area == 0:
+            message = f"the {len(shape.points)} points of this {shape.shape_type} enclose no area"
+            yield Complaint("zero-area", index, message, AGAIN)
+        elif measured.crossed[i]:
+            yield _crossing(drawing, index)
+        else:
+            message = f"covers {area:.1f} square pixels, expected {least:g} or more"
+            yield Complaint("tiny", index, message, "delete the shape if it was a slip")
+
+
+def _crossing(drawing: Drawing, index: int) -> Complaint:
+    reason = str(shapely.is_valid_reason(drawing.figures[index]))
+    place = ", ".join(f"{float(word):.0f}" for word in reason.rpartition("[")[2][:-1].split()[:2])
+    message = f"the outline crosses itself near x, y = {place}; the loops are cut out or lost"
+    return Complaint("self-crossing", index, message, "move the crossing vertices apart")
+
+
+def _frame_complaints(drawing: Drawing, measured: Measured) -> Iterator[Complaint]:
+    """Where the shapes lie in the picture; those without area have their complaint already."""
+    if drawing.size is None or min(drawing.size) <= 0:
+        return
+    height, width = drawing.size
+    limits, boxes = drawing.limits, measured.boxes
+    frame = np.array([0, 0, width, height])
+    over = np.maximum((frame - boxes)[:, :2], 0), np.maximum((boxes - frame)[:, 2:], 0)
+    beyond = np.maximum(*over).max(axis=1) > limits.margin
+    suspect = (beyond | (measured.areas >= limits.whole_share * width * height)) & (
+        measured.areas > 0
+    )
+    if not suspect.any():
+        return
+    chosen = np.flatnonzero(suspect)
+    picture = as_array([shapely.box(0, 0, width, height)] * len(chosen))
+    inside = shapely.area(common(measured.figures[chosen], picture))
+    for i, area in zip(chosen.tolist(), inside.tolist(), strict=True):
+        whole = area >= limits.whole_share * width * height
+        if whole:
+            yield _whole(int(measured.index[i]), area, height, width)
+        else:
+            yield _outside(measured, i, area, height, width)
+
+
+def _whole(index: int, area: float, height: int, width: int) -> Complaint:
+    message = f"covers {area / width / height:.1%} of the {width}x{height} picture"
+    return Complaint("whole-picture", index, message, "draw the outline of the thing itself")
+
+
+def _outside(measured: Measured, i: int, area: float, height: int, width: int) -> Complaint:
+    index, picture = int(measured.index[i]), f"the {width}x{height} picture"
+    x0, y0, x1, y1 = measured.boxes[i]
+    reach = f"x {x0:.0f}..{x1:.0f}, y {y0:.0f}..{y1:.0f}"
+    share = 1 - area / measured.areas[i]
+    if share > 1 - 1e-9:
+        return Complaint("outside-picture", index, f"lies outside {picture}: {reach}", AGAIN)
+    message = f"{share:.1%} of its area lies outside {picture} and is clipped: {reach}"
+    return Complaint("out-of-picture", index, message, "move the vertices to the border")

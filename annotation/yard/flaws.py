@@ -123,7 +123,7 @@ WHOLE: dict[str, Callable[[Annotation], Annotation]] = {
     "annotation-empty": lambda a: replace(a, shapes=()),
 }
 SHAPES: dict[str, Callable[[Shape, Annotation, np.random.Generator], Shape | None]] = {
-    "label-unknown": _mistyped,
+    "label-typo": _mistyped,
     "points-few": _few_points,
     "out-of-picture": _out_of_picture,
     "self-crossing": _self_crossing,

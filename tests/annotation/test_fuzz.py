@@ -1,4 +1,4 @@
-"""Hostile files give findings, never a traceback; the long run is benchmarks/fuzz_annotations.py."""
+"""Hostile files give findings, never a traceback; benchmarks/fuzz_annotations.py runs longer."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ def found(dataset: Dataset) -> list[tuple[str, str, str, int | None]]:
 
 
 def test_a_clean_set_has_no_findings(tmp_path: Path) -> None:
-    whole = Shape("box", ((0.0, 0.0), (40.0, 30.0)), "rectangle")
-    assert found(draw_dataset(tmp_path, {"a": [square("box", 2, 2, 5), whole]})) == []
+    rectangle = Shape("box", ((40.0, 30.0), (12.0, 0.0)), "rectangle")
+    assert found(draw_dataset(tmp_path, {"a": [square("box", 2, 2, 5), rectangle]})) == []
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_clean_set_has_no_findings(tmp_path: Path) -> None:
     ],
 )
 def test_shape_rules(tmp_path: Path, shape: Shape, rule: str, severity: str) -> None:
-    dataset = draw_dataset(tmp_path, {"a": [square("box", 2, 2, 5), shape]})
+    dataset = draw_dataset(tmp_path, {"a": [square("disc", 20, 20, 5), shape]})
     assert found(dataset) == [(rule, severity, "labelme/a.json", 1)]
 
 

@@ -1,0 +1,77 @@
+"""Work in all cores at once, with the results in the order of the tasks."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, contextmanager
+from typing import TypeVar
+
+import cv2
+
+from annotation.files import InputError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+FEW = 64  # tasks that are done sooner than another process has started
+_CHUNK = 16  # tasks sent at once; also what is still finished after Ctrl-C
+_alone: AbstractContextManager[object] = threading.Lock()
+
+
+def in_processes(function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
+    """Results of `function`, which has to be importable, in the order of `tasks`."""
+    cores = _cores()
+    if len(tasks) <= FEW or cores == 1:
+        yield from map(function, tasks)
+        return
+    context = multiprocessing.get_context("spawn")
+    start = (context.Lock(),)
+    pool = ProcessPoolExecutor(cores, mp_context=context, initializer=_start, initargs=start)
+    try:
+        with _deaf_to_ctrl_c():
+            results = pool.map(function, tasks, chunksize=_CHUNK)  # starts the processes
+        yield from results
+    except BrokenProcessPool:
+        raise InputError("a process died, most likely for want of memory; try again") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def alone() -> AbstractContextManager[object]:
+    """For tasks that need much memory: only one process at a time is inside."""
+    return _alone
+
+
+def _cores() -> int:
+    """Cores that this process may use: containers and `taskset` give fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes started inside never hear Ctrl-C, which is their parent's to answer."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start(lock: AbstractContextManager[object]) -> None:
+    global _alone
+    _alone = lock
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows, where nothing is inherited
+    warnings.simplefilter("ignore")  # Pillow warns of odd metadata
+    cv2.setNumThreads(1)

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from annotation.dataset import Dataset
+from annotation.findings import RULES
+from annotation.labelme import MOST_BYTES, read_annotation, write_annotation
+from annotation.validate import check_dataset
+from tests.annotation.mutate import bomb
+from tests.annotation.rules.found import findings, places
+from tests.drawn import YAML, draw_dataset, square
+
+BOX = [square("box", 2, 2, 5)]
+FILE_RULES = [r for r in RULES if r.split("-")[0] in ("file", "annotation", "photo")]
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    return draw_dataset(tmp_path, {"a": BOX})
+
+
+def edit(dataset: Dataset, **values: Any) -> None:
+    path = dataset.labelme / "a.json"
+    write_annotation(path, replace(read_annotation(path), **values))
+
+
+def picture(width: int = 40, height: int = 30, orientation: int = 1) -> bytes:
+    out = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (width, height), "grey").save(out, "JPEG", exif=exif)
+    return out.getvalue()
+
+
+def test_a_clean_file_has_no_finding(dataset: Dataset) -> None:
+    edit(dataset, image_data=base64.b64encode(picture()).decode())
+    assert [f for f in check_dataset(dataset, pixels=True).findings if f.rule in FILE_RULES] == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "data", "message"),
+    [
+        ("file-not-json", b'{"shapes": [', "truncated"),
+        ("file-not-json", b"", "truncated"),
+        ("file-not-json", b"[" * 60_000, "nested too deeply"),
+        ("file-not-labelme", b"[]", "is no Labelme file"),
+        ("file-not-labelme", b'{"imagePath": "a.jpg"}', "missing required field `shapes`"),
+        ("file-not-labelme", b'{"imagePath": "a.jpg", "shapes": {}}', "got `object`"),
+        (
+            "file-not-labelme",
+            b'{"imagePath": "a.jpg", "shapes": [' + b"1," * 100_000 + b"1]}",
+            "length",
+        ),
+    ],
+)
+def test_files_that_are_none(dataset: Dataset, rule: str, data: bytes, message: str) -> None:
+    (dataset.labelme / "a.json").write_bytes(data)
+    checked = check_dataset(dataset)
+    (finding,) = checked.findings
+    assert (finding.rule, finding.severity, finding.file) == (rule, "error", "labelme/a.json")
+    assert message in finding.message
+    assert "labelme/" not in finding.message
+    assert not checked.records[0].usable
+
+
+def test_files_that_can_not_be_read(dataset: Dataset) -> None:
+    os.mkfifo(dataset.labelme / "pipe.json")
+    (dataset.labelme / "zero.json").symlink_to("/dev/zero")
+    (dataset.labelme / "loop.json").symlink_to(dataset.labelme / "loop.json")
+    (dataset.labelme / "folder.json").mkdir()
+    with (dataset.labelme / "huge.json").open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    found = {f.file: f.message for f in findings(dataset, "file-unreadable")}
+    assert found == {
+        "labelme/huge.json": "expected at most 128 MB, got 128 MB",
+        "labelme/loop.json": "cannot be read: Too many levels of symbolic links",
+        "labelme/pipe.json": "is no regular file",
+        "labelme/zero.json": "is no regular file",
+    }
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
+def test_files_without_permission(dataset: Dataset) -> None:
+    (dataset.labelme / "a.json").chmod(0)
+    assert places(dataset, "file-unreadable") == [("labelme/a.json", None)]
+
+
+def test_names_that_are_no_utf8(dataset: Dataset) -> None:
+    """One photo and its file, as an old Windows named them, and the file of an unknown one."""
+    name = os.fsdecode(b"F\xe9")
+    for path in (dataset.images / "a.jpg", dataset.labelme / "a.json"):
+        path.rename(path.with_stem(name))
+    path = dataset.labelme / f"{name}.json"
+    path.write_bytes(path.read_bytes().replace(b"a.jpg", b"F\xe9.jpg"))
+    checked = check_dataset(dataset, pixels=True)
+    assert [r.photo for r in checked.records] == [dataset.images / f"{name}.jpg"]
+    for finding in checked.findings:
+        assert f"{finding.file}{finding.message}".encode()
+
+
+def test_other_encodings_are_read(tmp_path: Path) -> None:
+    yaml = YAML.replace("[box, disc]", "[box, Gerüst]")
+    dataset = draw_dataset(tmp_path, {"a": [square("Gerüst", 2, 2, 5)], "b": BOX}, yaml=yaml)
+    path = dataset.labelme / "a.json"
+    path.write_bytes(path.read_text("utf-8").encode("cp1252"))
+    (finding,) = findings(dataset, "file-encoding")
+    assert (finding.file, finding.severity) == ("labelme/a.json", "warning")
+    assert "cp1252" in finding.message
+    assert not findings(dataset, "label-unknown")
+
+
+def test_keys_that_stand_twice(dataset: Dataset) -> None:
+    path = dataset.labelme / "a.json"
+    path.write_text(path.read_text().replace('"label"', '"label": "disc", "label"'))
+    (finding,) = findings(dataset, "file-duplicate-keys")
+    assert "'label'" in finding.message
+
+
+def test_files_and_photos_without_each_other(tmp_path: Path) -> None:
+    dataset = draw_dataset(tmp_path, {"a": BOX, "b": BOX, "c": []})
+    (dataset.images / "a.jpg").unlink()
+    (dataset.labelme / "b.json").unlink()
+    assert places(dataset, "annotation-orphan") == [("labelme/a.json", None)]
+    assert places(dataset, "photo-orphan") == [("images/b.jpg", None)]
+    assert places(dataset, "annotation-empty") == [("labelme/c.json", None)]
+
+
+def test_two_files_for_one_photo(dataset: Dataset) -> None:
+    (dataset.images / "a.json").write_text(
+        (dataset.labelme / "a.json").read_text().replace("../images/", "")
+    )
+    checked = check_dataset(dataset)
+    assert [r.usable for r in checked.records] == [True, False]
+    assert places(dataset, "annotation-duplicate") == [("labelme/a.json", None)]
+
+
+def test_a_missing_photo_of_which_the_file_has_a_copy(dataset: Dataset) -> None:
+    edit(dataset, image_data=base64.b64encode(picture()).decode())
+    (dataset.images / "a.jpg").unlink()
+    assert places(dataset, "photo-missing") == [("labelme/a.json", None)]
+    assert places(dataset, "photo-embedded") == []
+
+
+def test_several_photos_of_the_name(tmp_path: Path) -> None:
+    dataset = draw_dataset(tmp_path, {"x/a": BOX, "y/a": BOX})
+    path = dataset.labelme / "x/a.json"
+    write_annotation(path, replace(read_annotation(path), image_path="a.jpg"))
+    (finding,) = findings(dataset, "photo-missing")
+    assert finding.message.endswith("got several: x/a.jpg, y/a.jpg")
+
+
+def test_a_picture_bomb_is_not_opened(dataset: Dataset) -> None:
+    (dataset.images / "a.jpg").write_bytes(bomb(60_000, 60_000))
+    for pixels in (False, True):
+        (finding,) = findings(dataset, "photo-unreadable", pixels=pixels)
+        assert (finding.file, finding.severity) == ("labelme/a.json", "error")
+        assert "a.jpg: 60000x60000 pixels" in finding.message
+
+
+def test_an_unreadable_photo_is_never_usable(tmp_path: Path) -> None:
+    yaml = YAML.replace("severity: {", "severity: {photo-unreadable: ignore, ")
+    dataset = draw_dataset(tmp_path, {"a": BOX}, yaml=yaml)
+    (dataset.images / "a.jpg").write_bytes(b"no photo")
+    checked = check_dataset(dataset)
+    assert checked.findings == ()
+    assert not checked.records[0].usable
+
+
+@pytest.mark.parametrize(
+    ("size", "orientation", "rule"),
+    [
+        ((40, 30), 1, None),
+        ((30, 40), 1, "photo-size"),
+        ((80, 60), 1, "photo-size"),
+        ((30, 40), 6, None),
+        ((40, 30), 6, "photo-rotation"),
+        ((40, 30), 5, "photo-rotation"),
+        ((40, 30), 3, None),  # upside down: the size does not tell who ignored it
+        ((40, 30), 2, None),
+        ((60, 80), 6, "photo-size"),
+    ],
+)
+def test_size_and_rotation(
+    dataset: Dataset, size: tuple[int, int], orientation: int, rule: str | None
+) -> None:
+    (dataset.images / "a.jpg").write_bytes(picture(40, 30, orientation))
+    edit(dataset, width=size[0], height=size[1])
+    found = {f.rule: f.severity for f in check_dataset(dataset).findings if f.rule in FILE_RULES}
+    assert found == ({} if rule is None else {rule: "error"})
+
+
+def test_a_size_that_nobody_wrote_is_not_wrong(dataset: Dataset) -> None:
+    edit(dataset, width=None, height=None)
+    assert places(dataset, "photo-size") == []
+
+
+def test_a_square_photo_does_not_tell_who_turned_it(dataset: Dataset) -> None:
+    (dataset.images / "a.jpg").write_bytes(picture(40, 40, 6))
+    edit(dataset, width=40, height=40)
+    assert places(dataset, "photo-rotation") == []
+
+
+def test_a_tiff_to_be_turned(dataset: Dataset) -> None:
+    (dataset.images / "a.jpg").unlink()
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("RGB", (40, 30)).save(dataset.images / "a.tif", exif=exif)
+    edit(dataset, image_path="../images/a.tif")
+    assert places(dataset, "photo-rotation") == [("labelme/a.json", None)]
+
+
+@pytest.mark.parametrize(
+    ("image_data", "message"),
+    [
+        ("", "is no JPEG"),
+        ("no base64!", "is no"),
+        ("grün", "is no base64"),
+        (base64.b64encode(b"no picture").decode(), "is no JPEG"),
+        (base64.b64encode(picture(80, 60)).decode(), "80x60, the photo has 40x30"),
+        (base64.b64encode(bomb(60_000, 60_000)).decode(), "60000x60000 pixels; at most"),
+    ],
+)
+def test_embedded_pictures(dataset: Dataset, image_data: str, message: str) -> None:
+    edit(dataset, image_data=image_data)
+    (finding,) = findings(dataset, "photo-embedded")
+    assert (finding.severity, finding.shape) == ("warning", None)
+    assert message in finding.message
+
+
+def test_an_embedded_picture_has_the_size_that_labelme_shows(dataset: Dataset) -> None:
+    (dataset.images / "a.jpg").write_bytes(picture(40, 30, 6))
+    edit(dataset, width=30, height=40, image_data=base64.b64encode(picture(30, 40)).decode())
+    assert places(dataset, "photo-embedded") == []
+    edit(dataset, image_data=base64.b64encode(picture(40, 30, 6)).decode())  # Labelme 3 and older
+    assert places(dataset, "photo-embedded") == [("labelme/a.json", None)]
+
+
+def test_messages_are_short_and_printable(dataset: Dataset) -> None:
+    path = dataset.labelme / "a.json"
+    values = {**json.loads(path.read_text()), "imagePath": "\x1b[2J" + "x" * 1_000_000}
+    path.write_text(json.dumps(values))
+    (finding,) = findings(dataset, "photo-path")
+    assert len(finding.message) < 600
+    assert finding.message.isprintable()

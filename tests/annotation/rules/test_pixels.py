@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter, ImageOps
+
+from annotation import workers
+from annotation.dataset import Dataset
+from annotation.files import InputError
+from annotation.labelme import read_annotation, write_annotation
+from annotation.rules import pixels
+from annotation.rules.alike import alike_complaints
+from annotation.rules.pixels import Look
+from annotation.validate import check_dataset
+from tests.annotation.rules.found import findings, places
+from tests.drawn import YAML, draw_dataset, square
+
+BOX = [square("box", 2, 2, 5)]
+EVERY_ORIENTATION = range(1, 9)
+
+
+def scene(seed: int, width: int = 400, height: int = 300) -> Image.Image:
+    """Coloured shapes on a gradient: like a photo for what compares them."""
+    rng = np.random.default_rng(seed)
+    across, down = np.linspace(0, 200, width), np.linspace(0, 55, height)
+    colours = rng.uniform(0.2, 1, 3)
+    picture = ((across + down[:, None])[..., None] * colours).astype(np.uint8)
+    for _ in range(12):
+        x, y, size = rng.integers(0, width), rng.integers(0, height), int(rng.integers(15, 70))
+        cv2.circle(picture, (int(x), int(y)), size, rng.integers(0, 255, 3).tolist(), -1)
+    return Image.fromarray(picture)
+
+
+def encoded(
+    image: Image.Image, kind: str = "JPEG", *, orientation: int = 1, **options: int
+) -> bytes:
+    exif, out = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    image.save(out, kind, exif=exif, **options)
+    return out.getvalue()
+
+
+def drawn(root: Path, photo: bytes, embedded: bytes | None = None, suffix: str = "jpg") -> Dataset:
+    """A set of one photo whose file has the size that Labelme shows."""
+    dataset = draw_dataset(root, {"a": BOX})
+    (dataset.images / "a.jpg").unlink()
+    (dataset.images / f"a.{suffix}").write_bytes(photo)
+    path = dataset.labelme / "a.json"
+    annotation = replace(read_annotation(path), image_path=f"../images/a.{suffix}")
+    annotation = replace(annotation, width=None, height=None)
+    if embedded is not None:
+        annotation = replace(annotation, image_data=base64.b64encode(embedded).decode())
+    write_annotation(path, annotation)
+    return dataset
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": 1}),
+        ("PNG", {}),
+        ("WEBP", {}),
+        ("BMP", {}),
+        ("TIFF", {}),
+    ],
+)
+@pytest.mark.parametrize("share", [0.5, 0.95, 1])
+def test_photos_that_are_cut_off(
+    tmp_path: Path, kind: str, options: dict[str, int], share: float
+) -> None:
+    data = encoded(scene(1), kind, **options)
+    suffix = {"JPEG": "jpg", "TIFF": "tif"}.get(kind, kind.lower())
+    dataset = drawn(tmp_path, data[: int(len(data) * share)], suffix=suffix)
+    checked = check_dataset(dataset, pixels=True)
+    found = {f.rule: f.file for f in checked.findings}
+    whole = share == 1
+    assert checked.records[0].usable == whole
+    assert len(found) == (0 if whole else 1)
+    # a TIFF has its directory at the end, WebP can't be opened without its last bytes
+    assert set(found) <= {"photo-truncated", "photo-unreadable"}
+    assert set(found.values()) <= {"labelme/a.json"}
+    if kind in ("JPEG", "PNG", "BMP") and not whole:
+        (finding,) = findings(dataset, "photo-truncated", pixels=True)
+        assert finding.severity == "error"
+        assert f"a.{suffix}: its pixels can be decoded only in part" in finding.message
+        assert check_dataset(dataset).findings == ()
+
+
+def test_photos_that_nobody_has_drawn_are_looked_at(tmp_path: Path) -> None:
+    dataset = draw_dataset(tmp_path, {"a": BOX})
+    (dataset.images / "cut.jpg").write_bytes(encoded(scene(1))[:5000])
+    (dataset.images / "none.jpg").write_bytes(b"none")
+    assert places(dataset, "photo-truncated", pixels=True) == [("images/cut.jpg", None)]
+    assert places(dataset, "photo-unreadable", pixels=True) == [("images/none.jpg", None)]
+    assert places(dataset, "photo-unreadable") == []
+
+
+@pytest.mark.parametrize("orientation", EVERY_ORIENTATION)
+def test_labelmes_own_copy_is_no_other_picture(tmp_path: Path, orientation: int) -> None:
+    image = scene(1)
+    stored = Image.open(io.BytesIO(encoded(image, orientation=orientation)))
+    copy = encoded(ImageOps.exif_transpose(stored), quality=75)
+    dataset = drawn(tmp_path, encoded(image, orientation=orientation), copy)
+    assert places(dataset, "photo-embedded", pixels=True) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "other"),
+    [
+        (lambda image: image, False),
+        (lambda image: image.filter(ImageFilter.GaussianBlur(1)), False),
+        (lambda image: image.convert("L"), False),
+        (lambda image: image.point(lambda value: value * 0.8 + 20), False),
+        (ImageOps.mirror, True),
+        (ImageOps.flip, True),
+        (lambda image: image.transform(image.size, 0, (1, 0, 30, 0, 1, 0)), True),
+        (lambda image: scene(2), True),
+        (lambda image: image.resize((420, 320)).crop((0, 0, 400, 300)), True),
+        (ImageOps.invert, True),
+    ],
+    ids=["same", "blur", "grey", "dim", "mirror", "flip", "shift", "other", "zoom", "invert"],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_copies_of_other_pictures(
+    tmp_path: Path, kind: str, change: Callable[[Image.Image], Image.Image], other: bool
+) -> None:
+    image = scene(1)
+    options = {"quality": 40} if kind == "JPEG" else {}
+    dataset = drawn(tmp_path, encoded(image), encoded(change(image), kind, **options))
+    assert places(dataset, "photo-embedded") == []
+    found = places(dataset, "photo-embedded", pixels=True)
+    assert found == ([("labelme/a.json", None)] if other else [])
+
+
+def test_a_copy_that_is_cut_off(tmp_path: Path) -> None:
+    dataset = drawn(tmp_path, encoded(scene(1)), encoded(scene(1))[:3000])
+    (finding,) = findings(dataset, "photo-embedded", pixels=True)
+    assert "only in part" in finding.message
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "LA", "CMYK", "I;16"])
+def test_pictures_of_every_mode_are_decoded(tmp_path: Path, mode: str) -> None:
+    image = scene(1).convert("L" if mode == "I;16" else mode)
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image).astype(np.uint16) << 8)
+    data = encoded(image, "TIFF" if mode == "CMYK" else "PNG")
+    suffix = "tif" if mode == "CMYK" else "png"
+    assert check_dataset(drawn(tmp_path, data, data, suffix), pixels=True).findings == ()
+
+
+def several(root: Path, photos: dict[str, bytes], *, group_by: str = "") -> Dataset:
+    yaml = YAML.replace("seed: 0", f"seed: 0, group_by: {group_by}") if group_by else YAML
+    dataset = draw_dataset(root, dict.fromkeys(photos, BOX), yaml=yaml)
+    for name, data in photos.items():
+        (dataset.images / f"{name}.jpg").write_bytes(data)
+    return dataset
+
+
+def test_photos_with_the_same_bytes(tmp_path: Path) -> None:
+    one, two = encoded(scene(1)), encoded(scene(2))
+    dataset = several(tmp_path, {"a": one, "b": two, "c": one, "d": one})
+    found = findings(dataset, "photo-duplicate", pixels=True)
+    assert [(f.file, f.message) for f in found] == [
+        ("images/c.jpg", "has the same bytes as a.jpg"),
+        ("images/d.jpg", "has the same bytes as a.jpg"),
+    ]
+    assert places(dataset, "photo-near-duplicate", pixels=True) == []
+    assert places(dataset, "photo-duplicate") == []
+
+
+def test_photos_that_look_alike(tmp_path: Path) -> None:
+    one = scene(1)
+    photos = {"a": encoded(one), "b": encoded(scene(2)), "c": encoded(one, quality=40)}
+    dataset = several(tmp_path, {**photos, "d": encoded(one.resize((200, 150)))})
+    found = findings(dataset, "photo-near-duplicate", pixels=True)
+    assert [(f.file, f.severity) for f in found] == [
+        ("images/c.jpg", "note"),
+        ("images/d.jpg", "note"),
+    ]
+    assert all("looks like a.jpg" in f.message for f in found)
+
+
+@pytest.mark.parametrize("group_by", ["", "photos.csv", "groups.csv"])
+def test_photos_of_one_group_are_meant_to_be_alike(tmp_path: Path, group_by: str) -> None:
+    photos = {name: encoded(scene(1), quality=q) for name, q in (("a", 90), ("b", 60), ("c", 40))}
+    dataset = several(tmp_path, photos, group_by=group_by)
+    (tmp_path / (group_by or "photos.csv")).write_text("image,video\na.jpg,1\nb.jpg,1\nc.jpg,2\n")
+    assert places(dataset, "photo-near-duplicate", pixels=True) == [("images/c.jpg", None)]
+
+
+def test_a_broken_group_file_is_told(tmp_path: Path) -> None:
+    dataset = several(tmp_path, {"a": encoded(scene(1))}, group_by="gone.csv")
+    with pytest.raises(InputError, match=r"gone\.csv"):
+        check_dataset(dataset, pixels=True)
+
+
+def test_the_most_alike_photo_of_another_group_is_named() -> None:
+    codes = [0b0, 0b11, 0b1, 0b1, 1 << 60 | 0xFFFF]
+    looks = [Look(likeness=code) for code in codes]
+    names = ["a", "b", "c", "d", "e"]
+    found = alike_complaints(names, looks, {"c": "x", "d": "x"}, 2)
+    assert [(index, c.message.split(":")[0]) for index, c in found] == [
+        (1, "looks like a"),
+        (2, "looks like a"),
+        (3, "looks like a"),
+    ]
+
+
+def test_ten_thousand_equal_frames_are_compared_in_no_time() -> None:
+    looks = [Look(likeness=7)] * 10_000
+    names = [f"{i}.jpg" for i in range(10_000)]
+    assert len(list(alike_complaints(names, looks, {}, 4))) == 9_999
+
+
+def test_huge_photos_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixels, "MOST_MEMORY", 1000)
+    dataset = drawn(tmp_path, encoded(scene(1))[:5000])
+    assert check_dataset(dataset, pixels=True).findings == ()
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "FEW", 0)
+    monkeypatch.setattr(workers, "_cores", lambda: 2)
+
+
+@pytest.mark.usefixtures("processes")
+def test_other_processes_find_the_same_in_the_same_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = {f"{i:02}": encoded(scene(i % 30)) for i in range(40)}
+    dataset = several(tmp_path, {**photos, "cut": encoded(scene(1))[:4000]})
+    many = check_dataset(dataset, pixels=True)
+    monkeypatch.setattr(workers, "FEW", 1000)
+    assert check_dataset(dataset, pixels=True) == many
+    assert [f.file for f in many.findings if f.rule == "photo-truncated"] == ["labelme/cut.json"]
+    assert len([f for f in many.findings if f.rule == "photo-duplicate"]) == 10
+
+
+def double(value: int) -> int:
+    return value * 2
+
+
+@pytest.mark.usefixtures("processes")
+def test_results_come_in_the_order_of_the_tasks() -> None:
+    assert list(workers.in_processes(double, range(100))) == [2 * i for i in range(100)]
+
+
+def die(value: int) -> None:
+    os._exit(value)
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_process_that_dies_is_told() -> None:
+    with pytest.raises(InputError, match="a process died"):
+        list(workers.in_processes(die, range(1, 100)))
