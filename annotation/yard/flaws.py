@@ -96,14 +96,15 @@ def _few_points(shape: Shape, annotation: Annotation, rng: np.random.Generator) 
 
 
 def _out_of_picture(shape: Shape, annotation: Annotation, rng: np.random.Generator) -> Shape | None:
-    """Pull the vertices near the right or lower half of the frame far over the border."""
+    """Pull the rightmost vertices of a shape that stands near the border over it."""
     if shape.shape_type != "polygon" or annotation.width is None:
         return None
     points = np.array(shape.points)
+    gap = annotation.width - points[:, 0].max()
     far = points[:, 0] >= np.quantile(points[:, 0], 0.7)
-    points[far, 0] += annotation.width - points[:, 0].max() + rng.uniform(12, 40)
+    points[far, 0] += gap + rng.uniform(6, 15)
     moved = tuple((x, y) for x, y in points.round(2).tolist())
-    return replace(shape, points=moved) if Polygon(moved).is_valid else None
+    return replace(shape, points=moved) if gap < 15 and Polygon(moved).is_valid else None
 
 
 def _self_crossing(shape: Shape, annotation: Annotation, rng: np.random.Generator) -> Shape | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -20,6 +21,8 @@ SLACK = 0.7  # pixels between an outline and the polygon drawn for it
 JITTER, MOST_JITTER = 0.6, 2.0  # pixels by which the mouse misses a vertex
 SMALL_PART = 25.0  # square pixels; nobody draws less
 TOUCHED = 0.02  # share of a thing that may be hidden before somebody minds
+MOSTLY = 0.65  # share of a thing that is seen where somebody draws it whole
+SHARPEST, NEAREST = 8.0, 0.5  # degrees at a vertex and pixels between two, which nobody draws
 ROUNDISH, BOXISH = 0.93, 0.9  # overlap at which a circle or a rectangle is good enough
 
 
@@ -41,10 +44,19 @@ def draw_shapes(things: Sequence[Silhouette], rng: np.random.Generator) -> tuple
         parts = _contours(visible)
         if not parts:
             continue  # nobody sees it
-        if not covered or (len(parts) == 1 and rng.random() < 0.5):
+        # one thing before another of its kind is drawn beside it, or they would look like one
+        twin = any(
+            other.label == thing.label and (mask & filled[i]).any()
+            for other, mask in zip(things[i + 1 :], filled[i + 1 :], strict=True)
+        )
+        mostly = visible.sum() > MOSTLY * filled[i].sum() and not twin
+        if not covered or (len(parts) == 1 and mostly and rng.random() < 0.5):
             parts = _contours(filled[i])
         easy = _easy_shape(thing.label, parts[0], rng) if len(parts) == 1 and not covered else None
-        shapes += [easy] if easy else _polygons(thing.label, parts, shapes, rng)
+        drawn = [easy] if easy else _polygons(thing.label, parts, shapes, rng)
+        shapes += (
+            [replace(shape, flags={"occluded": True}) for shape in drawn] if covered else drawn
+        )
     return tuple(shapes)
 
 
@@ -81,10 +93,21 @@ def _traced(contour: NDArray[np.int32], rng: np.random.Generator) -> Outline:
         missed = rng.normal(0, spread, corners.shape).clip(-MOST_JITTER, MOST_JITTER)
         points = _in_frame((corners + 0.5) / SAMPLING + missed)
         polygon = Polygon(points) if len(points) > 2 else None
-        if polygon and polygon.is_valid and polygon.area > 1:
+        if polygon and polygon.is_valid and polygon.area > 1 and _is_drawable(points):
             return points
     hull = cv2.convexHull(contour)[:, 0].astype(np.float64)
     return _in_frame((hull + 0.5) / SAMPLING)
+
+
+def _is_drawable(points: Outline) -> bool:
+    """Whether no two vertices lie on each other and none is the point of a needle."""
+    edges = np.roll(points, -1, axis=0) - points
+    lengths = np.hypot(*edges.T)
+    if lengths.min() < NEAREST:
+        return False
+    back = -np.roll(edges, 1, axis=0)
+    cosines = (edges * back).sum(axis=1) / (lengths * np.roll(lengths, 1))
+    return bool(cosines.max() < np.cos(np.radians(SHARPEST)))
 
 
 def _in_frame(points: Outline) -> Outline:
