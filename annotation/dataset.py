@@ -38,16 +38,17 @@ class Split:
 class Limits:
     """Where validation begins to complain; areas in square pixels, lengths in pixels."""
 
-    tiny_area: float = 12
-    repeated_distance: float = 0.05  # of two vertices that follow each other
+    tiny_area: float = 9  # 3 x 3: a slip of the mouse, and no model learns from it
+    repeated_distance: float = 0.01  # of two vertices that follow each other: as files round them
     spike_angle: float = 4  # degrees at a vertex ...
-    spike_length: float = 8  # ... whose both edges are longer than this
+    spike_length: float = 8  # ... whose both edges are longer than this, inside the photo
     margin: float = 1  # annotators draw up to and onto the border
     whole_share: float = 0.98  # of the photo under one rectangle
     near_iou: float = 0.85  # of two shapes of any label
-    overlap_share: float = 0.5  # of the smaller of two things of one label
+    overlap_share: float = 0.65  # of the smaller of two things of one label; drawn whole, what
+    # stands behind another is covered by half and more
     hidden_share: float = 0.99  # of a thing under later ones
-    apart: float = 3  # gap between two parts of a group, in diagonals of the larger one
+    apart: float = 3  # gap in a group, in diagonals of its largest part; occluders leave about 1
     hole_outside_share: float = 0.1  # of a hole beside what it cuts
     few: int = 10  # instances of a category
     imbalance: float = 100  # most frequent to least frequent category

@@ -18,6 +18,7 @@ from annotation.labelme import Shape
 
 CIRCLE_CORNERS = 64  # the polygon's area is then 0.2 % below the circle's
 MOST_MASK_PIXELS = 100_000_000
+MOST_MASK_RUNS = 20_000  # united in a second; a drawn mask has a few in each row
 # number of points that a figure has: those that Labelme writes, and a rectangle's four corners,
 # which other programs write
 POINTS = {
@@ -132,10 +133,27 @@ def widened(shape: Shape, line_width: float) -> BaseGeometry:
 
 
 def _mask_figure(mask: NDArray[np.bool_], corner: tuple[int, int]) -> BaseGeometry:
-    """Union of the mask's pixels as squares, row by row: exact, holes included."""
+    """Union of the mask's pixels as squares, row by row: exact, holes included.
+
+    A mask of noise is taken in blocks of pixels that touch it, since its union would take minutes.
+    """
+    side = 1
+    rows, starts, ends = _runs(mask)
+    while len(rows) > MOST_MASK_RUNS:
+        side *= 2
+        odd = [(0, length % 2) for length in mask.shape]
+        pairs = np.pad(mask, odd)
+        mask = pairs[::2, ::2] | pairs[1::2, ::2] | pairs[::2, 1::2] | pairs[1::2, 1::2]
+        rows, starts, ends = _runs(mask)
+    (x, y), top = corner, rows * side
+    boxes = shapely.box(starts * side + x, top + y, ends * side + x, top + side + y)
+    return shapely.union_all(boxes)
+
+
+def _runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Row, first column and the column after the last of all runs of pixels in rows."""
     padded = np.pad(mask.astype(np.int8), ((0, 0), (1, 1)))
     steps = np.diff(padded, axis=1)
     rows, starts = np.nonzero(steps == 1)
     _, ends = np.nonzero(steps == -1)
-    x, y = corner
-    return shapely.union_all(shapely.box(starts + x, rows + y, ends + x, rows + y + 1))
+    return rows, starts, ends

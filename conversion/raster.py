@@ -48,7 +48,7 @@ def _clipped(
 def _region_mask(region: BaseGeometry, *, height: int, width: int) -> Cropped:
     """Pixels of polygons with holes."""
     whole = np.zeros((height, width), bool)
-    for polygon in shapely.get_parts(region):
+    for polygon in [] if region.is_empty else shapely.get_parts(region):
         rings = [(polygon.exterior, True), *((ring, False) for ring in polygon.interiors)]
         for ring, filled in rings:
             mask, (x, y) = polygon_mask(np.array(ring.coords[:-1]), height=height, width=width)

@@ -16,7 +16,11 @@ from annotation.rules.measures import Floats, Measured, as_array, common, togeth
 
 def group_complaints(drawing: Drawing, measured: Measured) -> Iterator[Complaint]:
     """What is wrong with the groups and holes of one photo."""
-    holes = [i for i, shape in enumerate(drawing.shapes) if shape.label in drawing.config.holes]
+    holes = [
+        index
+        for index, shape in enumerate(drawing.shapes)
+        if shape.label in drawing.config.holes and shape.problem is None
+    ]
     if not holes and all(shape.group_id is None for shape in drawing.shapes):
         return
     row_of = {index: row for row, index in enumerate(measured.index.tolist())}
@@ -24,8 +28,7 @@ def group_complaints(drawing: Drawing, measured: Measured) -> Iterator[Complaint
     for instance in drawing.instances:
         if len(instance.parts) > 1 and not instance.ignored and "crowd" not in instance.flags:
             yield from _apart(drawing, measured, row_of, instance)
-    for hole in holes:
-        yield from _hole_complaints(drawing, measured, row_of, hole)
+    yield from _hole_complaints(drawing, measured, row_of, holes)
 
 
 def _label_complaints(drawing: Drawing) -> Iterator[Complaint]:
@@ -45,7 +48,7 @@ def _label_complaints(drawing: Drawing) -> Iterator[Complaint]:
         odd = next(index for index in members if drawing.shapes[index].label != usual)
         first = next(index for index in members if drawing.shapes[index].label == usual)
         message = (
-            f"group {group}: expected one label, got '{drawing.shapes[odd].label}' here and"
+            f"group {group}: expected one label, got '{drawing.shapes[odd].label}' here,"
             f" '{usual}' at shapes[{first}]"
         )
         yield Complaint("group-labels", odd, message, "correct the label or the group_id")
@@ -99,29 +102,43 @@ def _gaps(box: Floats, boxes: Floats) -> Floats:
 
 
 def _hole_complaints(
-    drawing: Drawing, measured: Measured, row_of: dict[int, int], hole: int
+    drawing: Drawing, measured: Measured, row_of: dict[int, int], holes: list[int]
 ) -> Iterator[Complaint]:
-    shape = drawing.shapes[hole]
-    if shape.problem is not None:
+    """Holes that cut nothing, or less than was drawn."""
+    cut: dict[int, list[int]] = {}
+    for instance in drawing.instances:
+        for hole in instance.holes:
+            cut.setdefault(hole, []).extend(instance.parts)
+    groups: dict[int, list[int]] = {}
+    for hole in holes:
+        shape = drawing.shapes[hole]
+        if shape.group_id is None:
+            message = f"a '{shape.label}' needs the group_id of the shape that it cuts, got none"
+            yield Complaint("hole-alone", hole, message, "give both the same group_id")
+        elif hole not in cut:
+            message = f"no shape of group {shape.group_id} is there to be cut"
+            yield Complaint("hole-alone", hole, message, "correct the group_id, or delete the hole")
+        elif hole in row_of and measured.areas[row_of[hole]] > 0:  # else it has its complaint
+            groups.setdefault(shape.group_id, []).append(hole)
+    for group, members in groups.items():
+        parts = [row_of[part] for part in cut[members[0]] if part in row_of]
+        yield from _outside(drawing, measured, group, [row_of[hole] for hole in members], parts)
+
+
+def _outside(
+    drawing: Drawing, measured: Measured, group: int, holes: list[int], parts: list[int]
+) -> Iterator[Complaint]:
+    """Holes, rows of `Measured`, that lie beside the parts of their group."""
+    if not measured.areas[parts].any():
         return
-    if shape.group_id is None:
-        message = f"a '{shape.label}' needs the group_id of the shape that it cuts, got none"
-        yield Complaint("hole-alone", hole, message, "give both the same group_id")
-        return
-    parts = [part for one in drawing.instances if hole in one.holes for part in one.parts]
-    if not parts:
-        message = f"no shape of group {shape.group_id} is there to be cut"
-        yield Complaint("hole-alone", hole, message, "correct the group_id, or delete the hole")
-        return
-    around = [row_of[part] for part in parts if part in row_of]
-    if hole not in row_of or not around or measured.areas[row_of[hole]] == 0:
-        return  # it has its complaint already
-    area, whole = measured.areas[row_of[hole]], together(measured.figures[around])
-    inside = common(measured.figures[[row_of[hole]]], as_array([whole]))
-    share = 1 - float(shapely.area(inside)[0]) / area
-    if share > drawing.limits.hole_outside_share:
-        message = (
-            f"{share:.0%} of this hole lies outside the shapes of group {shape.group_id},"
-            f" expected at most {drawing.limits.hole_outside_share:.0%}"
-        )
-        yield Complaint("hole-outside", hole, message, "draw the hole inside the thing it cuts")
+    limit = drawing.limits.hole_outside_share
+    whole = as_array([together(measured.figures[parts])] * len(holes))
+    outside = 1 - shapely.area(common(measured.figures[holes], whole)) / measured.areas[holes]
+    for hole, share in zip(holes, outside.tolist(), strict=True):
+        if share > limit:
+            message = (
+                f"{share:.0%} of this hole lies outside the shapes of group {group},"
+                f" expected at most {limit:.0%}"
+            )
+            fix = "draw the hole inside the thing that it cuts"
+            yield Complaint("hole-outside", int(measured.index[hole]), message, fix)

@@ -15,16 +15,18 @@ from annotation.drawing import Drawing
 Figures = NDArray[np.object_]  # (N,) shapely geometries
 Floats = NDArray[np.float64]
 FLAT = 1e-9  # of the squared diagonal: what rounding makes of an area that is none
+MOST_CROSSINGS = 200  # of one outline; mending takes quadratic time, and nobody drew that
+BLOCK = 64  # edges whose crossings are counted at once
 
 
 @dataclass(frozen=True)
 class Measured:
     """The N shapes whose figure is known and not empty.
 
-    `index` (N,) of the shape; `figures` (N,) valid, where an outline crosses itself what it
-    encloses an odd number of times, as it will be painted; `boxes` (N, 4) xyxy and `areas` (N,) in
-    pixels, the area 0 where it is none but for rounding; `crossed` (N,) where an outline crosses
-    itself, not only touches.
+    `index` (N,) of the shape; `figures` (N,) valid, all that is enclosed where an outline crosses
+    itself, and empty where it does so too often; `boxes` (N, 4) xyxy and `areas` (N,) in pixels,
+    the area 0 where it is none but for rounding; `crossed` (N,) where an outline crosses itself,
+    and does not only touch itself.
     """
 
     index: NDArray[np.intp]
@@ -43,11 +45,14 @@ def measure(drawing: Drawing) -> Measured:
     areas = shapely.area(figures)
     crossed = np.zeros(len(index), np.bool_)
     for i in np.flatnonzero(~shapely.is_valid(figures)):
-        figures[i] = _mended(figures[i])
+        tangled = _tangled(figures[i])
+        figures[i] = shapely.Polygon() if tangled else _mended(figures[i])
         enclosed = figures[i].area
-        # an outline that only touches itself, such as one led into a hole and back, encloses
-        # everything once; in a figure of eight the two halves' signed areas cancel out
-        crossed[i] = abs(enclosed - areas[i]) > FLAT * _squared_diagonals(boxes[i])
+        # An outline that only touches itself, such as one led into a hole and back, encloses
+        # everything once. Of a figure of eight the signed areas of the halves cancel each other
+        # out, and a loop that runs round twice counts twice.
+        wrong = abs(enclosed - areas[i]) > FLAT * _squared_diagonals(boxes[i])
+        crossed[i] = tangled or wrong
         areas[i] = enclosed
     areas = np.where(areas > FLAT * _squared_diagonals(boxes), areas, 0)
     return Measured(index, figures, boxes, areas, crossed)
@@ -65,14 +70,26 @@ def as_array(figures: Sequence[BaseGeometry]) -> Figures:
     return array
 
 
+def _tangled(outline: BaseGeometry) -> bool:
+    """Whether an outline crosses itself so often that mending it would take too long."""
+    points = shapely.get_coordinates(outline)
+    points = points[np.append(True, (points[1:] != points[:-1]).any(axis=1))]
+    edges = np.asarray(shapely.linestrings(np.stack([points[:-1], points[1:]], axis=1)))
+    tree = shapely.STRtree(edges)
+    found = -3 * len(edges)  # every edge meets itself and its neighbours
+    for start in range(0, len(edges), BLOCK):
+        found += tree.query(edges[start : start + BLOCK], predicate="intersects").shape[1]
+        if found > 2 * MOST_CROSSINGS:
+            return True
+    return False
+
+
 def _mended(invalid: BaseGeometry) -> BaseGeometry:
-    """The areas of an invalid polygon, without the lines that mending leaves over."""
+    """All that an invalid outline encloses; its other method takes minutes for a scribble."""
     try:
-        parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(invalid)))
+        return shapely.make_valid(invalid, method="structure", keep_collapsed=False)
     except shapely.GEOSException:
         return shapely.Polygon()
-    areas = parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON]
-    return shapely.MultiPolygon(list(areas))
 
 
 def common(first: Figures, second: Figures) -> Figures:
@@ -92,7 +109,7 @@ def _tried(first: BaseGeometry, second: BaseGeometry) -> BaseGeometry:
 
 
 def together(figures: Figures) -> BaseGeometry:
-    """Union of valid figures; their bare collection's hull is never needed, so empty on failure."""
+    """Union of valid figures; empty where GEOS gives up."""
     try:
         return shapely.union_all(figures)
     except shapely.GEOSException:

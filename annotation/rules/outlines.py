@@ -87,29 +87,32 @@ def _closed(row: NDArray[np.intp], vertex: NDArray[np.intp], points: Floats) -> 
 def _repetitions(
     drawing: Drawing, measured: Measured, rings: Rings, repeated: NDArray[np.bool_]
 ) -> Iterator[Complaint]:
-    """One complaint a shape, with the first vertices that repeat the one before them."""
+    """One complaint a shape, with the first vertices that another one repeats."""
     repeated = repeated & (measured.areas[rings.row] > 0)
     for row in np.unique(rings.row[repeated]).tolist():
-        index = int(measured.index[row])
-        count = len(drawing.shapes[index].points)
-        found = [(v + 1) % count for v in rings.vertex[repeated & (rings.row == row)].tolist()]
-        numbers = ", ".join(f"points[{v or count - 1}]" for v in found[:5])
-        least = f"expected more than {drawing.limits.repeated_distance:g} px between them"
-        message = f"{numbers}: the same place as the neighbour; {least}"
-        yield Complaint("points-repeated", index, message, "remove the vertices, or use --fix")
+        vertices = rings.vertex[repeated & (rings.row == row)]
+        numbers = ", ".join(f"points[{vertex}]" for vertex in vertices[:5].tolist())
+        message = (
+            f"expected vertices more than {drawing.limits.repeated_distance:g} px apart,"
+            f" got {len(vertices)} that the next one repeats: {numbers}"
+        )
+        yield Complaint("points-repeated", int(measured.index[row]), message, "remove the vertices")
 
 
 def _needles(
     drawing: Drawing, measured: Measured, rings: Rings, sound: NDArray[np.bool_]
 ) -> Iterator[Complaint]:
-    """Vertices to which the outline runs and from which it comes back nearly the same way."""
+    """Vertices to which the outline runs and from which it comes back nearly the same way.
+
+    At the border of the photo they are right: there a thing is cut off.
+    """
     limits = drawing.limits
     back, there = -rings.edges[rings.before], rings.edges
     in_length, out_length = rings.lengths[rings.before], rings.lengths
     narrow = np.cos(np.radians(min(limits.spike_angle, 180)))
     sharp = (back * there).sum(axis=1) > narrow * in_length * out_length
     needle = sharp & (np.minimum(in_length, out_length) > limits.spike_length) & sound[rings.row]
-    for i in np.flatnonzero(needle).tolist():
+    for i in np.flatnonzero(needle & ~_at_border(drawing, rings.points)).tolist():
         (x, y), length = rings.points[i], min(in_length[i], out_length[i])
         cross = there[i, 0] * back[i, 1] - there[i, 1] * back[i, 0]
         angle = np.degrees(np.arctan2(abs(cross), (back[i] * there[i]).sum()))
@@ -119,3 +122,12 @@ def _needles(
         )
         fix = "remove the vertex, or move it onto the outline of the thing"
         yield Complaint("spike", int(measured.index[rings.row[i]]), message, fix)
+
+
+def _at_border(drawing: Drawing, points: Floats) -> NDArray[np.bool_]:
+    """Which of (N, 2) x, y pixels lie within the margin of the photo's border, or beyond it."""
+    if drawing.size is None:
+        return np.zeros(len(points), np.bool_)
+    height, width = drawing.size
+    inner = np.minimum(points, [width, height] - points)
+    return np.asarray((inner <= drawing.limits.margin).any(axis=1))

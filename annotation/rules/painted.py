@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from annotation.drawing import Drawing
 from annotation.rules.measures import Figures, Floats, Measured, as_array, common, less, together
@@ -75,10 +76,14 @@ def _cut(drawing: Drawing, measured: Measured, row_of: dict[int, int], painted: 
     if not any(instance.holes for instance in drawing.instances):
         return painted
     figures = painted.figures.copy()
+    unions: dict[tuple[int, ...], BaseGeometry] = {}  # many things can have the same holes
     for i, owner in enumerate(painted.owner.tolist()):
-        holes = [row_of[hole] for hole in drawing.instances[owner].holes if hole in row_of]
+        holes = drawing.instances[owner].holes
+        if holes and holes not in unions:
+            rows = [row_of[hole] for hole in holes if hole in row_of]
+            unions[holes] = together(measured.figures[rows])
         if holes:
-            figures[i] = less(figures[i], together(measured.figures[holes]))
+            figures[i] = less(figures[i], unions[holes])
     return Painted(painted.shape, painted.owner, figures, painted.boxes, shapely.area(figures))
 
 

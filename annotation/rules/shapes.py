@@ -49,11 +49,11 @@ def _area_complaints(drawing: Drawing, measured: Measured) -> Iterator[Complaint
     for i in np.flatnonzero((measured.areas < least) | (measured.areas == 0) | measured.crossed):
         index, area = int(measured.index[i]), float(measured.areas[i])
         shape = drawing.shapes[index]
-        if area == 0:
+        if measured.crossed[i]:
+            yield _crossing(drawing, index)
+        elif area == 0:
             message = f"the {len(shape.points)} points of this {shape.shape_type} enclose no area"
             yield Complaint("zero-area", index, message, AGAIN)
-        elif measured.crossed[i]:
-            yield _crossing(drawing, index)
         else:
             message = f"covers {area:.1f} square pixels, expected {least:g} or more"
             yield Complaint("tiny", index, message, "delete the shape if it was a slip")
@@ -75,25 +75,20 @@ def _frame_complaints(drawing: Drawing, measured: Measured) -> Iterator[Complain
     frame = np.array([0, 0, width, height])
     over = np.maximum((frame - boxes)[:, :2], 0), np.maximum((boxes - frame)[:, 2:], 0)
     beyond = np.maximum(*over).max(axis=1) > limits.margin
-    suspect = (beyond | (measured.areas >= limits.whole_share * width * height)) & (
-        measured.areas > 0
-    )
-    if not suspect.any():
+    most = limits.whole_share * width * height
+    chosen = np.flatnonzero((beyond | (measured.areas >= most)) & (measured.areas > 0))
+    if not len(chosen):
         return
-    chosen = np.flatnonzero(suspect)
     picture = as_array([shapely.box(0, 0, width, height)] * len(chosen))
     inside = shapely.area(common(measured.figures[chosen], picture))
     for i, area in zip(chosen.tolist(), inside.tolist(), strict=True):
-        whole = area >= limits.whole_share * width * height
-        if whole:
-            yield _whole(int(measured.index[i]), area, height, width)
+        if area >= most:
+            share = f"covers {area / width / height:.1%} of the {width}x{height} picture"
+            message = f"{share}, expected less than {limits.whole_share:.0%}"
+            fix = "draw the outline of the thing itself"
+            yield Complaint("whole-picture", int(measured.index[i]), message, fix)
         else:
             yield _outside(measured, i, area, height, width)
-
-
-def _whole(index: int, area: float, height: int, width: int) -> Complaint:
-    message = f"covers {area / width / height:.1%} of the {width}x{height} picture"
-    return Complaint("whole-picture", index, message, "draw the outline of the thing itself")
 
 
 def _outside(measured: Measured, i: int, area: float, height: int, width: int) -> Complaint:

@@ -13,7 +13,6 @@ import cv2
 import msgspec
 import numpy as np
 
-from annotation.dataset import DatasetConfig, Split, StuffSource
 from annotation.files import InputError, read_json, write_bytes, write_json, write_yaml
 from annotation.labelme import Annotation, write_annotation
 from annotation.progress import track
@@ -72,14 +71,15 @@ def _is_complete(out: Path, sample: Sample) -> bool:
     return (out / "dataset.yaml").is_file()
 
 
-def _config(name: str) -> DatasetConfig:
-    return DatasetConfig(
-        name=name,
-        things=tuple(THINGS),
-        stuff=STUFF,
-        stuff_sources=(StuffSource("stuff"),),
-        split=Split(train=0.8, test=0.2, seed=0),
-    )
+def _config(name: str) -> dict[str, object]:
+    """The least of a `dataset.yaml`; the rest keeps its defaults."""
+    return {
+        "name": name,
+        "things": list(THINGS),
+        "stuff": list(STUFF),
+        "stuff_sources": [{"label_maps": "stuff"}],
+        "split": {"train": 0.8, "test": 0.2, "seed": 0},
+    }
 
 
 def _draw_photos(out: Path, sample: Sample, *, workers: int | None = None) -> None:

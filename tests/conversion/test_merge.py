@@ -172,3 +172,9 @@ def test_a_mask_shape_is_painted_pixel_by_pixel_and_clipped() -> None:
     rows = ids_of(corner, inner)
     assert [row[3:6] for row in rows[1:3]] == [[2, 0, 2], [0, 2, 0]]
     assert [row[:2] for row in rows[4:]] == [[0, 1], [1, 0]]
+
+
+def test_a_hole_drawn_as_a_line_without_width_cuts_nothing() -> None:
+    line = Shape("__hole__", ((0.0, 0.0), (3.0, 3.0)), "line", group_id=1)
+    rows = ids_of(square("box", 0, 0, 3, group_id=1), line)
+    assert [row[:3] for row in rows[:3]] == [[1, 1, 1]] * 3
