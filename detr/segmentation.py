@@ -27,11 +27,13 @@ class DETRsegm(nn.Module):
 
     def masks(self, output: Output, photo: Tensor, query: Tensor) -> Tensor:
         """Mask logits (K, H/4, W/4) of the K queries `query` of the photos `photo`, both (K,)."""
+        used, local = photo.unique(return_inverse=True)  # other photos' features are not touched
+        padding, projected = output.projected.padding[used], output.projected.values[used]
         attention = self.bbox_attention(
-            output.state[photo, query], output.memory, output.projected.padding, photo
+            output.state[photo, query], output.memory[used], padding, local
         )
-        fpn = [level.values for level in output.features[-2::-1]]  # strides 16, 8, 4
-        logits: Tensor = self.mask_head(output.projected.values, attention, fpn, photo)
+        fpn = [level.values[used] for level in output.features[-2::-1]]  # strides 16, 8, 4
+        logits: Tensor = self.mask_head(projected, attention, fpn, local)
         return logits
 
 
