@@ -5,6 +5,7 @@ Each subcommand imports its room when it runs, so that `--help` and the light on
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,13 +14,13 @@ from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
-from rich.table import Table
 from tyro.conf import Positional, arg
 
 from annotation.dataset import Dataset, open_dataset
 from annotation.files import InputError, write_json
 from annotation.findings import Finding
-from annotation.validate import Checked, check_dataset, count_by
+from annotation.listing import finding_lines, findings_table
+from annotation.validate import Checked, check_dataset
 
 DatasetPath = Annotated[Path, arg(metavar="DATASET", help="folder with dataset.yaml")]
 RunPath = Annotated[Path, arg(metavar="RUN", help="folder of a training run")]
@@ -37,6 +38,9 @@ def main() -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # as where `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
@@ -85,31 +89,89 @@ def collect(
 
 
 @app.command
-def annotate(dataset: Positional[DatasetPath]) -> None:
-    """Open Labelme on the set's photos with its labels, then validate what was drawn."""
-    from annotation.launch import open_labelme
+def annotate(dataset: Positional[DatasetPath], only: Path | None = None) -> None:
+    """Open Labelme on the set's photos, those to be drawn first; then validate what was drawn.
 
-    open_labelme(open_dataset(dataset))
-    validate(dataset)
+    Args:
+        dataset: folder with dataset.yaml.
+        only: open just the photos named in this text file, in its order: one path below images/
+            a line; - reads standard input.
+    """
+    from annotation.launch import annotate as open_labelme
+
+    done = open_labelme(_open_or_propose(dataset), only)
+    print(f"changed annotations: {len(done.changed)}")
+    if done.findings:  # of these files only: of the others nothing is said
+        _print_findings(done.findings)
+    print(done.left)
+    if any(finding.severity == "error" for finding in done.findings):
+        sys.exit(1)
 
 
 @app.command
 def validate(
-    dataset: Positional[DatasetPath], json: Path | None = None, pixels: bool = True
+    dataset: Positional[DatasetPath],
+    json: Path | None = None,
+    html: Path | None = None,
+    pixels: bool = True,
+    fix: bool = False,
+    confirm: bool = False,
+    undo: bool = False,
 ) -> None:
     """Check every Labelme file and list all findings; exit status 1 where one is an error.
 
     Args:
-        dataset: folder with dataset.yaml.
+        dataset: folder with dataset.yaml; without one, it is proposed from the labels found.
         json: write the findings to this file, too.
+        html: write a page of the findings with pictures to this file, too.
         pixels: decode the photos, too: broken ones, copies, others than were drawn on.
+        fix: mend what can be mended safely first; originals stay beside it, as *.json.orig.
+        confirm: delete the originals that --fix kept.
+        undo: put them back.
     """
-    findings = _check(open_dataset(dataset), pixels=pixels).findings
-    _print_findings(findings)
+    if fix + confirm + undo > 1:
+        raise InputError("--fix, --confirm, --undo: expected one of them, got several")
+    opened = _open_or_propose(dataset)
+    if confirm or undo:
+        _end_fixes(opened, undo=undo)
+    checked = _check(opened, pixels=pixels)
+    if fix and _fix(opened, checked):
+        checked = _check(opened, pixels=pixels)
+    _print_findings(checked.findings)
     if json is not None:
-        write_json(json, {"findings": findings}, indent=2)
-    if any(finding.severity == "error" for finding in findings):
+        write_json(json, {"findings": checked.findings}, indent=2)
+    if html is not None:
+        from annotation.page import write_page
+
+        write_page(html, opened, checked)
+        print(f"{html}: written")
+    if any(finding.severity == "error" for finding in checked.findings):
         sys.exit(1)
+
+
+def _fix(dataset: Dataset, checked: Checked) -> bool:
+    """Apply the safe fixes and say what was done and left; whether anything was done."""
+    from annotation.fix import fix_dataset
+
+    fixes = fix_dataset(dataset, checked)
+    for one in fixes:
+        print(one.line)
+    done = any(one.done for one in fixes)
+    if done:
+        print("originals are kept as *.json.orig: --confirm deletes them, --undo puts them back")
+    return done
+
+
+def _end_fixes(dataset: Dataset, *, undo: bool) -> None:
+    from annotation.originals import confirm_fixes, undo_fixes
+
+    if not undo:
+        print(f"originals deleted: {len(confirm_fixes(dataset))}")
+        return
+    undone = undo_fixes(dataset)
+    print(f"originals put back: {len(undone.restored)}")
+    for file in undone.changed:
+        print(f"{file}: changed since the fix, left as it is; {file}.orig holds the original")
 
 
 @app.command
@@ -271,14 +333,23 @@ def _check(dataset: Dataset, *, pixels: bool = False) -> Checked:
     return replace(checked, findings=(*checked.findings, *split_findings(dataset, checked.records)))
 
 
+def _open_or_propose(root: Path) -> Dataset:
+    """The data set; where it has no `dataset.yaml`, with one proposed from its labels."""
+    from annotation.propose import propose_config
+
+    path = root / "dataset.yaml"
+    if root.is_dir() and not path.exists():
+        things = propose_config(root).things
+        print(f"{path}: proposed from the labels found ({len(things)} things); look at it")
+    return open_dataset(root)
+
+
 def _print_findings(findings: Sequence[Finding]) -> None:
-    for f in findings:
-        place = f.file if f.shape is None else f"{f.file}: shapes[{f.shape}]"
-        print(f"{f.severity:7} {place}: {f.message} [{f.rule}; {f.fix}]")
-    table = Table("severity", "rule", "findings")
-    for name, count in count_by(findings, lambda f: f"{f.severity} {f.rule}").items():
-        table.add_row(*name.split(), str(count))
-    console.print(table if findings else "no findings: every annotation can be converted")
+    for line in finding_lines(findings):
+        print(line)
+    console.print(
+        findings_table(findings) if findings else "no findings: every annotation can be converted"
+    )
 
 
 if __name__ == "__main__":

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -213,9 +212,3 @@ def _photo_orphans(
         if photo not in annotated and photo.stem not in unreadable:
             message = "no Labelme file speaks of this photo; it is left out"
             yield photo, Complaint("photo-orphan", None, message, "draw it, or leave it")
-
-
-def count_by(findings: Sequence[Finding], key: Callable[[Finding], str]) -> dict[str, int]:
-    """Number of findings by `key`, most frequent first."""
-    counts = Counter(map(key, findings))
-    return dict(sorted(counts.items(), key=lambda x: (-x[1], x[0])))

@@ -27,7 +27,8 @@ class DETRsegm(nn.Module):
 
     def masks(self, output: Output, photo: Tensor, query: Tensor) -> Tensor:
         """Mask logits (K, H/4, W/4) of the K queries `query` of the photos `photo`, both (K,)."""
-        used, local = photo.unique(return_inverse=True)  # other photos' features are not touched
+        # features of other photos are not touched
+        used, local = torch.unique(photo, return_inverse=True)
         padding, projected = output.projected.padding[used], output.projected.values[used]
         attention = self.bbox_attention(
             output.state[photo, query], output.memory[used], padding, local

@@ -1,17 +1,24 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from labelme._label_file import LabelFile  # the real Labelme's own reader
 
 from annotation.files import InputError
 from annotation.geometry import outline
 from annotation.labelme import Annotation, Shape, read_annotation, write_annotation
 from tests.drawn import draw_photo, square
 
+# the real Labelme's own reader, in a program of its own: its Qt stays out of the tests
+REAL_READER = """
+import json, sys
+from labelme._label_file import LabelFile
+print(json.dumps(LabelFile(sys.argv[1]).shapes))
+"""
 FULL = {
     "version": "5.5.0",
     "flags": {"exclude": False},
@@ -92,10 +99,10 @@ def test_a_wrong_shape_stands_in_its_place_and_is_written_as_it_was(
 
 def test_real_labelme_reads_what_we_write(tmp_path: Path) -> None:
     path = draw_photo(tmp_path, "a", [square("box", 2, 3, 10, group_id=1)])
-    read = LabelFile(str(path))
-    assert read.shapes[0]["label"] == "box"
-    assert read.shapes[0]["group_id"] == 1
-    assert np.allclose(read.shapes[0]["points"], [[2, 3], [12, 3], [12, 13], [2, 13]])
+    command = [sys.executable, "-c", REAL_READER, str(path)]
+    read = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert (read[0]["label"], read[0]["group_id"]) == ("box", 1)
+    assert np.allclose(read[0]["points"], [[2, 3], [12, 3], [12, 13], [2, 13]])
 
 
 def test_outlines() -> None:
