@@ -307,7 +307,8 @@ def review(run: Positional[RunPath], app: bool = True, port: int = 5151) -> None
 
     dataset, truth, prediction = _run_files(run)
     load_dataset(dataset, _check(dataset))
-    name = load_predictions(dataset, truth, prediction, run_name=run.name)
+    name = load_predictions(dataset, truth, prediction, run=run)
+    print(f"to redraw the worst: pipeline.py annotate {dataset.root} --only {run / 'redraw.txt'}")
     if app:
         open_app(name, port=port)
 

@@ -10,7 +10,7 @@ from typing import Any
 import fiftyone as fo
 
 from annotation.dataset import Dataset
-from annotation.files import InputError, digest
+from annotation.files import InputError, digest, write_bytes
 from annotation.progress import track
 from conversion.categories import Category
 from conversion.panoptic import PanopticSet, read_panoptic
@@ -28,6 +28,7 @@ from curation.load import set_by_photo
 from curation.masks import mask_folder, masks_of, remove_old_masks, write_masks
 from evaluation.matching import PhotoMatch, match_sets
 
+REDRAW = "redraw.txt"
 FORMAT = "1"  # change it when the same input makes other marks, so that all are made anew
 TRUTH_FIELDS = ("ground_truth", "ground_truth_stuff")
 FIELDS = (("predictions", True), ("predictions_stuff", False))  # field, whether of things
@@ -41,18 +42,20 @@ class Marks:
     ious: dict[int, float]
 
 
-def review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run_name: str) -> str:
-    """Add a prediction to FiftyOne's data set; return its name.
+def review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: Path) -> str:
+    """Add a run's prediction to FiftyOne's data set; return its name.
 
-    A new review takes the place of an earlier one. Raises InputError where the set was not loaded
-    as it is now, or where truth and prediction do not fit.
+    `RUN/redraw.txt` lists the photos with missed or false segments, the worst first, as
+    `annotate --only` reads it. A new review takes the place of an earlier one. Raises InputError
+    where the set was not loaded as it is now, or where truth and prediction do not fit.
     """
+    redraw = run / REDRAW
     connect()
     samples = _loaded_samples(dataset)
-    inputs = digest(FORMAT, run_name, samples.info["load"], truth_json, prediction_json)
+    inputs = digest(FORMAT, run.name, samples.info["load"], truth_json, prediction_json)
     folder = mask_folder(dataset, "predictions", digest(prediction_json))
-    if samples.info.get("review") == inputs and folder.is_dir():
-        print(f"FiftyOne: review of '{run_name}' is up to date")
+    if samples.info.get("review") == inputs and folder.is_dir() and redraw.is_file():
+        print(f"FiftyOne: review of '{run.name}' is up to date")
         return str(samples.name)
     truth, prediction = read_panoptic(truth_json), read_panoptic(prediction_json)
     matches = _match(truth, prediction, samples)
@@ -60,13 +63,20 @@ def review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run_nam
         write_masks([(prediction, photo) for photo in prediction.photos], folder)
     _declare(samples)
     _store(samples, matches, prediction.categories, folder)
-    save_review_views(samples, run_name)
+    save_review_views(samples, run.name)
     show(samples, truth.categories)
-    samples.info = {**samples.info, "review": inputs, "run": run_name}
+    samples.info = {**samples.info, "review": inputs, "run": run.name}
     samples.save()
     remove_old_masks(folder)
-    print(f"FiftyOne: '{run_name}' is beside the ground truth of {len(matches)} photos")
+    write_bytes(redraw, _worst_first(matches).encode())
+    print(f"FiftyOne: '{run.name}' is beside the ground truth of {len(matches)} photos")
     return str(samples.name)
+
+
+def _worst_first(matches: Sequence[PhotoMatch]) -> str:
+    """Names of the photos with errors, one a line."""
+    wrong = [match for match in matches if match.false or match.missed]
+    return "".join(f"{m.truth.file_name}\n" for m in sorted(wrong, key=lambda match: match.pq))
 
 
 def _loaded_samples(dataset: Dataset) -> fo.Dataset:

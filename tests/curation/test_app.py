@@ -39,7 +39,7 @@ def app(drawn: Dataset, curate: Curate, tmp_path: Path) -> Iterator[tuple[str, s
     """Address of an App in a process of its own, with one reviewed photo."""
     curate(drawn)
     prediction = predict(drawn, tmp_path / "run")
-    name = review(drawn, truth_of(drawn).json_path, prediction, run_name="first")
+    name = review(drawn, truth_of(drawn).json_path, prediction, run=tmp_path / "first")
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-c", OPEN, name, str(port)],

@@ -17,7 +17,7 @@ PQ = (1 + 1 + 652 / 716) / (3 + (1 + 2) / 2)  # box 1, sky and road hit; one fal
 
 def reviewed(dataset: Dataset, prediction: Path) -> fo.Dataset:
     return fo.load_dataset(
-        review(dataset, truth_of(dataset).json_path, prediction, run_name="first")
+        review(dataset, truth_of(dataset).json_path, prediction, run=prediction.with_name("first"))
     )
 
 
@@ -48,6 +48,7 @@ def test_every_segment_is_marked(drawn: Dataset, curate: Curate, tmp_path: Path)
         "sky-other-merged": 1.0,
     }
     assert (sample["hits"], sample["false"], sample["missed"]) == (3, 1, 2)
+    assert (tmp_path / "run/first/redraw.txt").read_text() == f"{sample['photo']}\n"
     assert sample["pq"] == pytest.approx(PQ)
     assert {d.confidence for d in sample["predictions"].detections} == {0.75}
 
@@ -89,7 +90,7 @@ def test_a_second_review(
     reviewed(drawn, prediction)
     assert "up to date" in capsys.readouterr().out
 
-    review(drawn, truth_of(drawn).json_path, prediction, run_name="second")
+    review(drawn, truth_of(drawn).json_path, prediction, run=tmp_path / "second")
     sample.reload()
     first = sample["predictions"].detections[0]
     assert sorted(first.tags) == sorted([first["outcome"], "ask"])
@@ -98,7 +99,7 @@ def test_a_second_review(
 
 def test_what_changed_must_be_loaded_first(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no data set 'drawn .*run `curate` first"):
-        review(drawn, tmp_path, tmp_path, run_name="first")
+        review(drawn, tmp_path, tmp_path, run=tmp_path / "first")
     curate(drawn)
     prediction = predict(drawn, tmp_path / "run")
     reviewed(drawn, prediction)
