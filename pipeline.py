@@ -68,22 +68,22 @@ def sample(
 
 @app.command
 def collect(
-    sources: Annotated[Positional[tuple[Path, ...]], arg(metavar="SOURCE...")],
-    dataset: Annotated[Positional[Path], arg(metavar="DATASET")],
+    paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="SOURCE... DATASET")],
     long_side: int | None = None,
     every: float = 1.0,
 ) -> None:
     """Bring photos into a data set: upright, without place data, each once.
 
     Args:
-        sources: photos, folders, zip files, videos.
-        dataset: folder of the data set; made where it is missing.
+        paths: photos, folders, zip files, videos; last the data set's folder, made if need be.
         long_side: shrink photos whose longer side has more pixels.
         every: seconds between two frames of a video.
     """
     from annotation.collect import collect as collect_photos
 
-    collected = collect_photos(sources, dataset, long_side=long_side, every=every)
+    if len(paths) < 2:
+        raise InputError(f"expected one or more sources and a data set, got {len(paths)} paths")
+    collected = collect_photos(paths[:-1], paths[-1], long_side=long_side, every=every)
     for line in collected.lines():
         print(line)
 

@@ -70,6 +70,8 @@ def test_the_commands_of_the_readme_in_their_order(tmp_path: Path, env: dict[str
         **{"OUT": tmp_path / "out", "600": 12, "DATASET": dataset, "RUN": run},
         **{"findings.json": tmp_path / "findings.json", "scores.json": run / "scores.json"},
         "IMAGES": dataset / "panoptic/test",
+        **{"SOURCE": dataset / "images", "NEW": tmp_path / "new"},
+        "findings.html": tmp_path / "findings.html",
         "TRUTH.json": dataset / "panoptic/annotations/panoptic_test.json",
         "PREDICTION.json": run / "predictions/panoptic.json",
     }
