@@ -88,6 +88,25 @@ def collect(
         print(line)
 
 
+@app.command(name="import")
+def import_(
+    source: Annotated[Positional[Path], arg(metavar="SOURCE")],
+    dataset: Annotated[Positional[Path], arg(metavar="DATASET")],
+    images: Path | None = None,
+) -> None:
+    """Bring a COCO set in as Labelme files: instances or panoptic, as CVAT and others write it.
+
+    Args:
+        source: a COCO JSON, or a folder with some and their photos.
+        dataset: folder of the data set; made where it is missing.
+        images: folder of the photos, where they are not found beside the JSON.
+    """
+    from conversion.coco_import import import_coco
+
+    for line in import_coco(source, dataset, images=images).lines():
+        print(line)
+
+
 @app.command
 def annotate(dataset: Positional[DatasetPath], only: Path | None = None) -> None:
     """Open Labelme on the set's photos, those to be drawn first; then validate what was drawn.

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from fiftyone.utils.coco import COCODetectionDatasetImporter
 
@@ -64,12 +66,28 @@ def readme_commands(values: dict[str, object]) -> list[list[str]]:
     return commands
 
 
+def draw_coco(folder: Path) -> Path:
+    """One photo with one polygon, as CVAT lays it out."""
+    for part in ("images", "annotations"):
+        (folder / part).mkdir(parents=True)
+    cv2.imwrite(str(folder / "images/a.jpg"), np.zeros((30, 40, 3), np.uint8))
+    polygon = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[2, 2, 20, 2, 9, 20]]}
+    data = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 40, "height": 30}],
+        "categories": [{"id": 1, "name": "box"}],
+        "annotations": [{**polygon, "bbox": [2, 2, 18, 18], "area": 162, "iscrowd": 0}],
+    }
+    (folder / "annotations/instances_default.json").write_text(json.dumps(data))
+    return folder
+
+
 def test_the_commands_of_the_readme_in_their_order(tmp_path: Path, env: dict[str, str]) -> None:
     dataset, run = tmp_path / "tiny", tmp_path / "run"
     values = {
         **{"OUT": tmp_path / "out", "600": 12, "DATASET": dataset, "RUN": run},
         **{"findings.json": tmp_path / "findings.json", "scores.json": run / "scores.json"},
         "IMAGES": dataset / "panoptic/test",
+        "IMPORTED": tmp_path / "imported",
         **{"SOURCE": dataset / "images", "NEW": tmp_path / "new"},
         "findings.html": tmp_path / "findings.html",
         "TRUTH.json": dataset / "panoptic/annotations/panoptic_test.json",
@@ -77,8 +95,9 @@ def test_the_commands_of_the_readme_in_their_order(tmp_path: Path, env: dict[str
     }
     call(sys.executable, "pipeline.py", "sample", dataset, "--images", 12, "--seed", 5, env=env)
     (dataset / "train.yaml").write_text(TINY)
+    values["COCO"] = draw_coco(tmp_path / "coco")
     commands = readme_commands(values)
-    assert len(commands) > 8
+    assert len(commands) > 10
     for command in commands:
         if command[2] == "predict":
             command[-1] = str(run / "predictions")
