@@ -34,7 +34,7 @@ from conversion.split import split_photos
 from conversion.stuff import label_map_paths, read_stuff
 
 SPLITS = ("train", "test")
-FORMAT = 2  # raise it when the same input gives other bytes, so that old sets are built anew
+FORMAT = 3  # raise it when the same input gives other bytes, so that old sets are built anew
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,7 @@ def _instances(
     columns_first = np.asfortranarray(ids)  # the order that COCO's run lengths count in
     return tuple(
         {
+            **segment.extra,
             "id": segment.id,
             "image_id": photo.id,
             "category_id": segment.category_id,

@@ -13,7 +13,8 @@ from annotation.labelme import Shape
 from annotation.photos import Size, photo_size
 from conversion.coco_file import CocoFile, CocoImage, Id, Problems
 from conversion.coco_labels import Labels
-from conversion.coco_shapes import KEPT, Drawn, mask_shape, split_flags
+from conversion.coco_shapes import Drawn, mask_shape, split_flags
+from conversion.merge import KEPT
 from conversion.panoptic import SegmentIds, measure, read_segment_ids
 
 

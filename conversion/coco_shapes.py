@@ -18,10 +18,10 @@ from annotation.photos import Size
 from conversion.coco_file import CocoFile, CocoImage, Id, Problems
 from conversion.coco_labels import Labels
 from conversion.coco_rle import Rle, decode_rle
+from conversion.merge import KEPT
 from conversion.panoptic import ATTRIBUTES
 from conversion.raster import Cropped
 
-KEPT = "coco"  # the key of shapes and files under which all stays that Labelme has no place for
 Coordinate = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 
 

@@ -19,7 +19,8 @@ from conversion.coco_file import Problems
 from conversion.coco_labels import STUFF_FOLDER
 from conversion.coco_photos import Photo
 from conversion.coco_segments import draw_segments
-from conversion.coco_shapes import KEPT, Drawn, draw_instances
+from conversion.coco_shapes import Drawn, draw_instances
+from conversion.merge import KEPT
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,14 @@ from annotation.labelme import Shape
 from conversion.categories import Category
 from conversion.panoptic import ATTRIBUTES, VOID, Segment, SegmentIds, measure
 from conversion.raster import shape_mask
+
+KEPT = "coco"  # where shapes carry what an import could not say in Labelme's words
+MEASURED = frozenset(
+    {
+        *("id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd", "score"),
+        *ATTRIBUTES,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,8 @@ def merge(
         _paint(ids, shapes, part, instance.holes, segment_id, config.line_width)
     id_of_label = {c.name: c.id for c in categories if c.isthing}
     category_of = [*stuff_ids, *(id_of_label[thing.label] for thing in things)]
-    return _measured(ids, category_of, things)
+    extras = [_kept_keys(shapes[thing.parts[0]]) for thing in things]
+    return _measured(ids, category_of, things, extras)
 
 
 def _paint(
@@ -77,10 +87,22 @@ def _paint(
     ids[y:bottom, x:right][mask] = segment_id
 
 
-def _measured(ids: SegmentIds, category_of: Sequence[int], things: Sequence[Instance]) -> Merged:
+def _kept_keys(shape: Shape) -> dict[str, Any]:
+    """COCO's keys that an import left on a shape, but those that are measured anew."""
+    kept = shape.extra.get(KEPT)
+    return {k: v for k, v in kept.items() if k not in MEASURED} if isinstance(kept, dict) else {}
+
+
+def _measured(
+    ids: SegmentIds,
+    category_of: Sequence[int],
+    things: Sequence[Instance],
+    extras: Sequence[dict[str, Any]],
+) -> Merged:
     visible = measure(ids)
     first_thing = len(category_of) - len(things) + 1
     flags = {first_thing + i: thing.flags for i, thing in enumerate(things)}
+    extra_of = dict(enumerate(extras, start=first_thing))
     segments = tuple(
         Segment(
             id=segment_id,
@@ -89,6 +111,7 @@ def _measured(ids: SegmentIds, category_of: Sequence[int], things: Sequence[Inst
             bbox=bbox,
             iscrowd="crowd" in flags.get(segment_id, ()),
             attributes=tuple(name for name in ATTRIBUTES if name in flags.get(segment_id, ())),
+            extra=extra_of.get(segment_id, {}),
         )
         for segment_id, (area, bbox) in sorted(visible.items())
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,6 +30,7 @@ class Segment:
     """One region of a panoptic image; `bbox` is xywh in pixels, `score` is in 0..1.
 
     `attributes` are flags of its shapes, such as `occluded`; JSON has them as keys with a 1.
+    `extra` holds other keys that came in with an import, and does not count in comparisons.
     """
 
     id: int
@@ -39,6 +40,7 @@ class Segment:
     iscrowd: bool = False
     score: float | None = None
     attributes: tuple[str, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -237,6 +239,7 @@ def write_panoptic(panoptic: PanopticSet) -> None:
 
 def _segment_values(segment: Segment) -> dict[str, Any]:
     values = {
+        **segment.extra,
         "id": segment.id,
         "category_id": segment.category_id,
         "area": segment.area,

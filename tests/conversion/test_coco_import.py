@@ -887,3 +887,30 @@ def test_the_data_set_may_lie_in_its_source(tmp_path: Path) -> None:
     assert present_in(import_coco(tmp_path, tmp_path)) == 1
     assert present_in(import_coco(tmp_path, tmp_path / "inner")) == 0
     assert present_in(import_coco(tmp_path, tmp_path / "inner")) == 1
+
+
+def test_keys_that_labelme_has_no_place_for_are_exported_again(tmp_path: Path) -> None:
+    """Attributes of CVAT survive import, conversion, import and conversion."""
+    attributes = {"colour": "red", "age": 3}
+    polygon = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[2, 2, 20, 2, 9, 20]]}
+    annotation = {**polygon, "bbox": [2, 2, 18, 18], "area": 9, "attributes": attributes}
+    data = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 40, "height": 30}],
+        "categories": [{"id": 1, "name": "box"}],
+        "annotations": [annotation],
+    }
+    source = tmp_path / "coco.json"
+    source.write_text(json.dumps(data))
+    cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((30, 40, 3), np.uint8))
+    for name in ("first", "second"):
+        import_coco(source, tmp_path / name)
+        dataset = open_dataset(tmp_path / name)
+        convert(dataset, check_dataset(dataset).records)
+        source = dataset.panoptic
+        for kind, key in (("panoptic", "segments_info"), ("instances", None)):
+            found = []
+            for path in sorted((source / "annotations").glob(f"{kind}_*.json")):
+                for one in json.loads(path.read_text())["annotations"]:
+                    found += one[key] if key else [one]
+            assert [one["attributes"] for one in found] == [attributes]
+            assert found[0]["area"] > 100
