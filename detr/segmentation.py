@@ -55,7 +55,8 @@ class MHAttentionMap(nn.Module):
         dim, height, width = memory.shape[1:]
         keys = self.k_linear(memory.flatten(2).transpose(1, 2))  # (B, HW, D)
         keys = keys.index_select(0, photo).unflatten(2, (self.heads, -1))  # (K, HW, heads, D/heads)
-        asked = self.q_linear(state).view(len(state), self.heads, -1) * (dim / self.heads) ** -0.5
+        each = dim // self.heads
+        asked = self.q_linear(state).view(len(state), self.heads, each) * each**-0.5
         weights = torch.einsum("knc,kpnc->knp", asked, keys)  # (K, heads, HW)
         hidden = padding.flatten(1).index_select(0, photo)[:, None]
         weights = weights.masked_fill(hidden, float("-inf"))

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from detr.config import TrainConfig
 
+THINNEST = 32  # pixels, the backbone's largest stride
+
 
 @dataclass(frozen=True)
 class View:
@@ -64,6 +66,9 @@ def draw_view(rng: np.random.Generator, config: TrainConfig, *, width: int, heig
 
 
 def _scaled(width: int, height: int, *, shorter: int, longest: int) -> tuple[int, int]:
-    """Width and height with a shorter side of `shorter`, or less if the longer is `longest`."""
+    """Width and height with a shorter side of `shorter`, or less if the longer is `longest`.
+
+    What would be thinner than a feature of the backbone is seen that thick.
+    """
     scale = min(shorter / min(width, height), longest / max(width, height))
-    return max(1, round(width * scale)), max(1, round(height * scale))
+    return max(THINNEST, round(width * scale)), max(THINNEST, round(height * scale))

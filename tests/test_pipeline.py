@@ -199,6 +199,7 @@ def test_a_set_with_flaws_lists_every_planted_one(tmp_path: Path, env: dict[str,
         (["review", "nowhere"], "nowhere/config.yaml: missing"),
         (["evaluate", "a.json", "b.json"], "a.json: cannot be read"),
         (["predict", "nowhere", "images", "--out", "out"], "missing"),
+        (["sample", "/dev/null/out"], "/dev/null/out"),
     ],
 )
 def test_mistakes_end_with_one_line(

@@ -176,3 +176,12 @@ def test_learning_rate_zero_freezes_the_backbone_and_layer1_is_always_frozen() -
     assert trained("resnet18", 1e-5) == {"layer2", "layer3", "layer4"}
     assert trained("resnet18", 0) == trained("efficientnet_lite0", 0) == set()
     assert trained("efficientnet_lite0", 1e-5) == {"_blocks"}
+
+
+def test_no_query_gives_no_mask_and_still_a_gradient() -> None:
+    model = DETRsegm(DETR(SMALL, 2, pretrained=False), SMALL)
+    output = model.detr(pad([torch.zeros(3, 64, 96)]))
+    none = torch.zeros(0, dtype=torch.int64)
+    logits = model.masks(output, none, none)
+    assert logits.shape == (0, 16, 24)
+    torch.autograd.backward(logits.sum())

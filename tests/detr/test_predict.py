@@ -134,3 +134,21 @@ def test_boxes_alone_predict_no_masks(folder: Path, photos: Path, tmp_path: Path
 def test_a_folder_without_photos_is_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no photos"):
         predict(folder / "run", tmp_path, tmp_path / "out")
+
+
+def test_odd_photos_are_predicted_too(folder: Path, tmp_path: Path) -> None:
+    images, noise = tmp_path / "odd", np.random.default_rng(0)
+    images.mkdir()
+    cv2.imwrite(str(images / "grey.png"), noise.integers(0, 255, (50, 60), np.uint8))
+    cv2.imwrite(str(images / "deep.png"), noise.integers(0, 65535, (50, 60, 3), np.uint16))
+    cv2.imwrite(str(images / "alpha.png"), noise.integers(0, 255, (50, 60, 4), np.uint8))
+    cv2.imwrite(str(images / "one.png"), np.zeros((1, 1, 3), np.uint8))
+    cv2.imwrite(str(images / "thin.png"), np.zeros((3, 900, 3), np.uint8))
+    predict(folder / "run", images, tmp_path / "out")
+    found = read_panoptic(tmp_path / "out" / "panoptic.json")
+    assert {(p.file_name, p.width, p.height) for p in found.photos} == {
+        *(("grey.png", 60, 50), ("deep.png", 60, 50), ("alpha.png", 60, 50)),
+        *(("one.png", 1, 1), ("thin.png", 900, 3)),
+    }
+    for photo in found.photos:
+        assert found.segment_ids(photo).shape == (photo.height, photo.width)
