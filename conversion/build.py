@@ -163,6 +163,7 @@ def _write_split(
     annotations = dataset.panoptic / "annotations"
     png_folder = dataset.panoptic / f"panoptic_{name}"
     photos = tuple(one.photo for one in painted)
+    png_folder.mkdir(parents=True, exist_ok=True)  # a split may have no photo, but it is a set
     _link_images(dataset, dataset.panoptic / name, photos)
     keep = {png_folder / photo.png_name for photo in photos}
     for stale in set(png_folder.rglob("*.png")) - keep:

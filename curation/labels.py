@@ -55,6 +55,8 @@ def mark_segments(
 ) -> fo.Detections:
     """The labels with outcome and IoU by segment id; the outcome is a tag too, to click on."""
     for detection in labels.detections:
+        if not detection.has_field("segment_id"):
+            continue  # the user drew it in the App
         outcome = outcomes.get(detection["segment_id"])
         others = [tag for tag in detection.tags if tag not in OUTCOMES]
         detection.tags = [outcome, *others] if outcome else others

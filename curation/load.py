@@ -65,21 +65,39 @@ def _inputs_digest(dataset: Dataset, checked: Checked) -> str:
     return digest(FORMAT, str(dataset.root.resolve()), panoptic_digest(dataset), findings_json)
 
 
+def fiftyone_name(dataset: Dataset) -> str:
+    """The set's name in FiftyOne.
+
+    Where another folder that is still there has that name, as in a second clone, it gets a digest
+    of its own folder: sharing one would throw out the other's photos and the user's tags.
+    """
+    name, root = dataset.config.name, str(dataset.root.resolve())
+    own = f"{name}-{digest(root)[:6]}"
+    if fo.dataset_exists(own):
+        return own
+    other = fo.load_dataset(name).info.get("root", root) if fo.dataset_exists(name) else root
+    return own if other != root and (Path(other) / "dataset.yaml").is_file() else name
+
+
 def _open_samples(dataset: Dataset) -> fo.Dataset:
-    """FiftyOne's data set of this name, made if need be; InputError where it is somebody else's."""
-    name = dataset.config.name
-    known = fo.dataset_exists(name)
-    samples = fo.load_dataset(name) if known else fo.Dataset(name, persistent=True)
-    if "root" in samples.info:
-        return samples
-    if len(samples):
+    """FiftyOne's data set, made if need be; InputError where it is somebody else's."""
+    where, root = f"{dataset.root / 'dataset.yaml'}: name", str(dataset.root.resolve())
+    try:
+        name = fiftyone_name(dataset)
+        known = fo.dataset_exists(name)
+        samples = fo.load_dataset(name) if known else fo.Dataset(name, persistent=True)
+    except ValueError as error:  # FiftyOne makes addresses of names, and not of every one
+        raise InputError(f"{where}: FiftyOne refuses '{dataset.config.name}': {error}") from None
+    if len(samples) and "root" not in samples.info:
         raise InputError(
-            f"{dataset.root / 'dataset.yaml'}: name: FiftyOne has another data set '{name}' that"
-            " does not come from here; choose another name, or delete that one"
+            f"{where}: FiftyOne has another data set '{name}' that does not come from here;"
+            " choose another name, or delete that one"
         )
-    _declare(samples)
-    samples.info = {"root": str(dataset.root.resolve())}
-    samples.save()
+    if "root" not in samples.info:
+        _declare(samples)
+    if samples.info.get("root") != root:  # new, or its folder was moved
+        samples.info = {**samples.info, "root": root}
+        samples.save()
     return samples
 
 
@@ -104,6 +122,7 @@ def _store(samples: fo.Dataset, entries: Sequence[Entry], folder: Path) -> None:
     samples.delete_samples(samples.match(F("photo").is_in(sorted(present - {None} - set(wanted)))))
     new = [fo.Sample(str(e.path), photo=e.name) for e in entries if e.name not in present]
     samples.add_samples(new, progress=False, validate=False)
+    del new  # FiftyOne reads every living sample again after each change of the set
     set_by_photo(samples, "filepath", {name: str(entry.path) for name, entry in wanted.items()})
     set_by_photo(samples, "metadata", {name: _metadata(entry) for name, entry in wanted.items()})
     set_by_photo(

@@ -24,7 +24,7 @@ from curation.labels import (
     scene_label,
     segment_labels,
 )
-from curation.load import set_by_photo
+from curation.load import fiftyone_name, set_by_photo
 from curation.masks import mask_folder, masks_of, remove_old_masks, write_masks
 from evaluation.matching import PhotoMatch, match_sets
 
@@ -80,7 +80,7 @@ def _worst_first(matches: Sequence[PhotoMatch]) -> str:
 
 
 def _loaded_samples(dataset: Dataset) -> fo.Dataset:
-    name = dataset.config.name
+    name = fiftyone_name(dataset)
     if not fo.dataset_exists(name) or "load" not in fo.load_dataset(name).info:
         raise InputError(f"FiftyOne has no data set '{name}'; run `curate` first")
     samples = fo.load_dataset(name)

@@ -6,6 +6,7 @@ off the ids afterwards, so nothing can come apart.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,7 +120,10 @@ class Examples(Dataset[tuple[Tensor, Target]]):
 
 def read_photo(path: Path) -> Pixels:
     """Read a photo as (H, W, 3) uint8 BGR, turned as its EXIF says."""
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    try:
+        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except cv2.error:  # more pixels than OpenCV takes
+        bgr = None
     if bgr is None:
         raise InputError(f"{path}: cannot be read as a photo")
     return np.asarray(bgr, dtype=np.uint8)
@@ -145,11 +149,11 @@ def _change_colours(bgr: Pixels, rng: np.random.Generator, most: float) -> Pixel
     return changed
 
 
-def batches(examples: Examples, order: list[int]) -> DataLoader[Batch]:
+def batches(examples: Examples, order: list[int]) -> Iterator[Batch]:
     """Batches of the examples in `order`, read by other processes if the config says so."""
     config = examples.config
     cuts = range(0, len(order), config.batch_size)
-    return DataLoader(
+    loader: DataLoader[Batch] = DataLoader(
         examples,  # type: ignore[arg-type]
         batch_sampler=[order[cut : cut + config.batch_size] for cut in cuts],
         num_workers=config.num_workers,
@@ -157,6 +161,10 @@ def batches(examples: Examples, order: list[int]) -> DataLoader[Batch]:
         worker_init_fn=_start_worker,
         generator=torch.Generator(),  # else the loader draws from the training's chance
     )
+    try:
+        yield from loader
+    except InputError as error:  # a worker's comes with its traceback before it
+        raise InputError(str(error).rpartition("InputError: ")[2].strip()) from None
 
 
 def _collate(examples: list[tuple[Tensor, Target]]) -> Batch:

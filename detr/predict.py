@@ -12,7 +12,7 @@ import torch
 from pycocotools import mask as coco_mask
 
 from annotation.dataset import list_photos
-from annotation.files import InputError, digest, read_json, write_json
+from annotation.files import InputError, digest, inside, read_json, write_json
 from annotation.progress import track
 from conversion.panoptic import (
     PanopticSet,
@@ -73,27 +73,60 @@ def predict(run: Path, images: Path, out: Path) -> None:
     photos = list_photos(images)
     if not photos:
         raise InputError(f"{images}: no photos found")
+    _check_place(images, out)
     names = [photo.relative_to(images).as_posix() for photo in photos]
     made_from = digest(FORMAT, path, *names, *photos)
     if _is_up_to_date(out, made_from):
         print(f"{out}: up to date")
         return
-    (out / "manifest.json").unlink(missing_ok=True)
     predictor = _load(path)
     unreadable: list[str] = []
     opened = _open(images, names, unreadable)
     png_name_of = png_names(names)
+    own = {*_own_pngs(out), *png_name_of.values()}
+    _begin(out, own)
     results = track(_predict(predictor, opened), "predict", total=len(names))
     done = [_save(out / "panoptic", p, png_name_of[p.photo.file_name]) for p in results]
     _write(out, done, predictor.checkpoint)
+    kept = {p.photo.png_name for p in done}
+    for stale in own - kept:
+        inside(out / "panoptic", stale, where=str(out / "manifest.json")).unlink(missing_ok=True)
     if unreadable:
         raise InputError(f"{len(unreadable)} photos were skipped:\n" + "\n".join(unreadable))
-    write_json(out / "manifest.json", {"digest": made_from, "photos": len(done)}, indent=2)
+    write_json(out / "manifest.json", {"digest": made_from, "pngs": sorted(kept)}, indent=2)
 
 
 def _is_up_to_date(out: Path, made_from: str) -> bool:
-    manifest = out / "manifest.json"
-    return manifest.exists() and read_json(manifest).get("digest") == made_from
+    whole = all((out / name).is_file() for name in ("panoptic.json", "instances.json"))
+    return whole and (_manifest(out) or {}).get("digest") == made_from
+
+
+def _check_place(images: Path, out: Path) -> None:
+    """InputError where `out` holds anything but an earlier prediction, or lies among the photos."""
+    if out.resolve().is_relative_to(images.resolve()):
+        raise InputError(f"{out}: lies in {images}, so predictions would be taken for photos")
+    if out.is_dir() and any(out.iterdir()) and _manifest(out) is None:
+        raise InputError(f"{out}: holds files that `predict` did not write; name another folder")
+
+
+def _manifest(out: Path) -> dict[str, Any] | None:
+    """What an earlier prediction, finished or not, says of itself; None where there is none."""
+    path = out / "manifest.json"
+    found = read_json(path) if path.is_file() else None
+    return found if isinstance(found, dict) and "digest" in found else None
+
+
+def _own_pngs(out: Path) -> list[str]:
+    """PNGs that an earlier prediction wrote; no others are ever removed."""
+    found = (_manifest(out) or {}).get("pngs", [])
+    return [name for name in found if isinstance(name, str)]
+
+
+def _begin(out: Path, own: set[str]) -> None:
+    """Say which PNGs are ours, and take the JSON files away: they would not fit the new PNGs."""
+    write_json(out / "manifest.json", {"digest": "", "pngs": sorted(own)}, indent=2)
+    for name in ("panoptic.json", "instances.json"):
+        (out / name).unlink(missing_ok=True)
 
 
 def _load(path: Path) -> Predictor:
@@ -191,12 +224,8 @@ def _save(folder: Path, predicted: Predicted, png_name: str) -> Predicted:
 
 
 def _write(out: Path, predicted: list[Predicted], checkpoint: Checkpoint) -> None:
-    """Write both JSON files and remove PNGs of photos that are no longer there."""
+    """Write both JSON files."""
     photos = tuple(p.photo for p in predicted)
-    for stale in {*(out / "panoptic").rglob("*.png")} - {
-        out / "panoptic" / p.png_name for p in photos
-    }:
-        stale.unlink()
     categories = checkpoint.classes.categories
     write_panoptic(PanopticSet(out / "panoptic.json", out / "panoptic", categories, photos))
     write_json(out / "instances.json", [i for p in predicted for i in p.instances])

@@ -70,10 +70,10 @@ def train(
 
 def _begin(job: Job, config: RunConfig) -> dict[Stage, Checkpoint]:
     """Check that the run is new or the same as before; its checkpoints."""
-    if (job.run / "config.yaml").exists():
-        check_same_run(job.run, config)
     paths = {stage: checkpoint_path(job.run, stage) for stage in STAGES}
     begun = {stage: load_checkpoint(path) for stage, path in paths.items() if path.exists()}
+    if begun:  # a run that never finished an epoch has nothing that other values would spoil
+        check_same_run(job.run, config)
     for checkpoint in begun.values():
         if checkpoint.data_digest != job.data_digest:
             raise InputError(
@@ -191,7 +191,7 @@ def _check_finite(total: float, batch: Batch, epoch: int) -> None:
         names = ", ".join(target.file_name for target in batch.targets)
         raise InputError(
             f"epoch {epoch}: the loss became {total} on {names}; the last checkpoint is kept,"
-            " a lower lr may help"
+            " a lower lr may help (in another --run, once an epoch is done)"
         )
 
 

@@ -84,9 +84,15 @@ def _row(
     match: PhotoMatch, truth: PanopticSet, prediction: PanopticSet, images: Path, out: Path
 ) -> Row:
     photo = _read_photo(inside(images, match.truth.file_name, where=str(truth.json_path)))
+    ids = truth.segment_ids(match.truth)
+    if photo.shape[:2] != ids.shape:
+        raise InputError(
+            f"{match.truth.file_name}: expected {ids.shape[1]}x{ids.shape[0]} pixels as"
+            f" {truth.json_path} says, got {photo.shape[1]}x{photo.shape[0]}; convert the set again"
+        )
     true = draw_segments(
         photo,
-        truth.segment_ids(match.truth),
+        ids,
         match.truth.segments,
         truth.categories,
         wrong=[s.id for s in match.missed],
@@ -110,7 +116,10 @@ def _row(
 
 
 def _read_photo(path: Path) -> Picture:
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    try:
+        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except cv2.error:  # more pixels than OpenCV takes
+        bgr = None
     if bgr is None:
         raise InputError(f"{path}: cannot be read as a photo")
     return np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8)

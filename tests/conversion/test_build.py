@@ -162,3 +162,10 @@ def test_manifest_says_what_was_built(dataset: Dataset) -> None:
     assert manifest["seed"] == 0
     assert manifest["result"]["photos"] == {"train": 2, "test": 2}
     assert len(manifest["inputs"]) == 64
+
+
+def test_a_split_without_photos_can_be_read(tmp_path: Path) -> None:
+    yaml = YAML.replace("train: 0.5, test: 0.5", "train: 1, test: 0")
+    dataset = draw_dataset(tmp_path, {"a": [square("box", 2, 2, 5)]}, yaml=yaml)
+    assert build(dataset).photos == {"train": 1, "test": 0}
+    assert read_panoptic(dataset.panoptic / "annotations/panoptic_test.json").photos == ()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,7 +14,8 @@ from annotation.files import InputError
 from conversion.panoptic import Photo, Segment
 from curation.load import load_dataset
 from curation.masks import scene_map
-from tests.curation.conftest import GOOD, Curate, truth_of
+from curation.review import review
+from tests.curation.conftest import GOOD, Curate, predict, truth_of
 from tests.drawn import BOX, DISC, ROAD, SKY, draw_photo, square
 
 
@@ -132,3 +135,39 @@ def test_a_strange_data_set_of_that_name_is_left_alone(drawn: Dataset, curate: C
 def test_nothing_built(drawn: Dataset) -> None:
     with pytest.raises(InputError, match="no panoptic set; run `convert` first"):
         load_dataset(drawn, [])
+
+
+def test_two_folders_of_one_name_do_not_share_a_set(
+    drawn: Dataset, curate: Curate, tmp_path: Path
+) -> None:
+    """As in two clones: one set would throw out the other's photos and the user's tags."""
+    samples = curate(drawn)
+    samples.tag_samples("mine")
+    other = replace(drawn, root=tmp_path / "other")
+    shutil.copytree(drawn.root, other.root)
+    beside = curate(other)
+    try:
+        assert beside.name.startswith(f"{samples.name}-")
+        assert curate(other).name == beside.name
+        assert curate(drawn).name == samples.name
+        assert samples.count_sample_tags()["mine"] == 3
+        assert "mine" not in beside.count_sample_tags()
+        prediction = predict(other, tmp_path / "run")
+        truth = truth_of(other).json_path
+        assert review(other, truth, prediction, run=tmp_path / "run") == beside.name
+    finally:
+        fo.delete_dataset(beside.name)
+
+
+def test_a_moved_folder_keeps_its_set(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
+    curate(drawn).tag_samples("mine")
+    moved = replace(drawn, root=drawn.root.rename(tmp_path / "moved"))
+    samples = curate(moved)
+    assert (samples.name, samples.info["root"]) == (drawn.config.name, str(moved.root))
+    assert samples.count_sample_tags()["mine"] == 3
+
+
+def test_a_name_that_fiftyone_refuses(drawn: Dataset, curate: Curate) -> None:
+    named = replace(drawn, config=replace(drawn.config, name="***"))
+    with pytest.raises(InputError, match=r"dataset\.yaml: name: FiftyOne refuses '\*\*\*'"):
+        curate(named)

@@ -117,3 +117,16 @@ def test_loading_again_keeps_the_review(drawn: Dataset, curate: Curate, tmp_path
     samples.reload()
     assert samples.app_config.color_scheme.to_dict() == colors
     assert len(samples.exists("pq")) == 1
+
+
+def test_what_the_user_drew_in_the_app_has_no_outcome(
+    drawn: Dataset, curate: Curate, tmp_path: Path
+) -> None:
+    (sample,) = curate(drawn).match_tags("test")
+    own = fo.Detection(label="box", bounding_box=[0.1, 0.1, 0.2, 0.2])
+    sample["ground_truth"].detections.append(own)
+    sample.save()
+    samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
+    (sample,) = samples.match_tags("test")
+    found = [d for d in sample["ground_truth"].detections if d.bounding_box == [0.1, 0.1, 0.2, 0.2]]
+    assert [d.tags for d in found] == [[]]

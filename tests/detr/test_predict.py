@@ -16,6 +16,7 @@ from conversion.panoptic import measure, read_panoptic
 from detr.config import RunConfig
 from detr.predict import predict
 from detr.train import train
+from tests.annotation.mutate import bomb
 from tests.detr.drawn import draw_set
 from tests.detr.test_train import CACHED, run_config
 
@@ -152,3 +153,63 @@ def test_odd_photos_are_predicted_too(folder: Path, tmp_path: Path) -> None:
     }
     for photo in found.photos:
         assert found.segment_ids(photo).shape == (photo.height, photo.width)
+
+
+def test_files_of_others_are_never_touched(folder: Path, photos: Path, tmp_path: Path) -> None:
+    """A data set as --out: its PNGs would have been taken for old predictions."""
+    own = tmp_path / "set" / "panoptic" / "panoptic_train" / "a.png"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"mine")
+    with pytest.raises(InputError, match="did not write"):
+        predict(folder / "run", photos, tmp_path / "set")
+    (tmp_path / "set/panoptic/manifest.json").write_text('{"inputs": "x"}')
+    with pytest.raises(InputError, match="did not write"):
+        predict(folder / "run", photos, tmp_path / "set" / "panoptic")
+    assert own.read_bytes() == b"mine"
+
+
+def test_only_predictions_are_removed_with_their_photos(
+    folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    predict(folder / "run", photos, out)
+    (out / "panoptic/mine.png").write_bytes(b"mine")
+    (photos / "a.b.jpg").unlink()
+    predict(folder / "run", photos, out)
+    left = {path.relative_to(out / "panoptic").as_posix() for path in out.rglob("*.png")}
+    assert left == {"a.b.png", "mine.png", "yard/east/photo1.png", "yard/east/photo2.png"}
+
+
+def test_a_stopped_prediction_leaves_no_mixture_and_goes_on(
+    folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    predict(folder / "run", photos, out)
+    whole = {p.name: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    shutil.copy(photos / "a.b.png", photos / "new.png")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("detr.predict._write", interrupted)
+        predict(folder / "run", photos, out)
+    assert not (out / "panoptic.json").exists()
+    assert not (out / "instances.json").exists()
+    (photos / "new.png").unlink()
+    predict(folder / "run", photos, out)
+    assert {p.name: p.read_bytes() for p in out.rglob("*") if p.is_file()} == whole
+
+
+def interrupted(*arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_predictions_may_not_lie_among_the_photos(folder: Path, photos: Path) -> None:
+    with pytest.raises(InputError, match="would be taken for photos"):
+        predict(folder / "run", photos, photos / "predictions")
+
+
+def test_a_picture_too_large_for_opencv_is_skipped_and_named(
+    folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "bomb.png").write_bytes(bomb(40_000, 40_000))
+    with pytest.raises(InputError, match=r"1 photos were skipped:\n.*bomb\.png"):
+        predict(folder / "run", photos, tmp_path / "out")
+    assert len(read_panoptic(tmp_path / "out/panoptic.json").photos) == 4

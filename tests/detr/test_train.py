@@ -192,3 +192,28 @@ def test_masks_in_parts_give_the_gradients_of_all_at_once(
     assert len(gradients[0]) == len(gradients[1]) > 20
     for parts, whole in zip(*gradients, strict=True):
         assert torch.allclose(parts, whole, rtol=1e-3, atol=1e-5)
+
+
+def test_a_run_without_an_epoch_takes_other_values(panoptic: Path, tmp_path: Path) -> None:
+    """What the message about a NaN loss advises: a lower rate, in the same run."""
+    with pytest.raises(InputError, match="the loss became"):
+        train(panoptic, tmp_path, run_config(CACHED, lr=1e30, clip_max_norm=0), "boxes")
+    train(panoptic, tmp_path, run_config(CACHED, epochs=1), "boxes")
+    assert len(log(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_broken_photo_is_one_line(tmp_path: Path, num_workers: int) -> None:
+    panoptic = draw_set(tmp_path / "panoptic", train=2, test=1)
+    photo = sorted((panoptic / "train").iterdir())[0]
+    photo.write_bytes(b"no photo")
+    with pytest.raises(InputError) as error:
+        train(panoptic, tmp_path / "run", run_config(CONFIG, num_workers=num_workers), "boxes")
+    assert str(error.value) == f"{photo}: cannot be read as a photo"
+
+
+def test_without_test_photos_it_trains(tmp_path: Path) -> None:
+    panoptic = draw_set(tmp_path / "panoptic", train=2, test=0)
+    (panoptic / "panoptic_test").mkdir(exist_ok=True)
+    train(panoptic, tmp_path / "run", run_config(CACHED, epochs=1, mask_epochs=1), "both")
+    assert [line["test"] for line in log(tmp_path / "run")] == [{}, {}]

@@ -90,3 +90,12 @@ def test_broken_log_is_named(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"stage": ')
     with pytest.raises(InputError, match=r"log.jsonl: cannot be read as a training log"):
         read_log(tmp_path / "log.jsonl")
+
+
+def test_a_photo_changed_since_the_conversion_is_one_line(tmp_path: Path) -> None:
+    page = report(tmp_path)
+    page.unlink()
+    for photo in (tmp_path / "set/images").iterdir():
+        cv2.imwrite(str(photo), np.zeros((10, 10, 3), np.uint8))
+    with pytest.raises(InputError, match=r"expected 40x30 pixels .* got 10x10; convert the set"):
+        report(tmp_path)
