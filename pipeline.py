@@ -217,6 +217,22 @@ def convert(dataset: Positional[DatasetPath]) -> None:
 
 
 @app.command
+def export(
+    dataset: Positional[DatasetPath], format: Literal["yolo-seg", "semantic"], out: Path
+) -> None:
+    """Write the built set for other trainers: YOLO segmentation, or semantic PNGs.
+
+    Args:
+        dataset: folder with dataset.yaml, converted.
+        format: yolo-seg has an outline a thing; semantic a PNG of class ids a photo, 255 is void.
+        out: new folder.
+    """
+    from conversion.export import export as run_export
+
+    print(f"{out}: {run_export(open_dataset(dataset), format, out)} photos exported")
+
+
+@app.command
 def curate(dataset: Positional[DatasetPath]) -> None:
     """Load the set into FiftyOne: instances, stuff scene, tags for splits and findings."""
     from curation.load import load_dataset

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from annotation.dataset import Dataset
+from annotation.files import InputError
+from annotation.labelme import Annotation, Shape, write_annotation
+from annotation.validate import check_dataset
+from conversion.build import convert
+from conversion.export import export
+from conversion.export_outline import outline_of_mask
+from conversion.panoptic import read_panoptic
+from tests.drawn import YAML, draw_dataset, square
+
+H, W = 240, 320
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """Two photos of 320x240: a disc, a frame, a thing in two parts, a crowd; sky over road."""
+    turns = np.linspace(0, 2 * np.pi, 60, endpoint=False).tolist()
+    disc = tuple((80 + 50 * math.cos(t), 90 + 40 * math.sin(t)) for t in turns)
+    crowd = Shape("box", ((250, 180), (300, 180), (300, 220)), flags={"crowd": True})
+    shapes = (
+        Shape("disc", disc),
+        square("box", 160, 20, 100, group_id=1),
+        square("__hole__", 190, 50, 40, group_id=1),
+        square("disc", 20, 150, 45, group_id=2),
+        square("disc", 120, 170, 40, group_id=2),
+        crowd,
+    )
+    dataset = draw_dataset(tmp_path / "set", {"sub/a": [], "b": []}, yaml=YAML)
+    for name in ("sub/a", "b"):
+        stuff = np.full((H, W), 187, np.uint8)
+        stuff[100:] = 149
+        stuff[230:] = 0
+        photo = dataset.images / f"{name}.jpg"
+        cv2.imwrite(str(photo), np.full((H, W, 3), 128, np.uint8))
+        cv2.imwrite(str(dataset.root / f"stuff/{name}.png"), stuff)
+        up = "../" * (name.count("/") + 1)
+        annotation = Annotation(f"{up}images/{name}.jpg", H, W, shapes)
+        write_annotation(dataset.labelme / f"{name}.json", annotation)
+    convert(dataset, check_dataset(dataset).records)
+    return dataset
+
+
+def masks(dataset: Dataset) -> dict[str, list[tuple[str, NDArray[np.bool_]]]]:
+    """Names and visible masks of each photo's things but crowds, by its split and stem."""
+    found = {}
+    for split in ("train", "test"):
+        panoptic = read_panoptic(dataset.panoptic / f"annotations/panoptic_{split}.json")
+        names = {c.id: c.name for c in panoptic.categories if c.isthing}
+        for photo in panoptic.photos:
+            ids = panoptic.segment_ids(photo)
+            found[f"{split}/{photo.file_name[:-4]}"] = [
+                (names[s.category_id], ids == s.id)
+                for s in photo.segments
+                if s.category_id in names and not s.iscrowd
+            ]
+    return found
+
+
+def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    return float((a & b).sum() / (a | b).sum())
+
+
+def test_yolo_lines_decode_to_the_masks(dataset: Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "yolo"
+    assert export(dataset, "yolo-seg", out) == 2
+    names = yaml.safe_load((out / "data.yaml").read_text())["names"]
+    for key, expected in masks(dataset).items():
+        assert (out / f"images/{key}.jpg").read_bytes()  # the link leads somewhere
+        lines = (out / f"labels/{key}.txt").read_text().splitlines()
+        assert len(lines) == len(expected) == 3
+        for line, (name, mask) in zip(lines, expected, strict=True):
+            number, *values = line.split()
+            assert names[int(number)] == name
+            points = np.array(values, float).reshape(-1, 2)
+            assert points.min() >= 0 and points.max() <= 1
+            points *= (W, H)
+            rle = coco_mask.merge(coco_mask.frPyObjects([points.ravel().tolist()], H, W))
+            assert iou(coco_mask.decode(rle) == 1, mask) >= 0.999
+            filled = np.zeros((H, W), np.uint8)  # as YOLO's trainers do: it adds a rim of a pixel,
+            cv2.fillPoly(filled, [points.astype(np.int32)], 1)  # in holes, too, and the bridges
+            assert iou(filled == 1, mask) >= 0.93
+
+
+def test_yolo_files_are_those_that_trainers_ask_for(dataset: Dataset, tmp_path: Path) -> None:
+    export(dataset, "yolo-seg", tmp_path / "yolo")
+    assert yaml.safe_load((tmp_path / "yolo/data.yaml").read_text()) == {
+        "test": "images/test",
+        "train": "images/train",
+        "val": "images/test",
+        "names": {0: "box", 1: "disc"},
+    }
+
+
+def test_semantic_pngs_are_exact(dataset: Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "semantic"
+    export(dataset, "semantic", out)
+    classes = json.loads((out / "classes.json").read_text())
+    assert classes["void"] == 255
+    assert [(c["id"], c["name"], c["category_id"]) for c in classes["classes"]] == [
+        (0, "road", 149),
+        (1, "sky-other-merged", 187),
+        (2, "box", 201),
+        (3, "disc", 202),
+    ]
+    category_of = {c["id"]: c["category_id"] for c in classes["classes"]}
+    for split in ("train", "test"):
+        panoptic = read_panoptic(dataset.panoptic / f"annotations/panoptic_{split}.json")
+        for photo in panoptic.photos:
+            ids = panoptic.segment_ids(photo)
+            pixels = cv2.imread(str(out / split / photo.png_name), cv2.IMREAD_UNCHANGED)
+            assert pixels.dtype == np.uint8 and pixels.shape == (H, W)
+            assert np.array_equal(pixels == 255, ids == 0)
+            for segment in photo.segments:
+                found = {category_of[c] for c in np.unique(pixels[ids == segment.id]).tolist()}
+                assert found == {segment.category_id}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["#"],
+        ["####", "#..#", "####"],
+        ["#.#", ".#.", "#.#"],
+        ["#####", "#.#.#", "#####", ".....", "##.##"],
+        ["#######", "#.....#", "#.###.#", "#.#.#.#", "#.###.#", "#.....#", "#######"],
+    ],
+)
+def test_one_outline_holds_parts_and_holes(rows: list[str]) -> None:
+    mask = np.array([[c == "#" for c in row] for row in rows])
+    points = outline_of_mask(mask) * 8  # eight pixels each, so that rounding does not matter
+    large = np.kron(mask, np.ones((8, 8), bool))
+    rle = coco_mask.frPyObjects([points.ravel().tolist()], *large.shape)
+    assert np.array_equal(coco_mask.decode(coco_mask.merge(rle)) == 1, large)
+
+
+def test_nothing_is_overwritten_and_nothing_half_done_stays(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine.txt").write_text("x")
+    with pytest.raises(InputError, match="out: exists already; expected a new or an empty folder"):
+        export(dataset, "semantic", tmp_path / "out")
+    next(dataset.panoptic.rglob("panoptic_test/**/*.png")).write_bytes(b"x")
+    with pytest.raises(InputError, match="cannot be read as a PNG"):
+        export(dataset, "semantic", tmp_path / "new")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "set"]
+
+
+def test_an_unbuilt_set_says_what_to_do(tmp_path: Path) -> None:
+    dataset = draw_dataset(tmp_path / "set", {"a": []})
+    with pytest.raises(InputError, match=r"not built; run `pipeline\.py convert"):
+        export(dataset, "semantic", tmp_path / "new")
