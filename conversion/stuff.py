@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,3 +61,19 @@ def _read_label_map(path: Path, *, height: int, width: int) -> NDArray[np.uint16
     if strange := sorted(set(np.unique(labels).tolist()) - known):
         raise InputError(f"{path}: values must be COCO panoptic ids, got {strange[:5]}")
     return labels.astype(np.uint16)
+
+
+@dataclass(frozen=True)
+class StuffReader:
+    dataset: Dataset
+    categories: tuple[Category, ...]
+
+    def inputs(self, photo: Path) -> tuple[Path | str, ...]:
+        return tuple(label_map_paths(self.dataset, photo))
+
+    def read(self, photo: Path, shapes: Any, *, height: int, width: int) -> NDArray[np.uint16]:
+        return read_stuff(self.dataset, photo, self.categories, height=height, width=width)
+
+
+def open_stuff(dataset: Dataset, categories: tuple[Category, ...]) -> StuffReader:
+    return StuffReader(dataset, categories)
