@@ -4,21 +4,54 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from annotation.files import InputError, inside, load_yaml, nearest, parse
 from annotation.findings import RULES
 
+LEAST_CONFIDENCE = 0.5  # of a predicted segment, where the set does not say
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+STUFF_KINDS = ("label_maps", "coco", "pixelmaps", "shapes", "prediction")
 
 
 @dataclass(frozen=True)
 class StuffSource:
-    """Where stuff comes from; `label_maps` names a folder of 8-bit PNGs of COCO panoptic ids."""
+    """Where stuff comes from: one of STUFF_KINDS, each described in docs/stuff.md.
 
-    label_maps: str
+    `label_maps` is a folder of PNGs, `table` says what their values are; `coco` is a COCO panoptic
+    or stuff JSON, `pixelmaps` a folder of COCO's stuff pixel maps; `shapes` are Labelme labels with
+    the stuff that they are; `prediction` is a panoptic JSON with scores of `confidence` and more.
+    """
+
+    label_maps: str | None = None
+    table: str | dict[int | str, str | None] | None = None  # a CSV, or value or '#rrggbb' to name
+    coco: str | None = None
+    pixelmaps: str | None = None
+    shapes: tuple[str, ...] | dict[str, str] | None = None
+    prediction: str | None = None
+    confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None  # None: LEAST_CONFIDENCE
+
+    def __post_init__(self) -> None:
+        kinds = [kind for kind in STUFF_KINDS if getattr(self, kind) is not None]
+        if len(kinds) != 1:
+            got = " and ".join(kinds) or "none"
+            raise ValueError(f"expected one of {', '.join(STUFF_KINDS)}, got {got}")
+        for key, kind in (("table", "label_maps"), ("confidence", "prediction")):
+            if getattr(self, key) is not None and kinds != [kind]:
+                raise ValueError(f"{key}: belongs to {kind}, got it with {kinds[0]}")
+
+    @property
+    def stuff_of_label(self) -> dict[str, str]:
+        """Name of the stuff that each Labelme label of `shapes` is; a plain list names itself."""
+        shapes = self.shapes or ()
+        return dict(shapes) if isinstance(shapes, dict) else {label: label for label in shapes}
 
 
 @dataclass(frozen=True)
@@ -97,11 +130,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class DatasetConfig:
-    """`dataset.yaml`: Labelme labels that are things, COCO names that are stuff, stuff sources."""
+    """`dataset.yaml`: Labelme labels that are things, COCO names that are stuff, stuff sources.
+
+    `own_stuff` are names of stuff that COCO lacks; each of `stuff_groups` is one category that
+    several COCO names become.
+    """
 
     name: str
     things: tuple[str, ...]
     stuff: tuple[str, ...] = ()
+    own_stuff: tuple[str, ...] = ()
+    stuff_groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     stuff_sources: tuple[StuffSource, ...] = ()
     split: Split = Split()
     holes: tuple[str, ...] = ("__hole__",)  # labels that cut the shapes of their group_id
@@ -122,10 +161,12 @@ class DatasetConfig:
     def __post_init__(self) -> None:
         if not self.things:
             raise ValueError("things: at least one label expected, got none")
-        names = [*self.things, *self.stuff, *self.holes, *self.ignored]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"things and stuff: '{name}' stands twice")
+        own = (*self.own_stuff, *self.stuff_groups)
+        _check_once("things and stuff", *self.things, *self.stuff, *own, *self.holes, *self.ignored)
+        members = [m for g, several in self.stuff_groups.items() for m in several if m != g]
+        _check_once("stuff and stuff_groups", *self.stuff, *own, *members)
+        drawn = [label for source in self.stuff_sources for label in source.stuff_of_label]
+        _check_once("things and shapes", *self.things, *drawn, *self.holes, *self.ignored)
         for rule in self.severity:
             if rule not in RULES:
                 raise ValueError(f"severity: rule '{rule}' is unknown{nearest(rule, RULES)}")
@@ -156,7 +197,18 @@ class DatasetConfig:
     @property
     def labels(self) -> tuple[str, ...]:
         """Every label that a shape may have."""
-        return (*self.things, *self.ignored, *self.holes)
+        return (*self.things, *self.stuff_labels, *self.ignored, *self.holes)
+
+    @property
+    def stuff_labels(self) -> tuple[str, ...]:
+        """Labels of shapes that are stuff, and so neither unknown nor things."""
+        return tuple(label for one in self.stuff_sources for label in one.stuff_of_label)
+
+
+def _check_once(where: str, *names: str) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ValueError(f"{where}: '{name}' stands twice")
 
 
 @dataclass(frozen=True)

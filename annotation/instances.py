@@ -14,7 +14,10 @@ CARRIED_FLAGS = ("crowd", "occluded", "truncated")  # travel on into COCO and Fi
 
 @dataclass(frozen=True)
 class Instance:
-    """One thing, or one region to ignore; `parts` and `holes` are indices of shapes, as drawn."""
+    """One thing, one region to ignore, or shapes of one stuff.
+
+    `parts` and `holes` are indices of shapes, as drawn.
+    """
 
     label: str
     parts: tuple[int, ...]
@@ -42,18 +45,30 @@ def painting_order(
 
 
 def find_instances(shapes: Sequence[Shape], config: DatasetConfig) -> tuple[Instance, ...]:
-    """Instances in the order of their first part.
+    """Things and ignored regions in the order of their first part; shapes of stuff are neither.
 
     Shapes with one label and one `group_id` are one instance. A hole cuts the instances of its
     `group_id`; one without cuts nothing. Lines and points count only where the set widens them.
     """
+    return _find(shapes, config, stuff=False)
+
+
+def find_stuff(shapes: Sequence[Shape], config: DatasetConfig) -> tuple[Instance, ...]:
+    """Shapes that the set's sources declare as stuff, joined and cut as things are."""
+    return _find(shapes, config, stuff=True) if config.stuff_labels else ()
+
+
+def _find(shapes: Sequence[Shape], config: DatasetConfig, *, stuff: bool) -> tuple[Instance, ...]:
+    stuff_labels = config.stuff_labels
     parts: dict[tuple[object, ...], list[int]] = {}
     holes: dict[int, list[int]] = {}
     for index, shape in enumerate(shapes):
         if shape.label in config.holes:
             if shape.group_id is not None:
                 holes.setdefault(shape.group_id, []).append(index)
-        elif config.line_width > 0 or shape.shape_type not in LINES:
+        elif (shape.label in stuff_labels) == stuff and (
+            config.line_width > 0 or shape.shape_type not in LINES
+        ):
             alone = shape.group_id is None
             key = ("alone", index) if alone else ("group", shape.label, shape.group_id)
             parts.setdefault(key, []).append(index)

@@ -47,8 +47,14 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> Built:
     address of a Dask scheduler whose workers paint. Raises InputError for a wrong stuff name, stuff
     source or group file, where no annotation is usable and where two calls work on one set.
     """
-    where = str(dataset.root / "dataset.yaml")
-    categories = dataset_categories(dataset.config.things, dataset.config.stuff, where=where)
+    config = dataset.config
+    categories = dataset_categories(
+        config.things,
+        config.stuff,
+        own_stuff=config.own_stuff,
+        groups=config.stuff_groups,
+        where=str(dataset.root / "dataset.yaml"),
+    )
     photos = dataset.photos()
     with open_store(dataset.root / ".cache") as store:
         records = read_records(dataset, store, photos, str(FORMAT))

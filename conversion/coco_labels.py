@@ -149,7 +149,7 @@ def _check_known(
     for name in sorted(stuff - set(config.stuff)):
         hint = nearest(name, config.stuff)
         problems.add(f"{path}: stuff: '{name}' of {file.path} is missing{hint}")
-    folders = {os.path.normpath(source.label_maps) for source in config.stuff_sources}
+    folders = {os.path.normpath(s.label_maps) for s in config.stuff_sources if s.label_maps}
     if stuff and STUFF_FOLDER not in folders:
         problems.add(f"{path}: stuff_sources: expected - label_maps: {STUFF_FOLDER}")
 

@@ -48,7 +48,8 @@ def _on_cluster(function: Callable[[T], R], tasks: Sequence[T], scheduler: str) 
         def send(count: int) -> list[Any]:
             return [client.submit(_each, there, c, pure=False) for c in islice(chunks, count)]
 
-        running = as_completed(send(_AHEAD * len(client.scheduler_info()["workers"])))
+        ahead = _AHEAD * len(client.scheduler_info()["workers"])
+        running = as_completed(send(ahead), loop=client.loop)
         try:
             for done in running:
                 yield from done.result()

@@ -1,79 +1,191 @@
-"""Stuff sources: which stuff category lies at each pixel."""
+"""Stuff sources: which stuff category lies at each pixel of a photo (docs/stuff.md)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from annotation.dataset import Dataset
-from annotation.files import InputError
-from conversion.categories import Category, coco_categories
-from conversion.panoptic import VOID
-
-
-def label_map_paths(dataset: Dataset, photo: Path) -> list[Path]:
-    """Label maps of one photo that exist, in the order of the set's stuff sources.
-
-    A photo `images/a/b.jpg` has its map at `<folder>/a/b.png`.
-    """
-    relative = photo.relative_to(dataset.images).with_suffix(".png").as_posix()
-    where = str(dataset.root / "dataset.yaml")
-    folders = [
-        dataset.inside(source.label_maps, where=f"{where}: stuff_sources[{index}]")
-        for index, source in enumerate(dataset.config.stuff_sources)
-    ]
-    return [folder / relative for folder in folders if (folder / relative).is_file()]
+from annotation.dataset import LEAST_CONFIDENCE, Dataset, DatasetConfig, StuffSource
+from annotation.files import InputError, nearest
+from annotation.instances import find_stuff
+from annotation.labelme import Shape
+from conversion.categories import Category
+from conversion.raster import shape_mask
+from conversion.stuff_coco import open_coco
+from conversion.stuff_maps import LabelMaps
+from conversion.stuff_meanings import (
+    NOT_STUFF,
+    SILENT,
+    Map,
+    id_meanings,
+    name_meanings,
+    pixelmap_meanings,
+    read_table,
+)
 
 
-def read_stuff(
-    dataset: Dataset, photo: Path, categories: tuple[Category, ...], *, height: int, width: int
-) -> NDArray[np.uint16]:
-    """(H, W) uint16 stuff category ids of one photo, 0 where no source speaks.
+class _Source(Protocol):
+    @property
+    def summary(self) -> str: ...
 
-    The first source that speaks for a pixel wins. COCO categories that are not among the set's
-    stuff become void. Raises InputError for a map of another size or with values that COCO lacks.
-    """
-    result = np.zeros((height, width), np.uint16)
-    stuff = [c.id for c in categories if not c.isthing]
-    for path in label_map_paths(dataset, photo):
-        labels = _read_label_map(path, height=height, width=width)
-        result = np.where(result == VOID, np.where(np.isin(labels, stuff), labels, VOID), result)
-    return result
+    def inputs(self, name: str) -> tuple[Path | str, ...]: ...
+
+    def read(
+        self, name: str, shapes: Sequence[Shape], *, height: int, width: int
+    ) -> Map | None: ...
 
 
-def _read_label_map(path: Path, *, height: int, width: int) -> NDArray[np.uint16]:
-    try:
-        with Image.open(path) as image:
-            labels = np.asarray(image)  # palette images give their indices, not their colours
-    except (OSError, UnidentifiedImageError):
-        raise InputError(f"{path}: cannot be read as a PNG") from None
-    if labels.shape != (height, width):
-        raise InputError(
-            f"{path}: expected one channel of {width}x{height} pixels as the photo,"
-            f" got (height, width, ...) {labels.shape}"
-        )
-    known = {VOID, *(c.id for c in coco_categories())}
-    if strange := sorted(set(np.unique(labels).tolist()) - known):
-        raise InputError(f"{path}: values must be COCO panoptic ids, got {strange[:5]}")
-    return labels.astype(np.uint16)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StuffReader:
-    dataset: Dataset
-    categories: tuple[Category, ...]
+    """A set's stuff sources, opened; it can be pickled, and knows nothing of single photos."""
+
+    images: Path
+    sources: tuple[_Source, ...]
 
     def inputs(self, photo: Path) -> tuple[Path | str, ...]:
-        return tuple(label_map_paths(self.dataset, photo))
+        """Files and texts that decide the stuff of a photo, besides its shapes and its size.
 
-    def read(self, photo: Path, shapes: Any, *, height: int, width: int) -> NDArray[np.uint16]:
-        return read_stuff(self.dataset, photo, self.categories, height=height, width=width)
+        The same texts and the same contents of files give the same stuff.
+        """
+        name = photo.relative_to(self.images).as_posix()
+        found: list[Path | str] = []
+        for source in self.sources:
+            found += [source.summary, *source.inputs(name)]
+        return tuple(found)
+
+    def read(
+        self, photo: Path, shapes: Sequence[Shape], *, height: int, width: int
+    ) -> NDArray[np.uint16]:
+        """(H, W) uint16 stuff category ids of one photo, 0 where none is known.
+
+        The first source that speaks for a pixel wins; what it calls a thing, or stuff that the set
+        leaves out, is void, and no later source fills it. InputError for maps of another size and
+        values that nobody has explained.
+        """
+        name = photo.relative_to(self.images).as_posix()
+        result: Map | None = None
+        for source in self.sources:
+            said = source.read(name, shapes, height=height, width=width)
+            if result is None:
+                result = said
+            elif said is not None:
+                np.copyto(result, said, where=result == SILENT)
+        if result is None:
+            return np.zeros((height, width), np.uint16)
+        result[result == NOT_STUFF] = SILENT
+        return result
 
 
-def open_stuff(dataset: Dataset, categories: tuple[Category, ...]) -> StuffReader:
-    return StuffReader(dataset, categories)
+def open_stuff(dataset: Dataset, categories: Sequence[Category]) -> StuffReader:
+    """Open all stuff sources of a set; InputError where one is missing or wrong."""
+    names = name_meanings(dataset.config, categories)
+    sources = [
+        _open_source(dataset, source, names, categories, where=_where(dataset, index))
+        for index, source in enumerate(dataset.config.stuff_sources)
+    ]
+    return StuffReader(dataset.images, tuple(sources))
+
+
+def _where(dataset: Dataset, index: int) -> str:
+    return f"{dataset.root / 'dataset.yaml'}: stuff_sources[{index}]"
+
+
+def _open_source(
+    dataset: Dataset,
+    source: StuffSource,
+    names: Mapping[str, int],
+    categories: Sequence[Category],
+    *,
+    where: str,
+) -> _Source:
+    if source.label_maps is not None:
+        return _open_label_maps(dataset, source, names, categories, where=where)
+    if source.pixelmaps is not None:
+        folder = dataset.inside(source.pixelmaps, where=where)
+        if not folder.is_dir():
+            raise InputError(f"{folder}: missing; {where} expects a folder of pixel maps")
+        ids = pixelmap_meanings(names)
+        return LabelMaps(folder, ids, False, "ids of COCO's stuff task", by_id=True)
+    if source.shapes is not None:
+        return _open_shapes(dataset.config, source, names, where=where)
+    if source.prediction is not None:
+        path = dataset.inside(source.prediction, where=where)
+        given = source.confidence
+        confidence = LEAST_CONFIDENCE if given is None else given
+        return open_coco(path, names, confidence=confidence)
+    assert source.coco is not None  # StuffSource has exactly one kind
+    return open_coco(dataset.inside(source.coco, where=where), names, confidence=None)
+
+
+def _open_label_maps(
+    dataset: Dataset,
+    source: StuffSource,
+    names: Mapping[str, int],
+    categories: Sequence[Category],
+    *,
+    where: str,
+) -> LabelMaps:
+    folder = dataset.inside(source.label_maps or "", where=where)
+    if source.table is None:
+        return LabelMaps(folder, id_meanings(names, categories), False, "COCO panoptic ids")
+    table = source.table
+    rows = dataset.inside(table, where=where) if isinstance(table, str) else table
+    meanings, colored = read_table(rows, names, where=where)
+    return LabelMaps(folder, meanings, colored, f"those of {where}: table")
+
+
+@dataclass(frozen=True, eq=False)
+class StuffShapes:
+    """Labelme shapes that are stuff; `meanings` are category ids by label."""
+
+    config: DatasetConfig
+    meanings: dict[str, int]
+
+    @property
+    def summary(self) -> str:
+        """All but the shapes that decides what the pixels mean."""
+        return (
+            f"shapes {self.config.line_width} {self.config.holes} {sorted(self.meanings.items())}"
+        )
+
+    def inputs(self, name: str) -> tuple[Path | str, ...]:
+        """Nothing: the shapes are given to `read`."""
+        return ()
+
+    def read(self, name: str, shapes: Sequence[Shape], *, height: int, width: int) -> Map | None:
+        """(H, W) uint16 meanings, later shapes over earlier ones; None where there are none."""
+        found = [one for one in find_stuff(shapes, self.config) if one.label in self.meanings]
+        if not found:
+            return None
+        result = np.full((height, width), SILENT, np.uint16)
+        cut_of = {part: one.holes for one in found for part in one.parts}
+        for part in sorted(cut_of):
+            mask = self._mask(shapes[part], result.shape)
+            for hole in cut_of[part]:
+                mask &= ~self._mask(shapes[hole], result.shape)
+            result[mask] = self.meanings[shapes[part].label]
+        return result
+
+    def _mask(self, shape: Shape, size: tuple[int, ...]) -> NDArray[np.bool_]:
+        whole = np.zeros(size, bool)
+        height, width = size
+        line_width = self.config.line_width
+        mask, (x, y) = shape_mask(shape, height=height, width=width, line_width=line_width)
+        whole[y : y + mask.shape[0], x : x + mask.shape[1]] = mask
+        return whole
+
+
+def _open_shapes(
+    config: DatasetConfig, source: StuffSource, names: Mapping[str, int], *, where: str
+) -> StuffShapes:
+    known = {name: meaning for name, meaning in names.items() if meaning < NOT_STUFF}
+    for label, name in source.stuff_of_label.items():
+        if name not in known:
+            hint = nearest(name, known)
+            raise InputError(f"{where}: shapes: {label}: '{name}' is no stuff of the set{hint}")
+    return StuffShapes(config, {label: known[n] for label, n in source.stuff_of_label.items()})

@@ -10,7 +10,7 @@ import shapely
 
 from annotation.drawing import Drawing
 from annotation.findings import Complaint
-from annotation.instances import Instance
+from annotation.instances import Instance, find_stuff
 from annotation.rules.measures import Floats, Measured, as_array, common, together
 
 
@@ -106,7 +106,7 @@ def _hole_complaints(
 ) -> Iterator[Complaint]:
     """Holes that cut nothing, or less than was drawn."""
     cut: dict[int, list[int]] = {}
-    for instance in drawing.instances:
+    for instance in (*drawing.instances, *find_stuff(drawing.shapes, drawing.config)):
         for hole in instance.holes:
             cut.setdefault(hole, []).extend(instance.parts)
     groups: dict[int, list[int]] = {}
