@@ -197,21 +197,27 @@ def _end_fixes(dataset: Dataset, *, undo: bool) -> None:
 
 
 @app.command
-def convert(dataset: Positional[DatasetPath]) -> None:
-    """Build panoptic/: Labelme things painted over stuff, as standard COCO, split train/test.
+def convert(dataset: Positional[DatasetPath], scheduler: str | None = None) -> None:
+    """Build panoptic/: Labelme things painted over stuff, as standard COCO, in splits.
 
-    Annotations with errors are left out and listed; the exit status is then 1.
+    Only what has changed is built anew. Annotations with errors are left out and listed; the exit
+    status is then 1.
+
+    Args:
+        dataset: folder with dataset.yaml.
+        scheduler: address of a Dask scheduler whose workers paint, such as tcp://127.0.0.1:8786.
     """
     from conversion.build import convert as build
 
     opened = open_dataset(dataset)
-    built = build(opened, check_dataset(opened).records)
+    built = build(opened, scheduler=scheduler)
     state = "built" if built.fresh else "up to date"
     counts = ", ".join(f"{count} {name}" for name, count in built.photos.items())
-    print(f"{opened.panoptic}: {state}: {counts} photos, {built.segments} segments", end="")
-    print(f", {built.hidden} things fully hidden" if built.hidden else "")
-    for file in built.left_out:
-        print(f"left out: {file} (has errors, see `validate`)")
+    print(f"{opened.panoptic}: {state}: {counts} photos, {built.segments} segments")
+    for what, count in built.changes.items():
+        print(f"{what.replace('_', ' ')}: {count} (by photo in manifest.json)")
+    for file, why in built.left_out:
+        print(f"left out: {file}: {why}")
     if built.left_out:
         sys.exit(1)
 

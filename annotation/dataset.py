@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from annotation.files import InputError, inside, nearest, read_yaml
+from annotation.files import InputError, inside, load_yaml, nearest, parse
 from annotation.findings import RULES
 
 LEAST_CONFIDENCE = 0.5  # of a predicted segment, where the set does not say
@@ -55,16 +56,49 @@ class StuffSource:
 
 @dataclass(frozen=True)
 class Split:
-    """Shares of the splits; `group_by` names a CSV (image, group) whose groups stay together."""
+    """Which photo goes where; in the file, the shares stand beside the other keys.
 
-    train: float = 0.8
-    test: float = 0.2
+    Photos of one group stay together: those of one group in the CSV (image, group) `group_by`,
+    those in whose names the first group of `group_pattern` finds the same, near-duplicates where
+    they are looked for. `lists` names text files of photos that belong into a split.
+    """
+
+    shares: dict[str, float] = field(default_factory=lambda: {"train": 0.8, "test": 0.2})
     seed: int = 0
     group_by: str | None = None
+    group_pattern: str | None = None
+    near_duplicates: bool = False
+    lists: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if min(self.train, self.test) < 0 or abs(self.train + self.test - 1) > 1e-6:
-            raise ValueError(f"shares must sum to 1, got train {self.train}, test {self.test}")
+        shares = ", ".join(f"{name} {share:g}" for name, share in self.shares.items())
+        if min(self.shares.values()) < 0 or abs(sum(self.shares.values()) - 1) > 1e-6:
+            raise ValueError(f"shares must sum to 1, got {shares}")
+        for name in self.shares:
+            if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
+                raise ValueError(f"a split's name needs letters and digits, got '{name}'")
+        for name in self.lists:
+            if name not in self.shares:
+                raise ValueError(f"lists: '{name}' is no split{nearest(name, self.shares)}")
+        if self.group_pattern is not None and _groups_in(self.group_pattern) == 0:
+            raise ValueError(
+                f"group_pattern: a group in (...) expected, got '{self.group_pattern}'"
+            )
+
+
+def _groups_in(pattern: str) -> int:
+    try:
+        return re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"group_pattern: '{pattern}' is no regular expression: {error}") from None
+
+
+@dataclass(frozen=True)
+class Slivers:
+    """Pieces of stuff below `area` pixels go to the stuff with the longest border, or to void."""
+
+    area: int = 0
+    to: Literal["neighbour", "void"] = "neighbour"
 
 
 @dataclass(frozen=True)
@@ -110,8 +144,14 @@ class DatasetConfig:
     stuff_sources: tuple[StuffSource, ...] = ()
     split: Split = Split()
     holes: tuple[str, ...] = ("__hole__",)  # labels that cut the shapes of their group_id
-    ignored: tuple[str, ...] = ("__ignore__",)  # labels of regions that nobody shall learn
+    # labels of regions that nobody shall learn; those that name a thing are a crowd of it
+    ignored: tuple[str, ...] | dict[str, str | None] = ("__ignore__",)
     line_width: float = 0  # pixels to which lines and points are widened; 0 leaves them out
+    painting: Literal["as-drawn", "smaller-on-top"] | tuple[str, ...] = "as-drawn"  # or labels,
+    # from the lowest to the topmost; those not named lie below, as drawn
+    least_visible: float = 0  # share of a thing; with less of it to be seen, it is left out
+    slivers: Slivers = Slivers()
+    instances: Literal["visible", "amodal"] = "visible"  # what instances_*.json outlines
     ungrouped: tuple[str, ...] = ()  # labels whose things never have several parts
     shape_flags: tuple[str, ...] = ("crowd", "occluded", "truncated", "checked")
     photo_flags: tuple[str, ...] = ("exclude",)
@@ -132,6 +172,27 @@ class DatasetConfig:
                 raise ValueError(f"severity: rule '{rule}' is unknown{nearest(rule, RULES)}")
         if not 0 <= self.line_width < 1000:
             raise ValueError(f"line_width: expected 0 to 1000 pixels, got {self.line_width}")
+        if not 0 <= self.least_visible < 1:
+            raise ValueError(f"least_visible: expected 0 to 1, got {self.least_visible}")
+        for label, thing in self.crowds.items():
+            if thing not in self.things:
+                raise ValueError(
+                    f"ignored: '{label}' names no thing: '{thing}'{nearest(thing, self.things)}"
+                )
+        for label in () if isinstance(self.painting, str) else self.painting:
+            if label not in self.labels:
+                raise ValueError(f"painting: '{label}' is unknown{nearest(label, self.labels)}")
+
+    @property
+    def crowds(self) -> dict[str, str]:
+        """The things of which ignored labels mark a crowd, by label."""
+        named = self.ignored.items() if isinstance(self.ignored, dict) else ()
+        return {label: thing for label, thing in named if thing is not None}
+
+    def thing_of(self, label: str) -> str | None:
+        """The thing that a label stands for, or is a crowd of; None for others."""
+        thing = self.crowds.get(label, label)
+        return thing if thing in self.things else None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -197,7 +258,22 @@ def open_dataset(root: Path) -> Dataset:
     path = root / "dataset.yaml"
     if not path.is_file():
         raise InputError(f"{path}: missing; a data set needs it (see README, 'Your own photos')")
-    return Dataset(root, read_yaml(path, DatasetConfig))
+    return Dataset(root, parse_config(load_yaml(path), where=str(path)))
+
+
+def parse_config(data: Any, *, where: str) -> DatasetConfig:
+    """Parse the values of a `dataset.yaml`; InputError says which key is wrong.
+
+    Numbers under `split` that are no other key's are shares.
+    """
+    split = data.get("split") if isinstance(data, dict) else None
+    if isinstance(split, dict) and "shares" not in split:
+        others = {one.name for one in fields(Split)}
+        shares = {k: v for k, v in split.items() if k not in others and isinstance(v, int | float)}
+        if shares:
+            rest = {k: v for k, v in split.items() if k not in shares}
+            data = {**data, "split": {**rest, "shares": shares}}
+    return parse(DatasetConfig, data, where=where)
 
 
 def list_photos(folder: Path) -> list[Path]:

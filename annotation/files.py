@@ -66,13 +66,18 @@ def read_json(path: Path) -> Any:
 
 def read_yaml(path: Path, cls: type[T]) -> T:
     """Parse one YAML file into the frozen dataclass `cls`; unknown keys are rejected."""
+    return parse(cls, load_yaml(path), where=str(path))
+
+
+def load_yaml(path: Path) -> Any:
+    """Plain values of one YAML file; InputError where it is missing or no YAML."""
     try:
         data = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: is no YAML: {error}") from None
-    return parse(cls, {} if data is None else data, where=str(path))
+    return {} if data is None else data
 
 
 def write_yaml(path: Path, value: Any) -> None:

@@ -26,6 +26,24 @@ class Instance:
     ignored: bool = False
 
 
+def painting_order(
+    instances: Sequence[Instance], config: DatasetConfig, areas: Sequence[float]
+) -> list[tuple[int, int]]:
+    """Pairs of a part and the index of its instance, from the lowest to the topmost.
+
+    What the set's `painting` does not decide is painted as it was drawn. `areas` of the instances
+    count for "smaller-on-top" only.
+    """
+    ranks = [0.0] * len(instances)
+    if config.painting == "smaller-on-top":
+        ranks = [-area for area in areas]
+    elif config.painting != "as-drawn":
+        rank_of = {label: rank for rank, label in enumerate(config.painting, start=1)}
+        ranks = [rank_of.get(instance.label, 0) for instance in instances]
+    pairs = ((part, owner) for owner, one in enumerate(instances) for part in one.parts)
+    return sorted(pairs, key=lambda pair: (ranks[pair[1]], pair[0]))
+
+
 def find_instances(shapes: Sequence[Shape], config: DatasetConfig) -> tuple[Instance, ...]:
     """Things and ignored regions in the order of their first part; shapes of stuff are neither.
 

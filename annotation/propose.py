@@ -11,9 +11,9 @@ from pathlib import Path
 
 import yaml
 
-from annotation.dataset import Dataset, DatasetConfig, list_photos
+from annotation.dataset import Dataset, DatasetConfig, list_photos, parse_config
 from annotation.decoding import known_words
-from annotation.files import InputError, parse, write_bytes
+from annotation.files import InputError, write_bytes
 from annotation.labelme import NotReadableError, read_annotation
 from annotation.mending import plain_label
 from annotation.naming import printable
@@ -55,7 +55,7 @@ def propose_config(root: Path) -> DatasetConfig:
         found = f"no labels found below {root / 'labelme'} and {root / 'images'}"
         raise InputError(f"{path}: missing, and {found}; write it with `things: [...]`")
     text = "\n".join(_lines(root, things)) + "\n"
-    config = parse(DatasetConfig, yaml.safe_load(text), where=str(path))
+    config = parse_config(yaml.safe_load(text), where=str(path))
     write_bytes(path, text.encode())
     return config
 

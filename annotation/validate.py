@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -43,7 +45,8 @@ class Record:
     usable: bool
     excluded: bool = False  # by its photo flag `exclude`
     embeds: bool = False  # a copy of its photo, as imageData
-    labels: frozenset[str] = frozenset()  # of its things; records with the same ones share them
+    counts: tuple[int, ...] = ()  # instances of each of the set's things; equal ones are shared
+    alone: bool = False  # no other file had a part in its check
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,20 @@ def check_dataset(dataset: Dataset, *, pixels: bool = False) -> Checked:
     return Checked(tuple(survey.records), tuple(sorted(survey.findings, key=_place)))
 
 
+def check_records(
+    dataset: Dataset, photos: Sequence[Path], kept: Callable[[Path], Record | None]
+) -> tuple[Record, ...]:
+    """The records of a set with these photos; those that `kept` gives are not read again."""
+    paths = dataset.annotations()
+    if not paths:
+        raise InputError(f"{dataset.labelme}: no Labelme files; draw some with `annotate`")
+    survey = _Survey(dataset, PhotoIndex(dataset, photos))
+    with warnings.catch_warnings(action="ignore"):
+        for path in track(paths, "read"):
+            survey.add(path, kept(path))
+    return tuple(survey.records)
+
+
 def _place(finding: Finding) -> tuple[bool, bool, str]:
     """Annotations first, then photos, then the set."""
     return finding.file == "dataset.yaml", not finding.file.lower().endswith(".json"), finding.file
@@ -94,13 +111,17 @@ class _Survey:
         self.findings: list[Finding] = []
         self._dataset, self._index = dataset, index
         self._tally = Tally(dataset.config)
-        self._labels: dict[frozenset[str], frozenset[str]] = {}
+        self._counts: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._first_of: dict[Path, int] = {}  # by photo: its first record
 
-    def add(self, path: Path) -> None:
-        """Check one annotation file."""
-        one = check_annotation(self._dataset, self._index, path, known=self._index.known_words)
-        record, number = one.record, len(self.records)
+    def add(self, path: Path, kept: Record | None = None) -> None:
+        """Check one annotation file, or take the record that was kept of it."""
+        if kept is None:
+            one = check_annotation(self._dataset, self._index, path, known=self._index.known_words)
+        else:
+            one = CheckedFile(kept, None, ())
+        counts = self._counts.setdefault(one.record.counts, one.record.counts)
+        record, number = replace(one.record, counts=counts), len(self.records)
         self.findings += one.findings
         first = number if record.photo is None else self._first_of.setdefault(record.photo, number)
         if first != number:
@@ -109,12 +130,8 @@ class _Survey:
             complaint = Complaint("annotation-duplicate", None, message, "keep one of the two")
             usable = not self._say([(path, complaint)])
             record = replace(record, usable=record.usable and usable)
-        elif one.drawing is not None:
-            if not record.excluded:
-                self._tally.add(number, one.drawing)
-            labels = frozenset(shape.label for shape in one.drawing.shapes)
-            things = labels.intersection(self._dataset.config.things)
-            record = replace(record, labels=self._labels.setdefault(things, things))
+        elif one.drawing is not None and not record.excluded:
+            self._tally.add(number, one.drawing)
         self.records.append(record)
 
     def _say(self, complaints: Iterable[tuple[Path, Complaint]]) -> set[Path]:
@@ -182,8 +199,29 @@ def check_annotation(
     ]
     findings = tuple(judge(dataset, path, complaints, annotation))
     usable = header is not None and all(f.severity != "error" for f in findings)
-    excluded, embeds = bool(annotation.flags.get("exclude")), annotation.image_data is not None
-    return CheckedFile(Record(path, photo, size, usable, excluded, embeds), drawing, findings)
+    record = Record(
+        path=path,
+        photo=photo,
+        size=size,
+        usable=usable,
+        excluded=bool(annotation.flags.get("exclude")),
+        embeds=annotation.image_data is not None,
+        counts=_counts(drawing),
+        alone=annotation.encoding == "utf-8" and _is_named(path, annotation, photo),
+    )
+    return CheckedFile(record, drawing, findings)
+
+
+def _counts(drawing: Drawing) -> tuple[int, ...]:
+    config = drawing.config
+    counts = Counter(config.thing_of(one.label) for one in drawing.instances)
+    return tuple(counts[thing] for thing in config.things)
+
+
+def _is_named(path: Path, annotation: Annotation, photo: Path | None) -> bool:
+    """Whether imagePath is the very path of the photo, so that no other photo can be meant."""
+    named = os.path.normpath(path.parent / annotation.image_path.replace("\\", "/"))
+    return photo is not None and named == os.path.normpath(photo)
 
 
 def _check_photo(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 
@@ -23,6 +23,7 @@ R = TypeVar("R")
 FEW = 64  # tasks that are done sooner than another process has started
 _CHUNK = 16  # tasks sent at once; also what is still finished after Ctrl-C
 _alone: AbstractContextManager[object] = threading.Lock()
+_function: Callable[[Any], Any]
 
 
 def in_processes(function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
@@ -32,11 +33,11 @@ def in_processes(function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
         yield from map(function, tasks)
         return
     context = multiprocessing.get_context("spawn")
-    start = (context.Lock(),)
+    start = (context.Lock(), function)
     pool = ProcessPoolExecutor(cores, mp_context=context, initializer=_start, initargs=start)
     try:
         with _deaf_to_ctrl_c():
-            results = pool.map(function, tasks, chunksize=_CHUNK)  # starts the processes
+            results = pool.map(_call, tasks, chunksize=_CHUNK)  # starts the processes
         yield from results
     except BrokenProcessPool:
         raise InputError("a process died, most likely for want of memory; try again") from None
@@ -69,9 +70,23 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start(lock: AbstractContextManager[object]) -> None:
-    global _alone
-    _alone = lock
+def _start(lock: AbstractContextManager[object], function: Callable[[Any], Any]) -> None:
+    """Get a process ready; what is the same for all tasks is sent here, once."""
+    global _alone, _function
+    _alone, _function = lock, function
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows, where nothing is inherited
     warnings.simplefilter("ignore")  # Pillow warns of odd metadata
     cv2.setNumThreads(1)
+
+
+def _end_with_parent() -> None:
+    """A killed parent can't say that it is over; its processes would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _call(task: Any) -> Any:
+    return _function(task)

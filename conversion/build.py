@@ -1,209 +1,208 @@
-"""Build `panoptic/`: the COCO panoptic set of a data set's Labelme files and stuff."""
+"""Build `panoptic/`: the COCO panoptic set of a data set's Labelme files and stuff.
+
+The way: which annotations can be used; paint each photo whose inputs have changed; deal the photos
+into splits; put PNGs, links and JSON files in their places. What was done before is known from the
+store, so that every step does only what is new.
+"""
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+import msgspec
 
-from annotation.dataset import Dataset
-from annotation.files import InputError, digest, read_json, write_json
-from annotation.labelme import Shape, read_annotation
+from annotation.dataset import Dataset, Limits, Split
+from annotation.files import InputError, digest
 from annotation.photos import PhotoIndex
 from annotation.progress import track
+from annotation.rules import pixels
 from annotation.validate import Record
-from conversion.categories import Category, dataset_categories
-from conversion.merge import merge
-from conversion.panoptic import (
-    PanopticSet,
-    Photo,
-    SegmentIds,
-    category_values,
-    png_names,
-    write_panoptic,
-    write_segment_ids,
-)
-from conversion.raster import encode_mask
-from conversion.split import split_photos
-from conversion.stuff import label_map_paths, read_stuff
+from annotation.workers import in_processes
+from conversion.categories import dataset_categories
+from conversion.engine import run_tasks
+from conversion.ids import allocate_ids
+from conversion.painter import Failure, Painter, Task
+from conversion.panoptic import Photo, category_values, png_names
+from conversion.place import NEW, Built, Plan, place, placed
+from conversion.records import read_records
+from conversion.split import read_remembered, split_photos
+from conversion.store import Store, open_store
+from conversion.stuff import open_stuff
 
-SPLITS = ("train", "test")
-FORMAT = 3  # raise it when the same input gives other bytes, so that old sets are built anew
-
-
-@dataclass(frozen=True)
-class Built:
-    """What `convert` did: `fresh` is False where the set was up to date already."""
-
-    fresh: bool
-    photos: dict[str, int]
-    segments: int
-    hidden: int
-    left_out: tuple[str, ...]
+ERRORS = "has errors, see `validate`"
+FORMAT = 4  # raise it when the same input gives other bytes, so that old sets are built anew
+VERSIONS = ("numpy", "opencv-python-headless", "pycocotools", "shapely", "zlib-ng")
+_COMMIT = 200  # photos between two commits: what a kill can cost
 
 
-@dataclass(frozen=True)
-class _Painted:
-    photo: Photo
-    instances: tuple[dict[str, Any], ...]
-    hidden: int
-
-
-def convert(dataset: Dataset, records: Sequence[Record]) -> Built:
+def convert(dataset: Dataset, *, scheduler: str | None = None) -> Built:
     """Build `panoptic/` from the usable annotations; the others are listed as left out.
 
     Photos with the flag `exclude` are left out without a word. The manifest goes first and comes
-    back last: without it the set is unfinished and is built anew. Raises InputError for a wrong
-    stuff name, label map or group file.
+    back last: without it the set is unfinished, and the next call goes on. `scheduler` is the
+    address of a Dask scheduler whose workers paint. Raises InputError for a wrong stuff name, stuff
+    source or group file, where no annotation is usable and where two calls work on one set.
     """
-    inputs = _inputs_digest(dataset, records)
-    manifest_path = dataset.panoptic / "manifest.json"
-    if manifest_path.is_file() and (manifest := read_json(manifest_path))["inputs"] == inputs:
-        return Built(fresh=False, **manifest["result"])
-    wanted = {r.photo: r for r in records if r.usable and r.photo and not r.excluded}
-    if not wanted:
-        raise InputError(f"{dataset.labelme}: no usable annotation; see `validate`")
-    manifest_path.unlink(missing_ok=True)
-    left_out = tuple(dataset.relative(r.path) for r in records if not r.usable)
-    built = replace(_build(dataset, wanted), left_out=left_out)
-    _write_manifest(manifest_path, dataset, inputs, built)
-    return built
-
-
-def _inputs_digest(dataset: Dataset, records: Sequence[Record]) -> str:
-    parts: list[bytes | str | Path] = [str(FORMAT), dataset.root / "dataset.yaml"]
-    if dataset.config.split.group_by:
-        parts.append(dataset.inside(dataset.config.split.group_by, where="split.group_by"))
-    for one in records:
-        parts.append(f"{dataset.relative(one.path)} {one.usable} {one.excluded}")
-        if one.photo and one.usable:  # what is not usable may not even be a file
-            parts += [one.path, one.photo, *label_map_paths(dataset, one.photo)]
-    return digest(*parts)
-
-
-def _build(dataset: Dataset, wanted: dict[Path, Record]) -> Built:
-    where = str(dataset.root / "dataset.yaml")
-    categories = dataset_categories(dataset.config.things, dataset.config.stuff, where=where)
-    paths = sorted(wanted)
-    split = split_photos(dataset, paths)
-    names = png_names([path.relative_to(dataset.images).as_posix() for path in paths])
-    painted: dict[str, list[_Painted]] = {name: [] for name in SPLITS}
-    used = 0  # segment ids so far: they are unique in the whole set
-    known = PhotoIndex(dataset, dataset.photos()).known_words
-    for number, path in enumerate(track(paths, "convert"), start=1):
-        file_name = path.relative_to(dataset.images).as_posix()
-        height, width = wanted[path].size or (0, 0)
-        photo = Photo(number, file_name, width, height, names[file_name], ())
-        shapes = read_annotation(wanted[path].path, known=known).shapes
-        one = _paint(dataset, split[path], photo, shapes, categories, used)
-        used += len(one.photo.segments)
-        painted[split[path]].append(one)
-    for name in SPLITS:
-        _write_split(dataset, name, categories, painted[name])
-    counts = {name: len(painted[name]) for name in SPLITS}
-    hidden = sum(one.hidden for name in SPLITS for one in painted[name])
-    return Built(True, counts, used, hidden, ())
-
-
-def _paint(
-    dataset: Dataset,
-    split: str,
-    photo: Photo,
-    shapes: Sequence[Shape],
-    categories: tuple[Category, ...],
-    used: int,
-) -> _Painted:
-    """Merge one photo and write its PNG; its segment ids follow on `used`."""
-    path = dataset.images / photo.file_name
-    stuff = read_stuff(dataset, path, categories, height=photo.height, width=photo.width)
-    merged = merge(shapes, stuff, categories, dataset.config)
-    table = np.zeros(int(merged.ids.max()) + 1, np.uint32)  # local id to id in the set
-    segments = []
-    for count, segment in enumerate(merged.segments, start=1):
-        table[segment.id] = used + count
-        segments.append(replace(segment, id=used + count))
-    ids = table[merged.ids]
-    write_segment_ids(dataset.panoptic / f"panoptic_{split}" / photo.png_name, ids)
-    photo = replace(photo, segments=tuple(segments))
-    return _Painted(photo, _instances(photo, ids, categories), merged.hidden)
-
-
-def _instances(
-    photo: Photo, ids: SegmentIds, categories: tuple[Category, ...]
-) -> tuple[dict[str, Any], ...]:
-    """COCO instance annotations of a photo's things: their visible masks."""
-    things = {c.id for c in categories if c.isthing}
-    columns_first = np.asfortranarray(ids)  # the order that COCO's run lengths count in
-    return tuple(
-        {
-            **segment.extra,
-            "id": segment.id,
-            "image_id": photo.id,
-            "category_id": segment.category_id,
-            "segmentation": encode_mask(columns_first == segment.id),
-            "area": segment.area,
-            "bbox": segment.bbox,
-            "iscrowd": int(segment.iscrowd),
-            **dict.fromkeys(segment.attributes, 1),
-        }
-        for segment in photo.segments
-        if segment.category_id in things
+    config = dataset.config
+    categories = dataset_categories(
+        config.things,
+        config.stuff,
+        own_stuff=config.own_stuff,
+        groups=config.stuff_groups,
+        where=str(dataset.root / "dataset.yaml"),
     )
+    photos = dataset.photos()
+    with open_store(dataset.root / ".cache") as store:
+        records = read_records(dataset, store, photos, str(FORMAT))
+        left_out = [(dataset.relative(r.path), ERRORS) for r in records if not r.usable]
+        usable = {r.photo: r for r in records if r.usable and r.photo and not r.excluded}
+        if not usable:
+            raise InputError(f"{dataset.labelme}: no usable annotation; see `validate`")
+        known = PhotoIndex(dataset, photos).known_words
+        painter = Painter(dataset, categories, open_stuff(dataset, categories), known)
+        before = read_remembered(dataset)
+        tasks = _tasks(painter, store, usable, before)
+        _paint(painter, store, tasks, scheduler)
+        failed = {
+            task.annotation: why
+            for task in tasks
+            if (why := store.failure(task.photo.file_name, task.key)) is not None
+        }
+        tasks = [task for task in tasks if task.annotation not in failed]
+        if not tasks:
+            raise InputError(next(iter(failed.values())))
+        left_out += failed.items()
+        plan = Plan(
+            dataset=dataset,
+            tasks=tasks,
+            split=_split(dataset, store, tasks, before),
+            remembered=before,
+            categories=categories,
+            left_out=tuple(sorted(left_out)),
+            versions=_versions(),
+        )
+        return placed(plan, store) or place(plan, store)
 
 
-def _write_split(
-    dataset: Dataset, name: str, categories: tuple[Category, ...], painted: Sequence[_Painted]
-) -> None:
-    annotations = dataset.panoptic / "annotations"
-    png_folder = dataset.panoptic / f"panoptic_{name}"
-    photos = tuple(one.photo for one in painted)
-    png_folder.mkdir(parents=True, exist_ok=True)  # a split may have no photo, but it is a set
-    _link_images(dataset, dataset.panoptic / name, photos)
-    keep = {png_folder / photo.png_name for photo in photos}
-    for stale in set(png_folder.rglob("*.png")) - keep:
-        stale.unlink()
-    panoptic = PanopticSet(annotations / f"panoptic_{name}.json", png_folder, categories, photos)
-    write_panoptic(panoptic)
-    instances = {
-        "images": [
-            {"id": p.id, "file_name": p.file_name, "width": p.width, "height": p.height}
-            for p in photos
-        ],
-        "annotations": [instance for one in painted for instance in one.instances],
-        "categories": category_values(tuple(c for c in categories if c.isthing)),
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in VERSIONS}
+
+
+def _tasks(
+    painter: Painter, store: Store, usable: Mapping[Path, Record], before: Mapping[str, str]
+) -> list[Task]:
+    """One task a photo, in the order of their names."""
+    dataset = painter.dataset
+    name_of = {photo: photo.relative_to(dataset.images).as_posix() for photo in usable}
+    room = len([c for c in painter.categories if not c.isthing])
+    first = allocate_ids({name_of[photo]: room + sum(r.counts) for photo, r in usable.items()})
+    pngs = png_names(list(name_of.values()))
+    context = _painting_context(painter)
+    tasks = []
+    for photo in sorted(usable, key=lambda one: name_of[one]):
+        name, record = name_of[photo], usable[photo]
+        height, width = record.size or (0, 0)
+        one = Photo(first[name], name, width, height, pngs[name], ())
+        folder = f"panoptic_{before[name]}" if name in before else NEW
+        made_of = _made_of(painter, store, record, photo)
+        alone = b"" if record.alone else repr(sorted(painter.known)).encode()
+        parts = (context, alone, repr(one).encode(), *(v.encode() for v in made_of.values()))
+        key = sha256(b"\0".join(parts)).digest()
+        tasks.append(
+            Task(one, dataset.relative(record.path), f"{folder}/{one.png_name}", key, made_of)
+        )
+    return tasks
+
+
+def _painting_context(painter: Painter) -> bytes:
+    """What decides every photo's pixels and ids."""
+    config = replace(
+        painter.dataset.config, name="", split=Split(), severity={}, limits=Limits(), ungrouped=()
+    )
+    values = [FORMAT, _versions(), msgspec.to_builtins(config), category_values(painter.categories)]
+    return msgspec.json.encode(values)
+
+
+def _made_of(painter: Painter, store: Store, record: Record, photo: Path) -> dict[str, str]:
+    """Digests of a photo's annotation, of itself, and of all that decides its stuff."""
+    stuff = sha256()
+    for part in painter.stuff.inputs(photo):
+        stuff.update(store.digest(part) if isinstance(part, Path) else digest(part).encode())
+    return {
+        "annotation": store.digest(record.path).hex(),
+        "photo": store.digest(photo).hex(),
+        "stuff": stuff.hexdigest(),
     }
-    write_json(annotations / f"instances_{name}.json", instances)
 
 
-def _link_images(dataset: Dataset, folder: Path, photos: Sequence[Photo]) -> None:
-    """Fill `panoptic/<split>/` with links to the photos; with copies where links do not work."""
-    if folder.exists():
-        shutil.rmtree(folder)  # holds links and copies only
-    folder.mkdir(parents=True)
-    for photo in photos:
-        link = folder / photo.file_name
-        link.parent.mkdir(parents=True, exist_ok=True)
-        source = dataset.images / photo.file_name
+def _paint(painter: Painter, store: Store, tasks: Sequence[Task], scheduler: str | None) -> None:
+    """Paint what is not painted yet; each result is kept at once."""
+    todo = [
+        task
+        for task in tasks
+        if not _is_painted(painter.dataset, store, task)
+        and store.failure(task.photo.file_name, task.key) is None
+    ]
+    if todo:
+        (painter.dataset.panoptic / "manifest.json").unlink(missing_ok=True)
+    results = run_tasks(painter, todo, scheduler)
+    for number, result in enumerate(track(results, "convert", total=len(todo)), start=1):
+        if isinstance(result, Failure):
+            store.keep_failure(result.photo, result.key, result.message)
+        else:
+            store.keep_painted(result)
+        if number % _COMMIT == 0:
+            store.commit()
+    store.commit()
+
+
+def _is_painted(dataset: Dataset, store: Store, task: Task) -> bool:
+    """Whether the PNG is there as it was written; a kill may have come just after it moved."""
+    row = store.painted(task.photo.file_name)
+    if row is None or row[0] != task.key:
+        return False
+    _, known, size, mtime = row
+    splits = dataset.config.split.shares
+    for png in (known, *(f"panoptic_{split}/{task.photo.png_name}" for split in splits)):
         try:
-            link.symlink_to(os.path.relpath(source, link.parent))
+            status = (dataset.panoptic / png).stat()
         except OSError:
-            shutil.copyfile(source, link)
+            continue
+        if (status.st_size, status.st_mtime_ns) == (size, mtime):
+            if png != known:
+                store.moved(task.photo.file_name, png)
+            return True
+    return False
 
 
-def _write_manifest(path: Path, dataset: Dataset, inputs: str, built: Built) -> None:
-    result = {
-        "photos": built.photos,
-        "segments": built.segments,
-        "hidden": built.hidden,
-        "left_out": built.left_out,
+def _split(
+    dataset: Dataset, store: Store, tasks: Sequence[Task], before: Mapping[str, str]
+) -> dict[str, str]:
+    """The split of every photo; nothing is dealt where all were dealt before."""
+    names = [task.photo.file_name for task in tasks]
+    if not dataset.config.split.lists and all(name in before for name in names):
+        return {name: before[name] for name in names}
+    pieces = store.column("counts", names)
+    counts = {
+        n: msgspec.json.decode(c, type=dict[int, int]) for n, c in zip(names, pieces, strict=True)
     }
-    versions = {name: version(name) for name in ("numpy", "opencv-python-headless", "pycocotools")}
-    seed = dataset.config.split.seed
-    manifest = {"inputs": inputs, "result": result, "seed": seed, "versions": versions}
-    write_json(path, manifest, indent=2)
+    hashes = _likeness(dataset, store, names) if dataset.config.split.near_duplicates else {}
+    return split_photos(dataset, counts, hashes, before)
+
+
+def _likeness(dataset: Dataset, store: Store, names: Sequence[str]) -> dict[str, int]:
+    """Perceptual hashes; photos that cannot be decoded are like no other."""
+    digests = {name: store.digest(dataset.images / name) for name in names}
+    new = [name for name in names if store.likeness(digests[name]) is None]
+    looks = [pixels.Task(dataset.images / name, None, embeds=False, hashed=False) for name in new]
+    results = track(in_processes(pixels.look, looks), "look at photos", total=len(new))
+    for name, result in zip(new, results, strict=True):
+        if result.likeness is not None:
+            store.keep_likeness(digests[name], result.likeness)
+    store.commit()
+    found = {name: store.likeness(digests[name]) for name in names}
+    return {name: value for name, value in found.items() if value is not None}

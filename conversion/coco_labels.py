@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from annotation.dataset import DatasetConfig, open_dataset
-from annotation.files import InputError, nearest, parse, write_bytes
+from annotation.dataset import DatasetConfig, open_dataset, parse_config
+from annotation.files import InputError, nearest, write_bytes
 from annotation.naming import printable
 from conversion.categories import coco_categories
 from conversion.coco_file import CocoCategory, CocoFile, Id, Problems
@@ -133,7 +133,7 @@ def check_config(root: Path, files: Sequence[tuple[CocoFile, Labels]], problems:
             _check_known(path, config, file, labels, problems)
     else:
         with problems.collecting("categories"):
-            parse(DatasetConfig, _config_values(root, files), where=f"as {path}")
+            parse_config(_config_values(root, files), where=f"as {path}")
 
 
 def _check_known(

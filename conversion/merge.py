@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from annotation.dataset import DatasetConfig
-from annotation.instances import Instance, find_instances
+from annotation.instances import Instance, find_instances, painting_order
 from annotation.labelme import Shape
 from conversion.categories import Category
-from conversion.panoptic import ATTRIBUTES, VOID, Segment, SegmentIds, measure
-from conversion.raster import shape_mask
+from conversion.panoptic import ATTRIBUTES, VOID, Segment
+from conversion.raster import Cropped, shape_mask, united, without
+from conversion.slivers import NOTHING_CLEANED, Cleaned, LocalIds, clean_slivers
 
 KEPT = "coco"  # where shapes carry what an import could not say in Labelme's words
 MEASURED = frozenset(
@@ -27,11 +29,22 @@ MEASURED = frozenset(
 
 @dataclass(frozen=True)
 class Merged:
-    """(H, W) uint32 ids 1..n of one photo, their segments, and how many things are fully hidden."""
+    """One photo: (H, W) ids from 1, 0 for void, and the segments that have pixels.
 
-    ids: SegmentIds
+    `whole` are the pixels of each thing's shapes by segment id, covered ones included. `hidden`
+    things have no pixels to be seen and `dropped` ones too few, both by the number of their first
+    shape; `ignored_pixels` became void, and slivers of stuff were given away.
+    """
+
+    ids: LocalIds
     segments: tuple[Segment, ...]
-    hidden: int
+    whole: dict[int, Cropped]
+    instances: dict[int, Instance]
+    hidden: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
+    dropped_pixels: int = 0
+    ignored_pixels: int = 0
+    slivers: Cleaned = NOTHING_CLEANED
 
 
 def merge(
@@ -40,79 +53,154 @@ def merge(
     categories: tuple[Category, ...],
     config: DatasetConfig,
 ) -> Merged:
-    """Paint a photo's shapes, in the order drawn, over its stuff, (H, W) uint16 category ids.
+    """Paint a photo's shapes, in the set's order, over its stuff, (H, W) uint16 category ids.
 
     Each stuff category is one segment; shapes of one label and `group_id` are one segment, less
-    the holes of their group. Regions to ignore become void. Ids count from 1: stuff by category
-    id, then instances by their first shape. Area and box are those of the pixels that stay
-    visible; what nothing covers stays void.
+    the holes of their group. Regions to ignore become a crowd where they name a thing, else void.
+    Ids count from 1: stuff by category id, then things by their first shape. Area and box are
+    those of the pixels that stay visible; what nothing covers stays void.
+
+    A thing of which less than `least_visible` is left is taken away, and what lies below it shows.
+    Slivers are given away last, so that those that painting leaves are found, too.
     """
-    stuff_ids = np.unique(stuff[stuff != VOID]).tolist()
-    ids = np.zeros(stuff.shape, np.uint32)
-    for segment_id, category_id in enumerate(stuff_ids, start=1):
-        ids[stuff == category_id] = segment_id
-    instances = find_instances(shapes, config)
-    things = [instance for instance in instances if not instance.ignored]
-    id_of = {thing: len(stuff_ids) + i for i, thing in enumerate(things, start=1)}
-    owner = {part: instance for instance in instances for part in instance.parts}
-    for part in sorted(owner):
-        instance = owner[part]
-        segment_id = id_of.get(instance, VOID)
-        _paint(ids, shapes, part, instance.holes, segment_id, config.line_width)
-    id_of_label = {c.name: c.id for c in categories if c.isthing}
-    category_of = [*stuff_ids, *(id_of_label[thing.label] for thing in things)]
-    extras = [_kept_keys(shapes[thing.parts[0]]) for thing in things]
-    return _measured(ids, category_of, things, extras)
+    canvas = _Canvas(shapes, stuff, config)
+    ids = canvas.painted()
+    areas = {i: int(np.count_nonzero(mask)) for i, (mask, _) in canvas.visible(ids).items()}
+    hidden = [i for i, area in areas.items() if not area]
+    dropped = [i for i, area in areas.items() if 0 < area < config.least_visible * canvas.area(i)]
+    if dropped:
+        ids = canvas.painted(dropped)
+    cleaned, done = clean_slivers(ids, config.slivers, range(1, len(canvas.stuff) + 1))
+    return replace(
+        canvas.measured(cleaned, categories),
+        hidden=tuple(canvas.instances[i].parts[0] for i in hidden),
+        dropped=tuple(canvas.instances[i].parts[0] for i in dropped),
+        dropped_pixels=sum(areas[i] for i in dropped),
+        ignored_pixels=canvas.ignored_pixels(ids),
+        slivers=done,
+    )
 
 
-def _paint(
-    ids: SegmentIds,
-    shapes: Sequence[Shape],
-    part: int,
-    holes: Sequence[int],
-    segment_id: int,
-    line_width: float,
-) -> None:
-    """Give the pixels of one part to a segment, within the part's box; `ids` is changed."""
-    height, width = ids.shape
-    mask, (x, y) = shape_mask(shapes[part], height=height, width=width, line_width=line_width)
-    bottom, right = y + mask.shape[0], x + mask.shape[1]
-    for hole in holes:
-        cut, (left, top) = shape_mask(
-            shapes[hole], height=height, width=width, line_width=line_width
+class _Canvas:
+    """One photo's stuff and instances with their pixels, to be painted."""
+
+    def __init__(
+        self, shapes: Sequence[Shape], stuff: NDArray[np.uint16], config: DatasetConfig
+    ) -> None:
+        self.shapes, self.config = shapes, config
+        self.stuff = present_values(stuff)
+        self.instances = find_instances(shapes, config)
+        things = [i for i, one in enumerate(self.instances) if config.thing_of(one.label)]
+        self.id_of = {i: len(self.stuff) + n for n, i in enumerate(things, start=1)}
+        last = len(self.stuff) + len(things)
+        table = np.zeros(int(stuff.max(initial=0)) + 1, np.uint8 if last < 256 else np.uint16)
+        table[self.stuff] = np.arange(1, len(self.stuff) + 1)
+        self._ground: Any = table[stuff]
+        height, width = stuff.shape
+        self.parts: dict[int, Cropped] = {}
+        for instance in self.instances:
+            masks = [
+                shape_mask(shapes[i], height=height, width=width, line_width=config.line_width)
+                for i in (*instance.holes, *instance.parts)
+            ]
+            holes, parts = masks[: len(instance.holes)], masks[len(instance.holes) :]
+            for part, mask in zip(instance.parts, parts, strict=True):
+                self.parts[part] = _cut(mask, holes)
+
+    def whole(self, index: int) -> Cropped:
+        """All pixels of an instance, covered or not."""
+        return united([self.parts[part] for part in self.instances[index].parts])
+
+    def area(self, index: int) -> int:
+        return int(np.count_nonzero(self.whole(index)[0]))
+
+    def painted(self, left_out: Sequence[int] = ()) -> LocalIds:
+        """(H, W) ids of what is seen, without some instances."""
+        ids = self._ground.copy()
+        by_area = self.config.painting == "smaller-on-top"
+        areas = [self.area(i) for i in range(len(self.instances))] if by_area else []
+        for part, owner in painting_order(self.instances, self.config, areas):
+            if owner not in left_out:
+                mask, (x, y) = self.parts[part]
+                bottom, right = y + mask.shape[0], x + mask.shape[1]
+                ids[y:bottom, x:right][mask] = self.id_of.get(owner, VOID)
+        painted: LocalIds = ids
+        return painted
+
+    def visible(self, ids: LocalIds) -> dict[int, Cropped]:
+        """Pixels of each thing that are seen, within the box of its shapes."""
+        return {index: self._seen(ids, index) for index in self.id_of}
+
+    def _seen(self, ids: LocalIds, index: int) -> Cropped:
+        boxes = [self.parts[part] for part in self.instances[index].parts]
+        boxes = [box for box in boxes if box[0].size]
+        if not boxes:
+            return np.zeros((0, 0), bool), (0, 0)
+        left, top = (min(corner[axis] for _, corner in boxes) for axis in (0, 1))
+        right = max(x + mask.shape[1] for mask, (x, _) in boxes)
+        bottom = max(y + mask.shape[0] for mask, (_, y) in boxes)
+        return ids[top:bottom, left:right] == self.id_of[index], (left, top)
+
+    def ignored_pixels(self, ids: LocalIds) -> int:
+        """Pixels that are void because somebody drew them so."""
+        ignored = [i for i in range(len(self.instances)) if i not in self.id_of]
+        mask, (x, y) = united([self.whole(i) for i in ignored])
+        seen = ids[y : y + mask.shape[0], x : x + mask.shape[1]] == VOID
+        return int(np.count_nonzero(mask & seen))
+
+    def measured(self, ids: LocalIds, categories: tuple[Category, ...]) -> Merged:
+        """The segments that have pixels, with their area and box."""
+        segments = [
+            Segment(segment_id, category_id, *found)
+            for segment_id, category_id in enumerate(self.stuff, start=1)
+            if (found := _measure(ids == segment_id, (0, 0)))
+        ]
+        thing_of = {c.name: c.id for c in categories if c.isthing}
+        whole, instances = {}, {}
+        for index, (mask, corner) in self.visible(ids).items():
+            if found := _measure(mask, corner):
+                segment_id, instance = self.id_of[index], self.instances[index]
+                category_id = thing_of[self.config.thing_of(instance.label) or ""]
+                segments.append(self._thing(Segment(segment_id, category_id, *found), instance))
+                whole[segment_id], instances[segment_id] = self.whole(index), instance
+        return Merged(ids, tuple(segments), whole, instances)
+
+    def _thing(self, segment: Segment, instance: Instance) -> Segment:
+        return replace(
+            segment,
+            iscrowd=instance.ignored or "crowd" in instance.flags,
+            attributes=tuple(name for name in ATTRIBUTES if name in instance.flags),
+            extra=_kept_keys(self.shapes[instance.parts[0]]),
         )
-        whole = np.zeros(ids.shape, bool)
-        whole[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
-        mask = mask & ~whole[y:bottom, x:right]
-    ids[y:bottom, x:right][mask] = segment_id
+
+
+def _cut(mask: Cropped, holes: Sequence[Cropped]) -> Cropped:
+    for hole in holes:
+        mask = without(mask, hole)
+    return mask
+
+
+def present_values(values: NDArray[np.uint16]) -> list[int]:
+    """The values other than void that occur, ascending."""
+    if not values.size:
+        return []
+    present = np.zeros(int(values.max()) + 1, bool)
+    present[values] = True
+    return [value for value in np.flatnonzero(present).tolist() if value != VOID]
+
+
+def _measure(
+    mask: NDArray[np.bool_], corner: tuple[int, int]
+) -> tuple[int, tuple[int, int, int, int]] | None:
+    """Area and xywh box of the pixels; None where there are none."""
+    if not mask.any():
+        return None
+    pixels = np.ascontiguousarray(mask).view(np.uint8)
+    x, y, width, height = cv2.boundingRect(pixels)
+    return cv2.countNonZero(pixels), (corner[0] + x, corner[1] + y, width, height)
 
 
 def _kept_keys(shape: Shape) -> dict[str, Any]:
     """COCO's keys that an import left on a shape, but those that are measured anew."""
     kept = shape.extra.get(KEPT)
     return {k: v for k, v in kept.items() if k not in MEASURED} if isinstance(kept, dict) else {}
-
-
-def _measured(
-    ids: SegmentIds,
-    category_of: Sequence[int],
-    things: Sequence[Instance],
-    extras: Sequence[dict[str, Any]],
-) -> Merged:
-    visible = measure(ids)
-    first_thing = len(category_of) - len(things) + 1
-    flags = {first_thing + i: thing.flags for i, thing in enumerate(things)}
-    extra_of = dict(enumerate(extras, start=first_thing))
-    segments = tuple(
-        Segment(
-            id=segment_id,
-            category_id=category_of[segment_id - 1],
-            area=area,
-            bbox=bbox,
-            iscrowd="crowd" in flags.get(segment_id, ()),
-            attributes=tuple(name for name in ATTRIBUTES if name in flags.get(segment_id, ())),
-            extra=extra_of.get(segment_id, {}),
-        )
-        for segment_id, (area, bbox) in sorted(visible.items())
-    )
-    return Merged(ids, segments, hidden=sum(i not in visible for i in flags))

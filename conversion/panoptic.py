@@ -5,6 +5,7 @@ Format: https://cocodataset.org/#format-data, "4. Panoptic Segmentation".
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from zlib_ng import zlib_ng
 
 from annotation.files import InputError, inside, read_json, write_bytes, write_json
 from conversion.categories import Category
@@ -84,7 +86,9 @@ def rgb_to_ids(rgb: NDArray[np.uint8]) -> SegmentIds:
 
 def ids_to_rgb(ids: SegmentIds) -> NDArray[np.uint8]:
     """(H, W) uint32 ids to (H, W, 3) uint8 RGB, the inverse of `rgb_to_ids`."""
-    return np.stack([ids & 255, ids >> 8 & 255, ids >> 16 & 255], axis=-1).astype(np.uint8)
+    little = np.ascontiguousarray(ids, dtype="<u4")
+    rgb = cv2.cvtColor(little.view(np.uint8).reshape(*ids.shape, 4), cv2.COLOR_RGBA2RGB)
+    return np.asarray(rgb, dtype=np.uint8)
 
 
 def read_segment_ids(path: Path) -> SegmentIds:
@@ -97,8 +101,27 @@ def read_segment_ids(path: Path) -> SegmentIds:
 
 def write_segment_ids(path: Path, ids: SegmentIds) -> None:
     """Write (H, W) uint32 segment ids as a panoptic PNG."""
-    _, encoded = cv2.imencode(".png", np.ascontiguousarray(ids_to_rgb(ids)[..., ::-1]))
-    write_bytes(path, encoded.tobytes())
+    write_bytes(path, encode_png(ids_to_rgb(ids)))
+
+
+def encode_png(rgb: NDArray[np.uint8]) -> bytes:
+    """(H, W, 3) uint8 RGB as a PNG, many times faster than image libraries, and no larger.
+
+    Rows of segments mostly repeat the row above, so the filter Up (2) leaves little but zeros;
+    zlib-ng's second level packs these as small as Pillow's sixth.
+    """
+    height, width, _ = rgb.shape
+    rows = np.empty((height, 1 + 3 * width), np.uint8)
+    flat = rgb.reshape(height, -1)
+    rows[:, 0] = 2
+    rows[0, 1:] = flat[0]
+    np.subtract(flat[1:], flat[:-1], out=rows[1:, 1:])
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB
+    chunks = ((b"IHDR", header), (b"IDAT", zlib_ng.compress(rows, 2)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib_ng.crc32(kind + data))
+        for kind, data in chunks
+    )
 
 
 def png_names(file_names: Sequence[str]) -> dict[str, str]:
@@ -220,21 +243,23 @@ def _find_png_folder(json_path: Path) -> Path:
 def write_panoptic(panoptic: PanopticSet) -> None:
     """Write the JSON of a panoptic set; its PNGs are written one by one before it."""
     data = {
-        "images": [
-            {"id": p.id, "file_name": p.file_name, "width": p.width, "height": p.height}
-            for p in panoptic.photos
-        ],
-        "annotations": [
-            {
-                "image_id": p.id,
-                "file_name": p.png_name,
-                "segments_info": [_segment_values(s) for s in p.segments],
-            }
-            for p in panoptic.photos
-        ],
+        "images": [image_values(p) for p in panoptic.photos],
+        "annotations": [annotation_values(p) for p in panoptic.photos],
         "categories": category_values(panoptic.categories),
     }
     write_json(panoptic.json_path, data)
+
+
+def image_values(photo: Photo) -> dict[str, Any]:
+    """A photo as COCO's JSON spells it."""
+    size = {"width": photo.width, "height": photo.height}
+    return {"id": photo.id, "file_name": photo.file_name, **size}
+
+
+def annotation_values(photo: Photo) -> dict[str, Any]:
+    """A photo's segments as COCO's JSON spells them."""
+    segments = [_segment_values(segment) for segment in photo.segments]
+    return {"image_id": photo.id, "file_name": photo.png_name, "segments_info": segments}
 
 
 def _segment_values(segment: Segment) -> dict[str, Any]:

@@ -1,6 +1,8 @@
-"""Shapes to pixels, as pycocotools defines them."""
+"""Shapes to pixels, as pycocotools defines them, within the box of the shape."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import shapely
@@ -12,6 +14,7 @@ from annotation.geometry import LINES, mask_pixels, outline, widened
 from annotation.labelme import Shape
 
 Cropped = tuple[NDArray[np.bool_], tuple[int, int]]  # (h, w) pixels of a box, and its x, y
+NOTHING: Cropped = (np.zeros((0, 0), bool), (0, 0))
 
 
 def shape_mask(shape: Shape, *, height: int, width: int, line_width: float) -> Cropped:
@@ -27,12 +30,107 @@ def polygon_mask(polygon: NDArray[np.float64], *, height: int, width: int) -> Cr
     """Pixels of a polygon, (N, 2) x, y pixels, in an (H, W) picture.
 
     The pixels are those of pycocotools' `frPyObjects`: cv2.fillPoly would add a rim of half a
-    pixel, which makes small things markedly larger.
+    pixel, which makes small things markedly larger. Its run-length code takes as long as the
+    outline; decoding that for the whole picture would take most of the time, so only the box is.
     """
+    right, bottom = polygon.max(axis=0).tolist()  # what lies beyond changes no run before it
+    width, height = _end(right, width), _end(bottom, height)
     (rle,) = coco_mask.frPyObjects([polygon.ravel().tolist()], height, width)
-    x, y, box_width, box_height = coco_mask.toBbox(rle).astype(int).tolist()
-    whole = coco_mask.decode(rle)
-    return whole[y : y + box_height, x : x + box_width].astype(bool), (x, y)
+    return decode_runs(run_lengths(rle["counts"]), height=height)
+
+
+def _end(coordinate: float, size: int) -> int:
+    return max(1, min(size, math.ceil(coordinate) + 1))
+
+
+def run_lengths(counts: bytes) -> NDArray[np.int64]:
+    """Lengths of the runs in COCO's compressed code, of zeros and ones in turns.
+
+    Each length stands in groups of five bits, the lowest first, a sixth saying that more follow;
+    from the fourth on, it is the difference from the one before last.
+    """
+    groups = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
+    last = np.flatnonzero(groups & 32 == 0)
+    first = np.append(0, last[:-1] + 1)
+    sizes = last - first + 1
+    shifts = 5 * (np.arange(len(groups)) - np.repeat(first, sizes))
+    lengths = np.add.reduceat((groups & 31) << shifts, first)
+    lengths -= (groups[last] >> 4 & 1) << 5 * sizes  # the sign
+    lengths[1::2] = lengths[1::2].cumsum()
+    lengths[2::2] = lengths[2::2].cumsum()
+    return lengths
+
+
+def decode_runs(lengths: NDArray[np.int64], *, height: int) -> Cropped:
+    """Pixels of the box around runs that count down the columns of a picture `height` high."""
+    edges = lengths.cumsum()
+    ends = edges[1::2]
+    if not len(ends):
+        return NOTHING
+    starts, lasts = edges[0::2][: len(ends)], ends - 1
+    columns, rows = np.divmod(starts, height)
+    last_columns, last_rows = np.divmod(lasts, height)
+    left, right = int(columns[0]), int(last_columns[-1]) + 1
+    top, bottom = int(rows.min()), int(last_rows.max()) + 1
+    if (columns != last_columns).any():  # a run goes on at the top of the next column
+        top, bottom = 0, height
+    size = bottom - top
+    box = np.zeros((right - left) * size + 1, np.uint8)
+    box[(columns - left) * size + rows - top] = 1
+    box[(last_columns - left) * size + last_rows - top + 1] ^= 1  # runs may touch in the box
+    filled = np.bitwise_xor.accumulate(box[:-1]).view(bool)
+    return filled.reshape(right - left, size).T, (left, top)
+
+
+def encode_mask(mask: NDArray[np.bool_]) -> dict[str, object]:
+    """(H, W) bool mask as COCO's compressed run-length code, ready for JSON."""
+    return encode_cropped((mask, (0, 0)), height=mask.shape[0], width=mask.shape[1])
+
+
+def encode_cropped(cropped: Cropped, *, height: int, width: int) -> dict[str, object]:
+    """Pixels of a box in an (H, W) picture as COCO's compressed run-length code."""
+    mask, (x, y) = cropped
+    rows, columns = mask.shape
+    padded = np.zeros((columns, rows + 2), np.int8)  # so that no run goes on in the next column
+    padded[:, 1:-1] = mask.T
+    steps = np.diff(padded, axis=1)  # 1 where a run starts, -1 behind its end
+    column, row = np.nonzero(steps)
+    edges = (x + column) * height + y + row
+    if rows == height:  # there, it does
+        again = np.flatnonzero(edges[1:] == edges[:-1])
+        edges = np.delete(edges, [again, again + 1])
+    lengths = np.diff(edges, prepend=0, append=height * width)
+    if len(lengths) > 1 and not lengths[-1]:
+        lengths = lengths[:-1]
+    plain = {"size": [height, width], "counts": lengths.tolist()}
+    rle = coco_mask.frPyObjects(plain, height, width)
+    return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
+
+
+def without(cropped: Cropped, cut: Cropped) -> Cropped:
+    """The pixels that are not in `cut`."""
+    (mask, (x, y)), (hole, (left, top)) = cropped, cut
+    x0, x1 = max(x, left), min(x + mask.shape[1], left + hole.shape[1])
+    y0, y1 = max(y, top), min(y + mask.shape[0], top + hole.shape[0])
+    if x0 >= x1 or y0 >= y1:
+        return cropped
+    kept = mask.copy()
+    kept[y0 - y : y1 - y, x0 - x : x1 - x] &= ~hole[y0 - top : y1 - top, x0 - left : x1 - left]
+    return kept, (x, y)
+
+
+def united(parts: list[Cropped]) -> Cropped:
+    """The pixels of all parts."""
+    parts = [part for part in parts if part[0].size]
+    if len(parts) < 2:
+        return parts[0] if parts else NOTHING
+    left, top = (min(corner[axis] for _, corner in parts) for axis in (0, 1))
+    right = max(x + mask.shape[1] for mask, (x, _) in parts)
+    bottom = max(y + mask.shape[0] for mask, (_, y) in parts)
+    whole = np.zeros((bottom - top, right - left), bool)
+    for mask, (x, y) in parts:
+        whole[y - top : y - top + mask.shape[0], x - left : x - left + mask.shape[1]] |= mask
+    return whole, (left, top)
 
 
 def _clipped(
@@ -47,16 +145,11 @@ def _clipped(
 
 def _region_mask(region: BaseGeometry, *, height: int, width: int) -> Cropped:
     """Pixels of polygons with holes."""
-    whole = np.zeros((height, width), bool)
+    filled = []
     for polygon in [] if region.is_empty else shapely.get_parts(region):
-        rings = [(polygon.exterior, True), *((ring, False) for ring in polygon.interiors)]
-        for ring, filled in rings:
-            mask, (x, y) = polygon_mask(np.array(ring.coords[:-1]), height=height, width=width)
-            whole[y : y + mask.shape[0], x : x + mask.shape[1]][mask] = filled
-    return whole, (0, 0)
-
-
-def encode_mask(mask: NDArray[np.bool_]) -> dict[str, object]:
-    """(H, W) bool mask as COCO's compressed run-length code, ready for JSON."""
-    rle = coco_mask.encode(np.asfortranarray(mask).view(np.uint8))
-    return {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")}
+        mask = polygon_mask(np.array(polygon.exterior.coords[:-1]), height=height, width=width)
+        for ring in polygon.interiors:
+            hole = polygon_mask(np.array(ring.coords[:-1]), height=height, width=width)
+            mask = without(mask, hole)
+        filled.append(mask)
+    return united(filled)

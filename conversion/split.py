@@ -1,64 +1,214 @@
-"""Train and test: which photo goes where."""
+"""Train, test and others: which photo goes where, and stays."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from annotation.dataset import Dataset
-from annotation.files import digest
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from annotation.dataset import Dataset, Split
+from annotation.files import InputError, digest, inside, parse, read_json
 from annotation.findings import Complaint, Finding
 from annotation.judge import judge
-from annotation.photo_groups import group_file, read_photo_groups
 from annotation.validate import Record
+from conversion.groups import group_photos
+
+LEAST_GROUPS = 5  # a category with as many is in every split
+_MOST_MOVES = 500  # of the search for a better deal; 50 were enough for every set tried
+Floats = NDArray[np.float64]
 
 
-def split_photos(dataset: Dataset, photos: Sequence[Path]) -> dict[Path, str]:
-    """Assign each photo to "train" or "test"; photos of one group stay together.
+@dataclass(frozen=True)
+class Remembered:
+    """`panoptic/split.json`: how photos were dealt, so that new ones never move old ones."""
 
-    Groups are put in an order that depends on the seed and their names only, and fill the test
-    split up to its share of photos. Each split gets at least one group where there are two.
+    rule: dict[str, Any]
+    photos: dict[str, str]
+
+
+def read_remembered(dataset: Dataset) -> dict[str, str]:
+    """The split of each photo dealt before by the same rule; empty where the rule has changed."""
+    path = dataset.panoptic / "split.json"
+    if not path.is_file():
+        return {}
+    found = parse(Remembered, read_json(path), where=str(path))
+    same = found.rule == _rule(dataset.config.split)
+    return found.photos if same else {}
+
+
+def remember(dataset: Dataset, photos: Mapping[str, str]) -> Remembered:
+    """What `split.json` is to say, photos that are gone for now included."""
+    return Remembered(_rule(dataset.config.split), dict(sorted(photos.items())))
+
+
+def _rule(split: Split) -> dict[str, Any]:
+    """All that decides how photos are dealt, but for the lists: these are obeyed at any time."""
+    values = msgspec.to_builtins(split)
+    return {key: value for key, value in values.items() if key != "lists"}
+
+
+def split_photos(
+    dataset: Dataset,
+    counts: Mapping[str, Mapping[int, int]],
+    hashes: Mapping[str, int],
+    before: Mapping[str, str],
+) -> dict[str, str]:
+    """The split of every photo in `counts`, which gives its number of segments by category.
+
+    Listed photos go where the lists say and old ones stay; their groups go with them. The others
+    are dealt so that every category has its share in each split, as far as groups allow. Chance
+    comes from the seed and the names only. Raises InputError for a list that contradicts another.
     """
-    groups = _groups(dataset, photos)
-    seed = dataset.config.split.seed
-    order = sorted(groups, key=lambda group: digest(str(seed), group))
-    wanted = dataset.config.split.test * len(photos)
-    split: dict[Path, str] = {}
-    count = 0
-    for rank, group in enumerate(order):
-        size = len(groups[group])
-        first, last = rank == 0 and len(order) > 1, rank == len(order) - 1
-        test = wanted > 0 and not last and (first or count + size / 2 <= wanted)
-        count += size * test
-        split.update(dict.fromkeys(groups[group], "test" if test else "train"))
-    return split
+    split = dataset.config.split
+    groups = group_photos(dataset, sorted(counts), hashes, before)
+    groups.sort(key=lambda group: digest(str(split.seed), *group))  # chance: who is dealt first
+    listed = _listed(dataset)
+    fixed = [_fixed(dataset, group, listed, before) for group in groups]
+    places = deal(_table(groups, counts), fixed, split.shares)
+    return {name: place for group, place in zip(groups, places, strict=True) for name in group}
 
 
-def _groups(dataset: Dataset, photos: Sequence[Path]) -> dict[str, list[Path]]:
-    path = group_file(dataset)
-    group_of = read_photo_groups(path) if path else {}
-    groups = defaultdict(list)
-    for photo in photos:
-        name = photo.relative_to(dataset.images).as_posix()
-        groups[f"group {group_of[name]}" if name in group_of else f"photo {name}"].append(photo)
-    return groups
+def _listed(dataset: Dataset) -> dict[str, str]:
+    """The split of every photo that stands in a list."""
+    where = f"{dataset.root / 'dataset.yaml'}: split.lists"
+    listed: dict[str, str] = {}
+    for split, file in dataset.config.split.lists.items():
+        path = dataset.inside(file, where=where)
+        try:
+            lines = path.read_text("utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError):
+            raise InputError(f"{path}: cannot be read as a list of photos") from None
+        for number, name in enumerate(map(str.strip, lines), start=1):
+            if name and not inside(dataset.images, name, where=str(path)).is_file():
+                raise InputError(f"{path}: line {number}: no such photo below images/: '{name}'")
+            if name and listed.setdefault(name, split) != split:
+                other = listed[name]
+                raise InputError(f"{path}: line {number}: '{name}' is in the list of {other}, too")
+    return listed
+
+
+def _fixed(
+    dataset: Dataset, group: Sequence[str], listed: Mapping[str, str], before: Mapping[str, str]
+) -> str | None:
+    """Where a group has to go: where it is listed, else where most of it was before."""
+    places = {listed[name]: name for name in group if name in listed}
+    if len(places) > 1:
+        (one, name), (two, other) = list(places.items())[:2]
+        raise InputError(
+            f"{dataset.root / 'dataset.yaml'}: split.lists: {name} is to go to {one}, {other} to"
+            f" {two}, but they are of one group; list them together"
+        )
+    if places:
+        return next(iter(places))
+    votes = Counter(before[name] for name in group if name in before)
+    return max(votes, key=lambda split: (votes[split], split)) if votes else None
+
+
+def _table(groups: Sequence[Sequence[str]], counts: Mapping[str, Mapping[int, int]]) -> Floats:
+    """(G, 1 + C): of each group the number of photos, then of segments by category."""
+    column = {c: i for i, c in enumerate(sorted({c for one in counts.values() for c in one}), 1)}
+    table = np.zeros((len(groups), 1 + len(column)))
+    for row, group in enumerate(groups):
+        table[row, 0] = len(group)
+        for name in group:
+            for category, count in counts[name].items():
+                table[row, column[category]] += count
+    return table
+
+
+# --- dealing ---
+
+PHOTOS_COUNT = 3  # times as much as a category: people look at the number of photos first
+
+
+def deal(table: Floats, fixed: Sequence[str | None], shares: Mapping[str, float]) -> list[str]:
+    """A split for each row of `table`, (G, 1 + C): photos, then segments by category.
+
+    Rows that are `fixed` stay. First as iterative stratification does it (Sechidis et al., 2011):
+    the rarest category first, each row to the split that lacks most of it. Then single rows move
+    for as long as that brings the shares nearer, and no category with LEAST_GROUPS rows misses a
+    split.
+    """
+    names = [name for name, share in shares.items() if share > 0]
+    names += [name for name in shares if name not in names]
+    share = np.array([shares[name] for name in names])
+    place = np.array([-1 if name is None else names.index(name) for name in fixed], np.intp)
+    movable = place < 0
+    wanted = share[:, None] * table.sum(axis=0)
+    usable = int(np.count_nonzero(share))
+    _deal_rarest_first(table, place, wanted[:usable])
+    _improve(table, place, wanted, movable, usable)
+    return [names[index] for index in place]
+
+
+def _sums(table: Floats, place: NDArray[np.intp], count: int) -> Floats:
+    """(S, 1 + C) what each split has."""
+    return np.stack([table[place == split].sum(axis=0) for split in range(count)])
+
+
+def _deal_rarest_first(table: Floats, place: NDArray[np.intp], wanted: Floats) -> None:
+    """Fill the open (-1) places."""
+    lack = wanted - _sums(table, place, len(wanted))
+    rarity = np.count_nonzero(table, axis=0)
+    columns = sorted(range(1, table.shape[1]), key=lambda column: rarity[column])
+    for column in (*columns, 0):
+        rows = np.flatnonzero((place < 0) & (table[:, column] > 0))
+        for row in rows[np.argsort(-table[rows, column], kind="stable")].tolist():
+            best = np.lexsort((-lack[:, 0], -lack[:, column]))[0]
+            place[row] = best
+            lack[best] -= table[row]
+
+
+def _improve(
+    table: Floats, place: NDArray[np.intp], wanted: Floats, movable: NDArray[np.bool_], usable: int
+) -> None:
+    """Move single rows, the best move first; the cost is the sum of squared errors of shares."""
+    weights = 1 / np.maximum(table.sum(axis=0), 1)
+    weights[0] *= PHOTOS_COUNT
+    errors, squares = table * weights, 2 * ((table * weights) ** 2).sum(axis=1)
+    present = table > 0
+    needed = present & (present.sum(axis=0) >= LEAST_GROUPS)
+    needed[:, 0] = len(table) >= usable
+    for _ in range(_MOST_MOVES):
+        error = (_sums(table, place, len(wanted)) - wanted) * weights
+        groups = _sums(present.astype(float), place, len(wanted))
+        best = (-1e-9, 0, 0)
+        for old in range(len(wanted)):
+            rows = np.flatnonzero(movable & (place == old))
+            for new in range(usable) if len(rows) else ():
+                if new == old:
+                    continue
+                gain = squares[rows] + 2 * errors[rows] @ (error[new] - error[old])
+                gain += needed[rows] @ (10.0 * (groups[old] == 1) - 10.0 * (groups[new] == 0))
+                row = int(gain.argmin())
+                best = min(best, (float(gain[row]), int(rows[row]), new))
+        if best[0] >= -1e-9:
+            return
+        place[best[1]] = best[2]
 
 
 def split_findings(dataset: Dataset, records: Sequence[Record]) -> Iterator[Finding]:
-    """Categories that would be in one split only, where the usable photos fill both."""
-    usable = {r.photo: r.labels for r in records if r.photo and r.usable and not r.excluded}
-    split = split_photos(dataset, sorted(usable))
-    photos: dict[str, dict[str, int]] = {label: {} for label in dataset.config.things}
-    for photo, part in split.items():
-        for label in usable[photo] & photos.keys():
-            photos[label][part] = photos[label].get(part, 0) + 1
-    lacks = {"train": "it is scored, but never learnt", "test": "it is learnt, but never scored"}
-    for label, counts in photos.items():
-        if len(counts) == 1 and len(set(split.values())) == 2:
-            ((part, count),) = counts.items()
-            other = "train" if part == "test" else "test"
-            message = f"'{label}' is in {part} only, in {count} photos: {lacks[other]}"
+    """Categories that are, or would be, in one split only, where the usable photos fill both."""
+    usable = {r.photo: r.counts for r in records if r.photo and r.usable and not r.excluded}
+    name_of = {photo: photo.relative_to(dataset.images).as_posix() for photo in usable}
+    counts = {
+        name_of[photo]: {i: n for i, n in enumerate(own) if n} for photo, own in usable.items()
+    }
+    split = split_photos(dataset, counts, {}, read_remembered(dataset))
+    photos: dict[int, Counter[str]] = defaultdict(Counter)
+    for name, own in counts.items():
+        for index in own:
+            photos[index][split[name]] += 1
+    for index, label in enumerate(dataset.config.things):
+        if len(photos[index]) == 1 and len(set(split.values())) > 1:
+            ((part, count),) = photos[index].items()
+            why = "it is learnt, but never scored" if part == "train" else "it is never learnt"
+            message = f"'{label}' is in {part} only, in {count} photos: {why}"
             fix = "draw it in more photos, or choose another split.seed"
             complaint = Complaint("category-one-split", None, message, fix)
             yield from judge(dataset, dataset.root / "dataset.yaml", [complaint])

@@ -189,26 +189,3 @@ def _open_shapes(
             hint = nearest(name, known)
             raise InputError(f"{where}: shapes: {label}: '{name}' is no stuff of the set{hint}")
     return StuffShapes(config, {label: known[n] for label, n in source.stuff_of_label.items()})
-
-
-# --- until build.py opens the sources once ---
-
-
-def label_map_paths(dataset: Dataset, photo: Path) -> list[Path]:
-    """Label maps of one photo that exist, in the order of the set's stuff sources."""
-    reader = StuffReader(
-        dataset.images,
-        tuple(
-            LabelMaps(dataset.inside(one.label_maps, where=_where(dataset, index)), {}, False, "")
-            for index, one in enumerate(dataset.config.stuff_sources)
-            if one.label_maps is not None
-        ),
-    )
-    return [one for one in reader.inputs(photo) if isinstance(one, Path)]
-
-
-def read_stuff(
-    dataset: Dataset, photo: Path, categories: tuple[Category, ...], *, height: int, width: int
-) -> NDArray[np.uint16]:
-    """As `StuffReader.read` for sources without shapes."""
-    return open_stuff(dataset, categories).read(photo, (), height=height, width=width)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from annotation.drawing import Drawing
+from annotation.instances import painting_order
 from annotation.rules.measures import Figures, Floats, Measured, as_array, common, less, together
 
 BLOCK = 256  # rows of boxes compared at once: some megabytes for thousands of shapes
@@ -38,12 +39,15 @@ class Painted:
 def paint(drawing: Drawing, measured: Measured, without: Collection[int]) -> Painted:
     """Parts that have an area in the photo, but for the shapes `without`."""
     row_of = {shape: row for row, shape in enumerate(measured.index.tolist())}
-    parts = sorted(
+    areas = [
+        sum(measured.areas[row_of[part]] for part in instance.parts if part in row_of)
+        for instance in drawing.instances
+    ]
+    parts = [
         (shape, row_of[shape], owner)
-        for owner, instance in enumerate(drawing.instances)
-        for shape in instance.parts
+        for shape, owner in painting_order(drawing.instances, drawing.config, areas)
         if shape in row_of and shape not in without
-    )
+    ]
     table = np.array(parts, np.intp).reshape(-1, 3)
     table = table[measured.areas[table[:, 1]] > 0]
     rows = table[:, 1]

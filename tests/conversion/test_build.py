@@ -9,18 +9,16 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from annotation.dataset import Dataset, open_dataset
+from annotation.dataset import Dataset
 from annotation.files import InputError
-from annotation.validate import check_dataset
 from conversion.build import Built, convert, png_names
 from conversion.panoptic import measure, read_panoptic
-from conversion.split import split_photos
 from evaluation.scores import evaluate_sets
 from tests.drawn import BOX, ROAD, SKY, YAML, draw_dataset, draw_photo, square
 
 
 def build(dataset: Dataset) -> Built:
-    return convert(dataset, check_dataset(dataset).records)
+    return convert(dataset)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -34,7 +32,7 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 def test_the_whole_set(dataset: Dataset) -> None:
-    assert build(dataset) == Built(True, {"train": 2, "test": 2}, 16, 0, ())
+    assert build(dataset) == Built(True, {"train": 2, "test": 2}, 16, {})
     seen: set[int] = set()
     for split in ("train", "test"):
         panoptic = read_panoptic(dataset.panoptic / f"annotations/panoptic_{split}.json")
@@ -95,7 +93,7 @@ def test_pycocotools_reads_it_unchanged(dataset: Dataset) -> None:
 def test_files_with_errors_are_left_out_and_listed(dataset: Dataset) -> None:
     (dataset.labelme / "sub/p1.x.json").write_text("{")
     built = build(dataset)
-    assert built.left_out == ("labelme/sub/p1.x.json",)
+    assert built.left_out == (("labelme/sub/p1.x.json", "has errors, see `validate`"),)
     assert sum(built.photos.values()) == 3
 
 
@@ -126,34 +124,6 @@ def test_png_names_do_not_collide() -> None:
         "c.jpg": "c.jpg.png",
         "c.png": "c.png.png",
     }
-
-
-def test_split_keeps_groups_together_and_its_shares(tmp_path: Path) -> None:
-    draw_dataset(tmp_path, {f"p{i:02}": [] for i in range(30)})
-    rows = [f"p{i:02}.jpg,source{i // 3}" for i in range(30)]
-    (tmp_path / "photos.csv").write_text("\n".join(["image,photo", *rows]))
-    yaml = YAML.replace("train: 0.5, test: 0.5", "train: 0.8, test: 0.2, group_by: photos.csv")
-    (tmp_path / "dataset.yaml").write_text(yaml)
-    dataset = open_dataset(tmp_path)
-    split = split_photos(dataset, dataset.photos())
-    assert list(split.values()).count("test") == 6
-    for i in range(30):
-        names = {split[dataset.images / f"p{j:02}.jpg"] for j in range(i // 3 * 3, i // 3 * 3 + 3)}
-        assert len(names) == 1
-    assert split_photos(dataset, dataset.photos()[::-1]) == split
-
-
-def test_a_handful_of_photos_fills_both_splits(tmp_path: Path) -> None:
-    dataset = draw_dataset(tmp_path, {"a": [], "b": []}, yaml=YAML.replace("0.5", "0.5"))
-    assert sorted(split_photos(dataset, dataset.photos()).values()) == ["test", "train"]
-
-
-def test_broken_group_file_says_the_line(tmp_path: Path) -> None:
-    yaml = YAML.replace("seed: 0", "seed: 0, group_by: photos.csv")
-    dataset = draw_dataset(tmp_path, {"a": []}, yaml=yaml)
-    (tmp_path / "photos.csv").write_text("image,photo\na.jpg\n")
-    with pytest.raises(InputError, match=r"photos.csv: line 2: expected 2 columns, got 1"):
-        split_photos(dataset, dataset.photos())
 
 
 def test_manifest_says_what_was_built(dataset: Dataset) -> None:

@@ -414,7 +414,7 @@ def segments(dataset: Dataset) -> Segments:
 
 
 def build(dataset: Dataset) -> Segments:
-    built = convert(dataset, check_dataset(dataset).records)
+    built = convert(dataset)
     assert not built.left_out
     return segments(dataset)
 
@@ -513,7 +513,7 @@ def test_instances_that_do_not_overlap_keep_their_pixels(tmp_path: Path) -> None
     source = coco(tmp_path / "s", *annotations)
     import_coco(source, tmp_path / "set")
     dataset = open_dataset(tmp_path / "set")
-    convert(dataset, check_dataset(dataset).records)
+    convert(dataset)
     truth = COCO(source)
     want = {truth.annToMask(a).tobytes(): a["iscrowd"] for a in truth.dataset["annotations"]}
     (split,) = (s for s in ("train", "test") if (dataset.panoptic / s / "a.jpg").exists())
@@ -905,7 +905,7 @@ def test_keys_that_labelme_has_no_place_for_are_exported_again(tmp_path: Path) -
     for name in ("first", "second"):
         import_coco(source, tmp_path / name)
         dataset = open_dataset(tmp_path / name)
-        convert(dataset, check_dataset(dataset).records)
+        convert(dataset)
         source = dataset.panoptic
         for kind, key in (("panoptic", "segments_info"), ("instances", None)):
             found = []

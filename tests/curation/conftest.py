@@ -70,7 +70,7 @@ def curate() -> Curate:
 
     def run(dataset: Dataset) -> fo.Dataset:
         checked = check_dataset(dataset)
-        convert(dataset, checked.records)
+        convert(dataset)
         return fo.load_dataset(load_dataset(dataset, checked))
 
     return run

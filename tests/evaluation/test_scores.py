@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from annotation.files import InputError, write_json
-from annotation.validate import check_dataset
 from conversion.build import convert
 from conversion.panoptic import (
     PanopticSet,
@@ -25,7 +24,7 @@ from tests.drawn import BOX, draw_dataset, square
 def truth(tmp_path: Path) -> PanopticSet:
     shapes = [square("box", 2, 3, 6), square("disc", 20, 5, 8)]
     dataset = draw_dataset(tmp_path / "set", {f"p{i}": shapes for i in range(4)})
-    convert(dataset, check_dataset(dataset).records)
+    convert(dataset)
     return read_panoptic(dataset.panoptic / "annotations/panoptic_test.json")
 
 

@@ -1,0 +1,72 @@
+"""Which annotations can be used, without reading again those that have not changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+from annotation.dataset import Dataset, Split
+from annotation.validate import Record, check_records
+from conversion.store import Store
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    """A usable record that no other file had a part in; `photo` lies below the data set."""
+
+    photo: str
+    size: tuple[int, int]
+    excluded: bool
+    embeds: bool
+    counts: tuple[int, ...]
+
+
+def read_records(
+    dataset: Dataset, store: Store, photos: Sequence[Path], version: str
+) -> tuple[Record, ...]:
+    """The records of all annotations; those of unchanged files come from the store.
+
+    `version` is that of the code: another one may find other errors.
+    """
+    config = msgspec.to_builtins(replace(dataset.config, split=Split()))
+    context = version.encode() + msgspec.json.encode(config)
+
+    def key_of(path: Path, photo: Path) -> bytes:
+        return sha256(context + store.digest(path) + store.digest(photo)).digest()
+
+    known: set[Path] = set()
+
+    def kept(path: Path) -> Record | None:
+        found = store.record(dataset.relative(path))
+        if found is None:
+            return None
+        key, value = found
+        one = msgspec.json.decode(value, type=_Kept)
+        photo = dataset.root / one.photo
+        try:
+            if key_of(path, photo) != key:
+                return None
+        except OSError:  # the photo is gone
+            return None
+        known.add(path)
+        return Record(path, photo, one.size, True, one.excluded, one.embeds, one.counts, alone=True)
+
+    records = check_records(dataset, photos, kept)
+    for record in records:
+        if record.usable and record.alone and record.photo and record.size:
+            if record.path in known:
+                continue
+            one = _Kept(
+                dataset.relative(record.photo),
+                record.size,
+                record.excluded,
+                record.embeds,
+                record.counts,
+            )
+            key = key_of(record.path, record.photo)
+            store.keep_record(dataset.relative(record.path), key, msgspec.json.encode(one))
+    store.commit()
+    return records
