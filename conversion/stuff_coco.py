@@ -55,10 +55,9 @@ class CocoStuff:
     pngs: Path
     confidence: float | None
 
-    @property
-    def summary(self) -> str:
+    def summary(self) -> object:
         """All but the photo's own entry that decides what the pixels mean."""
-        return f"coco {self.confidence} {sorted(self.meanings.items(), key=str)}"
+        return "coco", self.confidence, sorted(self.meanings.items(), key=str)
 
     def inputs(self, name: str) -> tuple[Path | str, ...]:
         """The photo's own annotations, without the ids that a longer file would change."""

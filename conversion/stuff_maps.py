@@ -31,10 +31,9 @@ class LabelMaps:
     known: str
     by_id: bool = False
 
-    @property
-    def summary(self) -> str:
+    def summary(self) -> object:
         """All that decides what the pixels of a map mean."""
-        return f"maps {self.colored} {sorted(self.meanings.items())}"
+        return "maps", self.colored, sorted(self.meanings.items())
 
     def inputs(self, name: str) -> tuple[Path | str, ...]:
         """The map of the photo `name`, where there is one."""

@@ -14,7 +14,6 @@ from pycocotools import mask as coco_mask
 from annotation.dataset import Dataset
 from annotation.files import InputError
 from annotation.labelme import Annotation, Shape, write_annotation
-from annotation.validate import check_dataset
 from conversion.build import convert
 from conversion.export import export
 from conversion.export_outline import outline_of_mask
@@ -49,7 +48,7 @@ def dataset(tmp_path: Path) -> Dataset:
         up = "../" * (name.count("/") + 1)
         annotation = Annotation(f"{up}images/{name}.jpg", H, W, shapes)
         write_annotation(dataset.labelme / f"{name}.json", annotation)
-    convert(dataset, check_dataset(dataset).records)
+    convert(dataset)
     return dataset
 
 

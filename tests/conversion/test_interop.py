@@ -21,7 +21,6 @@ from transformers.image_transforms import id_to_rgb, rgb_to_id
 
 from annotation.dataset import Dataset
 from annotation.labelme import Shape
-from annotation.validate import check_dataset
 from conversion.build import convert
 from conversion.panoptic import (
     PanopticSet,
@@ -58,7 +57,7 @@ def dataset(tmp_path: Path) -> Dataset:
         for i in range(8)
     }
     dataset = draw_dataset(tmp_path / "set", photos)
-    convert(dataset, check_dataset(dataset).records)
+    convert(dataset)
     return dataset
 
 

@@ -390,6 +390,10 @@ def test_inputs_are_what_decides_and_a_reader_travels(tmp_path: Path) -> None:
     )
     predicted(tmp_path / "p.json", 0.9, 0.9, 0.8)
     assert reader(tmp_path, yaml)[1].inputs(photo) != inputs
+    predicted(tmp_path / "p.json", 0.9, 0.9, 0.9)
+    assert reader(tmp_path, yaml)[1].inputs(photo) == inputs
+    surer = yaml.replace("p.json}", "p.json, confidence: 0.7}")
+    assert reader(tmp_path, surer)[1].inputs(photo) != inputs
 
 
 def test_another_photo_in_the_file_does_not_change_the_inputs(tmp_path: Path) -> None:
