@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from annotation.files import InputError
 from annotation.labelme import Shape
@@ -62,7 +62,7 @@ class LabelMaps:
             with Image.open(path) as image:
                 self._check(path, image, height=height, width=width)
                 codes, meanings = self._decode(image)
-        except (OSError, UnidentifiedImageError, SyntaxError):
+        except (OSError, SyntaxError, Image.DecompressionBombError):
             raise InputError(f"{path}: cannot be read as a PNG") from None
         result = translate(codes, meanings)
         if result.max() == UNKNOWN:

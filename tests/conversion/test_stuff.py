@@ -152,6 +152,7 @@ def test_many_colours_are_told_apart(tmp_path: Path) -> None:
         ("{1: raod}", "table: 'raod' is no stuff; did you mean 'road'?"),
         ("{1: road, '#000001': road}", "expected a table of values or of colours, got both"),
         ("{}", "got none"),
+        ("{1: road, '1': road}", "table: '1' stands twice"),
         ("{x: road}", "expected a value 0..65534 or a colour '#rrggbb', got 'x'"),
         ("t.csv", "t.csv: expected columns value,name or red,green,blue,name, got name, valu"),
         ("u.csv", "u.csv: line 2: expected a value 0..65534 or a colour"),
