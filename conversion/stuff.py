@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.dataset import LEAST_CONFIDENCE, Dataset, DatasetConfig, StuffSource
-from annotation.files import InputError, nearest
+from annotation.files import InputError, digest, nearest
 from annotation.instances import find_stuff
 from annotation.labelme import Shape
 from conversion.categories import Category
@@ -30,8 +30,7 @@ from conversion.stuff_meanings import (
 
 
 class _Source(Protocol):
-    @property
-    def summary(self) -> str: ...
+    def summary(self) -> object: ...
 
     def inputs(self, name: str) -> tuple[Path | str, ...]: ...
 
@@ -42,10 +41,14 @@ class _Source(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class StuffReader:
-    """A set's stuff sources, opened; it can be pickled, and knows nothing of single photos."""
+    """A set's stuff sources, opened; it can be pickled, and holds nothing of single photos.
+
+    `digest` stands for all that the sources' settings, tables and categories say.
+    """
 
     images: Path
     sources: tuple[_Source, ...]
+    digest: str
 
     def inputs(self, photo: Path) -> tuple[Path | str, ...]:
         """Files and texts that decide the stuff of a photo, besides its shapes and its size.
@@ -53,9 +56,10 @@ class StuffReader:
         The same texts and the same contents of files give the same stuff.
         """
         name = photo.relative_to(self.images).as_posix()
-        found: list[Path | str] = []
-        for source in self.sources:
-            found += [source.summary, *source.inputs(name)]
+        found: list[Path | str] = [self.digest]
+        for number, source in enumerate(self.sources):
+            if own := source.inputs(name):
+                found += [str(number), *own]
         return tuple(found)
 
     def read(
@@ -88,7 +92,8 @@ def open_stuff(dataset: Dataset, categories: Sequence[Category]) -> StuffReader:
         _open_source(dataset, source, names, categories, where=_where(dataset, index))
         for index, source in enumerate(dataset.config.stuff_sources)
     ]
-    return StuffReader(dataset.images, tuple(sources))
+    meanings = digest(*(repr(source.summary()) for source in sources))
+    return StuffReader(dataset.images, tuple(sources), meanings)
 
 
 def _where(dataset: Dataset, index: int) -> str:
@@ -146,12 +151,9 @@ class StuffShapes:
     config: DatasetConfig
     meanings: dict[str, int]
 
-    @property
-    def summary(self) -> str:
+    def summary(self) -> object:
         """All but the shapes that decides what the pixels mean."""
-        return (
-            f"shapes {self.config.line_width} {self.config.holes} {sorted(self.meanings.items())}"
-        )
+        return "shapes", self.config.line_width, self.config.holes, sorted(self.meanings.items())
 
     def inputs(self, name: str) -> tuple[Path | str, ...]:
         """Nothing: the shapes are given to `read`."""

@@ -55,25 +55,33 @@ class CocoStuff:
     pngs: Path
     confidence: float | None
 
-    @property
-    def summary(self) -> str:
+    def summary(self) -> object:
         """All but the photo's own entry that decides what the pixels mean."""
-        return f"coco {self.confidence} {sorted(self.meanings.items(), key=str)}"
+        return "coco", self.confidence, sorted(self.meanings.items(), key=str)
 
     def inputs(self, name: str) -> tuple[Path | str, ...]:
-        """The photo's own annotations, without the ids that a longer file would change."""
-        annotations = self._annotations(name)
-        if annotations is None:
+        """The photo's own annotations, without the ids that a longer file would change.
+
+        What is wrong with them is for `read` to say, of this photo only.
+        """
+        row = self.index.find(name)
+        if row is None:
             return ()
-        text = msgspec.json.encode(annotations).decode()
-        return (text, *(self._png(a.file_name) for a in annotations if a.file_name is not None))
+        raw = self.index.annotations(row)
+        try:
+            annotations = self._decode(raw, name)
+            pngs = [self._png(a.file_name) for a in annotations if a.file_name is not None]
+        except InputError:
+            return (b"\n".join(raw).decode(errors="replace"),)
+        text = msgspec.json.encode((self.index.sizes[row].tolist(), annotations)).decode()
+        return (text, *(png for png in pngs if png.is_file()))
 
     def read(self, name: str, shapes: Sequence[Shape], *, height: int, width: int) -> Map | None:
         """(H, W) uint16 meanings; None where the file has no such photo."""
         row = self.index.find(name)
-        annotations = self._annotations(name)
-        if row is None or annotations is None:
+        if row is None:
             return None
+        annotations = self._decode(self.index.annotations(row), name)
         where = f"{self.index.path}: {name}"
         stored = self.index.sizes[row].tolist()
         if stored not in ([0, 0], [height, width]):
@@ -83,12 +91,8 @@ class CocoStuff:
             return self._read_segments(where, annotations, height=height, width=width)
         return self._read_regions(where, annotations, height=height, width=width)
 
-    def _annotations(self, name: str) -> list[_Annotation] | None:
-        row = self.index.find(name)
-        if row is None:
-            return None
+    def _decode(self, raw: Sequence[bytes], name: str) -> list[_Annotation]:
         try:
-            raw = self.index.annotations(row)
             return [msgspec.json.decode(one, type=_Annotation) for one in raw]
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{self.index.path}: annotations of {name}: {error}") from None

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from annotation.files import InputError
 from annotation.labelme import Shape
@@ -31,10 +31,9 @@ class LabelMaps:
     known: str
     by_id: bool = False
 
-    @property
-    def summary(self) -> str:
+    def summary(self) -> object:
         """All that decides what the pixels of a map mean."""
-        return f"maps {self.colored} {sorted(self.meanings.items())}"
+        return "maps", self.colored, sorted(self.meanings.items())
 
     def inputs(self, name: str) -> tuple[Path | str, ...]:
         """The map of the photo `name`, where there is one."""
@@ -63,7 +62,7 @@ class LabelMaps:
             with Image.open(path) as image:
                 self._check(path, image, height=height, width=width)
                 codes, meanings = self._decode(image)
-        except (OSError, UnidentifiedImageError, SyntaxError):
+        except (OSError, SyntaxError, Image.DecompressionBombError):
             raise InputError(f"{path}: cannot be read as a PNG") from None
         result = translate(codes, meanings)
         if result.max() == UNKNOWN:

@@ -67,18 +67,20 @@ def read_table(
         rows, where = _csv_rows(table), str(table)
     else:
         rows = [(f"{where}: table", key, name or "") for key, name in table.items()]
-    meanings: Meanings = {SILENT: SILENT}
+    meanings: Meanings = {}
     kinds = set()
     for place, key, name in rows:
         if name and name not in names:
             raise InputError(f"{place}: '{name}' is no stuff{nearest(name, names)}")
         code, colored = _code(key, place)
+        if code in meanings:
+            raise InputError(f"{place}: '{key}' stands twice")
         kinds.add(colored)
         meanings[code] = names[name] if name else SILENT
     if len(kinds) != 1:
         got = "both" if kinds else "none"
         raise InputError(f"{where}: expected a table of values or of colours, got {got}")
-    return meanings, kinds.pop()
+    return {SILENT: SILENT, **meanings}, kinds.pop()
 
 
 def _csv_rows(path: Path) -> list[tuple[str, int | str, str]]:

@@ -152,6 +152,7 @@ def test_many_colours_are_told_apart(tmp_path: Path) -> None:
         ("{1: raod}", "table: 'raod' is no stuff; did you mean 'road'?"),
         ("{1: road, '#000001': road}", "expected a table of values or of colours, got both"),
         ("{}", "got none"),
+        ("{1: road, '1': road}", "table: '1' stands twice"),
         ("{x: road}", "expected a value 0..65534 or a colour '#rrggbb', got 'x'"),
         ("t.csv", "t.csv: expected columns value,name or red,green,blue,name, got name, valu"),
         ("u.csv", "u.csv: line 2: expected a value 0..65534 or a colour"),
@@ -390,6 +391,10 @@ def test_inputs_are_what_decides_and_a_reader_travels(tmp_path: Path) -> None:
     )
     predicted(tmp_path / "p.json", 0.9, 0.9, 0.8)
     assert reader(tmp_path, yaml)[1].inputs(photo) != inputs
+    predicted(tmp_path / "p.json", 0.9, 0.9, 0.9)
+    assert reader(tmp_path, yaml)[1].inputs(photo) == inputs
+    surer = yaml.replace("p.json}", "p.json, confidence: 0.7}")
+    assert reader(tmp_path, surer)[1].inputs(photo) != inputs
 
 
 def test_another_photo_in_the_file_does_not_change_the_inputs(tmp_path: Path) -> None:
