@@ -74,6 +74,8 @@ class Split:
         shares = ", ".join(f"{name} {share:g}" for name, share in self.shares.items())
         if min(self.shares.values()) < 0 or abs(sum(self.shares.values()) - 1) > 1e-6:
             raise ValueError(f"shares must sum to 1, got {shares}")
+        if "train" not in self.shares:
+            raise ValueError(f"expected a split 'train' among others, got {shares}")
         for name in self.shares:
             if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
                 raise ValueError(f"a split's name needs letters and digits, got '{name}'")

@@ -4,15 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from annotation.dataset import DatasetConfig
-from annotation.files import InputError, inside, parse, read_json, read_yaml, replacing
+from annotation.dataset import DatasetConfig, open_dataset
+from annotation.files import InputError, inside, parse, read_json, replacing
 
 
 def test_unknown_key_names_the_nearest(tmp_path: Path) -> None:
     path = tmp_path / "dataset.yaml"
     path.write_text("name: a\nthings: [b]\nsplit: {trian: 0.8, test: 0.2}\n")
-    with pytest.raises(InputError, match=r"dataset.yaml: split: unknown key 'trian'.*'train'"):
-        read_yaml(path, DatasetConfig)
+    with pytest.raises(InputError, match=r"dataset.yaml: expected a split 'train'.*got trian"):
+        open_dataset(tmp_path)
+    path.write_text("name: a\nthings: [b]\nsplit: {train: 1, group_buy: x.csv}\n")
+    with pytest.raises(InputError, match=r"split: unknown key 'group_buy'.*'group_by'"):
+        open_dataset(tmp_path)
 
 
 def test_unknown_key_in_a_list_says_which_entry() -> None:
@@ -37,7 +40,7 @@ def test_wrong_dataset_yaml(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "dataset.yaml"
     path.write_text(text)
     with pytest.raises(InputError) as error:
-        read_yaml(path, DatasetConfig)
+        open_dataset(tmp_path)
     assert str(path) in str(error.value)
     assert message in str(error.value)
 

@@ -214,10 +214,12 @@ def test_killed_at_fifty_moments(tmp_path: Path) -> None:
     """Each time a new set, killed, looked at, and brought to its end."""
     dataset = draw(tmp_path, 24)
     settle(dataset)
-    start = time.monotonic()
     run(dataset).join()
-    took = time.monotonic() - start
     whole = tree(dataset)
+    shutil.rmtree(dataset.panoptic)
+    start = time.monotonic()
+    run(dataset).join()  # with the photos painted again: neither the longest nor the shortest way
+    took = time.monotonic() - start
     chance = random.Random(0)
     unfinished = 0
     for _ in range(50):
@@ -237,7 +239,7 @@ def test_killed_at_fifty_moments(tmp_path: Path) -> None:
                 assert path.read_bytes() == known, name  # whole, whatever is there
         convert(dataset)
         assert tree(dataset) == whole
-    assert unfinished >= 20
+    assert 5 <= unfinished <= 45  # moments of all kinds
 
 
 def run(dataset: Dataset) -> multiprocessing.process.BaseProcess:
