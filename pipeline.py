@@ -224,18 +224,29 @@ def convert(dataset: Positional[DatasetPath], scheduler: str | None = None) -> N
 
 @app.command
 def export(
-    dataset: Positional[DatasetPath], format: Literal["yolo-seg", "semantic"], out: Path
+    dataset: Positional[DatasetPath], format: Literal["yolo-seg", "semantic", "coco"], out: Path
 ) -> None:
-    """Write the built set for other trainers: YOLO segmentation, or semantic PNGs.
+    """Write the set for other trainers: YOLO segmentation, semantic PNGs, COCO instances.
 
     Args:
-        dataset: folder with dataset.yaml, converted.
-        format: yolo-seg has an outline a thing; semantic a PNG of class ids a photo, 255 is void.
-        out: new folder.
+        dataset: folder with dataset.yaml, converted; coco needs no conversion.
+        format: yolo-seg has an outline a thing; semantic a PNG of class ids a photo, 255 is void;
+            coco is one JSON of whole outlines, as drawn, for all photos.
+        out: new folder; for coco the JSON file.
     """
     from conversion.export import export as run_export
+    from conversion.export_coco import export_instances
 
-    print(f"{out}: {run_export(open_dataset(dataset), format, out)} photos exported")
+    opened = open_dataset(dataset)
+    if format != "coco":
+        print(f"{out}: {run_export(opened, format, out)} photos exported")
+        return
+    exported = export_instances(opened, out)
+    print(f"{out}: {exported.photos} photos, {exported.instances} instances exported")
+    for why in exported.left_out:
+        print(f"left out: {why}")
+    if exported.left_out:
+        sys.exit(1)
 
 
 @app.command

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from annotation.dataset import DatasetConfig
-from annotation.geometry import LINES
+from annotation.geometry import LINES, outline
 from annotation.labelme import Shape
 
+_NO_OUTLINE = frozenset({"mask", *LINES})
 CARRIED_FLAGS = ("crowd", "occluded", "truncated")  # travel on into COCO and FiftyOne
 
 
@@ -24,6 +25,17 @@ class Instance:
     holes: tuple[int, ...]
     flags: frozenset[str]  # of CARRIED_FLAGS, those set on any part
     ignored: bool = False
+
+
+def instance_outlines(instance: Instance, shapes: Sequence[Shape]) -> list[list[float]] | None:
+    """COCO polygons of the parts, flat lists of x, y pixels; None where they can't say it.
+
+    A crowd, holes, masks and lines need pixels.
+    """
+    kinds = {shapes[part].shape_type for part in instance.parts}
+    if instance.holes or instance.ignored or "crowd" in instance.flags or kinds & _NO_OUTLINE:
+        return None
+    return [outline(shapes[part]).ravel().tolist() for part in instance.parts]
 
 
 def painting_order(
@@ -83,5 +95,7 @@ def _instance(
 ) -> Instance:
     first = shapes[parts[0]]
     cut = () if first.group_id is None else tuple(holes.get(first.group_id, ()))
-    flags = frozenset(f for f in CARRIED_FLAGS if any(shapes[i].flags.get(f) for i in parts))
+    flags = frozenset(
+        f for i in parts for f, on in shapes[i].flags.items() if on and f in CARRIED_FLAGS
+    )
     return Instance(first.label, parts, cut, flags, first.label in config.ignored)

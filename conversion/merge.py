@@ -88,14 +88,12 @@ class _Canvas:
         self, shapes: Sequence[Shape], stuff: NDArray[np.uint16], config: DatasetConfig
     ) -> None:
         self.shapes, self.config = shapes, config
-        self.stuff = present_values(stuff)
+        self.stuff = _present(stuff)
         self.instances = find_instances(shapes, config)
         things = [i for i, one in enumerate(self.instances) if config.thing_of(one.label)]
         self.id_of = {i: len(self.stuff) + n for n, i in enumerate(things, start=1)}
         last = len(self.stuff) + len(things)
-        table = np.zeros(int(stuff.max(initial=0)) + 1, np.uint8 if last < 256 else np.uint16)
-        table[self.stuff] = np.arange(1, len(self.stuff) + 1)
-        self._ground: Any = table[stuff]
+        self._ground = _renumber(stuff, self.stuff, np.uint8 if last < 256 else np.uint16)
         height, width = stuff.shape
         self.parts: dict[int, Cropped] = {}
         for instance in self.instances:
@@ -180,13 +178,21 @@ def _cut(mask: Cropped, holes: Sequence[Cropped]) -> Cropped:
     return mask
 
 
-def present_values(values: NDArray[np.uint16]) -> list[int]:
-    """The values other than void that occur, ascending."""
-    if not values.size:
-        return []
-    present = np.zeros(int(values.max()) + 1, bool)
-    present[values] = True
-    return [value for value in np.flatnonzero(present).tolist() if value != VOID]
+def _present(values: NDArray[np.uint16]) -> list[int]:
+    """The values other than void that occur, ascending; each has its first row, or one above."""
+    changed = np.flatnonzero(values[1:] != values[:-1])
+    found = np.concatenate([values[:1].ravel(), values[1:].ravel()[changed]])
+    return [value for value in np.unique(found).tolist() if value != VOID]
+
+
+def _renumber(values: NDArray[np.uint16], present: Sequence[int], dtype: type) -> LocalIds:
+    """The values, numbered from 1 in the order of `present`; 0 stays."""
+    table: NDArray[Any] = np.zeros(max(256, *present, 0) + 1, dtype)
+    table[list(present)] = np.arange(1, len(present) + 1)
+    if max(present, default=0) < 256 and dtype is np.uint8:
+        return np.asarray(cv2.LUT(values.astype(np.uint8), table[:256]))  # several times faster
+    renumbered: LocalIds = table[values]
+    return renumbered
 
 
 def _measure(

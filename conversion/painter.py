@@ -8,20 +8,20 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from annotation.dataset import Dataset
 from annotation.files import InputError, inside, write_bytes
-from annotation.geometry import LINES, outline
+from annotation.instances import instance_outlines
 from annotation.labelme import Shape, read_annotation
 from conversion.categories import Category
 from conversion.merge import Merged, merge
 from conversion.panoptic import (
+    VOID,
     Photo,
     Segment,
+    SegmentIds,
     annotation_values,
     encode_png,
-    ids_to_rgb,
     image_values,
 )
 from conversion.raster import Cropped, encode_cropped
@@ -74,7 +74,7 @@ class Painter:
         merged = merge(shapes, stuff, self.categories, self.dataset.config)
         segments = tuple(replace(s, id=first - 1 + s.id) for s in merged.segments)
         path = inside(self.dataset.panoptic, task.png, where=task.annotation)
-        write_bytes(path, encode_png(_colours(merged, first)))
+        write_bytes(path, encode_png(merged.ids, _ids_in_set(merged, first)))
         status, photo = path.stat(), replace(photo, segments=segments)
         counts: dict[int, int] = {}
         for segment in segments:
@@ -101,10 +101,10 @@ class Painter:
             local = segment.id - photo.id + 1
             if local not in merged.whole:
                 continue  # stuff
-            mask = _seen(merged, local, segment)
+            mask, polygons = _seen(merged, local, segment), None
             if config.instances == "amodal":
                 segment, mask = _amodal(segment, merged.whole[local])
-            polygons = _polygons(merged, local, shapes) if config.instances == "amodal" else None
+                polygons = instance_outlines(merged.instances[local], shapes)
             size = {"height": photo.height, "width": photo.width}
             values.append(
                 {
@@ -122,12 +122,12 @@ class Painter:
         return values
 
 
-def _colours(merged: Merged, first: int) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB of the ids in the set, which count from `first`."""
+def _ids_in_set(merged: Merged, first: int) -> SegmentIds:
+    """Ids in the set by the photo's own; they count from `first`."""
     last = max((segment.id for segment in merged.segments), default=0)
-    table = np.arange(first - 1, first + last, dtype=np.uint32)
-    table[0] = 0
-    return ids_to_rgb(table[merged.ids])
+    ids = np.arange(first - 1, first + last, dtype=np.uint32)
+    ids[0] = VOID
+    return ids
 
 
 def _seen(merged: Merged, local: int, segment: Segment) -> Cropped:
@@ -143,15 +143,6 @@ def _amodal(segment: Segment, whole: Cropped) -> tuple[Segment, Cropped]:
     height, width = int(rows[-1]) + 1 - y, int(columns[-1]) + 1 - x
     box = (left + x, top + y, width, height)
     return replace(segment, area=int(np.count_nonzero(mask)), bbox=box), whole
-
-
-def _polygons(merged: Merged, local: int, shapes: Sequence[Shape]) -> list[list[float]] | None:
-    """Outlines of a thing's parts; None for what they can't say: crowds, holes, masks, lines."""
-    instance = merged.instances[local]
-    kinds = {shapes[part].shape_type for part in instance.parts}
-    if instance.holes or kinds & {"mask", *LINES} or instance.ignored or "crowd" in instance.flags:
-        return None
-    return [outline(shapes[part]).ravel().tolist() for part in instance.parts]
 
 
 def _changes(merged: Merged) -> dict[str, Any]:

@@ -101,21 +101,28 @@ def read_segment_ids(path: Path) -> SegmentIds:
 
 def write_segment_ids(path: Path, ids: SegmentIds) -> None:
     """Write (H, W) uint32 segment ids as a panoptic PNG."""
-    write_bytes(path, encode_png(ids_to_rgb(ids)))
+    write_bytes(path, encode_png(ids))
 
 
-def encode_png(rgb: NDArray[np.uint8]) -> bytes:
-    """(H, W, 3) uint8 RGB as a PNG, many times faster than image libraries, and no larger.
+def encode_png(numbers: NDArray[Any], ids: SegmentIds | None = None) -> bytes:
+    """Encode (H, W) segment ids, or numbers of `ids`, (N,) uint32, as a panoptic PNG.
 
-    Rows of segments mostly repeat the row above, so the filter Up (2) leaves little but zeros;
-    zlib-ng's second level packs these as small as Pillow's sixth.
+    Most pixels are as the one above them, so the filter Up (2) leaves zeros, and only the others
+    are looked at. zlib-ng's second level packs that as small as Pillow's sixth, in a tenth of the
+    time.
     """
-    height, width, _ = rgb.shape
-    rows = np.empty((height, 1 + 3 * width), np.uint8)
-    flat = rgb.reshape(height, -1)
+    height, width = numbers.shape
+    rows = np.zeros((height, 1 + 3 * width), np.uint8)
     rows[:, 0] = 2
-    rows[0, 1:] = flat[0]
-    np.subtract(flat[1:], flat[:-1], out=rows[1:, 1:])
+    changed = np.flatnonzero(numbers[1:] != numbers[:-1])
+    y, x = np.divmod(changed, width)
+    below, above, first = numbers[y + 1, x], numbers[y, x], numbers[0]
+    if ids is not None:
+        below, above, first = ids[below], ids[above], ids[first]
+    flat, places = rows.ravel(), (y + 1) * rows.shape[1] + 3 * x
+    for channel, shift in enumerate((0, 8, 16), start=1):
+        rows[0, channel::3] = first >> shift & 255
+        flat[places + channel] = (below >> shift) - (above >> shift) & 255
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB
     chunks = ((b"IHDR", header), (b"IDAT", zlib_ng.compress(rows, 2)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(

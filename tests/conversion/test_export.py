@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,15 +11,17 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
 
 from annotation.dataset import Dataset
 from annotation.files import InputError
 from annotation.labelme import Annotation, Shape, write_annotation
 from conversion.build import convert
 from conversion.export import export
+from conversion.export_coco import export_instances
 from conversion.export_outline import outline_of_mask
 from conversion.panoptic import read_panoptic
-from tests.drawn import YAML, draw_dataset, square
+from tests.drawn import YAML, draw_dataset, draw_photo, square
 
 H, W = 240, 320
 
@@ -162,3 +165,35 @@ def test_an_unbuilt_set_says_what_to_do(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path / "set", {"a": []})
     with pytest.raises(InputError, match=r"not built; run `pipeline\.py convert"):
         export(dataset, "semantic", tmp_path / "new")
+
+
+def test_coco_instances_straight_from_labelme(tmp_path: Path) -> None:
+    """Whole outlines, groups joined, holes cut, broken files left out and named."""
+    crowd = replace(square("disc", 20, 10, 4), flags={"crowd": True, "occluded": True})
+    shapes = [
+        *(square("box", 1, 1, 6), square("disc", 3, 3, 6)),
+        *(square("box", 10, 1, 4, group_id=1), square("box", 16, 1, 3, group_id=1)),
+        *(square("box", 30, 10, 8, group_id=2), square("__hole__", 32, 12, 2, group_id=2)),
+        *(crowd, Shape("box", ((3.0, 20.0), (9.0, 20.0)), "line"), square("__ignore__", 0, 0, 3)),
+        square("box", 100, 100, 5),
+    ]
+    dataset = draw_dataset(tmp_path / "set", {"a": shapes, "b/c": shapes[:1]})
+    draw_photo(dataset.root, "d", [Shape("box", ((0.0, 0.0), (1.0, 1.0)))])
+    (dataset.labelme / "e.json").write_text("{")
+    exported = export_instances(dataset, tmp_path / "out.json")
+    assert (exported.photos, exported.instances) == (2, 6)
+    assert [line.split(": ")[0].rpartition("/")[2] for line in exported.left_out] == [
+        *("d.json", "e.json")
+    ]
+    coco = COCO(tmp_path / "out.json")
+    names = {image["id"]: image["file_name"] for image in coco.dataset["images"]}
+    assert sorted(names.values()) == ["a.jpg", "b/c.jpg"]
+    (first,) = (number for number, name in names.items() if name == "a.jpg")
+    found = coco.loadAnns(coco.getAnnIds(imgIds=[first]))
+    assert [one["area"] for one in found] == [36, 36, 25, 60, 16]
+    assert found[1]["bbox"] == [3, 3, 6, 6]
+    assert len(found[2]["segmentation"]) == 2
+    assert [one["iscrowd"] for one in found] == [0, 0, 0, 0, 1]
+    assert found[4]["occluded"] == 1
+    for one in found:
+        assert coco.annToMask(one).sum() == one["area"]
