@@ -167,9 +167,10 @@ def _plain(file_name: str) -> str:
     return file_name.replace("\\", "/").removeprefix("./")
 
 
-def _key(text: str) -> int:
+def _key(text: str) -> np.uint64:
+    """A hash; numpy's own integer, as a Python one would make every search a search of floats."""
     digest = hashlib.blake2b(text.encode(errors="replace"), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
+    return np.uint64(int.from_bytes(digest, "little"))
 
 
 def _spans(data: mmap.mmap, annotations: msgspec.Raw, count: int) -> Ints:

@@ -19,6 +19,7 @@ from annotation.validate import check_dataset
 from conversion.categories import categories_of
 from conversion.panoptic import ids_to_rgb
 from conversion.stuff import StuffReader, open_stuff
+from conversion.stuff_index import open_index
 from tests.drawn import ROAD, SKY, draw_dataset, square
 
 NAME = "name: drawn\nthings: [box, disc]\nstuff: [sky-other-merged, road]\n"
@@ -81,6 +82,34 @@ def panoptic(
     }
     path.write_text(json.dumps({**value, **more}))
     return path
+
+
+# --- dataset.yaml ---
+
+
+@pytest.mark.parametrize(
+    ("yaml", "message"),
+    [
+        ("stuff_sources: [{labelmaps: m}]", "unknown key 'labelmaps'; did you mean 'label_maps'?"),
+        ("stuff_sources: [{coco: a, pixelmaps: b}]", "prediction, got coco and pixelmaps"),
+        ("stuff_sources: [{table: t.csv}]", "expected one of label_maps, .*, got none"),
+        ("stuff_sources: [{coco: a, confidence: 0.3}]", "confidence: belongs to prediction"),
+        ("stuff_sources: [{prediction: a, confidence: 3}]", "<= 1"),
+        ("stuff_sources: [{shapes: [box]}]", "things and shapes: 'box' stands twice"),
+        ("stuff_sources: [{shapes: [road]}, {shapes: [road]}]", "shapes: 'road' stands twice"),
+        ("stuff_groups: {ground: [road]}", "stuff and stuff_groups: 'road' stands twice"),
+        ("own_stuff: [road]", "things and stuff: 'road' stands twice"),
+        (
+            "stuff_groups: {ground: [sandd]}",
+            "ground: 'sandd' is no COCO stuff; did you mean 'sand'",
+        ),
+        ("stuff_sources: [{label_maps: ../m}]", "path must stay in"),
+        ("stuff_sources: [{pixelmaps: m}]", "m: missing; .* expects a folder of pixel maps"),
+    ],
+)
+def test_wrong_configurations(tmp_path: Path, yaml: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        stuff(tmp_path, yaml)
 
 
 # --- label maps ---
@@ -150,7 +179,7 @@ def test_many_colours_are_told_apart(tmp_path: Path) -> None:
     ("table", "message"),
     [
         ("{1: raod}", "table: 'raod' is no stuff; did you mean 'road'?"),
-        ("{1: road, '#000001': road}", "expected a table of values or of colours, got both"),
+        ("{1: road, '#000002': road}", "expected a table of values or of colours, got both"),
         ("{}", "got none"),
         ("{1: road, '1': road}", "table: '1' stands twice"),
         ("{x: road}", "expected a value 0..65534 or a colour '#rrggbb', got 'x'"),
@@ -228,6 +257,28 @@ def test_photos_are_found_by_name_or_id(tmp_path: Path, photo: str, stored: str)
     assert stuff(tmp_path, yaml, name="elsewhere/b.jpg") == halves(0, 0)
 
 
+def test_each_of_many_photos_is_found(tmp_path: Path) -> None:
+    images = [
+        {"id": i * 3, "file_name": f"{i:05}.x.jpg", "height": H, "width": W} for i in range(5000)
+    ]
+    segments = [{"id": 1, "category_id": ROAD}]
+    annotations = [
+        {"image_id": i * 3, "file_name": f"{i}.png", "segments_info": segments}
+        for i in reversed(range(5000))
+    ]
+    path = tmp_path / "coco.json"
+    panoptic(path, halves(1, 1), segments, images=images, annotations=annotations)
+    index = open_index(path)
+    for i in range(5000):
+        row = index.find(f"{i:05}.x.jpg")
+        assert row == i
+        (raw,) = index.annotations(row)
+        assert json.loads(raw) == annotations[-1 - i]
+    assert index.find("5000.x.jpg") is None
+    size = sum(a.nbytes for a in (index.keys, index.rows, index.sizes, index.first, index.spans))
+    assert size < 100 * 5000  # bytes a photo, whatever the file says of it
+
+
 def test_another_folder_is_another_photo(tmp_path: Path) -> None:
     images = [{"id": 7, "file_name": "one/a.jpg", "height": H, "width": W}]
     panoptic(tmp_path / "c.json", halves(1, 1), [{"id": 1, "category_id": ROAD}], images=images)
@@ -303,6 +354,7 @@ def test_shapes_declared_stuff_are_stuff_and_nothing_else(tmp_path: Path) -> Non
         [ROAD, ROAD, ROAD, ROAD, 0, 0],
     ]
     dataset = draw_dataset(tmp_path, {"a": shapes}, yaml=NAME + yaml)
+    assert dataset.config.labels == ("box", "disc", "road", "heaven", "__ignore__", "__hole__")
     rules = {finding.rule for finding in check_dataset(dataset).findings}
     assert not rules & {"label-unknown", "label-typo", "hole-alone", "thing-hidden"}
 
