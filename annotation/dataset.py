@@ -238,17 +238,15 @@ class Dataset:
 
     def annotations(self) -> list[Path]:
         """All Labelme files under `labelme/` and beside the photos, sorted by path."""
-        return sorted(
-            Path(folder, name)
-            for root in (self.images, self.labelme)
-            for folder, _, names in os.walk(root)  # several times faster than rglob
-            for name in names
-            if name.lower().endswith(".json") and not name.startswith(".")
-        )
+        return _files(".json", self.images, self.labelme)
 
     def relative(self, path: Path) -> str:
         """A path as findings name it: relative to the set, with slashes."""
-        name = os.path.relpath(path, self.root).replace(os.sep, "/")
+        name, root = str(path), f"{self.root}{os.sep}"
+        plain = name.startswith(root) and ".." not in name  # ten times faster than relpath
+        name = (name[len(root) :] if plain else os.path.relpath(path, self.root)).replace(
+            os.sep, "/"
+        )
         return name.encode(errors="replace").decode()  # half a surrogate can't be written
 
     def inside(self, relative: str, *, where: str) -> Path:
@@ -282,9 +280,17 @@ def list_photos(folder: Path) -> list[Path]:
     """All photos below `folder`, sorted; InputError where the folder is missing."""
     if not folder.is_dir():
         raise InputError(f"{folder}: missing; expected a folder of photos")
-    return sorted(
-        Path(place, name)
-        for place, _, names in os.walk(folder)
+    return _files(PHOTO_SUFFIXES, folder)
+
+
+def _files(suffixes: str | tuple[str, ...], *folders: Path) -> list[Path]:
+    """All files below with one of the suffixes, in any case, sorted as paths are."""
+    found = [
+        f"{place}{os.sep}{name}"
+        for folder in folders
+        for place, _, names in os.walk(folder)  # several times faster than rglob
         for name in names
-        if name.lower().endswith(PHOTO_SUFFIXES) and not name.startswith(".")
-    )
+        if name.lower().endswith(suffixes) and not name.startswith(".")
+    ]
+    found.sort(key=lambda name: name.split(os.sep))  # noqa: PTH206 (a third of the time)
+    return list(map(Path, found))

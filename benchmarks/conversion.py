@@ -1,14 +1,23 @@
 """Speed and memory of conversion beside the usual tools, on one core, side by side in one run.
 
-Inputs come from a seed: 500 photos of 640x480 and 60 of 1920x1080 with 7 shapes and a stuff map.
-CPU times are medians over the rounds; the tools take turns, so that a busy machine slows all.
+Inputs come from a seed: 500 photos of 640x480 and 60 of 1920x1080, each with 7 shapes and a stuff
+map. The tools take turns, so that a busy machine slows all; CPU times are medians over the rounds.
+labelme2coco is no dependency (it brings an OpenCV that breaks Labelme's Qt): where it is missing,
+`pip install --no-deps labelme2coco sahi` and `pip install fire terminaltables tqdm` bring it.
+
+    .venv/bin/python -m benchmarks.conversion            the table
+    .venv/bin/python -m benchmarks.conversion scale N    a set of N small photos: time and memory
 """
 
 from __future__ import annotations
 
+import contextlib
+import cProfile
 import io
 import json
+import logging
 import os
+import pstats
 import resource
 import shutil
 import statistics
@@ -16,7 +25,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -26,36 +34,55 @@ from PIL import Image
 
 from annotation.dataset import open_dataset
 from annotation.labelme import Annotation, Shape, write_annotation
+from conversion.build import convert
+from conversion.export_coco import export_instances
 
 YAML = """\
 name: bench
 things: [box, disc, post]
 stuff: [sky-other-merged, road, grass-merged]
 stuff_sources: [{label_maps: stuff}]
+slivers: {area: 16}
 limits: {few: 0, outlier: 1000}
 """
 STUFF = (187, 149, 193)
 SETS = {"640x480": (640, 480, 500), "1920x1080": (1920, 1080, 60)}
-SHAPES, VERTICES, ROUNDS = 7, 15, 5
+SHAPES, VERTICES, ROUNDS, KINDS = 7, 15, 5, 50
+PARTS = {  # where the time of a conversion goes, by function
+    "check annotations": "check_annotation",
+    "read annotations": "read_annotation",
+    "read stuff": "read",
+    "paint": "merge",
+    "pack PNGs": "encode_png",
+    "write PNGs": "write_bytes",
+    "instances": "_instances",
+}
 
 
 def make_set(root: Path, width: int, height: int, count: int) -> None:
-    """Photos of noise, drawn outlines of things, wavy bands of stuff."""
+    """Photos of noise, drawn outlines of things, wavy bands of stuff; from the 50th on, again."""
     rng = np.random.default_rng(0)
-    for folder in ("images", "labelme", "stuff"):
+    for folder in ("images", "labelme", "stuff", "kinds"):
         (root / folder).mkdir(parents=True)
     (root / "dataset.yaml").write_text(YAML)
     photo = rng.integers(0, 255, (height, width, 3), dtype=np.uint8)
     for number in range(count):
-        name = f"{number:05d}"
-        if number == 0:
-            cv2.imwrite(str(root / "images/00000.jpg"), photo, [cv2.IMWRITE_JPEG_QUALITY, 30])
+        name = f"{number:07d}"
+        kept = root / f"kinds/{number // 50_000}.jpg"  # a file has at most 65,000 links
+        if not kept.exists():
+            cv2.imwrite(str(kept), photo, [cv2.IMWRITE_JPEG_QUALITY, 30])
+        os.link(kept, root / f"images/{name}.jpg")
+        drawn = root / f"labelme/{number % KINDS:07d}.json"
+        stuff = root / f"stuff/{number % KINDS:07d}.png"
+        if number < KINDS:
+            shapes = tuple(_shape(rng, width, height) for _ in range(SHAPES))
+            annotation = Annotation(f"../images/{name}.jpg", height, width, shapes)
+            write_annotation(drawn, annotation)
+            cv2.imwrite(str(stuff), _bands(rng, width, height))
         else:
-            os.link(root / "images/00000.jpg", root / f"images/{name}.jpg")
-        shapes = tuple(_shape(rng, width, height) for _ in range(SHAPES))
-        annotation = Annotation(f"../images/{name}.jpg", height, width, shapes)
-        write_annotation(root / f"labelme/{name}.json", annotation)
-        cv2.imwrite(str(root / f"stuff/{name}.png"), _bands(rng, width, height))
+            text = drawn.read_text().replace(f"{number % KINDS:07d}.jpg", f"{name}.jpg")
+            (root / f"labelme/{name}.json").write_text(text)
+            os.link(stuff, root / f"stuff/{name}.png")
 
 
 def _shape(rng: np.random.Generator, width: int, height: int) -> Shape:
@@ -76,47 +103,131 @@ def _bands(rng: np.random.Generator, width: int, height: int) -> NDArray[np.uint
     return labels
 
 
-def convert_all(root: Path) -> int:
-    """The whole set in this process, from nothing; photos converted."""
-    from conversion.build import convert
+# --- what is measured, each in a process of its own ---
 
+
+def panoptic(root: Path) -> float:
+    """Labelme + stuff maps to panoptic PNGs and JSONs, everything included, from nothing."""
     shutil.rmtree(root / "panoptic", ignore_errors=True)
     shutil.rmtree(root / ".cache", ignore_errors=True)
-    return sum(convert(open_dataset(root)).photos.values())
+    start = time.process_time()
+    convert(open_dataset(root))
+    return time.process_time() - start
 
 
-def pillow_all(root: Path) -> int:
-    """Pillow saves the PNGs of the set, at its defaults; the pixels are in memory before."""
+def pillow(root: Path) -> float:
+    """Pillow saves the same PNGs at its defaults, from memory to memory."""
     paths = sorted(root.glob("panoptic/panoptic_*/*.png"))
-    pictures = [Image.open(path).convert("RGB") for path in paths]
+    pictures = []
+    for path in paths:
+        with Image.open(path) as picture:
+            pictures.append(picture.convert("RGB"))
     start = time.process_time()
     for picture in pictures:
         picture.save(io.BytesIO(), "PNG")
-    return _report(len(pictures), time.process_time() - start)
+    return time.process_time() - start
 
 
-def labelme2coco_all(root: Path) -> int:
-    """PyPI's labelme2coco, from the folder of Labelme files to a JSON file."""
-    import logging
+def instances(root: Path) -> None:
+    """Labelme to COCO instances: groups joined, exact areas, all shapes."""
+    export_instances(open_dataset(root), root / "instances.json")
 
+
+def labelme2coco(root: Path) -> float:
+    """PyPI's labelme2coco, from the same folder to a JSON file."""
     logging.disable(logging.CRITICAL)
-    from labelme2coco import get_coco_from_labelme_folder
+    from labelme2coco import get_coco_from_labelme_folder  # type: ignore[import-not-found]
 
-    start = time.process_time()
-    coco = get_coco_from_labelme_folder(str(root / "labelme"))
-    (root / "labelme2coco.json").write_text(json.dumps(coco.json))
-    return _report(len(coco.json["images"]), time.process_time() - start)
-
-
-def instances_all(root: Path) -> int:
-    """The same with ours: COCO instances of a set without stuff, checked, joined, measured."""
-    from conversion.instances import write_instances
-
-    start = time.process_time()
-    count = write_instances(open_dataset(root), root / "ours.json")
-    return _report(count, time.process_time() - start)
+    with contextlib.redirect_stdout(sys.stderr):
+        start = time.process_time()
+        coco = get_coco_from_labelme_folder(str(root / "labelme"))
+        (root / "labelme2coco.json").write_text(json.dumps(coco.json))
+        return time.process_time() - start
 
 
-def _report(count: int, seconds: float) -> int:
-    print("seconds", seconds)
-    return count
+def again(root: Path) -> None:
+    """A second run, in which nothing is to be done."""
+    convert(open_dataset(root))
+
+
+def listing(root: Path) -> None:
+    """What listing alone costs: every file of the set and what is known of it."""
+    for folder in ("images", "labelme", "stuff", "panoptic"):
+        for place, _, names in os.walk(root / folder):
+            for name in names:
+                os.lstat(f"{place}/{name}")
+
+
+def parts(root: Path) -> None:
+    """Shares of the time of a conversion."""
+    profile = cProfile.Profile()
+    profile.runcall(panoptic, root)
+    stats = pstats.Stats(profile).stats  # type: ignore[attr-defined]
+    total = max(row[3] for row in stats.values())
+    for title, function in PARTS.items():
+        spent = max((row[3] for (_, _, name), row in stats.items() if name == function), default=0)
+        print(f"    {title:<20} {spent / total:6.1%}", file=sys.stderr)
+
+
+MEASURED = (panoptic, pillow, instances, labelme2coco, again, listing, parts)
+
+
+def _child(name: str, root: Path) -> None:
+    """Run one of them; print CPU and wall seconds, and the peak of memory in MB."""
+    function = {one.__name__: one for one in MEASURED}[name]
+    cpu, wall = time.process_time(), time.perf_counter()
+    own = function(root)  # some prepare something first
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps([cpu if own is None else own, wall, peak]))
+
+
+def _measure(name: str, root: Path, *, one_core: bool = True) -> list[float]:
+    first = min(os.sched_getaffinity(0))
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.conversion", "child", name, str(root)],
+        preexec_fn=(lambda: os.sched_setaffinity(0, {first})) if one_core else None,
+        stdout=subprocess.PIPE,
+        stderr=None if name == "parts" else subprocess.DEVNULL,
+        check=False,
+    )
+    values = [float("nan")] * 3 if done.returncode else json.loads(done.stdout.splitlines()[-1])
+    return [float(value) for value in values]
+
+
+def table() -> None:
+    """Print the table of benchmarks/README.md."""
+    for title, (width, height, count) in SETS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder) / "set"
+            make_set(root, width, height, count)
+            names = ("panoptic", "pillow", "instances", "labelme2coco")
+            rounds = [[_measure(name, root) for name in names] for _ in range(ROUNDS)]
+            print(f"{title}, {count} photos, ms of CPU a photo (median of {ROUNDS}), peak MB")
+            cpu = []
+            for place, name in enumerate(names):
+                cpu.append(statistics.median(one[place][0] for one in rounds) / count * 1000)
+                peak = max(one[place][2] for one in rounds)
+                print(f"    {name:<20} {cpu[-1]:6.2f} {peak:6.0f}")
+            print(f"    panoptic : pillow          {cpu[0] / cpu[1]:.2f}")
+            print(f"    labelme2coco : instances   {cpu[3] / cpu[2]:.2f}", flush=True)
+            _measure("parts", root)
+
+
+def scale(count: int) -> None:
+    """Print time and memory of a set of many small photos, in all cores."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "set"
+        make_set(root, 160, 120, count)
+        for name in ("panoptic", "again", "again", "listing"):
+            _, wall, peak = _measure(name, root, one_core=False)
+            print(f"{count:>9,} photos: {name:<10} {wall:8.2f} s, peak {peak:5.0f} MB", flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["child"]:
+        _child(sys.argv[2], Path(sys.argv[3]))
+    elif sys.argv[1:2] == ["scale"]:
+        scale(int(sys.argv[2]))
+    else:
+        table()

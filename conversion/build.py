@@ -7,6 +7,7 @@ store, so that every step does only what is new.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -22,13 +23,13 @@ from annotation.progress import track
 from annotation.rules import pixels
 from annotation.validate import Record
 from annotation.workers import in_processes
-from conversion.categories import dataset_categories
+from conversion.categories import categories_of
 from conversion.engine import run_tasks
 from conversion.ids import allocate_ids
 from conversion.painter import Failure, Painter, Task
 from conversion.panoptic import Photo, category_values, png_names
 from conversion.place import NEW, Built, Plan, place, placed
-from conversion.records import read_records
+from conversion.records import Contents, read_records
 from conversion.split import read_remembered, split_photos
 from conversion.store import Store, open_store
 from conversion.stuff import open_stuff
@@ -47,17 +48,10 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> Built:
     address of a Dask scheduler whose workers paint. Raises InputError for a wrong stuff name, stuff
     source or group file, where no annotation is usable and where two calls work on one set.
     """
-    config = dataset.config
-    categories = dataset_categories(
-        config.things,
-        config.stuff,
-        own_stuff=config.own_stuff,
-        groups=config.stuff_groups,
-        where=str(dataset.root / "dataset.yaml"),
-    )
+    categories = categories_of(dataset)
     photos = dataset.photos()
     with open_store(dataset.root / ".cache") as store:
-        records = read_records(dataset, store, photos, str(FORMAT))
+        records, contents = read_records(dataset, store, photos, str(FORMAT))
         left_out = [(dataset.relative(r.path), ERRORS) for r in records if not r.usable]
         usable = {r.photo: r for r in records if r.usable and r.photo and not r.excluded}
         if not usable:
@@ -65,7 +59,7 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> Built:
         known = PhotoIndex(dataset, photos).known_words
         painter = Painter(dataset, categories, open_stuff(dataset, categories), known)
         before = read_remembered(dataset)
-        tasks = _tasks(painter, store, usable, before)
+        tasks = _tasks(painter, store, usable, contents, before)
         _paint(painter, store, tasks, scheduler)
         failed = {
             task.annotation: why
@@ -93,11 +87,16 @@ def _versions() -> dict[str, str]:
 
 
 def _tasks(
-    painter: Painter, store: Store, usable: Mapping[Path, Record], before: Mapping[str, str]
+    painter: Painter,
+    store: Store,
+    usable: Mapping[Path, Record],
+    contents: Contents,
+    before: Mapping[str, str],
 ) -> list[Task]:
     """One task a photo, in the order of their names."""
     dataset = painter.dataset
-    name_of = {photo: photo.relative_to(dataset.images).as_posix() for photo in usable}
+    below = len(str(dataset.images)) + 1
+    name_of = {photo: str(photo)[below:].replace(os.sep, "/") for photo in usable}
     room = len([c for c in painter.categories if not c.isthing])
     first = allocate_ids({name_of[photo]: room + sum(r.counts) for photo, r in usable.items()})
     pngs = png_names(list(name_of.values()))
@@ -108,10 +107,9 @@ def _tasks(
         height, width = record.size or (0, 0)
         one = Photo(first[name], name, width, height, pngs[name], ())
         folder = f"panoptic_{before[name]}" if name in before else NEW
-        made_of = _made_of(painter, store, record, photo)
+        made_of = (*contents[photo], _stuff_digest(painter, store, photo))
         alone = b"" if record.alone else repr(sorted(painter.known)).encode()
-        parts = (context, alone, repr(one).encode(), *(v.encode() for v in made_of.values()))
-        key = sha256(b"\0".join(parts)).digest()
+        key = sha256(b"".join((context, alone, repr(one).encode(), *made_of))).digest()
         tasks.append(
             Task(one, dataset.relative(record.path), f"{folder}/{one.png_name}", key, made_of)
         )
@@ -127,16 +125,12 @@ def _painting_context(painter: Painter) -> bytes:
     return msgspec.json.encode(values)
 
 
-def _made_of(painter: Painter, store: Store, record: Record, photo: Path) -> dict[str, str]:
-    """Digests of a photo's annotation, of itself, and of all that decides its stuff."""
+def _stuff_digest(painter: Painter, store: Store, photo: Path) -> bytes:
+    """Digest of all that decides a photo's stuff."""
     stuff = sha256()
     for part in painter.stuff.inputs(photo):
         stuff.update(store.digest(part) if isinstance(part, Path) else digest(part).encode())
-    return {
-        "annotation": store.digest(record.path).hex(),
-        "photo": store.digest(photo).hex(),
-        "stuff": stuff.hexdigest(),
-    }
+    return stuff.digest()
 
 
 def _paint(painter: Painter, store: Store, tasks: Sequence[Task], scheduler: str | None) -> None:

@@ -29,7 +29,7 @@ from conversion.store import Row
 from conversion.stuff import StuffReader
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Task:
     """One photo to be painted; `png` is where its PNG goes, below `panoptic/`."""
 
@@ -37,7 +37,7 @@ class Task:
     annotation: str  # below the data set
     png: str
     key: bytes
-    made_of: dict[str, str]  # digests of the annotation, the photo and its stuff
+    made_of: tuple[bytes, bytes, bytes]  # digests of the annotation, the photo and its stuff
 
 
 @dataclass(frozen=True)

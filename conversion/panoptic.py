@@ -45,7 +45,7 @@ class Segment:
     extra: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Photo:
     """One photo with its segments; `file_name` lies below the images, `png_name` below the PNGs."""
 

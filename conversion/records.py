@@ -24,18 +24,25 @@ class _Kept(msgspec.Struct, array_like=True):
     counts: tuple[int, ...]
 
 
+Contents = dict[Path, tuple[bytes, bytes]]  # by photo: digests of the annotation and of itself
+
+
 def read_records(
     dataset: Dataset, store: Store, photos: Sequence[Path], version: str
-) -> tuple[Record, ...]:
-    """The records of all annotations; those of unchanged files come from the store.
+) -> tuple[tuple[Record, ...], Contents]:
+    """The records of all annotations, and the contents of those that can be used.
 
-    `version` is that of the code: another one may find other errors.
+    Records of unchanged files come from the store. `version` is that of the code: another one may
+    find other errors.
     """
     config = msgspec.to_builtins(replace(dataset.config, split=Split()))
     context = version.encode() + msgspec.json.encode(config)
 
+    contents: Contents = {}
+
     def key_of(path: Path, photo: Path) -> bytes:
-        return sha256(context + store.digest(path) + store.digest(photo)).digest()
+        contents[photo] = (store.digest(path), store.digest(photo))
+        return sha256(context + b"".join(contents[photo])).digest()
 
     known: set[Path] = set()
 
@@ -56,9 +63,10 @@ def read_records(
 
     records = check_records(dataset, photos, kept)
     for record in records:
-        if record.usable and record.alone and record.photo and record.size:
-            if record.path in known:
-                continue
+        if record.path in known or not (record.usable and record.photo and record.size):
+            continue
+        key = key_of(record.path, record.photo)
+        if record.alone:
             one = _Kept(
                 dataset.relative(record.photo),
                 record.size,
@@ -66,7 +74,6 @@ def read_records(
                 record.embeds,
                 record.counts,
             )
-            key = key_of(record.path, record.photo)
             store.keep_record(dataset.relative(record.path), key, msgspec.json.encode(one))
     store.commit()
-    return records
+    return records, contents
