@@ -191,6 +191,10 @@ class DatasetConfig:
         named = self.ignored.items() if isinstance(self.ignored, dict) else ()
         return {label: thing for label, thing in named if thing is not None}
 
+    def has_error(self, *rules: str) -> bool:
+        """Whether one of the rules keeps a photo out of the set."""
+        return any(self.severity.get(rule, RULES[rule]) == "error" for rule in rules)
+
     def thing_of(self, label: str) -> str | None:
         """The thing that a label stands for, or is a crowd of; None for others."""
         thing = self.crowds.get(label, label)

@@ -10,11 +10,11 @@ import difflib
 import hashlib
 import os
 import stat
-import tempfile
 import typing
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
+from secrets import token_hex
 from typing import Any, TypeVar
 
 import msgspec
@@ -30,13 +30,11 @@ class InputError(Exception):
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it into place when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{token_hex(8)}{path.suffix}")
     try:
         yield temporary
-        temporary.chmod(0o644)  # mkstemp makes files that only their owner may read
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

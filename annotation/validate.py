@@ -87,11 +87,14 @@ def check_dataset(dataset: Dataset, *, pixels: bool = False) -> Checked:
 def check_records(
     dataset: Dataset, photos: Sequence[Path], kept: Callable[[Path], Record | None]
 ) -> tuple[Record, ...]:
-    """The records of a set with these photos; those that `kept` gives are not read again."""
+    """The records of a set with these photos; those that `kept` gives are not read again.
+
+    Only errors are looked for: nothing else decides which photos can be used.
+    """
     paths = dataset.annotations()
     if not paths:
         raise InputError(f"{dataset.labelme}: no Labelme files; draw some with `annotate`")
-    survey = _Survey(dataset, PhotoIndex(dataset, photos))
+    survey = _Survey(dataset, PhotoIndex(dataset, photos), errors_only=True)
     with warnings.catch_warnings(action="ignore"):
         for path in track(paths, "read"):
             survey.add(path, kept(path))
@@ -106,10 +109,10 @@ def _place(finding: Finding) -> tuple[bool, bool, str]:
 class _Survey:
     """A set on its way through the rules; nothing of a file stays but its record and findings."""
 
-    def __init__(self, dataset: Dataset, index: PhotoIndex) -> None:
+    def __init__(self, dataset: Dataset, index: PhotoIndex, *, errors_only: bool = False) -> None:
         self.records: list[Record] = []
         self.findings: list[Finding] = []
-        self._dataset, self._index = dataset, index
+        self._dataset, self._index, self._errors_only = dataset, index, errors_only
         self._tally = Tally(dataset.config)
         self._counts: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._first_of: dict[Path, int] = {}  # by photo: its first record
@@ -117,7 +120,10 @@ class _Survey:
     def add(self, path: Path, kept: Record | None = None) -> None:
         """Check one annotation file, or take the record that was kept of it."""
         if kept is None:
-            one = check_annotation(self._dataset, self._index, path, known=self._index.known_words)
+            known, errors_only = self._index.known_words, self._errors_only
+            one = check_annotation(
+                self._dataset, self._index, path, known=known, errors_only=errors_only
+            )
         else:
             one = CheckedFile(kept, None, ())
         counts = self._counts.setdefault(one.record.counts, one.record.counts)
@@ -130,7 +136,7 @@ class _Survey:
             complaint = Complaint("annotation-duplicate", None, message, "keep one of the two")
             usable = not self._say([(path, complaint)])
             record = replace(record, usable=record.usable and usable)
-        elif one.drawing is not None and not record.excluded:
+        elif one.drawing is not None and not record.excluded and not self._errors_only:
             self._tally.add(number, one.drawing)
         self.records.append(record)
 
@@ -176,9 +182,17 @@ def _groups(dataset: Dataset) -> dict[str, str]:
 
 
 def check_annotation(
-    dataset: Dataset, index: PhotoIndex, path: Path, *, known: frozenset[str] = frozenset()
+    dataset: Dataset,
+    index: PhotoIndex,
+    path: Path,
+    *,
+    known: frozenset[str] = frozenset(),
+    errors_only: bool = False,
 ) -> CheckedFile:
-    """Read and check one Labelme file; never raises for what is wrong in it."""
+    """Read and check one Labelme file; never raises for what is wrong in it.
+
+    With `errors_only`, rules that cannot keep the photo out may be left out.
+    """
     try:
         annotation = read_annotation(path, known=known)
     except NotReadableError as error:
@@ -194,8 +208,8 @@ def check_annotation(
         *complaints,
         *file_complaints(annotation),
         *label_complaints(drawing),
-        *shape_complaints(drawing),
-        *pair_complaints(drawing),
+        *shape_complaints(drawing, errors_only=errors_only),
+        *pair_complaints(drawing, errors_only=errors_only),
     ]
     findings = tuple(judge(dataset, path, complaints, annotation))
     usable = header is not None and all(f.severity != "error" for f in findings)

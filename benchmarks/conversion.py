@@ -78,7 +78,7 @@ def make_set(root: Path, width: int, height: int, count: int) -> None:
             shapes = tuple(_shape(rng, width, height) for _ in range(SHAPES))
             annotation = Annotation(f"../images/{name}.jpg", height, width, shapes)
             write_annotation(drawn, annotation)
-            cv2.imwrite(str(stuff), _bands(rng, width, height))
+            Image.fromarray(_bands(rng, width, height)).save(stuff)
         else:
             text = drawn.read_text().replace(f"{number % KINDS:07d}.jpg", f"{name}.jpg")
             (root / f"labelme/{name}.json").write_text(text)

@@ -65,14 +65,15 @@ def merge(
     """
     canvas = _Canvas(shapes, stuff, config)
     ids = canvas.painted()
-    areas = {i: int(np.count_nonzero(mask)) for i, (mask, _) in canvas.visible(ids).items()}
-    hidden = [i for i, area in areas.items() if not area]
+    areas = canvas.visible_areas(ids) if config.least_visible else {}
     dropped = [i for i, area in areas.items() if 0 < area < config.least_visible * canvas.area(i)]
     if dropped:
         ids = canvas.painted(dropped)
     cleaned, done = clean_slivers(ids, config.slivers, range(1, len(canvas.stuff) + 1))
+    merged = canvas.measured(cleaned, categories)
+    hidden = [i for i, own in canvas.id_of.items() if own not in merged.whole and i not in dropped]
     return replace(
-        canvas.measured(cleaned, categories),
+        merged,
         hidden=tuple(canvas.instances[i].parts[0] for i in hidden),
         dropped=tuple(canvas.instances[i].parts[0] for i in dropped),
         dropped_pixels=sum(areas[i] for i in dropped),
@@ -125,9 +126,9 @@ class _Canvas:
         painted: LocalIds = ids
         return painted
 
-    def visible(self, ids: LocalIds) -> dict[int, Cropped]:
-        """Pixels of each thing that are seen, within the box of its shapes."""
-        return {index: self._seen(ids, index) for index in self.id_of}
+    def visible_areas(self, ids: LocalIds) -> dict[int, int]:
+        """Number of pixels of each thing that are seen."""
+        return {i: int(np.count_nonzero(self._seen(ids, i)[0])) for i in self.id_of}
 
     def _seen(self, ids: LocalIds, index: int) -> Cropped:
         boxes = [self.parts[part] for part in self.instances[index].parts]
@@ -155,7 +156,8 @@ class _Canvas:
         ]
         thing_of = {c.name: c.id for c in categories if c.isthing}
         whole, instances = {}, {}
-        for index, (mask, corner) in self.visible(ids).items():
+        for index in self.id_of:
+            mask, corner = self._seen(ids, index)
             if found := _measure(mask, corner):
                 segment_id, instance = self.id_of[index], self.instances[index]
                 category_id = thing_of[self.config.thing_of(instance.label) or ""]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from annotation.dataset import Slivers
 from conversion.panoptic import VOID
 
 LocalIds = NDArray[np.uint8] | NDArray[np.uint16]
-_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
+Indices = NDArray[np.intp]
+_BESIDE = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32)
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,13 @@ def clean_slivers(
             mask = np.zeros(ids[around].shape, np.uint8)
             y, x = min(1, piece.y), min(1, piece.x)
             mask[y : y + piece.mask.shape[0], x : x + piece.mask.shape[1]] = piece.mask
-            ring = cv2.dilate(mask, _CROSS) > mask
+            sides = cv2.filter2D(mask, -1, _BESIDE, borderType=cv2.BORDER_CONSTANT)
+            sides[mask > 0] = 0  # that the piece shares with each pixel around it
+            ring = sides > 0
             if fresh[around][ring].any():
                 again = True  # it may have grown
                 continue
-            target = VOID if rule.to == "void" else _neighbour(ids[around], mask, stuff_ids)
+            target = VOID if rule.to == "void" else _neighbour(ids[around], sides, stuff_ids)
             again |= bool(small[around][ring & (ids[around] == target)].any())
             ids[around][mask > 0] = target
             fresh[around][mask > 0] = True
@@ -86,44 +88,108 @@ def clean_slivers(
 def _small_pieces(ids: LocalIds, below: int, stuff_ids: Sequence[int]) -> Iterator[_Piece]:
     """Pieces of stuff with less than `below` pixels.
 
-    Rows of equal pixels are few, so they are joined instead of the pixels: a tenth of the time that
-    labelling every segment's pixels takes.
+    A piece has no more pixels in a row than in all, so only short runs of equal pixels are looked
+    at: a hundredth of the picture, where labelling it would take most of the time of a conversion.
+    Most of them hang on a long run above or below, and are done.
     """
-    width = ids.shape[1]
+    flat = ids.ravel()
+    short = _short_runs(ids, below, stuff_ids)
+    pixels, run = short.pixels()
+    is_long = np.ones(ids.size, bool)
+    is_long[pixels] = False
+    hangs = np.zeros(len(pixels), bool)
+    for step in (-ids.shape[1], ids.shape[1]):
+        beside = np.clip(pixels + step, 0, ids.size - 1)  # beyond the border it is itself, or else
+        hangs |= (flat[beside] == flat[pixels]) & is_long[beside] & (beside == pixels + step)
+    grounded = np.bincount(run, hangs, len(short.starts)) > 0
+    loose = ~grounded[run]
+    if loose.any():
+        links = _links(flat, pixels[loose], run[loose], short.starts, ids.shape[1], is_long)
+        for _ in range(below):  # what hangs on what hangs on a long run, and so on
+            hangs_on = np.bincount(links[0], grounded[links[1]], len(grounded)) > 0
+            if not (hangs_on & ~grounded).any():
+                break
+            grounded |= hangs_on
+        left = ~grounded[links[0]]
+        yield from _joined(ids.shape[1], below, short, (links[0][left], links[1][left]), grounded)
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Runs of equal pixels in rows, (N,) places in the flat picture and lengths."""
+
+    starts: Indices
+    lengths: Indices
+
+    def pixels(self) -> tuple[Indices, Indices]:
+        """Place and run of each pixel."""
+        run = np.repeat(np.arange(len(self.starts)), self.lengths)
+        before = self.lengths.cumsum() - self.lengths
+        return np.arange(len(run)) + (self.starts - before)[run], run
+
+
+def _short_runs(ids: LocalIds, below: int, stuff_ids: Sequence[int]) -> _Runs:
+    """Runs of stuff with less than `below` pixels."""
     begins = np.ones(ids.shape, bool)
     np.not_equal(ids[:, 1:], ids[:, :-1], out=begins[:, 1:])
     starts = np.flatnonzero(begins)
     lengths = np.diff(starts, append=ids.size)
-    flat = ids.ravel()
-    # where a row begins, it meets the one above, or the one below meets it
-    low = np.concatenate([starts[starts >= width], starts[starts < ids.size - width] + width])
-    low = low[flat[low] == flat[low - width]]
-    pairs = [np.searchsorted(starts, one, side="right") - 1 for one in (low, low - width)]
-    graph = coo_array((np.ones(len(low), np.int8), pairs), shape=(len(starts), len(starts)))
-    count, piece_of = connected_components(graph, directed=False)
-    areas = np.bincount(piece_of, lengths, count).astype(int)
-    small = (areas[piece_of] < below) & np.isin(flat[starts], list(stuff_ids))
-    rows = np.flatnonzero(small)
-    rows = rows[np.argsort(piece_of[rows], kind="stable")]
-    for own in np.split(rows, np.flatnonzero(np.diff(piece_of[rows])) + 1) if len(rows) else ():
-        y, x = np.divmod(starts[own], width)
+    chosen = (lengths < below) & np.isin(ids.ravel()[starts], list(stuff_ids))
+    return _Runs(starts[chosen], lengths[chosen])
+
+
+def _links(
+    flat: NDArray[Any],
+    pixels: Indices,
+    run: Indices,
+    starts: Indices,
+    width: int,
+    is_long: NDArray[np.bool_],
+) -> tuple[Indices, Indices]:
+    """Pairs of short runs that touch, one of them a run of `pixels`."""
+    pairs = []
+    for step in (-width, width):
+        beside = pixels + step
+        inside = (beside >= 0) & (beside < len(flat))
+        beside, own, of = beside[inside], pixels[inside], run[inside]
+        same = (flat[beside] == flat[own]) & ~is_long[beside]
+        pairs.append((of[same], np.searchsorted(starts, beside[same], side="right") - 1))
+    pairs.append((run, run))  # for those that touch none
+    first, second = (np.concatenate(one) for one in zip(*pairs, strict=True))
+    return first, second
+
+
+def _joined(
+    width: int,
+    below: int,
+    short: _Runs,
+    links: tuple[Indices, Indices],
+    grounded: NDArray[np.bool_],
+) -> Iterator[_Piece]:
+    """The pieces that short runs form, but those that hang on a long one or are large together."""
+    members = {run: [run] for run in links[0].tolist()}  # of the piece that a run is in
+    for first, second in zip(*(one.tolist() for one in links), strict=True):
+        own, other = members[first], members.setdefault(second, [second])
+        if own is not other:
+            own += other
+            members.update(dict.fromkeys(other, own))
+    pieces = {id(one): one for one in members.values()}
+    for own in pieces.values():
+        lengths = short.lengths[own]
+        area = int(lengths.sum())
+        if area >= below or grounded[own].any():
+            continue
+        y, x = np.divmod(short.starts[own], width)
         top, left = int(y.min()), int(x.min())
-        mask = np.zeros((int(y.max()) + 1 - top, int((x + lengths[own]).max()) - left), bool)
-        for row, column, length in zip(y - top, x - left, lengths[own], strict=True):
+        mask = np.zeros((int(y.max()) + 1 - top, int((x + lengths).max()) - left), bool)
+        for row, column, length in zip(y - top, x - left, lengths, strict=True):
             mask[row, column : column + length] = True
-        yield _Piece(int(areas[piece_of[own[0]]]), top, left, mask)
+        yield _Piece(area, top, left, mask)
 
 
-def _neighbour(ids: LocalIds, mask: NDArray[np.uint8], stuff_ids: Sequence[int]) -> int:
-    """The stuff on most sides of the masked pixels; void where there is none."""
-    inside = np.pad(mask > 0, 1)
-    beside = np.pad(ids, 1)
-    sides = [
-        beside[moved & ~inside]
-        for axis in (0, 1)
-        for step in (-1, 1)
-        for moved in [np.roll(inside, step, axis)]
-    ]
-    borders = np.bincount(np.concatenate(sides), minlength=max(stuff_ids) + 1)
-    of_stuff = borders[list(stuff_ids)]
-    return int(stuff_ids[int(of_stuff.argmax())]) if of_stuff.any() else VOID
+def _neighbour(ids: LocalIds, sides: NDArray[np.uint8], stuff_ids: Sequence[int]) -> int:
+    """The stuff with the most sides in common; void where there is none."""
+    last = max(stuff_ids)
+    found = (sides > 0) & (ids <= last)
+    borders = np.bincount(ids[found], sides[found], last + 1)[list(stuff_ids)]
+    return int(stuff_ids[int(borders.argmax())]) if borders.any() else VOID

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -59,9 +61,10 @@ class LabelMaps:
         if path is None:
             return None
         try:
-            with Image.open(path) as image:
+            data = path.read_bytes()
+            with Image.open(io.BytesIO(data)) as image:
                 self._check(path, image, height=height, width=width)
-                codes, meanings = self._decode(image)
+                codes, meanings = self._decode(image, data)
         except (OSError, SyntaxError, Image.DecompressionBombError):
             raise InputError(f"{path}: cannot be read as a PNG") from None
         result = translate(codes, meanings)
@@ -80,8 +83,14 @@ class LabelMaps:
                 f"{path}: expected {kind} of {width}x{height} pixels as the photo, got {got}"
             )
 
-    def _decode(self, image: Image.Image) -> tuple[NDArray[np.unsignedinteger], Meanings]:
+    def _decode(
+        self, image: Image.Image, data: bytes
+    ) -> tuple[NDArray[np.unsignedinteger], Meanings]:
         """Pixels and what they mean; a palette's colours are translated, not its pixels."""
+        if image.mode == "L" and not self.colored:
+            grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # is faster
+            if grey is not None and grey.shape == image.size[::-1] and grey.dtype == np.uint8:
+                return grey, self.meanings
         if not self.colored:
             codes = np.asarray(image)  # of palette images the indices
             return (codes.astype(np.uint8) if codes.dtype == bool else codes), self.meanings

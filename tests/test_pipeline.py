@@ -90,6 +90,7 @@ def test_the_commands_of_the_readme_in_their_order(tmp_path: Path, env: dict[str
         "IMPORTED": tmp_path / "imported",
         **{"SOURCE": dataset / "images", "NEW": tmp_path / "new"},
         "findings.html": tmp_path / "findings.html",
+        "EXPORTED": tmp_path / "exported",
         "TRUTH.json": dataset / "panoptic/annotations/panoptic_test.json",
         "PREDICTION.json": run / "predictions/panoptic.json",
     }

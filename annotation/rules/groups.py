@@ -21,8 +21,6 @@ def group_complaints(drawing: Drawing, measured: Measured) -> Iterator[Complaint
         for index, shape in enumerate(drawing.shapes)
         if shape.label in drawing.config.holes and shape.problem is None
     ]
-    if not holes and all(shape.group_id is None for shape in drawing.shapes):
-        return
     row_of = {index: row for row, index in enumerate(measured.index.tolist())}
     yield from _label_complaints(drawing)
     for instance in drawing.instances:

@@ -15,13 +15,19 @@ from annotation.rules.measures import Floats, Measured, common, less, measure, t
 from annotation.rules.painted import Painted, Pairs, meet, paint
 
 Chosen = NDArray[np.bool_]
+_RULES = ("shape-duplicate", "shape-near-duplicate", "thing-hidden", "same-label-overlap")
 
 
-def pair_complaints(drawing: Drawing) -> Iterator[Complaint]:
-    """What is wrong between the shapes of one photo."""
+def pair_complaints(drawing: Drawing, *, errors_only: bool = False) -> Iterator[Complaint]:
+    """What is wrong between the shapes of one photo; or only what can be an error, and more."""
+    grouped = any(s.group_id is not None or s.label in drawing.config.holes for s in drawing.shapes)
+    meeting = not errors_only or drawing.config.has_error(*_RULES)
+    if not grouped and not meeting:
+        return
     measured = measure(drawing)
-    yield from group_complaints(drawing, measured)
-    if len(measured.index) < 2:
+    if grouped:
+        yield from group_complaints(drawing, measured)
+    if len(measured.index) < 2 or not meeting:
         return
     copies = _copies(drawing, measured)
     yield from map(_copy, copies.items())

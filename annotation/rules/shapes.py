@@ -16,8 +16,8 @@ from annotation.rules.outlines import outline_complaints
 AGAIN = "delete the shape, or draw it again"
 
 
-def shape_complaints(drawing: Drawing) -> Iterator[Complaint]:
-    """What is wrong with each shape for itself."""
+def shape_complaints(drawing: Drawing, *, errors_only: bool = False) -> Iterator[Complaint]:
+    """What is wrong with each shape for itself; or only what can be an error, and more."""
     yield from drawing.problems
     yield from _empty_complaints(drawing)
     measured = measure(drawing)
@@ -25,8 +25,9 @@ def shape_complaints(drawing: Drawing) -> Iterator[Complaint]:
         return
     yield from _area_complaints(drawing, measured)
     yield from _frame_complaints(drawing, measured)
-    sound = ~measured.crossed & (measured.areas >= drawing.limits.tiny_area)
-    yield from outline_complaints(drawing, measured, sound)
+    if not errors_only or drawing.config.has_error("points-repeated", "spike"):
+        sound = ~measured.crossed & (measured.areas >= drawing.limits.tiny_area)
+        yield from outline_complaints(drawing, measured, sound)
 
 
 def _empty_complaints(drawing: Drawing) -> Iterator[Complaint]:

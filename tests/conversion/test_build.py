@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -139,3 +140,31 @@ def test_a_split_without_photos_can_be_read(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path, {"a": [square("box", 2, 2, 5)]}, yaml=yaml)
     assert build(dataset).photos == {"train": 1, "test": 0}
     assert read_panoptic(dataset.panoptic / "annotations/panoptic_test.json").photos == ()
+
+
+def test_instances_are_visible_or_amodal_and_say_so(tmp_path: Path) -> None:
+    shapes = [
+        *(square("box", 2, 2, 10), square("disc", 6, 6, 10)),
+        *(square("box", 20, 2, 8, group_id=1), square("__hole__", 22, 4, 3, group_id=1)),
+        *(square("disc", 20, 15, 4, group_id=2), square("disc", 30, 15, 4, group_id=2)),
+        replace(square("box", 2, 20, 5), flags={"crowd": True}),
+    ]
+    for kind in ("visible", "amodal"):
+        yaml = YAML.replace("train: 0.5, test: 0.5", "train: 1") + f"instances: {kind}\n"
+        dataset = draw_dataset(tmp_path / kind, {"a": shapes}, yaml=yaml)
+        build(dataset)
+        coco = COCO(dataset.panoptic / "annotations/instances_train.json")
+        assert coco.dataset["info"]["masks"] == kind
+        found = coco.loadAnns(coco.getAnnIds())
+        assert [one["area"] for one in found] == [
+            *(100 if kind == "amodal" else 64, 100, 64 - 9, 32, 25)
+        ]
+        polygons = [isinstance(one["segmentation"], list) for one in found]
+        assert polygons == ([True, True, False, True, False] if kind == "amodal" else [False] * 5)
+        for one in found:
+            mask = coco.annToMask(one)
+            assert mask.sum() == one["area"]
+            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            x, y, width, height = one["bbox"]
+            assert (x, y) == (columns[0], rows[0])
+            assert (x + width, y + height) == (columns[-1] + 1, rows[-1] + 1)

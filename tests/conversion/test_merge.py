@@ -5,6 +5,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 
 from annotation.dataset import DatasetConfig, Slivers
 from annotation.geometry import encode_mask_png
@@ -262,6 +263,25 @@ def test_slivers_between_things_become_void_and_larger_ones_stay() -> None:
     assert ids[1].tolist() == [3, 0, 3]
     assert done == Cleaned(moved=0, voided=1)
     assert clean_slivers(between, Slivers(area=1), [1, 2])[0].tolist() == between.tolist()
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_without_neighbours_slivers_are_what_opencv_calls_components(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    size = rng.integers(1, 30, 2)
+    board = rng.integers(0, 4, -(-size // 2))
+    ids = np.kron(board, np.ones((2, 2), int))[: size[0], : size[1]].astype(np.uint8)
+    ids[rng.random(ids.shape) < 0.1] = 3  # 1 and 2 are stuff
+    cleaned, done = clean_slivers(ids, Slivers(area=9, to="void"), [1, 2])
+    expected = ids.copy()
+    for value in (1, 2):
+        mask = (ids == value).astype(np.uint8)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+        for label, area in enumerate(stats[:, cv2.CC_STAT_AREA].tolist()):
+            if label and area < 9:
+                expected[labels == label] = 0
+    assert cleaned.tolist() == expected.tolist()
+    assert done == Cleaned(moved=0, voided=int((expected != ids).sum()))
 
 
 def test_slivers_beside_slivers_come_to_an_end() -> None:
