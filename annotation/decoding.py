@@ -199,10 +199,13 @@ def _repeated_keys(text: bytes | str, value: Any) -> tuple[str, ...]:
 
 def _count_keys(value: Any) -> int:
     """Number of keys in all objects; lists that begin with points or numbers hold none."""
-    if isinstance(value, dict):
-        return len(value) + sum(_count_keys(v) for v in value.values() if type(v) in (dict, list))
-    if not isinstance(value, list) or not value or not isinstance(value[0], dict | list):
-        return 0
-    if isinstance(value[0], list) and value[0] and type(value[0][0]) in (float, int):
-        return 0
-    return sum(map(_count_keys, value))
+    count, inner = 0, [value]
+    for one in inner:  # grows while it is walked through
+        if type(one) is dict:
+            count += len(one)
+            inner += [v for v in one.values() if type(v) is dict or type(v) is list]
+        elif type(one) is list and one and type(one[0]) in (dict, list):
+            first = one[0]
+            if not (type(first) is list and first and type(first[0]) in (float, int)):
+                inner += one
+    return count

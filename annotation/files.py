@@ -21,6 +21,7 @@ import msgspec
 import yaml
 
 T = TypeVar("T")
+_SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, in C where it was built
 
 
 class InputError(Exception):
@@ -71,7 +72,7 @@ def read_yaml(path: Path, cls: type[T]) -> T:
 def load_yaml(path: Path) -> Any:
     """Plain values of one YAML file; InputError where it is missing or no YAML."""
     try:
-        data = yaml.safe_load(path.read_text("utf-8"))
+        data = yaml.load(path.read_text("utf-8"), _SAFE)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

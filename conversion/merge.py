@@ -15,7 +15,7 @@ from annotation.instances import Instance, find_instances, painting_order
 from annotation.labelme import Shape
 from conversion.categories import Category
 from conversion.panoptic import ATTRIBUTES, VOID, Segment
-from conversion.raster import Cropped, shape_mask, united, without
+from conversion.raster import Cropped, shape_masks, united, without
 from conversion.slivers import NOTHING_CLEANED, Cleaned, LocalIds, clean_slivers
 
 KEPT = "coco"  # where shapes carry what an import could not say in Labelme's words
@@ -25,6 +25,7 @@ MEASURED = frozenset(
         *ATTRIBUTES,
     }
 )
+Box = tuple[int, int, int, int]  # xywh
 
 
 @dataclass(frozen=True)
@@ -97,14 +98,12 @@ class _Canvas:
         self._ground = _renumber(stuff, self.stuff, np.uint8 if last < 256 else np.uint16)
         height, width = stuff.shape
         self.parts: dict[int, Cropped] = {}
+        used = sorted({i for one in self.instances for i in (*one.parts, *one.holes)})
+        size = {"height": height, "width": width, "line_width": config.line_width}
+        masks = dict(zip(used, shape_masks([shapes[i] for i in used], **size), strict=True))
         for instance in self.instances:
-            masks = [
-                shape_mask(shapes[i], height=height, width=width, line_width=config.line_width)
-                for i in (*instance.holes, *instance.parts)
-            ]
-            holes, parts = masks[: len(instance.holes)], masks[len(instance.holes) :]
-            for part, mask in zip(instance.parts, parts, strict=True):
-                self.parts[part] = _cut(mask, holes)
+            holes = [masks[hole] for hole in instance.holes]
+            self.parts |= {part: _cut(masks[part], holes) for part in instance.parts}
 
     def whole(self, index: int) -> Cropped:
         """All pixels of an instance, covered or not."""
@@ -161,13 +160,17 @@ class _Canvas:
             if found := _measure(mask, corner):
                 segment_id, instance = self.id_of[index], self.instances[index]
                 category_id = thing_of[self.config.thing_of(instance.label) or ""]
-                segments.append(self._thing(Segment(segment_id, category_id, *found), instance))
+                segments.append(self._thing(segment_id, category_id, found, instance))
                 whole[segment_id], instances[segment_id] = self.whole(index), instance
         return Merged(ids, tuple(segments), whole, instances)
 
-    def _thing(self, segment: Segment, instance: Instance) -> Segment:
-        return replace(
-            segment,
+    def _thing(
+        self, segment_id: int, category_id: int, found: tuple[int, Box], instance: Instance
+    ) -> Segment:
+        return Segment(
+            segment_id,
+            category_id,
+            *found,
             iscrowd=instance.ignored or "crowd" in instance.flags,
             attributes=tuple(name for name in ATTRIBUTES if name in instance.flags),
             extra=_kept_keys(self.shapes[instance.parts[0]]),
@@ -197,9 +200,7 @@ def _renumber(values: NDArray[np.uint16], present: Sequence[int], dtype: type) -
     return renumbered
 
 
-def _measure(
-    mask: NDArray[np.bool_], corner: tuple[int, int]
-) -> tuple[int, tuple[int, int, int, int]] | None:
+def _measure(mask: NDArray[np.bool_], corner: tuple[int, int]) -> tuple[int, Box] | None:
     """Area and xywh box of the pixels; None where there are none."""
     if not mask.any():
         return None

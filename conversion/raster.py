@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
 import numpy as np
 import shapely
@@ -19,46 +19,63 @@ NOTHING: Cropped = (np.zeros((0, 0), bool), (0, 0))
 
 def shape_mask(shape: Shape, *, height: int, width: int, line_width: float) -> Cropped:
     """Pixels of a shape in an (H, W) picture; lines and points are widened to `line_width`."""
-    if shape.shape_type == "mask":
-        return _clipped(*mask_pixels(shape), height=height, width=width)
-    if shape.shape_type in LINES:
-        return _region_mask(widened(shape, line_width), height=height, width=width)
-    return polygon_mask(outline(shape), height=height, width=width)
+    (mask,) = shape_masks([shape], height=height, width=width, line_width=line_width)
+    return mask
 
 
-def polygon_mask(polygon: NDArray[np.float64], *, height: int, width: int) -> Cropped:
-    """Pixels of a polygon, (N, 2) x, y pixels, in an (H, W) picture.
+def shape_masks(
+    shapes: Sequence[Shape], *, height: int, width: int, line_width: float
+) -> list[Cropped]:
+    """Pixels of each shape; those with an outline all at once."""
+    outlines: list[NDArray[np.float64]] = []
+    masks: list[Cropped | None] = []
+    for shape in shapes:
+        if shape.shape_type == "mask":
+            masks.append(_clipped(*mask_pixels(shape), height=height, width=width))
+        elif shape.shape_type in LINES:
+            masks.append(_region_mask(widened(shape, line_width), height=height, width=width))
+        else:
+            outlines.append(outline(shape))
+            masks.append(None)
+    filled = iter(polygon_masks(outlines, height=height, width=width))
+    return [next(filled) if mask is None else mask for mask in masks]
+
+
+def polygon_masks(
+    polygons: Sequence[NDArray[np.float64]], *, height: int, width: int
+) -> list[Cropped]:
+    """Pixels of polygons, each (N, 2) x, y pixels, in an (H, W) picture.
 
     The pixels are those of pycocotools' `frPyObjects`: cv2.fillPoly would add a rim of half a
     pixel, which makes small things markedly larger. Its run-length code takes as long as the
     outline; decoding that for the whole picture would take most of the time, so only the box is.
     """
-    right, bottom = polygon.max(axis=0).tolist()  # what lies beyond changes no run before it
-    width, height = _end(right, width), _end(bottom, height)
-    (rle,) = coco_mask.frPyObjects([polygon.ravel().tolist()], height, width)
-    return decode_runs(run_lengths(rle["counts"]), height=height)
+    if not polygons:
+        return []
+    rles = coco_mask.frPyObjects([one.ravel().tolist() for one in polygons], height, width)
+    lengths = run_lengths([rle["counts"] for rle in rles])
+    return [decode_runs(one, height=height) for one in lengths]
 
 
-def _end(coordinate: float, size: int) -> int:
-    return max(1, min(size, math.ceil(coordinate) + 1))
-
-
-def run_lengths(counts: bytes) -> NDArray[np.int64]:
-    """Lengths of the runs in COCO's compressed code, of zeros and ones in turns.
+def run_lengths(codes: Sequence[bytes]) -> list[NDArray[np.int64]]:
+    """Lengths of the runs in COCO's compressed codes, of zeros and ones in turns.
 
     Each length stands in groups of five bits, the lowest first, a sixth saying that more follow;
     from the fourth on, it is the difference from the one before last.
     """
-    groups = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
+    groups = np.frombuffer(b"".join(codes), np.uint8).astype(np.int64) - 48
     last = np.flatnonzero(groups & 32 == 0)
     first = np.append(0, last[:-1] + 1)
     sizes = last - first + 1
     shifts = 5 * (np.arange(len(groups)) - np.repeat(first, sizes))
     lengths = np.add.reduceat((groups & 31) << shifts, first)
     lengths -= (groups[last] >> 4 & 1) << 5 * sizes  # the sign
-    lengths[1::2] = lengths[1::2].cumsum()
-    lengths[2::2] = lengths[2::2].cumsum()
-    return lengths
+    ends = np.searchsorted(last, np.cumsum([len(code) for code in codes]) - 1) + 1
+    split = np.split(lengths, ends[:-1])
+    for one in split:
+        one[1::2] = one[1::2].cumsum()
+        one[2::2] = one[2::2].cumsum()
+    return split
 
 
 def decode_runs(lengths: NDArray[np.int64], *, height: int) -> Cropped:
@@ -147,9 +164,9 @@ def _region_mask(region: BaseGeometry, *, height: int, width: int) -> Cropped:
     """Pixels of polygons with holes."""
     filled = []
     for polygon in [] if region.is_empty else shapely.get_parts(region):
-        mask = polygon_mask(np.array(polygon.exterior.coords[:-1]), height=height, width=width)
-        for ring in polygon.interiors:
-            hole = polygon_mask(np.array(ring.coords[:-1]), height=height, width=width)
+        rings = [np.array(ring.coords[:-1]) for ring in (polygon.exterior, *polygon.interiors)]
+        mask, *holes = polygon_masks(rings, height=height, width=width)
+        for hole in holes:
             mask = without(mask, hole)
         filled.append(mask)
     return united(filled)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -43,17 +44,17 @@ class LabelMaps:
         return () if path is None else (path,)
 
     def _find(self, name: str) -> Path | None:
-        return next((path for path in self._places(name) if path.is_file()), None)
+        return next((Path(path) for path in self._places(name) if os.path.isfile(path)), None)  # noqa: PTH113 (is called for every photo)
 
-    def _places(self, name: str) -> Iterator[Path]:
+    def _places(self, name: str) -> Iterator[str]:
         """`a/b.jpg` has `a/b.jpg.png`, or `a/b.png`, which a photo `a/b.png` would share."""
-        yield self.folder / f"{name}.png"
-        short = PurePosixPath(name).with_suffix(".png")
-        yield self.folder / short
+        yield f"{self.folder}/{name}.png"
+        short = f"{name.rpartition('.')[0]}.png"
+        yield f"{self.folder}/{short}"
         if self.by_id:
-            yield self.folder / short.name
+            yield f"{self.folder}/{short.rpartition('/')[2]}"
             if (number := coco_id(name)) is not None:
-                yield self.folder / f"{number:012}.png"
+                yield f"{self.folder}/{number:012}.png"
 
     def read(self, name: str, shapes: Sequence[Shape], *, height: int, width: int) -> Map | None:
         """(H, W) uint16 meanings; None where the photo has no map."""

@@ -6,7 +6,13 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from annotation.labelme import Shape
-from conversion.raster import Cropped, encode_cropped, encode_mask, polygon_mask, shape_mask
+from conversion.raster import (
+    Cropped,
+    encode_cropped,
+    encode_mask,
+    polygon_masks,
+    shape_mask,
+)
 
 
 def whole(cropped: Cropped, height: int, width: int) -> NDArray[np.bool_]:
@@ -30,8 +36,12 @@ def test_pixels_are_those_of_pycocotools(seed: int) -> None:
     centre = rng.uniform(-10, 70, 2)
     polygon = centre + rng.uniform(-spread, spread, (rng.integers(3, 12), 2))
     polygon = (polygon * 2).round() / 2 if seed % 3 == 0 else polygon.round(int(seed % 3))
-    mask, corner = polygon_mask(polygon, height=height, width=width)
-    assert np.array_equal(whole((mask, corner), height, width), coco_pixels(polygon, height, width))
+    beside = centre + rng.uniform(-spread, spread, (5, 2))
+    found = polygon_masks([beside, polygon, beside[:3]], height=height, width=width)
+    for drawn, one in zip((beside, polygon, beside[:3]), found, strict=True):
+        expected = coco_pixels(drawn, height, width)
+        assert np.array_equal(whole(one, height, width), expected)
+    mask, _ = found[1]
     if mask.size:  # no row or column of the box is empty, unless a run goes round its border
         assert mask.any(axis=0)[[0, -1]].all()
         assert mask.shape[0] == height or mask.any(axis=1)[[0, -1]].all()
@@ -39,9 +49,9 @@ def test_pixels_are_those_of_pycocotools(seed: int) -> None:
 
 def test_the_whole_picture_and_nothing() -> None:
     square = np.array([[0, 0], [40, 0], [40, 30], [0, 30]], float)
-    assert polygon_mask(square, height=30, width=40)[0].all()
-    assert not polygon_mask(square - 100, height=30, width=40)[0].size
-    assert not polygon_mask(np.zeros((3, 2)), height=30, width=40)[0].size
+    assert polygon_masks([square], height=30, width=40)[0][0].all()
+    assert not polygon_masks([square - 100], height=30, width=40)[0][0].size
+    assert not polygon_masks([np.zeros((3, 2))], height=30, width=40)[0][0].size
 
 
 @pytest.mark.parametrize("seed", range(100))
