@@ -31,12 +31,13 @@ class InputError(Exception):
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it into place when the block ends well."""
-    if not path.parent.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{token_hex(8)}{path.suffix}")
+    folder = os.path.dirname(path)  # noqa: PTH120 (is called for every photo)
+    if folder:
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+    temporary = Path(folder, f".{token_hex(8)}{path.suffix}")
     try:
         yield temporary
-        temporary.replace(path)
+        os.replace(temporary, path)  # noqa: PTH105
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -46,6 +46,7 @@ limits: {few: 0, outlier: 1000}
 STUFF = (187, 149, 193)
 SETS = {"640x480": (640, 480, 500), "1920x1080": (1920, 1080, 60)}
 SHAPES, VERTICES, ROUNDS, KINDS = 7, 15, 5, 50
+PLACE = Path(__file__).parents[1] / "datasets"  # a /tmp full of small files can be slow
 PARTS = {  # where the time of a conversion goes, by function
     "check annotations": "check_annotation",
     "read annotations": "read_annotation",
@@ -208,7 +209,7 @@ def _measure(name: str, root: Path, *, one_core: bool = True) -> list[float]:
 def table() -> None:
     """Print the table of benchmarks/README.md."""
     for title, (width, height, count) in SETS.items():
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(prefix=".bench", dir=PLACE) as folder:
             root = Path(folder) / "set"
             make_set(root, width, height, count)
             names = ("panoptic", "pillow", "instances", "labelme2coco", "slivers")
@@ -226,7 +227,7 @@ def table() -> None:
 
 def scale(count: int) -> None:
     """Print time and memory of a set of many small photos, in all cores."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix=".bench", dir=PLACE) as folder:
         root = Path(folder) / "set"
         make_set(root, 160, 120, count)
         for name in ("panoptic", "again", "again", "listing"):

@@ -108,15 +108,16 @@ def encode_cropped(cropped: Cropped, *, height: int, width: int) -> dict[str, ob
     """Pixels of a box in an (H, W) picture as COCO's compressed run-length code."""
     mask, (x, y) = cropped
     rows, columns = mask.shape
-    padded = np.zeros((columns, rows + 2), np.int8)  # so that no run goes on in the next column
-    padded[:, 1:-1] = mask.T
-    steps = np.diff(padded, axis=1)  # 1 where a run starts, -1 behind its end
-    column, row = np.nonzero(steps)
+    padded = np.zeros(columns * (rows + 1) + 1, bool)  # so that no run goes on in the next column
+    padded[1:].reshape(columns, rows + 1)[:, :-1] = mask.T
+    steps = np.flatnonzero(padded[1:] != padded[:-1])  # where a run starts, and behind its end
+    column, row = np.divmod(steps, rows + 1)
     edges = (x + column) * height + y + row
     if rows == height:  # there, it does
         again = np.flatnonzero(edges[1:] == edges[:-1])
         edges = np.delete(edges, [again, again + 1])
-    lengths = np.diff(edges, prepend=0, append=height * width)
+    ends = np.concatenate([edges, [height * width]])
+    lengths = ends - np.concatenate([[0], edges])
     if len(lengths) > 1 and not lengths[-1]:
         lengths = lengths[:-1]
     plain = {"size": [height, width], "counts": lengths.tolist()}

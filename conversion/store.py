@@ -8,6 +8,7 @@ not grow with the set.
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -67,14 +68,16 @@ class Store:
 
         Raises OSError where it cannot be read.
         """
-        name, status = str(path), path.stat()
+        name = str(path)
+        status = os.stat(name)  # noqa: PTH116 (is called for every file)
         stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
         known = self._one(
             "SELECT size, mtime, ctime, inode, digest FROM files WHERE path = ?", name
         )
         if known is not None and known[:4] == stamp:
             return bytes(known[4])
-        digest = sha256(path.read_bytes()).digest()
+        with open(name, "rb") as file:  # noqa: PTH123
+            digest = sha256(file.read()).digest()
         if time.time_ns() - max(stamp[1], stamp[2]) > _SETTLED:
             row = (name, *stamp, digest)
             self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", row)
