@@ -229,7 +229,7 @@ def curate(dataset: Positional[DatasetPath]) -> None:
 def train(
     dataset: Positional[DatasetPath],
     run: Path,
-    stage: Literal["boxes", "masks", "both"] = "both",
+    stage: Literal["boxes", "masks", "both", "joint"] = "both",
     config: Path | None = None,
     set: tuple[str, ...] = (),
 ) -> None:
@@ -238,7 +238,7 @@ def train(
     Args:
         dataset: folder with dataset.yaml, converted.
         run: folder for checkpoints, log.jsonl and config.yaml.
-        stage: what to train.
+        stage: what to train; both: boxes, then masks; joint: boxes and masks at once.
         config: training configuration; default: DATASET/train.yaml, or DETR's own values.
         set: single values of it, as key=value.
     """
@@ -249,7 +249,7 @@ def train(
     default = dataset / "train.yaml"
     path = config or (default if default.is_file() else None)
     values = load_config(path, list(set))
-    run_training(opened.panoptic, run, RunConfig(str(dataset), values), stage)
+    run_training(opened.panoptic, run, RunConfig(str(dataset.resolve()), values), stage)
 
 
 @app.command

@@ -12,7 +12,8 @@ import torch
 from annotation.files import InputError
 from conversion.panoptic import PanopticSet, Photo, write_panoptic
 from detr.config import TrainConfig
-from detr.data import Examples, batches, read_splits
+from detr.data import Examples, SegmentMap, Target, read_splits
+from detr.loader import batches
 from detr.padded import pad
 from detr.view import View, draw_view, plain_view
 from tests.detr.drawn import CATEGORIES, CIRCLE, GRASS, SKY, draw_set, write_photo
@@ -48,11 +49,16 @@ def picture() -> np.ndarray:
     return ids
 
 
+def on_cpu(segments: SegmentMap) -> Target:
+    return segments.to(torch.device("cpu"))
+
+
 NAMES = {1: SKY, 2: GRASS, 300: CIRCLE}
 
 
 def test_boxes_are_those_of_all_segments_stuff_included(tmp_path: Path) -> None:
-    image, target = examples(split(tmp_path / "p", picture(), NAMES))[0]
+    image, segments = examples(split(tmp_path / "p", picture(), NAMES))[0]
+    target = on_cpu(segments)
     assert image.shape == (3, 40, 80) and target.size == (40, 80)
     assert target.labels.tolist() == [1, 0, 2]  # packed: grass, sky, circle, square
     expected = [[0.5, 0.25, 1, 0.5], [0.5, 0.75, 1, 0.5], [14 / 40, 7 / 20, 8 / 40, 6 / 20]]
@@ -70,15 +76,15 @@ def test_mirroring_moves_photo_boxes_and_masks_together(tmp_path: Path) -> None:
     photo, plain = shown.panoptic.photos[0], View(0, 0, 40, 20, 40, 20)
     mirrored = replace(plain, mirrored=True)
     assert torch.equal(shown.image(photo, mirrored), shown.image(photo, plain).flip(2))
-    target = shown.target(photo, mirrored)
-    assert torch.equal(target.masks, shown.target(photo, plain).masks.flip(2))
+    target = on_cpu(shown.segments(photo, mirrored))
+    assert torch.equal(target.masks, on_cpu(shown.segments(photo, plain)).masks.flip(2))
     assert target.cxcywh_norm[2].tolist() == pytest.approx([26 / 40, 7 / 20, 8 / 40, 6 / 20])
 
 
 def test_a_crop_keeps_what_is_visible_in_it(tmp_path: Path) -> None:
     """The left 14 columns of the sky: half of the circle's, no grass."""
     shown = examples(split(tmp_path / "p", picture(), NAMES))
-    target = shown.target(shown.panoptic.photos[0], View(0, 0, 14, 10, 28, 20))
+    target = shown.segments(shown.panoptic.photos[0], View(0, 0, 14, 10, 28, 20))
     assert target.labels.tolist() == [1, 2]
     assert target.cxcywh_norm[1].tolist() == pytest.approx([12 / 14, 7 / 10, 4 / 14, 6 / 10])
 
@@ -88,7 +94,7 @@ def test_chance_depends_on_photo_and_epoch_not_on_who_reads(tmp_path: Path) -> N
     shown = replace(examples(draw_set(tmp_path / "p"), config), epoch=3)
     here = [image for image, _ in (shown[i] for i in (2, 0))]
     by_worker = replace(shown, config=replace(config, num_workers=1, batch_size=1))
-    there = [batch.seen for batch in batches(by_worker, [2, 0])]
+    there = [batch.seen for batch in batches(by_worker, [[2], [0]])]
     assert all(torch.equal(pad([a]).values, b.values) for a, b in zip(here, there, strict=True))
     other = [replace(shown, epoch=4).view(p) for p in shown.panoptic.photos]
     assert other != [shown.view(p) for p in shown.panoptic.photos]

@@ -18,9 +18,11 @@ import torch
 from annotation.files import InputError, write_json
 from detr.checkpoint import load_checkpoint
 from detr.config import RunConfig, TrainConfig
-from detr.data import batches, read_splits
-from detr.model import DETR
-from detr.stage import batch_losses, build_model, set_training, total_loss
+from detr.data import read_splits
+from detr.learner import Stage, start_learner
+from detr.loader import batches, plan
+from detr.processes import Processes
+from detr.stage import build_model, set_training, step_losses, total_loss
 from detr.train import train
 from tests.detr.drawn import CATEGORIES, draw_set
 
@@ -37,6 +39,7 @@ CONFIG = TrainConfig(
     max_size=96,
     train_sizes=(48, 64),
     num_workers=0,
+    score_every=0,
 )
 CACHED = replace(CONFIG, cached_views=2, lr_backbone=0)
 
@@ -47,9 +50,9 @@ def panoptic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def log(run: Path) -> list[dict[str, Any]]:
-    """The lines of a log without the seconds."""
+    """The lines of a log without what took how long."""
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+    return [{k: v for k, v in line.items() if k not in ("seconds", "time")} for line in lines]
 
 
 def run_config(config: TrainConfig, **changes: Any) -> RunConfig:
@@ -173,20 +176,22 @@ def test_a_loss_that_is_no_number_names_the_photos(panoptic: Path, tmp_path: Pat
     assert not (tmp_path / "log.jsonl").read_text()
 
 
+@pytest.mark.parametrize("stage", ["masks", "joint"])
 def test_masks_in_parts_give_the_gradients_of_all_at_once(
-    panoptic: Path, monkeypatch: pytest.MonkeyPatch
+    panoptic: Path, monkeypatch: pytest.MonkeyPatch, stage: Stage
 ) -> None:
     splits = read_splits(panoptic)
-    (batch, *_) = batches(splits.examples("train", CONFIG), [0, 1, 2])
+    (step,) = plan([0, 1, 2], replace(CONFIG, batch_size=3))
+    read = list(batches(splits.examples("train", CONFIG), step.batches))
     torch.manual_seed(0)
-    trunk = DETR(CONFIG, len(splits.classes), pretrained=False)
-    model = build_model(CONFIG, len(splits.classes), trunk=trunk.state_dict(), pretrained=False)
-    set_training(model, True)
+    model = build_model(CONFIG, len(splits.classes), stage, pretrained=False)
+    learner = start_learner(model, stage, CONFIG, Processes(0, 1, torch.device("cpu")))
+    set_training(learner, False)  # no dropout
     gradients, losses = [], []
     for most in (1, 1000):
         monkeypatch.setattr("detr.stage.MASKS_AT_ONCE", most)
         model.zero_grad()
-        losses.append(total_loss(batch_losses(model, batch, CONFIG, torch.device("cpu")), "masks"))
+        losses.append(total_loss(step_losses(learner, step, read), stage))
         gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
     assert float(losses[0]) == pytest.approx(float(losses[1]), rel=1e-5)
     assert len(gradients[0]) == len(gradients[1]) > 20
