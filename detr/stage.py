@@ -31,7 +31,6 @@ from detr.model import DETR, Output
 from detr.segmentation import DETRsegm
 
 STAGES: tuple[Stage, ...] = ("boxes", "masks", "joint")
-BOTH: tuple[Stage, ...] = ("boxes", "masks")  # one after the other
 MASK_LOSSES = ("loss_mask", "loss_dice")
 MASKS_AT_ONCE = 32
 

@@ -34,7 +34,9 @@ from detr.processes import joined
 from detr.run import Begun, Job, begin, finished, forget, remove_cache, save, trained_boxes
 from detr.schedule import rate_factor, stage_epochs
 from detr.scoring import box_scores, panoptic_scores
-from detr.stage import BOTH, build_model, epoch_seed, set_training, step_losses, total_loss
+from detr.stage import build_model, epoch_seed, set_training, step_losses, total_loss
+
+Wanted = Literal["boxes", "masks", "both", "joint"]
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,12 @@ class Training:
         return self.learner.stage
 
 
-def train(
-    panoptic: Path, run: Path, config: RunConfig, stage: Literal["boxes", "masks", "both", "joint"]
-) -> None:
+def stages_of(wanted: Wanted) -> tuple[Stage, ...]:
+    """The stages that `wanted` means, in their order."""
+    return ("boxes", "masks") if wanted == "both" else (wanted,)
+
+
+def train(panoptic: Path, run: Path, config: RunConfig, stage: Wanted) -> None:
     """Train `stage` of a run on the built data set `panoptic`, or go on where it stopped."""
     keep_freed_memory()
     with joined() as processes, says_what_to_lower(config.train):
@@ -65,9 +70,8 @@ def train(
             data_digest=digest(panoptic / "manifest.json"),
             processes=processes,
         )
-        stages: tuple[Stage, ...] = BOTH if stage == "both" else (stage,)
-        begun = begin(job, config, stages)
-        for each in stages:
+        begun = begin(job, config, stages_of(stage))
+        for each in stages_of(stage):
             _train_stage(job, each, begun)
         remove_cache(job)
 
