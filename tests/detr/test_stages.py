@@ -75,6 +75,27 @@ def test_accumulated_batches_are_one_large_batch(panoptic: Path, stage: Stage) -
         assert torch.allclose(part, one, rtol=1e-2, atol=1e-4)
 
 
+@pytest.mark.parametrize("stage", ["masks", "joint"])
+def test_masks_in_parts_give_the_gradients_of_all_at_once(
+    panoptic: Path, monkeypatch: pytest.MonkeyPatch, stage: Stage
+) -> None:
+    splits = read_splits(panoptic)
+    (step,) = plan([0, 1, 2], replace(CONFIG, batch_size=3))
+    read = list(batches(splits.examples("train", CONFIG), step.batches))
+    model = learner(CONFIG, stage)
+    set_training(model, False)  # no dropout
+    gradients, losses = [], []
+    for most in (1, 1000):
+        monkeypatch.setattr("detr.stage.MASKS_AT_ONCE", most)
+        model.model.zero_grad()
+        losses.append(total_loss(step_losses(model, step, read), stage))
+        gradients.append([p.grad.clone() for p in model.model.parameters() if p.grad is not None])
+    assert float(losses[0]) == pytest.approx(float(losses[1]), rel=1e-5)
+    assert len(gradients[0]) == len(gradients[1]) > 20
+    for parts, whole in zip(*gradients, strict=True):
+        assert torch.allclose(parts, whole, rtol=1e-3, atol=1e-5)
+
+
 def test_bfloat16_is_used_where_asked_for_and_losses_stay_close(panoptic: Path) -> None:
     examples = read_splits(panoptic).examples("train", SIMPLE)
     cuts = ((0, 1),)

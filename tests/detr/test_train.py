@@ -10,21 +10,20 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pytest
 import torch
 
 from annotation.files import InputError, write_json
+from conversion.panoptic import PanopticSet, write_panoptic
 from detr.checkpoint import load_checkpoint
 from detr.config import RunConfig, TrainConfig
-from detr.data import read_splits
-from detr.learner import Stage, start_learner
-from detr.loader import batches, plan
-from detr.processes import Processes
-from detr.stage import build_model, set_training, step_losses, total_loss
 from detr.train import train
-from tests.detr.drawn import CATEGORIES, draw_set
+from tests.detr.drawn import CATEGORIES, SQUARE, draw_set, write_photo
+
+CPU = torch.device("cpu")
 
 CONFIG = TrainConfig(
     backbone="efficientnet_lite0",
@@ -42,6 +41,10 @@ CONFIG = TrainConfig(
     score_every=0,
 )
 CACHED = replace(CONFIG, cached_views=2, lr_backbone=0)
+MASKS_CACHED = replace(CONFIG, cached_views=2)  # the backbone is trained, the masks' trunk is not
+AVERAGED = replace(
+    CONFIG, ema_decay=0.9, accumulate=2, warmup_steps=3, batch_size=1, score_every=1, patience=9
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +62,11 @@ def run_config(config: TrainConfig, **changes: Any) -> RunConfig:
     return RunConfig("drawn", replace(config, **changes))
 
 
-@pytest.mark.parametrize("config", [CONFIG, CACHED], ids=["photos", "cached"])
+@pytest.mark.parametrize(
+    "config",
+    [CONFIG, CACHED, MASKS_CACHED, AVERAGED],
+    ids=["photos", "cached", "masks cached", "averaged"],
+)
 def test_going_on_gives_the_losses_of_an_unbroken_run(
     panoptic: Path, tmp_path: Path, config: TrainConfig
 ) -> None:
@@ -86,13 +93,19 @@ def test_going_on_gives_the_losses_of_an_unbroken_run(
             assert {"loss_ce", "loss_bbox", "loss_giou", "loss_ce_0", "class_error"} <= set(parts)
 
 
-def test_a_kill_in_mid_epoch_loses_that_epoch_only(panoptic: Path, tmp_path: Path) -> None:
-    train(panoptic, tmp_path / "whole", run_config(CONFIG, epochs=3), "boxes")
+KILLED = replace(AVERAGED, epochs=3, schedule="cosine", keep_every=2)
+
+
+@pytest.mark.parametrize("stage", ["boxes", "joint"])
+def test_a_kill_in_mid_epoch_loses_that_epoch_only(
+    panoptic: Path, tmp_path: Path, stage: Literal["boxes", "joint"]
+) -> None:
+    train(panoptic, tmp_path / "whole", run_config(KILLED), stage)
     code = (
         "from pathlib import Path; from detr.train import train;"
-        " from tests.detr.test_train import CONFIG, run_config;"
+        " from tests.detr.test_train import KILLED, run_config;"
         f" train(Path({str(panoptic)!r}), Path({str(tmp_path / 'killed')!r}),"
-        " run_config(CONFIG, epochs=3), 'boxes')"
+        f" run_config(KILLED), {stage!r})"
     )
     killed = subprocess.Popen([sys.executable, "-c", code])
     path = tmp_path / "killed" / "log.jsonl"
@@ -107,8 +120,14 @@ def test_a_kill_in_mid_epoch_loses_that_epoch_only(panoptic: Path, tmp_path: Pat
     assert 1 <= len(log(tmp_path / "killed")) < 3
     with path.open("a") as file:  # as if the kill had come between two files
         file.write('{"stage": "boxes", "epoch": 3, "seconds": 1}\n')
-    train(panoptic, tmp_path / "killed", run_config(CONFIG, epochs=3), "boxes")
+    train(panoptic, tmp_path / "killed", run_config(KILLED), stage)
     assert log(tmp_path / "killed") == log(tmp_path / "whole")
+    names = {path.name for path in (tmp_path / "killed" / "checkpoints").iterdir()}
+    assert names == {f"{stage}.pt", f"{stage}-best.pt", f"{stage}-0002.pt"}
+    lines = log(tmp_path / "whole")
+    rates = [line["lr"] / KILLED.lr for line in lines]
+    assert rates == sorted(rates, reverse=True) and 0 < rates[-1] < 0.1
+    assert all(line["lr_backbone"] == pytest.approx(line["lr"] / 10) for line in lines)
 
 
 def test_ctrl_c_says_how_to_go_on(panoptic: Path, tmp_path: Path) -> None:
@@ -126,6 +145,29 @@ def test_ctrl_c_says_how_to_go_on(panoptic: Path, tmp_path: Path) -> None:
     said = running.stdout.read()
     assert running.wait() == 7
     assert said.splitlines()[-1].startswith("stopped in epoch ")
+
+
+def test_segments_of_every_kind_are_trained_on(tmp_path: Path) -> None:
+    """A photo without segments, one of a single pixel, ids far apart, more than queries."""
+    panoptic = draw_set(tmp_path / "panoptic", train=0, test=1)
+    empty = np.zeros((64, 96), np.uint32)
+    pixel, far, many = empty.copy(), empty.copy(), empty.copy()
+    pixel[30, 40] = 7
+    far[:20], far[30:50, 10:40] = 3, (1 << 24) - 1
+    for number in range(10):
+        many[6 * number : 6 * number + 5] = number + 1
+    pictures = [empty, pixel, far, many]
+    train_set = tuple(
+        write_photo(panoptic / "train", panoptic / "panoptic_train", index, ids, categories)
+        for index, ids in enumerate(pictures, start=1)
+        for categories in [dict.fromkeys(np.unique(ids[ids > 0]).tolist(), SQUARE)]
+    )
+    json_path = panoptic / "annotations" / "panoptic_train.json"
+    write_panoptic(PanopticSet(json_path, panoptic / "panoptic_train", CATEGORIES, train_set))
+    config = run_config(CONFIG, batch_size=1, epochs=1, mask_epochs=1, crop=1.0)
+    train(panoptic, tmp_path / "run", config, "both")
+    for line in log(tmp_path / "run"):
+        assert all(np.isfinite(value) for value in line["train"].values())
 
 
 def test_a_finished_stage_is_not_trained_again(
@@ -174,29 +216,6 @@ def test_a_loss_that_is_no_number_names_the_photos(panoptic: Path, tmp_path: Pat
     with pytest.raises(InputError, match=r"epoch 1: the loss became (nan|inf) on photo\d\.png"):
         train(panoptic, tmp_path, run_config(CACHED, lr=1e30, clip_max_norm=0), "boxes")
     assert not (tmp_path / "log.jsonl").read_text()
-
-
-@pytest.mark.parametrize("stage", ["masks", "joint"])
-def test_masks_in_parts_give_the_gradients_of_all_at_once(
-    panoptic: Path, monkeypatch: pytest.MonkeyPatch, stage: Stage
-) -> None:
-    splits = read_splits(panoptic)
-    (step,) = plan([0, 1, 2], replace(CONFIG, batch_size=3))
-    read = list(batches(splits.examples("train", CONFIG), step.batches))
-    torch.manual_seed(0)
-    model = build_model(CONFIG, len(splits.classes), stage, pretrained=False)
-    learner = start_learner(model, stage, CONFIG, Processes(0, 1, torch.device("cpu")))
-    set_training(learner, False)  # no dropout
-    gradients, losses = [], []
-    for most in (1, 1000):
-        monkeypatch.setattr("detr.stage.MASKS_AT_ONCE", most)
-        model.zero_grad()
-        losses.append(total_loss(step_losses(learner, step, read), stage))
-        gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
-    assert float(losses[0]) == pytest.approx(float(losses[1]), rel=1e-5)
-    assert len(gradients[0]) == len(gradients[1]) > 20
-    for parts, whole in zip(*gradients, strict=True):
-        assert torch.allclose(parts, whole, rtol=1e-3, atol=1e-5)
 
 
 def test_a_run_without_an_epoch_takes_other_values(panoptic: Path, tmp_path: Path) -> None:
