@@ -102,7 +102,9 @@ def _peak_memory(device: torch.device) -> int:
 
 def cost_table(costs: Sequence[Cost]) -> Table:
     """One column a stage, for the terminal."""
-    table = Table("", *(cost.stage for cost in costs), title="estimate from one step a stage")
+    table = Table(
+        "", *(cost.stage for cost in costs), title="estimate from one step a stage, without cache"
+    )
     rows = {
         "parameters": [f"{c.parameters / 1e6:.1f} M" for c in costs],
         "of them trained": [f"{c.trained / 1e6:.1f} M" for c in costs],

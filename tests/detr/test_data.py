@@ -12,7 +12,7 @@ import torch
 from annotation.files import InputError
 from conversion.panoptic import PanopticSet, Photo, write_panoptic
 from detr.config import TrainConfig
-from detr.data import Examples, SegmentMap, Target, read_splits
+from detr.data import Examples, SegmentMap, Target, _change_colours, read_splits
 from detr.loader import batches
 from detr.padded import pad
 from detr.view import View, draw_view, plain_view
@@ -98,6 +98,44 @@ def test_chance_depends_on_photo_and_epoch_not_on_who_reads(tmp_path: Path) -> N
     assert all(torch.equal(pad([a]).values, b.values) for a, b in zip(here, there, strict=True))
     other = [replace(shown, epoch=4).view(p) for p in shown.panoptic.photos]
     assert other != [shown.view(p) for p in shown.panoptic.photos]
+
+
+def test_what_is_drawn_for_one_purpose_says_nothing_of_another(tmp_path: Path) -> None:
+    """Mirrored photos are as bright as the others: no draw is used twice."""
+    shown = examples(draw_set(tmp_path / "p", train=1))
+    photo = shown.panoptic.photos[0]
+    pairs = []
+    for epoch in range(400):
+        turn = replace(shown, epoch=epoch)
+        pairs.append([turn._rng(photo, word).random(5) for word in ("view", "colours")])
+    views, colours = np.array(pairs).transpose(1, 0, 2)
+    assert np.abs(np.corrcoef(views.T, colours.T)[:5, 5:]).max() < 0.2
+
+
+def test_colours_change_as_named(tmp_path: Path) -> None:
+    """Of a grey photo, one change makes one grey: no saturation, no contrast to speak of."""
+    grey = np.full((4, 6, 3), 100, np.uint8)
+    changed = _change_colours(grey, np.random.default_rng(0), 0.5)
+    assert len(np.unique(changed)) == 1 and changed[0, 0, 0] != 100
+    bgr = np.random.default_rng(1).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    assert np.array_equal(_change_colours(bgr, np.random.default_rng(0), 0.0), bgr)
+
+
+def test_masks_of_more_segments_than_a_byte_counts(tmp_path: Path) -> None:
+    ids = np.arange(1, 401, dtype=np.uint32).reshape(20, 20).repeat(2, axis=1) << 12
+    names = dict.fromkeys(np.unique(ids).tolist(), CIRCLE)
+    target = on_cpu(examples(split(tmp_path / "p", ids, names))[0][1])
+    assert len(target.labels) == 400
+    assert target.masks.flatten(1).sum(1).tolist() == [8] * 400
+    assert target.masks[300, 30:32, 0:4].all()
+
+
+def test_segments_that_a_crop_leaves_out_leave_no_gap(tmp_path: Path) -> None:
+    shown = examples(split(tmp_path / "p", picture(), NAMES))
+    target = on_cpu(shown.segments(shown.panoptic.photos[0], View(0, 8, 40, 12, 40, 12)))
+    assert target.labels.tolist() == [1, 0, 2]
+    below = on_cpu(shown.segments(shown.panoptic.photos[0], View(0, 12, 40, 8, 40, 8)))
+    assert below.labels.tolist() == [0] and below.masks.all()
 
 
 def test_views_keep_the_ratio_and_the_longest_side() -> None:
