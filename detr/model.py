@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -61,8 +60,7 @@ class DETR(nn.Module):
             projected, last.padding, self.query_embed.weight, position
         )  # (L, B, Q, D)
         logits = self.class_embed(states)
-        with torch.autocast(states.device.type, enabled=False):  # bfloat16 is pixels off
-            boxes = self.bbox_embed(states.float()).sigmoid()
+        boxes = self.bbox_embed(states).sigmoid()
         guesses = tuple(Guess(*pair) for pair in zip(logits, boxes, strict=True))
         return Output(guesses, states[-1], memory, Padded(projected, last.padding), features)
 
