@@ -40,3 +40,16 @@ def test_a_dry_run_leaves_nothing(tmp_path: Path) -> None:
     for row in ("parameters", "FLOPs a step", "peak memory", "time an epoch"):
         assert row in done.stdout
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_goes_on_from_another_working_directory(tmp_path: Path) -> None:
+    draw_set(tmp_path / "set" / "panoptic", train=2, test=1)
+    (tmp_path / "set" / "dataset.yaml").write_text(YAML)
+    write_yaml(tmp_path / "set" / "train.yaml", CONFIG)
+    pipeline, said = str(ROOT / "pipeline.py"), []
+    for cwd, dataset, run in ((tmp_path, "set", "run"), (tmp_path / "set", ".", "../run")):
+        words = [pipeline, "train", dataset, "--run", run, "--stage", "boxes"]
+        done = subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout)
+    assert "already trained" in said[1]

@@ -18,7 +18,7 @@ import torch
 
 from annotation.files import InputError, write_json
 from conversion.panoptic import PanopticSet, write_panoptic
-from detr.checkpoint import load_checkpoint
+from detr.checkpoint import load_checkpoint, save_checkpoint
 from detr.config import RunConfig, TrainConfig
 from detr.train import train
 from tests.detr.drawn import CATEGORIES, SQUARE, draw_set, write_photo
@@ -216,6 +216,20 @@ def test_a_loss_that_is_no_number_names_the_photos(panoptic: Path, tmp_path: Pat
     with pytest.raises(InputError, match=r"epoch 1: the loss became (nan|inf) on photo\d\.png"):
         train(panoptic, tmp_path, run_config(CACHED, lr=1e30, clip_max_norm=0), "boxes")
     assert not (tmp_path / "log.jsonl").read_text()
+
+
+def test_a_loss_that_is_no_number_later_keeps_the_last_checkpoint(
+    panoptic: Path, tmp_path: Path
+) -> None:
+    train(panoptic, tmp_path, run_config(CACHED, epochs=1), "boxes")
+    path = tmp_path / "checkpoints" / "boxes.pt"
+    spoilt = load_checkpoint(path)
+    spoilt.model["class_embed.bias"].fill_(float("nan"))
+    save_checkpoint(path, spoilt)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"epoch 2: the loss became nan on photo\d\.png, photo\d"):
+        train(panoptic, tmp_path, run_config(CACHED, epochs=2), "boxes")
+    assert path.read_bytes() == before and len(log(tmp_path)) == 1
 
 
 def test_a_run_without_an_epoch_takes_other_values(panoptic: Path, tmp_path: Path) -> None:
