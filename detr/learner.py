@@ -106,12 +106,17 @@ def sync_next(module: nn.Module, wanted: bool) -> None:
 def on_device(seen: Seen, device: torch.device) -> Seen:
     """What is seen, on the device; what a cache keeps in half precision becomes float32."""
     if isinstance(seen, Padded):
-        return Padded(seen.values.to(device).float(), seen.padding.to(device))
+        return _in_float32(seen, device)
     if isinstance(seen, list):
-        return [Padded(s.values.to(device).float(), s.padding.to(device)) for s in seen]
+        return [_in_float32(level, device) for level in seen]
     arrays = (seen.logits, seen.cxcywh_norm, seen.state, seen.memory)
-    levels = [Padded(s.values.to(device).float(), s.padding.to(device)) for s in seen.features]
+    levels = [_in_float32(level, device) for level in seen.features]
     return Decoded(levels, *(a.to(device).float() for a in arrays))
+
+
+def _in_float32(padded: Padded, device: torch.device) -> Padded:
+    """Contiguous, too: code compiled for photos of any size relies on it."""
+    return Padded(padded.values.to(device).float().contiguous(), padded.padding.to(device))
 
 
 def guesses_in_float32(output: Output) -> Output:
