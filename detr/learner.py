@@ -88,10 +88,8 @@ def start_learner(model: Model, stage: Stage, config: TrainConfig, processes: Pr
     """Make a model ready to learn; what is not trained is not shared between processes."""
     trunk: nn.Module = Trunk(model if isinstance(model, DETR) else model.detr)
     head: nn.Module | None = Head(model) if isinstance(model, DETRsegm) else None
-    if config.compile:
+    if config.compile and stage != "masks":
         trunk.compile(dynamic=True)
-        if head:
-            head.compile(dynamic=True)
     trunk = trunk if stage == "masks" else processes.share(trunk)
     head = processes.share(head) if head else None
     return Learner(stage, config, processes, model, trunk, head, Clock(processes.device))
