@@ -262,27 +262,34 @@ def curate(dataset: Positional[DatasetPath]) -> None:
 def train(
     dataset: Positional[DatasetPath],
     run: Path,
-    stage: Literal["boxes", "masks", "both"] = "both",
+    stage: Literal["boxes", "masks", "both", "joint"] = "both",
     config: Path | None = None,
     set: tuple[str, ...] = (),
+    dry_run: bool = False,
 ) -> None:
     """Train DETR: boxes, then masks on the frozen box model; goes on where it stopped.
 
     Args:
         dataset: folder with dataset.yaml, converted.
         run: folder for checkpoints, log.jsonl and config.yaml.
-        stage: what to train.
+        stage: what to train; both: boxes, then masks; joint: boxes and masks at once.
         config: training configuration; default: DATASET/train.yaml, or DETR's own values.
         set: single values of it, as key=value.
+        dry_run: measure one step a stage, print what the training would cost, train nothing.
     """
     from detr.config import RunConfig, load_config
+    from detr.dry_run import cost_table, measure_costs
+    from detr.train import stages_of
     from detr.train import train as run_training
 
     opened = open_dataset(dataset)
     default = dataset / "train.yaml"
     path = config or (default if default.is_file() else None)
     values = load_config(path, list(set))
-    run_training(opened.panoptic, run, RunConfig(str(dataset), values), stage)
+    if dry_run:
+        console.print(cost_table(measure_costs(opened.panoptic, values, stages_of(stage))))
+    else:
+        run_training(opened.panoptic, run, RunConfig(str(dataset.resolve()), values), stage)
 
 
 @app.command

@@ -21,13 +21,17 @@ State = dict[str, Any]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The end of one epoch of one stage; `history` holds the stage's lines of `log.jsonl`."""
+    """The end of one epoch of one stage; `history` holds the stage's lines of `log.jsonl`.
+
+    `model` is what is tested and predicts. Where that is an average, training goes on from the
+    weights `unaveraged`.
+    """
 
     stage: str
     epoch: int
     model: State
-    optimizer: State
-    schedule: State
+    unaveraged: State
+    optimizer: State  # by the weights' names
     classes: ClassTable
     config: TrainConfig
     data_digest: str
@@ -38,6 +42,13 @@ class Checkpoint:
 def checkpoint_path(run: Path, stage: str) -> Path:
     """Where a run keeps the last epoch of a stage."""
     return run / "checkpoints" / f"{stage}.pt"
+
+
+def masks_path(run: Path) -> Path:
+    """The checkpoint that predicts masks: of the stage joint, if trained; the best, if scored."""
+    paths = [checkpoint_path(run, stage) for stage in ("masks", "joint")]
+    best = [path.with_stem(f"{path.stem}-best") for path in paths]
+    return next((path for path in (*best, *paths) if path.exists()), paths[0])
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

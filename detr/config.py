@@ -15,8 +15,15 @@ import yaml
 from annotation.files import InputError, nearest, parse, read_yaml
 
 BACKBONES = ("efficientnet_lite0", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
-MAY_GROW = ("epochs", "mask_epochs")  # a run may be trained for longer than it first was
-MAY_CHANGE = ("num_workers",)  # changes no number that is trained
+EPOCHS = ("epochs", "mask_epochs")  # a run may be trained for longer than it first was
+# change no number that is trained
+MAY_CHANGE = ("num_workers", "score_every", "keep_every", "patience")
+CHOICES = {
+    "backbone": BACKBONES,
+    "position_embedding": ("sine", "learned"),
+    "schedule": ("step", "cosine"),
+    "precision": ("auto", "float32", "bfloat16"),
+}
 
 
 @dataclass(frozen=True)
@@ -26,16 +33,25 @@ class TrainConfig:
     # schedule
     lr: float = 1e-4  # of everything but the backbone
     lr_backbone: float = 1e-5  # 0 freezes the backbone
-    batch_size: int = 2
+    batch_size: int = 2  # photos that a process computes at once
+    accumulate: int = 1  # batches a step: as if batch_size were so many times as large
     weight_decay: float = 1e-4
-    epochs: int = 300  # of the boxes stage
-    lr_drop: int = 200  # the rates fall to a tenth after so many epochs
+    epochs: int = 300  # of the boxes stage, or of the stage joint
+    schedule: str = "step"  # or "cosine": down to 0 over all epochs
+    lr_drop: int = 200  # step: the rates fall to a tenth after so many epochs
+    warmup_steps: int = 0  # steps over which the rates rise from 0
     mask_epochs: int = 25  # of the masks stage
     mask_lr_drop: int = 15
     mask_lr: float = 1e-4  # of the mask head
     clip_max_norm: float = 0.1  # longest gradient; 0 leaves gradients as they are
+    ema_decay: float = 0.0  # averages the weights over about 1 / (1 - this) steps; 0: does not
+    score_every: int = 10  # epochs from one scoring on the test photos to the next; 0: never
+    patience: int = 0  # a stage ends after so many epochs without a better score; 0: never
+    keep_every: int = 0  # epochs of which a checkpoint of its own is kept; 0: none
     seed: int = 42
     num_workers: int = 2  # processes that read photos; 0 reads in the training process
+    precision: str = "auto"  # "bfloat16" where the GPU has it, else "float32"
+    compile: bool = False  # torch.compile for the box model while it is trained; takes a minute
 
     # model
     backbone: str = "resnet50"
@@ -68,7 +84,8 @@ class TrainConfig:
     flip: bool = True  # mirror half of the training photos
     crop: float = 0.5  # share of training photos of which only a random part is seen
     photometric: float = 0.1  # brightness, contrast, saturation change by up to this share
-    cached_views: int = 0  # random views of each photo whose features stay in memory; 0: no cache
+    # random views of each photo in which what frozen parts compute is kept on disk; 0: no cache
+    cached_views: int = 0
 
     # predictions
     threshold: float = 0.85  # least score of a predicted segment
@@ -76,19 +93,15 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _check_ranges(self)
         _check_choices(self)
-        if self.cached_views and self.lr_backbone:
-            raise ValueError(
-                f"cached_views: needs a frozen backbone, lr_backbone: 0, got {self.lr_backbone}"
-            )
 
 
 def _check_ranges(config: TrainConfig) -> None:
     positive = {
         *("batch_size", "epochs", "lr_drop", "mask_epochs", "mask_lr_drop", "lr", "mask_lr"),
         *("enc_layers", "dec_layers", "dim_feedforward", "hidden_dim", "nheads", "num_queries"),
-        *("min_size", "max_size"),
+        *("min_size", "max_size", "accumulate"),
     }
-    shares = {"dropout", "eos_coef", "crop", "photometric", "threshold"}
+    shares = {"dropout", "eos_coef", "crop", "photometric", "threshold", "ema_decay"}
     for field in fields(config):
         value = getattr(config, field.name)
         if field.name in positive and not value > 0:
@@ -100,12 +113,12 @@ def _check_ranges(config: TrainConfig) -> None:
 
 
 def _check_choices(config: TrainConfig) -> None:
-    if config.backbone not in BACKBONES:
-        hint = nearest(config.backbone, BACKBONES)
-        raise ValueError(f"backbone: '{config.backbone}' is unknown{hint}")
-    if config.position_embedding not in ("sine", "learned"):
-        got = config.position_embedding
-        raise ValueError(f"position_embedding: expected 'sine' or 'learned', got '{got}'")
+    for key, known in CHOICES.items():
+        got = getattr(config, key)
+        if got not in known:
+            raise ValueError(f"{key}: '{got}' is unknown{nearest(got, known)}")
+    if config.ema_decay == 1:
+        raise ValueError("ema_decay: expected less than 1, got 1: the weights would never move")
     if config.hidden_dim % 128 or config.hidden_dim % config.nheads or config.nheads % 8:
         raise ValueError(
             "hidden_dim and nheads: expected multiples of 128 and 8 (the mask head normalises in"
@@ -153,14 +166,20 @@ def read_run(run: Path) -> RunConfig:
     return read_yaml(path, RunConfig)
 
 
-def check_same_run(run: Path, wanted: RunConfig) -> None:
-    """InputError naming every key in which a begun run differs from what is asked for."""
+def check_same_run(run: Path, wanted: RunConfig, done: dict[str, int]) -> None:
+    """InputError naming every key in which a begun run differs from what is asked for.
+
+    `done` has the epochs that are done by the key that limits them: fewer cannot be asked for.
+    """
     begun = read_run(run)
     old, new = msgspec.to_builtins(begun.train), msgspec.to_builtins(wanted.train)
-    found = [f"dataset: {begun.dataset} -> {wanted.dataset}"] * (begun.dataset != wanted.dataset)
+    same = Path(begun.dataset).resolve() == Path(wanted.dataset).resolve()
+    found = [f"dataset: {begun.dataset} -> {wanted.dataset}"] * (not same)
+    for key in EPOCHS:
+        if new[key] < done.get(key, 0):
+            found.append(f"{key}: {done[key]} are done -> {new[key]}")
     for key in old:
-        grows = key in MAY_GROW and new[key] >= old[key]
-        if old[key] != new[key] and not grows and key not in MAY_CHANGE:
+        if old[key] != new[key] and key not in (*EPOCHS, *MAY_CHANGE):
             found.append(f"{key}: {old[key]} -> {new[key]}")
     if found:
         changes = "; ".join(found)

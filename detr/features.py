@@ -1,68 +1,167 @@
-"""A data set seen through a frozen backbone: computed once, kept in memory.
+"""What frozen parts of the model compute: once, on disk, memory-mapped when read.
 
-A frozen backbone gives the same features for the same view of a photo, so a photo is seen in a few
-random views only, which take turns from epoch to epoch. Each goes through the backbone alone, so
-that its features do not depend on who shares its batch.
+A frozen part gives the same for the same view of a photo, so a photo is seen in a few random views
+only, which take turns from epoch to epoch. Each goes through the model alone, so that what is kept
+does not depend on who shares its batch. A file is named by everything that decides its content:
+where anything changes, nothing old is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from annotation.files import InputError, digest, inside, replacing
 from conversion.panoptic import Photo
-from detr.data import Batch, Examples, Target
-from detr.padded import pad
+from detr.data import Batch, Decoded, Examples, SegmentMap
+from detr.model import DETR
+from detr.padded import Padded, pad
 
+FORMAT = "1"  # goes up when files of the same name would hold something else
 Key = tuple[str, int, int | None]  # folder of the split's photos, image id, number of the view
 
 
-class FeatureCache:
-    """Features and targets without masks by photo and view, on the CPU in half precision."""
+@dataclass(frozen=True)
+class Files:
+    """What is kept of one view: the backbone's features with the segments; the decoder's states."""
 
-    def __init__(self, views: int) -> None:
-        self._views = views
-        self._features: dict[Key, list[Tensor]] = {}
-        self._targets: dict[Key, Target] = {}
+    features: Path
+    decoded: Path
+
+
+class ViewCache:
+    """Views of photos as the frozen parts of `detr` see them: the backbone or, `decoded`, all."""
+
+    def __init__(self, folder: Path, detr: DETR, *, views: int, decoded: bool) -> None:
+        self._folder, self._detr = folder, detr
+        self._views, self._decoded = views, decoded
+        self._weights = (_weights_digest(detr.backbone[0]), _weights_digest(detr))
+        self._files: dict[Key, Files] = {}
 
     @torch.no_grad()
     def fill(
-        self, backbone: nn.Module, examples: Examples, *, device: torch.device
+        self, examples: Examples, *, device: torch.device, rank: int = 0, world: int = 1
     ) -> Iterator[None]:
-        """Compute what is missing; yields after every photo."""
+        """Compute what is missing, each process its part; yields after every photo."""
         plain = examples.epoch is None
         turns = [examples] if plain else [replace(examples, epoch=i) for i in range(self._views)]
-        for photo in examples.panoptic.photos:
+        for index, photo in enumerate(examples.panoptic.photos):
+            content = digest(examples.photo_path(photo), _png_path(examples, photo))
             for turn in turns:
-                key = self._key(turn, photo)
-                if key not in self._features:
-                    image = pad([turn.image(photo, turn.view(photo))]).to(device)
-                    self._features[key] = [f.values[0].half().cpu() for f in backbone(image)]
+                files = self._name(turn, photo, content)
+                self._files[self._key(turn, photo)] = files
+                if index % world == rank:
+                    self._compute(turn, photo, files, device)
             yield
 
-    def batches(self, examples: Examples, order: list[int]) -> Iterator[Batch]:
-        """Batches of the examples in `order`, with features instead of photos."""
-        size = examples.config.batch_size
-        if examples.epoch is not None:
-            examples = replace(examples, epoch=examples.epoch % self._views)
-        for cut in range(0, len(order), size):
-            photos = [examples.panoptic.photos[index] for index in order[cut : cut + size]]
-            kept = [self._features[self._key(examples, photo)] for photo in photos]
-            levels = [pad([level.float() for level in each]) for each in zip(*kept, strict=True)]
-            yield Batch(levels, [self._target(examples, photo) for photo in photos])
+    def batches(self, examples: Examples, cuts: Sequence[Sequence[int]]) -> Iterator[Batch]:
+        """Batches of the examples with the indices `cuts`: features, or all that is `decoded`."""
+        for cut in cuts:
+            photos = [examples.panoptic.photos[index] for index in cut]
+            files = [self._files[self._key(examples, photo)] for photo in photos]
+            kept = [_load(each.features) for each in files]
+            features = [pad(level) for level in zip(*(k["levels"] for k in kept), strict=True)]
+            targets = [_segments(p, k) for p, k in zip(photos, kept, strict=True)]
+            if not examples.with_masks:
+                targets = [target.without_masks() for target in targets]
+            seen = _decoded(features, files) if self._decoded else features
+            yield Batch(seen, targets)
 
-    def _target(self, examples: Examples, photo: Photo) -> Target:
-        """Masks take as much memory as the features, so targets with them are not kept."""
-        if examples.with_masks:
-            return examples.target(photo, examples.view(photo))
-        key = self._key(examples, photo)
-        if key not in self._targets:
-            self._targets[key] = examples.target(photo, examples.view(photo))
-        return self._targets[key]
+    def _compute(
+        self, examples: Examples, photo: Photo, files: Files, device: torch.device
+    ) -> None:
+        if not files.features.exists():
+            view = examples.view(photo)
+            levels = self._detr.backbone[0](pad([examples.image(photo, view)]).to(device))
+            shown = replace(examples, with_masks=True).segments(photo, view)
+            names = ("labels", "cxcywh_norm", "indices")
+            kept = {name: getattr(shown, name) for name in names}
+            _save(files.features, {**kept, "levels": [f.values[0].half().cpu() for f in levels]})
+        if self._decoded and not files.decoded.exists():
+            levels = [pad([level.float()]).to(device) for level in _load(files.features)["levels"]]
+            output = self._detr.detect(levels)
+            _save(
+                files.decoded,
+                {
+                    "logits": torch.stack([g.logits[0] for g in output.guesses]).cpu(),
+                    "cxcywh_norm": torch.stack([g.cxcywh_norm[0] for g in output.guesses]).cpu(),
+                    "state": output.state[0].half().cpu(),
+                    "memory": output.memory[0].half().cpu(),
+                },
+            )
+
+    def _name(self, examples: Examples, photo: Photo, content: str) -> Files:
+        """Files of a view, named by photo, segments, what is seen of them, and weights."""
+        config, epoch = examples.config, examples.epoch
+        colours = None if epoch is None else (config.photometric, config.seed, epoch, photo.id)
+        seen = (FORMAT, examples.view(photo), colours, config.backbone, photo.segments)
+        shown = digest(content, repr((*seen, examples.classes.category_ids)))
+        features, decoded = (digest(shown, weights) for weights in self._weights)
+        return Files(self._place("features", features), self._place("decoded", decoded))
+
+    def _place(self, kind: str, name: str) -> Path:
+        return self._folder / kind / name[:2] / f"{name[2:]}.pt"  # no folder of 100,000 files
 
     def _key(self, examples: Examples, photo: Photo) -> Key:
         view = None if examples.epoch is None else examples.epoch % self._views
         return str(examples.images), photo.id, view
+
+
+def _decoded(features: list[Padded], files: list[Files]) -> Decoded:
+    kept = [_load(each.decoded) for each in files]
+    logits, boxes = (torch.stack([k[n] for k in kept], dim=1) for n in ("logits", "cxcywh_norm"))
+    state = torch.stack([k["state"] for k in kept])
+    return Decoded(features, logits, boxes, state, pad([k["memory"] for k in kept]).values)
+
+
+def _segments(photo: Photo, kept: dict[str, Any]) -> SegmentMap:
+    height, width = kept["indices"].shape
+    return SegmentMap(
+        photo.id,
+        photo.file_name,
+        (height, width),
+        kept["labels"],
+        kept["cxcywh_norm"],
+        kept["indices"],
+    )
+
+
+def _png_path(examples: Examples, photo: Photo) -> Path:
+    panoptic = examples.panoptic
+    return inside(panoptic.png_folder, photo.png_name, where=str(panoptic.json_path))
+
+
+def _weights_digest(module: nn.Module) -> str:
+    """SHA-256 of all weights with their names."""
+    parts: list[str | bytes] = []
+    for name, value in sorted(module.state_dict().items()):
+        array: Tensor = value.detach().cpu().contiguous()
+        parts += [f"{name} {tuple(array.shape)}", array.numpy().tobytes()]
+    return digest(*parts)
+
+
+def _save(path: Path, value: dict[str, Any]) -> None:
+    try:
+        with replacing(path) as temporary:
+            torch.save(value, temporary)
+    except RuntimeError as error:  # how torch says that a file cannot be written to its end
+        raise InputError(
+            f"{path.parent}: the cache cannot be written : {str(error).splitlines()[0]}; make space"
+            " or train without it, cached_views: 0 (in another --run, once an epoch is done)"
+        ) from None
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """Memory-mapped: the system keeps in memory what there is room for."""
+    kept: dict[str, Any] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    return kept
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -25,7 +25,7 @@ from conversion.panoptic import (
     write_segment_ids,
 )
 from detr.boxes import norm_to_pixels
-from detr.checkpoint import Checkpoint, checkpoint_path, load_checkpoint
+from detr.checkpoint import Checkpoint, load_checkpoint, masks_path
 from detr.data import Pixels, normalise, read_photo
 from detr.model import DETR, Output
 from detr.padded import pad
@@ -67,7 +67,7 @@ class Predictor:
 
 def predict(run: Path, images: Path, out: Path) -> None:
     """Predict every photo below `images` with the masks of `run`; write to `out`."""
-    path = checkpoint_path(run, "masks")
+    path = masks_path(run)
     if not path.exists():
         raise InputError(f"{path}: missing; train the stage masks of this run first")
     photos = list_photos(images)

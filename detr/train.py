@@ -1,245 +1,281 @@
-"""Training: boxes first, then masks on top of the frozen boxes.
+"""Training: boxes first, then masks on top of the frozen boxes; or both at once.
 
 A run can stop at any moment: a stage's checkpoint holds its whole log, `log.jsonl` is written from
-the checkpoints, and chance is drawn anew for every epoch from (seed, stage, epoch).
+the checkpoints, rates follow from the number of the step, and chance is drawn anew for every epoch
+from (seed, stage, epoch).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from annotation.files import InputError, digest, write_yaml
+from annotation.files import InputError, digest
 from annotation.progress import track
-from detr.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
-from detr.config import RunConfig, TrainConfig, check_same_run
-from detr.data import Batch, Examples, Splits, batches, read_splits
-from detr.features import FeatureCache
-from detr.log import Means, summary, write_log
-from detr.memory import keep_freed_memory
-from detr.stage import (
-    STAGES,
-    Model,
-    Stage,
-    batch_losses,
-    build_model,
-    build_optimizer,
-    epoch_seed,
-    set_training,
-    total_loss,
-    trunk_of,
-)
+from detr.average import Average
+from detr.checkpoint import Checkpoint
+from detr.config import RunConfig
+from detr.data import Batch, Examples, read_splits
+from detr.features import ViewCache, folder_size
+from detr.learner import Learner, Stage, start_learner
+from detr.loader import Step, batches, plan
+from detr.log import Means, summary
+from detr.memory import keep_freed_memory, says_what_to_lower
+from detr.optimizer import build_optimizer, load_state_by_name, rates, set_rates, state_by_name
+from detr.processes import joined
+from detr.run import Begun, Job, begin, finished, forget, remove_cache, save, trained_boxes
+from detr.schedule import rate_factor, stage_epochs
+from detr.scoring import box_scores, panoptic_scores
+from detr.stage import build_model, epoch_seed, set_training, step_losses, total_loss
+
+Wanted = Literal["boxes", "masks", "both", "joint"]
 
 
 @dataclass(frozen=True)
-class Job:
-    """What both stages of one call of `train` share."""
+class Training:
+    """One stage in training: the model, and what changes it."""
 
-    splits: Splits
-    run: Path
-    config: TrainConfig
-    data_digest: str
-    device: torch.device
-    cache: FeatureCache | None
+    job: Job
+    learner: Learner
+    optimizer: torch.optim.Optimizer
+    average: Average | None
+    cache: ViewCache | None
+
+    @property
+    def stage(self) -> Stage:
+        return self.learner.stage
 
 
-def train(
-    panoptic: Path, run: Path, config: RunConfig, stage: Literal["boxes", "masks", "both"]
-) -> None:
+def stages_of(wanted: Wanted) -> tuple[Stage, ...]:
+    """The stages that `wanted` means, in their order."""
+    return ("boxes", "masks") if wanted == "both" else (wanted,)
+
+
+def train(panoptic: Path, run: Path, config: RunConfig, stage: Wanted) -> None:
     """Train `stage` of a run on the built data set `panoptic`, or go on where it stopped."""
     keep_freed_memory()
-    job = Job(
-        splits=read_splits(panoptic),
-        run=run,
-        config=config.train,
-        data_digest=digest(panoptic / "manifest.json"),
-        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
-        cache=FeatureCache(views) if (views := config.train.cached_views) else None,
-    )
-    begun = _begin(job, config)
-    for each in STAGES if stage == "both" else (stage,):
-        _train_stage(job, each, begun)
+    with joined() as processes, says_what_to_lower(config.train):
+        job = Job(
+            splits=read_splits(panoptic),
+            run=run,
+            config=config.train,
+            data_digest=digest(panoptic / "manifest.json"),
+            processes=processes,
+        )
+        begun = begin(job, config, stages_of(stage))
+        for each in stages_of(stage):
+            _train_stage(job, each, begun)
+        remove_cache(job)
 
 
-def _begin(job: Job, config: RunConfig) -> dict[Stage, Checkpoint]:
-    """Check that the run is new or the same as before; its checkpoints."""
-    paths = {stage: checkpoint_path(job.run, stage) for stage in STAGES}
-    begun = {stage: load_checkpoint(path) for stage, path in paths.items() if path.exists()}
-    if begun:  # a run that never finished an epoch has nothing that other values would spoil
-        check_same_run(job.run, config)
-    for checkpoint in begun.values():
-        if checkpoint.data_digest != job.data_digest:
-            raise InputError(
-                f"{job.run}: was begun on another build of {job.splits.folder} (data"
-                f" {checkpoint.data_digest[:8]} -> {job.data_digest[:8]}); use another --run"
-            )
-    write_yaml(job.run / "config.yaml", config)
-    _write_log(job, begun)  # a kill may have come between the checkpoint and the log
-    _warn_crowded(job)
-    return begun
-
-
-def _train_stage(job: Job, stage: Stage, begun: dict[Stage, Checkpoint]) -> None:
+def _train_stage(job: Job, stage: Stage, begun: Begun) -> None:
     """Train one stage to its last epoch, from its checkpoint if there is one; adds to `begun`."""
-    config, last = job.config, begun.get(stage)
-    trunk = _trained_boxes(job, begun) if stage == "masks" else None
-    if last and trunk and last.trunk_epoch != trunk.epoch:
-        print(f"masks: boxes were trained on since epoch {last.trunk_epoch}; masks start again")
+    last = begun.get(stage)
+    boxes = trained_boxes(job, begun) if stage == "masks" else None
+    job.processes.wait()
+    if last and boxes and last.trunk_epoch != boxes.epoch:
+        job.say(f"masks: boxes were trained on since epoch {last.trunk_epoch}; masks start again")
         last = None
-    epochs, drop = config.epochs, config.lr_drop
-    if stage == "masks":
-        epochs, drop = config.mask_epochs, config.mask_lr_drop
-    if last and last.epoch >= epochs:
-        print(f"{stage}: already trained ({last.epoch} epochs)")
+    if last and finished(job.config, last):
+        job.say(f"{stage}: already trained ({last.epoch} epochs)")
         return
+    if last is None and job.processes.first:
+        forget(job, stage)
 
-    torch.manual_seed(epoch_seed(config, stage, 0))
-    model = build_model(
-        config,
-        len(job.splits.classes),
-        trunk=trunk.model if trunk else None,
-        pretrained=last is None,
-    ).to(job.device)
-    optimizer = build_optimizer(model, config)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, drop)
-    if last:
-        model.load_state_dict(last.model)
-        optimizer.load_state_dict(last.optimizer)
-        schedule.load_state_dict(last.schedule)
-
-    epoch = last.epoch + 1 if last else 1
-    history = last.history if last else []
+    training = _start(job, stage, last, boxes)
+    epoch, history = (last.epoch, last.history) if last else (0, [])
     try:
-        _fill_cache(job, model)
-        while epoch <= epochs:
-            line = _epoch(job, stage, model, optimizer, epoch)
-            schedule.step()
-            history = [*history, line]
-            begun[stage] = Checkpoint(
-                stage=stage,
-                epoch=epoch,
-                model=model.state_dict(),
-                optimizer=optimizer.state_dict(),
-                schedule=schedule.state_dict(),
-                classes=job.splits.classes,
-                config=config,
-                data_digest=job.data_digest,
-                trunk_epoch=trunk.epoch if trunk else epoch,
-                history=history,
-            )
-            save_checkpoint(checkpoint_path(job.run, stage), begun[stage])
-            _write_log(job, begun)
-            print(summary(line, epochs), flush=True)
+        while last is None or not finished(job.config, last):
             epoch += 1
+            start = monotonic()
+            line = _learn(training, epoch)
+            with _averaged(training) as own:
+                line["test"] = _test(training, epoch)
+                last = _checkpoint(training, epoch, own, boxes)
+                line |= _score(training, last)
+            line["seconds"] = round(monotonic() - start, 2)
+            history = [*history, line]
+            begun[stage] = last = replace(last, history=history)
+            if job.processes.first:
+                save(job, stage, begun)
+            job.say(summary(line, stage_epochs(job.config, stage)))
     except KeyboardInterrupt:
-        print(f"stopped in epoch {epoch}; start the same command to go on", flush=True)
+        job.say(f"stopped in epoch {epoch}; start the same command to go on")
         raise
 
 
-def _epoch(
-    job: Job, stage: Stage, model: Model, optimizer: torch.optim.Optimizer, epoch: int
-) -> dict[str, Any]:
-    """Train on every training photo once, then test on every test photo; one line of the log."""
-    start = monotonic()
-    torch.manual_seed(epoch_seed(job.config, stage, epoch))
-    examples = replace(_examples(job, "train", stage), epoch=epoch)
-    order = torch.randperm(len(examples)).tolist()
-    trained = Means()
-    set_training(model, True)
-    for batch in _batches(job, examples, order, f"{stage} {epoch} train"):
+def _start(job: Job, stage: Stage, last: Checkpoint | None, boxes: Checkpoint | None) -> Training:
+    """Model and optimiser, new or as they were at the end of `last`; the cache, filled."""
+    config, processes = job.config, job.processes
+    torch.manual_seed(epoch_seed(config, stage, 0))
+    fresh = last is None and boxes is None
+    model = build_model(config, len(job.splits.classes), stage, pretrained=fresh)
+    learner = start_learner(model.to(processes.device), stage, config, processes)
+    if boxes:
+        learner.detr.load_state_dict(boxes.model)
+    lr = config.mask_lr if stage == "masks" else config.lr
+    optimizer = build_optimizer(model, config, lr=lr)
+    average = Average(model, config.ema_decay) if config.ema_decay else None
+    if last:
+        model.load_state_dict(last.model)
+        load_state_by_name(optimizer, model, last.optimizer)
+        if average:
+            average.go_on(last.unaveraged)
+    return Training(job, learner, optimizer, average, _fill_cache(job, learner))
+
+
+def _averaged(training: Training) -> AbstractContextManager[dict[str, Tensor]]:
+    """The model with its averages, if there are any; gives its own weights where they differ."""
+    return training.average.in_place() if training.average else nullcontext({})
+
+
+def _learn(training: Training, epoch: int) -> dict[str, Any]:
+    """Train on every training photo once; the first part of a line of the log."""
+    job, learner, optimizer = training.job, training.learner, training.optimizer
+    config, processes = job.config, job.processes
+    examples = replace(_examples(training, "train"), epoch=epoch)
+    seed = epoch_seed(config, training.stage, epoch)
+    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed)).tolist()
+    torch.manual_seed(epoch_seed(config, training.stage, epoch, processes.rank))
+    steps = plan(order, config, rank=processes.rank, world=processes.world)
+    losses_seen, norms = Means(), Means()
+    set_training(learner, True)
+    learner.clock.seconds.clear()
+    reading = _read(training, examples, steps, f"{training.stage} {epoch} train")
+    for number, (step, read) in enumerate(reading, start=(epoch - 1) * len(steps)):
+        factor = rate_factor(config, training.stage, step=number, steps_an_epoch=len(steps))
+        set_rates(optimizer, factor)
         optimizer.zero_grad()
-        losses = batch_losses(model, batch, job.config, job.device)
-        total = total_loss(losses, stage)
-        _check_finite(total.item(), batch, epoch)
-        if job.config.clip_max_norm:
-            nn.utils.clip_grad_norm_(model.parameters(), job.config.clip_max_norm)
-        optimizer.step()
-        trained.add({"loss": total, **losses}, weight=len(batch.targets))
+        losses = step_losses(learner, step, read)
+        total = total_loss(losses, training.stage)
+        _check_finite(total.item(), read, epoch)
+        with learner.clock("backward"):
+            norm = nn.utils.clip_grad_norm_(
+                [p for p in learner.model.parameters() if p.requires_grad],
+                config.clip_max_norm or float("inf"),
+            )
+            optimizer.step()
+            if training.average:
+                training.average.update(number)
+        losses_seen.add({"loss": total, **losses}, weight=step.photos)
+        norms.add({"grad_norm": norm / processes.world}, weight=1)
 
     return {
-        "stage": stage,
+        "stage": training.stage,
         "epoch": epoch,
-        "lr": optimizer.param_groups[0]["lr"],
-        "train": trained.values(),
-        "test": _test(job, stage, model, f"{stage} {epoch} test"),
-        "seconds": round(monotonic() - start, 2),
+        **rates(optimizer),
+        **norms.values(processes),
+        "train": losses_seen.values(processes),
+        "time": {part: round(seconds, 2) for part, seconds in learner.clock.seconds.items()},
     }
 
 
 @torch.no_grad()
-def _test(job: Job, stage: Stage, model: Model, title: str) -> dict[str, float]:
+def _test(training: Training, epoch: int) -> dict[str, float]:
     """Means of the losses over the test photos."""
-    examples = _examples(job, "test", stage)
-    order = list(range(len(examples)))
+    job, processes = training.job, training.job.processes
+    examples = _examples(training, "test")
+    steps = plan(range(len(examples)), job.config, rank=processes.rank, world=processes.world)
     tested = Means()
-    set_training(model, False)
-    for batch in _batches(job, examples, order, title):
-        losses = batch_losses(model, batch, job.config, job.device)
-        tested.add({"loss": total_loss(losses, stage), **losses}, weight=len(batch.targets))
-    return tested.values()
+    set_training(training.learner, False)
+    for step, read in _read(training, examples, steps, f"{training.stage} {epoch} test"):
+        losses = step_losses(training.learner, step, read)
+        total = total_loss(losses, training.stage)
+        tested.add({"loss": total, **losses}, weight=step.photos)
+    return tested.values(processes)
 
 
-def _check_finite(total: float, batch: Batch, epoch: int) -> None:
+def _score(training: Training, checkpoint: Checkpoint) -> dict[str, dict[str, float]]:
+    """Scores on the test photos, where they are due: at an interval, and at the end."""
+    job, every = training.job, training.job.config.score_every
+    last = checkpoint.epoch == stage_epochs(job.config, training.stage)
+    due = every and (checkpoint.epoch % every == 0 or last) and job.splits.test.photos
+    scores: dict[str, float] = {}
+    if due and job.processes.first:
+        if training.stage == "boxes":
+            examples = _examples(training, "test")
+            steps = plan(range(len(examples)), job.config)
+            read = _read(training, examples, steps, "score")
+            found = (batch for _, each in read for batch in each)
+            scores = box_scores(training.learner, found, job.splits.test, job.splits.classes)
+        else:
+            truth = job.splits.test.json_path
+            folder = job.run / "checkpoints"
+            scores = panoptic_scores(checkpoint, truth, job.splits.folder / "test", folder=folder)
+    if due:
+        scores = job.processes.told(scores)
+    return {"scores": scores} if due else {}
+
+
+def _checkpoint(
+    training: Training, epoch: int, own: dict[str, Tensor], boxes: Checkpoint | None
+) -> Checkpoint:
+    """The end of an epoch, as copies; its history is added when all of it is known."""
+    job, model = training.job, training.learner.model
+    return Checkpoint(
+        stage=training.stage,
+        epoch=epoch,
+        model={name: value.detach().clone() for name, value in model.state_dict().items()},
+        unaveraged=own,
+        optimizer=state_by_name(training.optimizer, model),
+        classes=job.splits.classes,
+        config=job.config,
+        data_digest=job.data_digest,
+        trunk_epoch=boxes.epoch if boxes else epoch,
+        history=[],
+    )
+
+
+def _check_finite(total: float, read: list[Batch], epoch: int) -> None:
     if total - total != 0:  # neither for NaN nor for infinity
-        names = ", ".join(target.file_name for target in batch.targets)
+        names = ", ".join(target.file_name for batch in read for target in batch.targets)
         raise InputError(
             f"epoch {epoch}: the loss became {total} on {names}; the last checkpoint is kept,"
             " a lower lr may help (in another --run, once an epoch is done)"
         )
 
 
-def _examples(job: Job, split: str, stage: Stage) -> Examples:
-    examples = job.splits.examples(split, job.config)
-    return replace(examples, with_masks=stage == "masks")
+def _examples(training: Training, split: str) -> Examples:
+    examples = training.job.splits.examples(split, training.job.config)
+    return replace(examples, with_masks=training.stage != "boxes")
 
 
-def _batches(job: Job, examples: Examples, order: list[int], title: str) -> Iterable[Batch]:
-    """Batches from the cache or from disk, with a progress bar."""
-    read = job.cache.batches(examples, order) if job.cache else batches(examples, order)
-    return track(read, title, total=math.ceil(len(order) / job.config.batch_size))
+def _read(
+    training: Training, examples: Examples, steps: Sequence[Step], title: str
+) -> Iterator[tuple[Step, list[Batch]]]:
+    """Each step with its batches, from the cache or from disk, with a progress bar."""
+    cuts = [cut for step in steps for cut in step.batches]
+    cache = training.cache
+    read = cache.batches(examples, cuts) if cache else batches(examples, cuts)
+    timed = training.learner.clock.reading(read)
+    shown = track(steps, title) if training.job.processes.first else steps
+    for step in shown:
+        yield step, list(islice(timed, len(step.batches)))
 
 
-def _fill_cache(job: Job, model: Model) -> None:
-    """Compute the features that are missing, if the run keeps them."""
-    if job.cache is None:
-        return
-    backbone = trunk_of(model).backbone[0].eval()
+def _fill_cache(job: Job, learner: Learner) -> ViewCache | None:
+    """Compute what is missing in the cache; None where nothing is frozen, or no cache wanted."""
+    decoded = learner.stage == "masks"
+    if not job.config.cached_views or (job.config.lr_backbone and not decoded):
+        return None
+    folder, processes = job.run / "cache", job.processes
+    learner.model.eval()
+    cache = ViewCache(folder, learner.detr, views=job.config.cached_views, decoded=decoded)
     for split, epoch in (("train", 0), ("test", None)):
         examples = replace(job.splits.examples(split, job.config), epoch=epoch)
-        steps = job.cache.fill(backbone, examples, device=job.device)
-        for _ in track(steps, f"features {split}", total=len(examples)):
+        steps = cache.fill(
+            examples, device=processes.device, rank=processes.rank, world=processes.world
+        )
+        for _ in track(steps, f"cache {split}", total=len(examples)):
             pass
-
-
-def _trained_boxes(job: Job, begun: dict[Stage, Checkpoint]) -> Checkpoint:
-    """The finished boxes stage; InputError where it is not."""
-    done = begun["boxes"].epoch if "boxes" in begun else 0
-    if done < job.config.epochs:
-        raise InputError(
-            f"{job.run}: masks need trained boxes, and {done} of {job.config.epochs} epochs are"
-            " done; train the stage boxes first"
-        )
-    return begun["boxes"]
-
-
-def _write_log(job: Job, begun: dict[Stage, Checkpoint]) -> None:
-    lines = [line for stage in STAGES if stage in begun for line in begun[stage].history]
-    write_log(job.run / "log.jsonl", lines)
-
-
-def _warn_crowded(job: Job) -> None:
-    """Say once how many training photos have more segments than the model has queries."""
-    counts = [sum(not s.iscrowd for s in p.segments) for p in job.splits.train.photos]
-    crowded = [count for count in counts if count > job.config.num_queries]
-    if crowded:
-        print(
-            f"{len(crowded)} training photos have more segments than num_queries"
-            f" {job.config.num_queries} (at most {max(crowded)}); what is too many is not learnt"
-        )
+    processes.wait()
+    job.say(f"cache: {folder_size(folder) / 1e9:.2f} GB in {folder}, removed when all is trained")
+    return cache

@@ -52,6 +52,24 @@ def average_precision(
         return _evaluate(ground, kept, "bbox"), _evaluate(ground, kept, "segm")
 
 
+def box_precision(truth: PanopticSet, results: list[dict[str, Any]]) -> AveragePrecision:
+    """Box AP of things alone, from boxes in COCO's results format; no PNG is read."""
+    things = {c.id for c in truth.categories if c.isthing}
+    found = [r for r in results if r["category_id"] in things]
+    annotations = [
+        {"image_id": p.id, "category_id": s.category_id, "bbox": list(s.bbox), "area": s.area}
+        | {"iscrowd": int(s.iscrowd)}
+        for p in truth.photos
+        for s in p.segments
+        if s.category_id in things
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        ground = COCO()
+        ground.dataset = _dataset(truth, annotations)
+        ground.createIndex()
+        return _evaluate(ground, found, "bbox")
+
+
 def _evaluate(ground: Any, results: list[dict[str, Any]], kind: str) -> AveragePrecision:
     if not results:
         return AveragePrecision(0.0, 0.0, 0.0)
@@ -87,9 +105,13 @@ def _check_results(results: Any, path: Path) -> list[dict[str, Any]]:
 
 def _ground(truth: PanopticSet) -> dict[str, Any]:
     things = {c.id for c in truth.categories if c.isthing}
-    annotations = [
-        instance for photo in truth.photos for instance, _ in _thing_segments(truth, photo, things)
-    ]
+    return _dataset(
+        truth,
+        [i for photo in truth.photos for i, _ in _thing_segments(truth, photo, things)],
+    )
+
+
+def _dataset(truth: PanopticSet, annotations: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "images": [{"id": p.id, "width": p.width, "height": p.height} for p in truth.photos],
         "annotations": [{**a, "id": i} for i, a in enumerate(annotations, start=1)],

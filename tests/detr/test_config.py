@@ -38,9 +38,14 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         ("dropout=1.5", "dropout: expected 0 to 1, got 1.5"),
         ("backbone=resnet5", "did you mean 'resnet50'"),
         ("hidden_dim=100", "multiples of 128 and 8"),
-        ("position_embedding=cosine", "expected 'sine' or 'learned'"),
+        (
+            "position_embedding=cosine",
+            "'cosine' is unknown; did you mean 'sine'",
+        ),
+        ("schedule=steps", "schedule: 'steps' is unknown; did you mean 'step'"),
+        ("ema_decay=1", "expected less than 1"),
         ("train_sizes=[]", "train_sizes"),
-        ("cached_views=2", "lr_backbone: 0, got 1e-05"),
+        ("accumulate=0", "accumulate: expected more than 0, got 0"),
         ("epochs", "expected key=value"),
     ],
 )
@@ -60,14 +65,18 @@ def test_a_begun_run_may_only_grow(tmp_path: Path) -> None:
     begun = RunConfig("yard", TrainConfig(epochs=5))
     write_yaml(tmp_path / "config.yaml", begun)
     assert read_run(tmp_path) == begun
-    check_same_run(tmp_path, RunConfig("yard", TrainConfig(epochs=9, num_workers=0)))
+    done = {"epochs": 3, "mask_epochs": 0}
+    for epochs in (3, 4, 9):  # all that is not less than what is done
+        check_same_run(tmp_path, RunConfig("yard", TrainConfig(epochs=epochs, num_workers=0)), done)
+    there = str(Path("yard").resolve())  # as another working directory would name it
+    check_same_run(tmp_path, RunConfig(there, TrainConfig(epochs=5)), done)
     for changed, said in [
         (replace(begun, dataset="other"), "dataset: yard -> other"),
-        (replace(begun, train=TrainConfig(epochs=4)), "epochs: 5 -> 4"),
+        (replace(begun, train=TrainConfig(epochs=2)), "epochs: 3 are done -> 2"),
         (replace(begun, train=TrainConfig(epochs=5, lr=0.5)), "lr: 0.0001 -> 0.5"),
     ]:
         with pytest.raises(InputError, match=f"{said}.*another --run"):
-            check_same_run(tmp_path, changed)
+            check_same_run(tmp_path, changed, done)
 
 
 def test_reading_a_configuration_loads_no_torch() -> None:

@@ -12,7 +12,8 @@ import torch
 from annotation.files import InputError
 from conversion.panoptic import PanopticSet, Photo, write_panoptic
 from detr.config import TrainConfig
-from detr.data import Examples, batches, read_splits
+from detr.data import Examples, SegmentMap, Target, _change_colours, read_splits
+from detr.loader import batches
 from detr.padded import pad
 from detr.view import View, draw_view, plain_view
 from tests.detr.drawn import CATEGORIES, CIRCLE, GRASS, SKY, draw_set, write_photo
@@ -48,11 +49,16 @@ def picture() -> np.ndarray:
     return ids
 
 
+def on_cpu(segments: SegmentMap) -> Target:
+    return segments.to(torch.device("cpu"))
+
+
 NAMES = {1: SKY, 2: GRASS, 300: CIRCLE}
 
 
 def test_boxes_are_those_of_all_segments_stuff_included(tmp_path: Path) -> None:
-    image, target = examples(split(tmp_path / "p", picture(), NAMES))[0]
+    image, segments = examples(split(tmp_path / "p", picture(), NAMES))[0]
+    target = on_cpu(segments)
     assert image.shape == (3, 40, 80) and target.size == (40, 80)
     assert target.labels.tolist() == [1, 0, 2]  # packed: grass, sky, circle, square
     expected = [[0.5, 0.25, 1, 0.5], [0.5, 0.75, 1, 0.5], [14 / 40, 7 / 20, 8 / 40, 6 / 20]]
@@ -70,15 +76,15 @@ def test_mirroring_moves_photo_boxes_and_masks_together(tmp_path: Path) -> None:
     photo, plain = shown.panoptic.photos[0], View(0, 0, 40, 20, 40, 20)
     mirrored = replace(plain, mirrored=True)
     assert torch.equal(shown.image(photo, mirrored), shown.image(photo, plain).flip(2))
-    target = shown.target(photo, mirrored)
-    assert torch.equal(target.masks, shown.target(photo, plain).masks.flip(2))
+    target = on_cpu(shown.segments(photo, mirrored))
+    assert torch.equal(target.masks, on_cpu(shown.segments(photo, plain)).masks.flip(2))
     assert target.cxcywh_norm[2].tolist() == pytest.approx([26 / 40, 7 / 20, 8 / 40, 6 / 20])
 
 
 def test_a_crop_keeps_what_is_visible_in_it(tmp_path: Path) -> None:
     """The left 14 columns of the sky: half of the circle's, no grass."""
     shown = examples(split(tmp_path / "p", picture(), NAMES))
-    target = shown.target(shown.panoptic.photos[0], View(0, 0, 14, 10, 28, 20))
+    target = shown.segments(shown.panoptic.photos[0], View(0, 0, 14, 10, 28, 20))
     assert target.labels.tolist() == [1, 2]
     assert target.cxcywh_norm[1].tolist() == pytest.approx([12 / 14, 7 / 10, 4 / 14, 6 / 10])
 
@@ -88,10 +94,48 @@ def test_chance_depends_on_photo_and_epoch_not_on_who_reads(tmp_path: Path) -> N
     shown = replace(examples(draw_set(tmp_path / "p"), config), epoch=3)
     here = [image for image, _ in (shown[i] for i in (2, 0))]
     by_worker = replace(shown, config=replace(config, num_workers=1, batch_size=1))
-    there = [batch.seen for batch in batches(by_worker, [2, 0])]
+    there = [batch.seen for batch in batches(by_worker, [[2], [0]])]
     assert all(torch.equal(pad([a]).values, b.values) for a, b in zip(here, there, strict=True))
     other = [replace(shown, epoch=4).view(p) for p in shown.panoptic.photos]
     assert other != [shown.view(p) for p in shown.panoptic.photos]
+
+
+def test_what_is_drawn_for_one_purpose_says_nothing_of_another(tmp_path: Path) -> None:
+    """Mirrored photos are as bright as the others: no draw is used twice."""
+    shown = examples(draw_set(tmp_path / "p", train=1))
+    photo = shown.panoptic.photos[0]
+    pairs = []
+    for epoch in range(400):
+        turn = replace(shown, epoch=epoch)
+        pairs.append([turn._rng(photo, word).random(5) for word in ("view", "colours")])
+    views, colours = np.array(pairs).transpose(1, 0, 2)
+    assert np.abs(np.corrcoef(views.T, colours.T)[:5, 5:]).max() < 0.2
+
+
+def test_colours_change_as_named(tmp_path: Path) -> None:
+    """Of a grey photo, one change makes one grey: no saturation, no contrast to speak of."""
+    grey = np.full((4, 6, 3), 100, np.uint8)
+    changed = _change_colours(grey, np.random.default_rng(0), 0.5)
+    assert len(np.unique(changed)) == 1 and changed[0, 0, 0] != 100
+    bgr = np.random.default_rng(1).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    assert np.array_equal(_change_colours(bgr, np.random.default_rng(0), 0.0), bgr)
+
+
+def test_masks_of_more_segments_than_a_byte_counts(tmp_path: Path) -> None:
+    ids = np.arange(1, 401, dtype=np.uint32).reshape(20, 20).repeat(2, axis=1) << 12
+    names = dict.fromkeys(np.unique(ids).tolist(), CIRCLE)
+    target = on_cpu(examples(split(tmp_path / "p", ids, names))[0][1])
+    assert len(target.labels) == 400
+    assert target.masks.flatten(1).sum(1).tolist() == [8] * 400
+    assert target.masks[300, 30:32, 0:4].all()
+
+
+def test_segments_that_a_crop_leaves_out_leave_no_gap(tmp_path: Path) -> None:
+    shown = examples(split(tmp_path / "p", picture(), NAMES))
+    target = on_cpu(shown.segments(shown.panoptic.photos[0], View(0, 8, 40, 12, 40, 12)))
+    assert target.labels.tolist() == [1, 0, 2]
+    below = on_cpu(shown.segments(shown.panoptic.photos[0], View(0, 12, 40, 8, 40, 8)))
+    assert below.labels.tolist() == [0] and below.masks.all()
 
 
 def test_views_keep_the_ratio_and_the_longest_side() -> None:

@@ -10,19 +10,20 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pytest
 import torch
 
 from annotation.files import InputError, write_json
-from detr.checkpoint import load_checkpoint
+from conversion.panoptic import PanopticSet, write_panoptic
+from detr.checkpoint import load_checkpoint, save_checkpoint
 from detr.config import RunConfig, TrainConfig
-from detr.data import batches, read_splits
-from detr.model import DETR
-from detr.stage import batch_losses, build_model, set_training, total_loss
 from detr.train import train
-from tests.detr.drawn import CATEGORIES, draw_set
+from tests.detr.drawn import CATEGORIES, SQUARE, draw_set, write_photo
+
+CPU = torch.device("cpu")
 
 CONFIG = TrainConfig(
     backbone="efficientnet_lite0",
@@ -37,8 +38,13 @@ CONFIG = TrainConfig(
     max_size=96,
     train_sizes=(48, 64),
     num_workers=0,
+    score_every=0,
 )
 CACHED = replace(CONFIG, cached_views=2, lr_backbone=0)
+MASKS_CACHED = replace(CONFIG, cached_views=2)  # the backbone is trained, the masks' trunk is not
+AVERAGED = replace(
+    CONFIG, ema_decay=0.9, accumulate=2, warmup_steps=3, batch_size=1, score_every=1, patience=9
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +53,20 @@ def panoptic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def log(run: Path) -> list[dict[str, Any]]:
-    """The lines of a log without the seconds."""
+    """The lines of a log without what took how long."""
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+    return [{k: v for k, v in line.items() if k not in ("seconds", "time")} for line in lines]
 
 
 def run_config(config: TrainConfig, **changes: Any) -> RunConfig:
     return RunConfig("drawn", replace(config, **changes))
 
 
-@pytest.mark.parametrize("config", [CONFIG, CACHED], ids=["photos", "cached"])
+@pytest.mark.parametrize(
+    "config",
+    [CONFIG, CACHED, MASKS_CACHED, AVERAGED],
+    ids=["photos", "cached", "masks cached", "averaged"],
+)
 def test_going_on_gives_the_losses_of_an_unbroken_run(
     panoptic: Path, tmp_path: Path, config: TrainConfig
 ) -> None:
@@ -83,13 +93,19 @@ def test_going_on_gives_the_losses_of_an_unbroken_run(
             assert {"loss_ce", "loss_bbox", "loss_giou", "loss_ce_0", "class_error"} <= set(parts)
 
 
-def test_a_kill_in_mid_epoch_loses_that_epoch_only(panoptic: Path, tmp_path: Path) -> None:
-    train(panoptic, tmp_path / "whole", run_config(CONFIG, epochs=3), "boxes")
+KILLED = replace(AVERAGED, epochs=3, schedule="cosine", keep_every=2)
+
+
+@pytest.mark.parametrize("stage", ["boxes", "joint"])
+def test_a_kill_in_mid_epoch_loses_that_epoch_only(
+    panoptic: Path, tmp_path: Path, stage: Literal["boxes", "joint"]
+) -> None:
+    train(panoptic, tmp_path / "whole", run_config(KILLED), stage)
     code = (
         "from pathlib import Path; from detr.train import train;"
-        " from tests.detr.test_train import CONFIG, run_config;"
+        " from tests.detr.test_train import KILLED, run_config;"
         f" train(Path({str(panoptic)!r}), Path({str(tmp_path / 'killed')!r}),"
-        " run_config(CONFIG, epochs=3), 'boxes')"
+        f" run_config(KILLED), {stage!r})"
     )
     killed = subprocess.Popen([sys.executable, "-c", code])
     path = tmp_path / "killed" / "log.jsonl"
@@ -104,8 +120,14 @@ def test_a_kill_in_mid_epoch_loses_that_epoch_only(panoptic: Path, tmp_path: Pat
     assert 1 <= len(log(tmp_path / "killed")) < 3
     with path.open("a") as file:  # as if the kill had come between two files
         file.write('{"stage": "boxes", "epoch": 3, "seconds": 1}\n')
-    train(panoptic, tmp_path / "killed", run_config(CONFIG, epochs=3), "boxes")
+    train(panoptic, tmp_path / "killed", run_config(KILLED), stage)
     assert log(tmp_path / "killed") == log(tmp_path / "whole")
+    names = {path.name for path in (tmp_path / "killed" / "checkpoints").iterdir()}
+    assert names == {f"{stage}.pt", f"{stage}-best.pt", f"{stage}-0002.pt"}
+    lines = log(tmp_path / "whole")
+    rates = [line["lr"] / KILLED.lr for line in lines]
+    assert rates == sorted(rates, reverse=True) and 0 < rates[-1] < 0.1
+    assert all(line["lr_backbone"] == pytest.approx(line["lr"] / 10) for line in lines)
 
 
 def test_ctrl_c_says_how_to_go_on(panoptic: Path, tmp_path: Path) -> None:
@@ -123,6 +145,29 @@ def test_ctrl_c_says_how_to_go_on(panoptic: Path, tmp_path: Path) -> None:
     said = running.stdout.read()
     assert running.wait() == 7
     assert said.splitlines()[-1].startswith("stopped in epoch ")
+
+
+def test_segments_of_every_kind_are_trained_on(tmp_path: Path) -> None:
+    """A photo without segments, one of a single pixel, ids far apart, more than queries."""
+    panoptic = draw_set(tmp_path / "panoptic", train=0, test=1)
+    empty = np.zeros((64, 96), np.uint32)
+    pixel, far, many = empty.copy(), empty.copy(), empty.copy()
+    pixel[30, 40] = 7
+    far[:20], far[30:50, 10:40] = 3, (1 << 24) - 1
+    for number in range(10):
+        many[6 * number : 6 * number + 5] = number + 1
+    pictures = [empty, pixel, far, many]
+    train_set = tuple(
+        write_photo(panoptic / "train", panoptic / "panoptic_train", index, ids, categories)
+        for index, ids in enumerate(pictures, start=1)
+        for categories in [dict.fromkeys(np.unique(ids[ids > 0]).tolist(), SQUARE)]
+    )
+    json_path = panoptic / "annotations" / "panoptic_train.json"
+    write_panoptic(PanopticSet(json_path, panoptic / "panoptic_train", CATEGORIES, train_set))
+    config = run_config(CONFIG, batch_size=1, epochs=1, mask_epochs=1, crop=1.0)
+    train(panoptic, tmp_path / "run", config, "both")
+    for line in log(tmp_path / "run"):
+        assert all(np.isfinite(value) for value in line["train"].values())
 
 
 def test_a_finished_stage_is_not_trained_again(
@@ -173,25 +218,18 @@ def test_a_loss_that_is_no_number_names_the_photos(panoptic: Path, tmp_path: Pat
     assert not (tmp_path / "log.jsonl").read_text()
 
 
-def test_masks_in_parts_give_the_gradients_of_all_at_once(
-    panoptic: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_loss_that_is_no_number_later_keeps_the_last_checkpoint(
+    panoptic: Path, tmp_path: Path
 ) -> None:
-    splits = read_splits(panoptic)
-    (batch, *_) = batches(splits.examples("train", CONFIG), [0, 1, 2])
-    torch.manual_seed(0)
-    trunk = DETR(CONFIG, len(splits.classes), pretrained=False)
-    model = build_model(CONFIG, len(splits.classes), trunk=trunk.state_dict(), pretrained=False)
-    set_training(model, True)
-    gradients, losses = [], []
-    for most in (1, 1000):
-        monkeypatch.setattr("detr.stage.MASKS_AT_ONCE", most)
-        model.zero_grad()
-        losses.append(total_loss(batch_losses(model, batch, CONFIG, torch.device("cpu")), "masks"))
-        gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
-    assert float(losses[0]) == pytest.approx(float(losses[1]), rel=1e-5)
-    assert len(gradients[0]) == len(gradients[1]) > 20
-    for parts, whole in zip(*gradients, strict=True):
-        assert torch.allclose(parts, whole, rtol=1e-3, atol=1e-5)
+    train(panoptic, tmp_path, run_config(CACHED, epochs=1), "boxes")
+    path = tmp_path / "checkpoints" / "boxes.pt"
+    spoilt = load_checkpoint(path)
+    spoilt.model["class_embed.bias"].fill_(float("nan"))
+    save_checkpoint(path, spoilt)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"epoch 2: the loss became nan on photo\d\.png, photo\d"):
+        train(panoptic, tmp_path, run_config(CACHED, epochs=2), "boxes")
+    assert path.read_bytes() == before and len(log(tmp_path)) == 1
 
 
 def test_a_run_without_an_epoch_takes_other_values(panoptic: Path, tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""The cache: what is read from it is what would be computed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from detr.data import read_splits
+from detr.features import ViewCache
+from detr.learner import Trunk, on_device
+from detr.model import DETR
+from detr.padded import pad
+from detr.train import train
+from tests.detr.drawn import draw_set
+from tests.detr.test_train import CACHED, CPU, run_config
+
+
+@pytest.fixture(scope="module")
+def panoptic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_set(tmp_path_factory.mktemp("drawn") / "panoptic")
+
+
+def test_the_cache_is_kept_for_a_stopped_run_and_removed_after_the_last(
+    panoptic: Path, tmp_path: Path
+) -> None:
+    splits, config = read_splits(panoptic), replace(CACHED, flip=True)
+    torch.manual_seed(0)
+    detr = DETR(config, len(splits.classes), pretrained=False).eval()
+    examples = replace(splits.examples("train", config), epoch=0)
+    cache = ViewCache(tmp_path / "cache", detr, views=2, decoded=True)
+    assert len(list(cache.fill(examples, device=CPU))) == 4
+    files = {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").rglob("*.pt")}
+    assert len(files) == 4 * 2 * 2  # photos, views, features and states
+    again = ViewCache(tmp_path / "cache", detr, views=2, decoded=True)
+    list(again.fill(examples, device=CPU))
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").rglob("*.pt")} == files
+
+    (batch,) = again.batches(replace(examples, epoch=3), [[1]])  # the second view's turn again
+    third = replace(examples, epoch=1)
+    photo = splits.train.photos[1]
+    view = third.view(photo)
+    with torch.no_grad():
+        output = Trunk(detr)(pad([third.image(photo, view)]))
+        found = Trunk(detr)(on_device(batch.seen, CPU))
+    assert torch.equal(batch.targets[0].indices, third.segments(photo, view).indices)
+    for wanted, kept in [
+        (output.guesses[-1].logits, found.guesses[-1].logits),
+        (output.guesses[0].cxcywh_norm, found.guesses[0].cxcywh_norm),
+        (output.memory, found.memory),
+        (output.projected.values, found.projected.values),
+        (output.features[1].values, found.features[1].values),
+    ]:
+        assert torch.allclose(wanted, kept, atol=0.02, rtol=0.02)
+
+    with torch.no_grad():
+        detr.class_embed.bias += 1
+    list(ViewCache(tmp_path / "cache", detr, views=2, decoded=True).fill(examples, device=CPU))
+    new = set((tmp_path / "cache").rglob("*.pt")) - files.keys()
+    assert len(new) == 4 * 2 and {p.parts[-3] for p in new} == {"decoded"}  # features still hold
+    train(panoptic, tmp_path, run_config(CACHED, epochs=1), "boxes")
+    assert not (tmp_path / "cache").exists()
