@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
 
 import msgspec
 import torch
@@ -15,8 +13,8 @@ from conversion.categories import Category
 from conversion.panoptic import category_values
 from detr.classes import ClassTable
 from detr.config import TrainConfig
-
-State = dict[str, Any]
+from detr.published import load_published as load_published
+from detr.weights import State, read_torch
 
 
 @dataclass(frozen=True)
@@ -54,8 +52,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint to the CPU; the file can hold numbers and words only, no code."""
+    plain = read_torch(path)
     try:
-        plain = torch.load(path, map_location="cpu", weights_only=True)
         categories = tuple(
             Category(c["id"], c["name"], bool(c["isthing"]), tuple(c["color"]))
             for c in plain.pop("categories")
@@ -63,7 +61,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         classes = ClassTable(categories, tuple(plain.pop("classes")))
         config = parse(TrainConfig, plain.pop("config"), where=str(path))
         return Checkpoint(**plain, classes=classes, config=config)
-    except (OSError, EOFError, UnpicklingError, RuntimeError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise InputError(f"{path}: is no checkpoint of this project: {error}") from None
 
 

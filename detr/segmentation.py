@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from detr.config import TrainConfig
 from detr.model import DETR, Output
 
+AT_ONCE = 32  # queries whose activations are in memory together when all masks are wanted
+
 
 class DETRsegm(nn.Module):
     """DETR with a mask head; module names as published."""
@@ -36,6 +38,16 @@ class DETRsegm(nn.Module):
         fpn = [level.values[used] for level in output.features[-2::-1]]  # strides 16, 8, 4
         logits: Tensor = self.mask_head(projected, attention, fpn, local)
         return logits
+
+    def all_masks(self, output: Output) -> Tensor:
+        """Mask logits (B, Q, H/4, W/4) of all queries, some at a time where no gradient is kept."""
+        batch, queries = output.state.shape[:2]
+        photo = torch.arange(batch, device=output.state.device).repeat_interleave(queries)
+        query = torch.arange(queries, device=output.state.device).repeat(batch)
+        size = len(query) if torch.is_grad_enabled() else AT_ONCE
+        parts = zip(torch.split(photo, size), torch.split(query, size), strict=True)
+        masks = torch.cat([self.masks(output, *part) for part in parts])
+        return masks.view(batch, queries, *masks.shape[1:])
 
 
 class MHAttentionMap(nn.Module):
