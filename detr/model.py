@@ -59,8 +59,9 @@ class DETR(nn.Module):
         states, memory = self.transformer(
             projected, last.padding, self.query_embed.weight, position
         )  # (L, B, Q, D)
-        logits = self.class_embed(states)
-        boxes = self.bbox_embed(states).sigmoid()
+        # in float32, whatever the layers compute in: matching and losses are not safe in less
+        logits = self.class_embed(states).float()
+        boxes = self.bbox_embed(states).float().sigmoid()
         guesses = tuple(Guess(*pair) for pair in zip(logits, boxes, strict=True))
         return Output(guesses, states[-1], memory, Padded(projected, last.padding), features)
 

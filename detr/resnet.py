@@ -7,6 +7,8 @@ reach the weights through the multiplication.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -48,8 +50,11 @@ class Bottleneck(torchvision.models.resnet.Bottleneck):  # type: ignore[misc]
         return _add(conv_norm(inner, self.conv3, self.bn3), x, self.downsample)
 
 
-def _add(out: Tensor, x: Tensor, downsample: nn.Sequential | None) -> Tensor:
-    out += x if downsample is None else conv_norm(x, downsample[0], downsample[1])
+def _add(out: Tensor, x: Tensor, downsample: Any) -> Tensor:
+    """`out`, which is changed, and its input beside it."""
+    if downsample is not None:
+        x = conv_norm(x, *downsample)
+    out += x
     return F.relu(out, inplace=True)
 
 
