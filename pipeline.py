@@ -277,6 +277,23 @@ def predict(
 
 
 @app.command
+def onnx(run: Annotated[Positional[str], arg(metavar="RUN")], out: Path) -> None:
+    """Write a trained model as ONNX, for programs without torch.
+
+    The input `image` is one normalised photo (1, 3, H, W) of any size; the outputs are
+    `pred_logits`, `pred_boxes` and, where masks were trained, `pred_masks`.
+
+    Args:
+        run: folder of a training run, a file of published weights, or their name.
+        out: the file to write.
+    """
+    from detr.export_onnx import export_onnx
+
+    export_onnx(run, out)
+    print(f"{out}: written")
+
+
+@app.command
 def evaluate(
     truth: Annotated[Positional[Path], arg(metavar="TRUTH.json")],
     prediction: Annotated[Positional[Path], arg(metavar="PREDICTION.json")],

@@ -32,6 +32,16 @@ class Output:
     projected: Padded  # (B, D, H, W), the encoder's input
     features: list[Padded]  # strides 4, 8, 16, 32
 
+    def of_photos(self, photo: Tensor) -> Output:
+        """What the mask head reads, of the photos (P,) only."""
+        return Output(
+            self.guesses,
+            self.state,
+            self.memory[photo],
+            self.projected.of_photos(photo),
+            [level.of_photos(photo) for level in self.features],
+        )
+
 
 class DETR(nn.Module):
     """Module names as published; the last class index is no-object."""

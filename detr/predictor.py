@@ -15,7 +15,7 @@ from detr.model import DETR
 from detr.postprocess import Choice
 from detr.published import find_weights
 from detr.segmentation import DETRsegm
-from detr.weights import Weights, load_strictly, read_torch, read_weights
+from detr.weights import load_strictly, read_torch, read_weights
 
 
 @dataclass(frozen=True)
@@ -68,17 +68,26 @@ def find_model(source: str | Path) -> Path:
 
 
 def load_predictor(path: Path, thresholds: Thresholds) -> Predictor:
-    """The model of a checkpoint of this project or of a file of published weights."""
+    """The predictor of a checkpoint of this project or of a file of published weights."""
+    model, classes, config = load_model(path)
+    if not isinstance(model, DETRsegm):
+        raise InputError(f"{path}: has no mask head; published ones with it end in -panoptic")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Predictor(model.to(device), classes, config, device, thresholds)
+
+
+def load_model(path: Path) -> tuple[DETR | DETRsegm, ClassTable, TrainConfig]:
+    """A model in eval mode, what its outputs mean, and its configuration."""
     if "stage" in read_torch(path):
         own = load_checkpoint(path)
-        where, state, config, classes = str(path), own.model, own.config, own.classes
+        has_masks, state = own.stage == "masks", own.model
+        config, classes = own.config, own.classes
     else:
-        found: Weights = read_weights(path)
-        if not found.has_masks:
-            raise InputError(f"{path}: has no mask head; take weights that end in -panoptic")
-        where, state, config = found.where, found.state, found.config
-        classes = published_classes(found.num_classes)
-    model = DETRsegm(DETR(config, len(classes), pretrained=False), config)
-    load_strictly(model, state, where=where)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Predictor(model.to(device).eval(), classes, config, device, thresholds)
+        found = read_weights(path)
+        has_masks, state = found.has_masks, found.state
+        config, classes = found.config, published_classes(found.num_classes)
+    model: DETR | DETRsegm = DETR(config, len(classes), pretrained=False)
+    if isinstance(model, DETR) and has_masks:
+        model = DETRsegm(model, config)
+    load_strictly(model, state, where=str(path))
+    return model.eval(), classes, config

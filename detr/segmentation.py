@@ -31,12 +31,13 @@ class DETRsegm(nn.Module):
         """Mask logits (K, H/4, W/4) of the K queries `query` of the photos `photo`, both (K,)."""
         # features of other photos are not touched
         used, local = torch.unique(photo, return_inverse=True)
-        padding, projected = output.projected.padding[used], output.projected.values[used]
-        attention = self.bbox_attention(
-            output.state[photo, query], output.memory[used], padding, local
-        )
-        fpn = [level.values[used] for level in output.features[-2::-1]]  # strides 16, 8, 4
-        logits: Tensor = self.mask_head(projected, attention, fpn, local)
+        return self.masks_of(output.of_photos(used), output.state[photo, query], local)
+
+    def masks_of(self, output: Output, state: Tensor, photo: Tensor) -> Tensor:
+        """Mask logits (K, H/4, W/4) of the decoder states (K, D) of the photos `photo`."""
+        projected, fpn = output.projected, [level.values for level in output.features[-2::-1]]
+        attention = self.bbox_attention(state, output.memory, projected.padding, photo)
+        logits: Tensor = self.mask_head(projected.values, attention, fpn, photo)  # strides 16, 8, 4
         return logits
 
     def all_masks(self, output: Output) -> Tensor:
