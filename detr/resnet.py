@@ -69,6 +69,7 @@ class ResNet(torchvision.models.ResNet):  # type: ignore[misc]
             norm_layer=FrozenBatchNorm2d,
         )
         del self.fc  # the classifier has no place in published weights
+        self.to(memory_format=torch.channels_last)  # as the features, else both are copied
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         x = x.contiguous(memory_format=torch.channels_last)

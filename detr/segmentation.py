@@ -112,17 +112,28 @@ class MaskHeadSmallConv(nn.Module):
         self, projected: Tensor, attention: Tensor, fpn: list[Tensor], photo: Tensor
     ) -> Tensor:
         """(B, D, H, W) features, (K, heads, H, W) attention to logits (K, H', W') at stride 4."""
-        x = torch.cat([projected.index_select(0, photo), attention], dim=1)  # (K, D + heads, H, W)
-        x = F.relu(self.gn1(self.lay1(x)))
-        x = F.relu(self.gn2(self.lay2(x)))
+        x = self._begin(projected, attention, photo)  # (K, D + heads, H, W)
+        x = F.relu(self.gn1(x), inplace=True)
+        x = F.relu(self.gn2(self.lay2(x)), inplace=True)
         x = _grow(x, self.adapter1(fpn[0]), photo)  # (K, D/2, stride 16)
-        x = F.relu(self.gn3(self.lay3(x)))
+        x = F.relu(self.gn3(self.lay3(x)), inplace=True)
         x = _grow(x, self.adapter2(fpn[1]), photo)  # (K, D/4, stride 8)
-        x = F.relu(self.gn4(self.lay4(x)))
+        x = F.relu(self.gn4(self.lay4(x)), inplace=True)
         x = _grow(x, self.adapter3(fpn[2]), photo)  # (K, D/8, stride 4)
-        x = F.relu(self.gn5(self.lay5(x)))
+        x = F.relu(self.gn5(self.lay5(x)), inplace=True)
         logits: Tensor = self.out_lay(x)[:, 0]
         return logits
+
+    def _begin(self, projected: Tensor, attention: Tensor, photo: Tensor) -> Tensor:
+        """The first layer over features and attention side by side.
+
+        A convolution adds up what it makes of either, and the features are the same for all queries
+        of a photo: their share is computed once a photo.
+        """
+        split = [projected.shape[1], attention.shape[1]]
+        of_features, of_attention = self.lay1.weight.split(split, dim=1)
+        shared = F.conv2d(projected, of_features, self.lay1.bias, padding=1).contiguous()
+        return shared.index_select(0, photo) + F.conv2d(attention, of_attention, padding=1)
 
 
 def _layer(channels: int, out: int) -> tuple[nn.Conv2d, nn.GroupNorm]:
@@ -135,4 +146,5 @@ def _grow(x: Tensor, beside: Tensor, photo: Tensor) -> Tensor:
     index_select, unlike indexing, adds up gradients in a fixed order.
     """
     grown = F.interpolate(x, size=beside.shape[-2:], mode="nearest")
-    return beside.index_select(0, photo) + grown
+    # the backbone's channels-last would be copied at every step that follows
+    return beside.contiguous().index_select(0, photo) + grown
