@@ -69,13 +69,16 @@ class ResNet(torchvision.models.ResNet):  # type: ignore[misc]
             norm_layer=FrozenBatchNorm2d,
         )
         del self.fc  # the classifier has no place in published weights
-        self.to(memory_format=torch.channels_last)  # as the features, else both are copied
+        # as the features, else both are copied; the last stage has small features, and large
+        # weights, whose gradients would be copied at every step
+        self.to(memory_format=torch.channels_last)
+        self.layer4.to(memory_format=torch.contiguous_format)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         x = x.contiguous(memory_format=torch.channels_last)
         x = self.maxpool(F.relu(conv_norm(x, self.conv1, self.bn1), inplace=True))
         features = {}
-        for index, stage in enumerate((self.layer1, self.layer2, self.layer3, self.layer4)):
+        for index, stage in enumerate((self.layer1, self.layer2, self.layer3)):
             x = stage(x)
             features[str(index)] = x
-        return features
+        return {**features, "3": self.layer4(x.contiguous())}

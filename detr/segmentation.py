@@ -131,7 +131,7 @@ class MaskHeadSmallConv(nn.Module):
         of a photo: their share is computed once a photo.
         """
         split = [projected.shape[1], attention.shape[1]]
-        of_features, of_attention = self.lay1.weight.split(split, dim=1)
+        of_features, of_attention = torch.split(self.lay1.weight, split, dim=1)
         shared = F.conv2d(projected, of_features, self.lay1.bias, padding=1).contiguous()
         return shared.index_select(0, photo) + F.conv2d(attention, of_attention, padding=1)
 
