@@ -117,9 +117,11 @@ def make_peer(config: TrainConfig, *, masks: bool) -> nn.Module:
     return model
 
 
-def peer_boxes_step(config: TrainConfig, size: int) -> Callable[[], None]:
-    """All parameters trained, losses after every layer."""
-    model = make_peer(config, masks=False).requires_grad_(True).train()
+def peer_step(config: TrainConfig, size: int, *, masks: bool) -> Callable[[], None]:
+    """All parameters trained, losses after every layer; or masks of all queries, boxes frozen."""
+    model = make_peer(config, masks=masks).requires_grad_(True).train()
+    if masks:
+        model.detr.requires_grad_(False).eval()
     images, labels = torch.randn(BATCH, 3, size, size), peer_labels(make_targets(size))
 
     def loss() -> Tensor:
@@ -147,19 +149,6 @@ def our_masks_step(size: int, *, every: bool) -> Callable[[], None]:
         return losses["loss_mask"] + losses["loss_dice"]
 
     return trained_by(model, loss, fused=True)
-
-
-def peer_masks_step(size: int) -> Callable[[], None]:
-    """On the frozen box model; all queries go through the head."""
-    model = make_peer(FULL, masks=True).train()
-    model.detr.requires_grad_(False).eval()
-    images, labels = torch.randn(BATCH, 3, size, size), peer_labels(make_targets(size))
-
-    def loss() -> Tensor:
-        found: Tensor = model(images, labels=labels).loss
-        return found
-
-    return trained_by(model, loss, fused=False)
 
 
 def our_inference(size: int, *, every: bool) -> Callable[[], None]:
@@ -194,31 +183,40 @@ def make_step(case: str, side: str) -> Callable[[], None]:
     if case.startswith("boxes"):
         config, size = (SMALL, 256) if "small" in case else (FULL, 512)
         bf16 = side == "ours-bf16"
-        return our_boxes_step(config, size, bf16=bf16) if ours else peer_boxes_step(config, size)
+        return (
+            our_boxes_step(config, size, bf16=bf16)
+            if ours
+            else peer_step(config, size, masks=False)
+        )
     if case.startswith("masks"):
-        return our_masks_step(512, every=side == "all") if ours else peer_masks_step(512)
+        return (
+            our_masks_step(512, every=side == "all") if ours else peer_step(FULL, 512, masks=True)
+        )
     return our_inference(512, every=side == "all") if ours else peer_inference(512)
 
 
 def measure(case: str, side: str) -> None:
-    """Print the seconds of every step and the peak memory in MB of this process."""
+    """Print peak memory in MB, then seconds and processor seconds of every step of this process."""
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
     if side != "peer":
         keep_freed_memory()
-    step, seconds = make_step(case, side), []
+    step, taken = make_step(case, side), []
     for _ in range(WARM + CASES[case].steps):
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         step()
-        seconds.append(time.perf_counter() - start)
+        taken += [time.perf_counter() - start, time.process_time() - busy]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print("measured", peak, *seconds[WARM:])
+    print(peak, *taken[2 * WARM :])
 
 
 def compare(case: str) -> None:
-    """Print one row: every side's seconds and peak memory, and ours as a share of the others'."""
+    """Print one row: every side's times and peak memory, and ours as a share of the others'.
+
+    Processor seconds tell more than seconds where other programs run beside.
+    """
     sides = CASES[case].sides
-    seconds: dict[str, list[float]] = {side: [] for side in sides}
+    taken: dict[str, list[float]] = {side: [] for side in sides}
     peak = dict.fromkeys(sides, 0)
     for _ in range(ROUNDS):
         for side in sides:
@@ -232,15 +230,20 @@ def compare(case: str) -> None:
                 side,
             ]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
-            _, memory, *each = done.stdout.strip().splitlines()[-1].split()
-            seconds[side] += map(float, each)
+            memory, *each = done.stdout.strip().splitlines()[-1].split()
+            taken[side] += map(float, each)
             peak[side] = max(peak[side], int(memory))
-    middle = {side: statistics.median(values) for side, values in seconds.items()}
+    wall = {side: statistics.median(values[::2]) for side, values in taken.items()}
+    busy = {side: statistics.median(values[1::2]) for side, values in taken.items()}
+    ours = sides[0]
     print(f"{case} (at most {CASES[case].most:g} of {sides[1]})")
     for side in sides:
-        share = middle[sides[0]] / middle[side]
-        memory = f"{peak[side]:5d} MB, ours {peak[sides[0]] / peak[side]:.2f} of it"
-        print(f"  {side:10} {middle[side]:7.3f} s, ours {share:.2f} of it; {memory}", flush=True)
+        print(
+            f"  {side:10} {wall[side]:7.3f} s, ours {wall[ours] / wall[side]:.2f} of it;"
+            f" processor {busy[side]:7.3f} s, {busy[ours] / busy[side]:.2f};"
+            f" {peak[side]:5d} MB, {peak[ours] / peak[side]:.2f}",
+            flush=True,
+        )
 
 
 def main() -> None:
