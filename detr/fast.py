@@ -24,8 +24,8 @@ def dropout(x: Tensor, share: float) -> Tensor:
     """`x` with a `share` of its values set to zero and the others raised to make up for it."""
     if share == 0 or x.is_cuda or torch.compiler.is_compiling():
         return F.dropout(x, share)
-    kept = torch.rand_like(x).ge_(share)
-    return x * kept.mul_(1 / (1 - share) if share < 1 else 0)
+    kept = torch.rand(x.shape, device=x.device).ge_(share)  # half precision would miss the share
+    return x * kept.mul_(1 / (1 - share) if share < 1 else 0).to(x.dtype)
 
 
 class Linear(nn.Linear):
