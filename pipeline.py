@@ -294,18 +294,43 @@ def train(
 
 @app.command
 def predict(
-    run: Positional[RunPath], images: Annotated[Positional[Path], arg(metavar="IMAGES")], out: Path
+    run: Annotated[Positional[str], arg(metavar="RUN")],
+    images: Annotated[Positional[Path], arg(metavar="IMAGES")],
+    out: Path,
+    threshold: float | None = None,
+    instance_threshold: float = 0.05,
 ) -> None:
     """Write a run's predictions for any folder of photos as a COCO panoptic set.
 
     Args:
-        run: folder of a training run.
+        run: folder of a training run, a file of published weights, or their name, as
+            detr-r50-panoptic.
         images: folder of photos.
         out: folder for panoptic.json, its PNGs and instances.json.
+        threshold: least score of a segment; default: the run's own, or DETR's 0.85.
+        instance_threshold: least score of an instance in instances.json.
     """
     from detr.predict import predict as run_prediction
+    from detr.predictor import Thresholds
 
-    run_prediction(run, images, out)
+    run_prediction(run, images, out, Thresholds(threshold, instance_threshold))
+
+
+@app.command
+def onnx(run: Annotated[Positional[str], arg(metavar="RUN")], out: Path) -> None:
+    """Write a trained model as ONNX, for programs without torch.
+
+    The input `image` is one normalised photo (1, 3, H, W) of any size; the outputs are
+    `pred_logits`, `pred_boxes` and, where masks were trained, `pred_masks`.
+
+    Args:
+        run: folder of a training run, a file of published weights, or their name.
+        out: the file to write.
+    """
+    from detr.export_onnx import export_onnx
+
+    export_onnx(run, out)
+    print(f"{out}: written")
 
 
 @app.command

@@ -8,16 +8,13 @@ import torch
 import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models._utils import IntermediateLayerGetter
-from torchvision.ops.misc import FrozenBatchNorm2d
 
 from annotation.files import InputError
 from detr import efficientnet
 from detr.config import TrainConfig
 from detr.padded import Padded
 from detr.position_encoding import PositionEmbeddingLearned, PositionEmbeddingSine
-
-STAGES = {"layer1": "0", "layer2": "1", "layer3": "2", "layer4": "3"}
+from detr.resnet import NARROW, ResNet
 
 
 class Backbone(nn.Module):
@@ -57,8 +54,7 @@ def channels_of(config: TrainConfig) -> tuple[int, ...]:
     """Channels of the features, finest first."""
     if config.backbone == "efficientnet_lite0":
         return efficientnet.CHANNELS
-    wide = config.backbone not in ("resnet18", "resnet34")
-    return (256, 512, 1024, 2048) if wide else (64, 128, 256, 512)
+    return (64, 128, 256, 512) if config.backbone in NARROW else (256, 512, 1024, 2048)
 
 
 def _position_embedding(config: TrainConfig) -> nn.Module:
@@ -75,15 +71,11 @@ def _efficientnet(config: TrainConfig, pretrained: bool) -> Backbone:
 
 
 def _resnet(config: TrainConfig, pretrained: bool) -> Backbone:
-    whole = torchvision.models.get_model(
-        config.backbone,
-        weights=None,
-        replace_stride_with_dilation=[False, False, config.dilation],
-        norm_layer=FrozenBatchNorm2d,
-    )
+    body = ResNet(config.backbone, dilation=config.dilation)
     if pretrained:
-        whole.load_state_dict(_download(config.backbone))
-    return Backbone(IntermediateLayerGetter(whole, return_layers=STAGES))
+        state = _download(config.backbone)
+        body.load_state_dict({n: v for n, v in state.items() if not n.startswith("fc.")})
+    return Backbone(body)
 
 
 def _download(name: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_convert, generalized_box_iou
+from torchvision.ops import box_convert, generalized_box_iou, generalized_box_iou_loss
 
 
 def to_xyxy(cxcywh: Tensor) -> Tensor:
@@ -20,8 +20,13 @@ def giou_matrix(cxcywh: Tensor, other_cxcywh: Tensor) -> Tensor:
 
 
 def giou_pairs(cxcywh: Tensor, other_cxcywh: Tensor) -> Tensor:
-    """(N,) generalised IoU of boxes that stand at the same place in both (N, 4) arrays."""
-    return giou_matrix(cxcywh, other_cxcywh).diagonal()
+    """(..., ) generalised IoU of boxes that stand at the same place in both (..., 4) arrays.
+
+    Areas of small boxes lie far below torchvision's own epsilon, which would change their IoU; this
+    one only keeps two boxes without area from being no number.
+    """
+    loss: Tensor = generalized_box_iou_loss(to_xyxy(cxcywh), to_xyxy(other_cxcywh), eps=1e-20)
+    return 1 - loss
 
 
 def norm_to_pixels(cxcywh_norm: Tensor, *, width: int, height: int) -> Tensor:

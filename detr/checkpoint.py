@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
 
 import msgspec
 import torch
@@ -15,8 +13,8 @@ from conversion.categories import Category
 from conversion.panoptic import category_values
 from detr.classes import ClassTable
 from detr.config import TrainConfig
-
-State = dict[str, Any]
+from detr.published import load_published as load_published
+from detr.weights import State, read_torch
 
 
 @dataclass(frozen=True)
@@ -45,10 +43,12 @@ def checkpoint_path(run: Path, stage: str) -> Path:
 
 
 def masks_path(run: Path) -> Path:
-    """The checkpoint that predicts masks: of the stage joint, if trained; the best, if scored."""
+    """The last epoch that predicts masks: of the stage masks, or of joint.
+
+    Not the best one: it was chosen by the test photos, and its score owes something to the choice.
+    """
     paths = [checkpoint_path(run, stage) for stage in ("masks", "joint")]
-    best = [path.with_stem(f"{path.stem}-best") for path in paths]
-    return next((path for path in (*best, *paths) if path.exists()), paths[0])
+    return next((path for path in paths if path.exists()), paths[0])
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -65,8 +65,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint to the CPU; the file can hold numbers and words only, no code."""
+    plain = read_torch(path)
     try:
-        plain = torch.load(path, map_location="cpu", weights_only=True)
         categories = tuple(
             Category(c["id"], c["name"], bool(c["isthing"]), tuple(c["color"]))
             for c in plain.pop("categories")
@@ -74,7 +74,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         classes = ClassTable(categories, tuple(plain.pop("classes")))
         config = parse(TrainConfig, plain.pop("config"), where=str(path))
         return Checkpoint(**plain, classes=classes, config=config)
-    except (OSError, EOFError, UnpicklingError, RuntimeError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise InputError(f"{path}: is no checkpoint of this project: {error}") from None
 
 

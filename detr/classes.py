@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from annotation.files import InputError
-from conversion.categories import Category
+from conversion.categories import Category, coco_categories
 
 
 @dataclass(frozen=True)
@@ -43,3 +43,9 @@ def packed_classes(categories: Sequence[Category]) -> ClassTable:
     """Classes 0, 1, 2, ... in the order of the categories' ids."""
     ordered = tuple(sorted(categories, key=lambda c: c.id))
     return ClassTable(ordered, tuple(c.id for c in ordered))
+
+
+def published_classes(count: int) -> ClassTable:
+    """Classes of published COCO weights: each one's index is a category's id, with gaps."""
+    categories = tuple(c for c in coco_categories() if c.id < count)
+    return ClassTable(categories, tuple(range(count)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -10,7 +12,7 @@ from torchvision.ops import sigmoid_focal_loss
 from detr.boxes import giou_pairs
 from detr.config import TrainConfig
 from detr.data import Target
-from detr.matcher import Match, match
+from detr.matcher import Match, match_layers
 from detr.model import Guess, Output
 
 Losses = dict[str, Tensor]  # by published name, weighted; class_error and cardinality_error are not
@@ -24,49 +26,70 @@ def box_losses(
     `matches` are the last layer's; each earlier layer is matched for itself.
     """
     *earlier, last = output.guesses
-    losses = guess_losses(last, targets, matches, config)
-    if config.aux_loss:
-        for index, guess in enumerate(earlier):
-            own = guess_losses(guess, targets, match(guess, targets, config), config)
-            losses |= {f"{name}_{index}": value for name, value in own.items()}
+    earlier = earlier if config.aux_loss else []
+    layers = match_layers(earlier, targets, config) if earlier else []
+    each = layer_losses([*earlier, last], targets, [*layers, matches], config)
+    losses = {name: values[-1] for name, values in each.items()}
+    for index in range(len(earlier)):
+        losses |= {f"{name}_{index}": values[index] for name, values in each.items()}
     return losses | guess_errors(last, targets, matches)
 
 
-def guess_losses(
-    guess: Guess, targets: list[Target], matches: list[Match], config: TrainConfig
+def layer_losses(
+    guesses: Sequence[Guess],
+    targets: list[Target],
+    layers: list[list[Match]],
+    config: TrainConfig,
 ) -> Losses:
-    """Classification, L1 and GIoU loss of one decoder layer."""
-    photo, query = matched_queries(matches)
-    labels = torch.cat([t.labels[m] for t, (_, m) in zip(targets, matches, strict=True)])
-    boxes = torch.cat([t.cxcywh_norm[m] for t, (_, m) in zip(targets, matches, strict=True)])
-    found = guess.cxcywh_norm[photo, query]  # (K, 4)
+    """Classification, L1 and GIoU loss (L,) of L decoder layers, each with its own matches.
+
+    A photo has as many matches in every layer, so all layers go through together.
+    """
+    chosen = [matched_queries(matches) for matches in layers]
+    photo, query = (torch.stack(indices) for indices in zip(*chosen, strict=True))  # (L, K)
+    layer = torch.arange(len(layers), device=photo.device)[:, None]
+    wanted = [_wanted(targets, matches) for matches in layers]
+    labels, boxes = (torch.stack(parts) for parts in zip(*wanted, strict=True))
+    logits = torch.stack([guess.logits for guess in guesses])  # (L, B, Q, classes + 1)
+    found = torch.stack([guess.cxcywh_norm for guess in guesses])[layer, photo, query]  # (L, K, 4)
     count = num_boxes(targets)
-    l1 = F.l1_loss(found, boxes, reduction="sum") / count
-    giou = (1 - giou_pairs(found, boxes)).sum() / count
+    l1 = (found - boxes).abs().sum((1, 2)) / count
+    giou = (1 - giou_pairs(found, boxes)).sum(1) / count
+    no_object = logits.shape[-1] - 1
+    classes = torch.full(logits.shape[:3], no_object, device=logits.device)  # (L, B, Q)
+    classes[layer, photo, query] = labels
     return {
-        "loss_ce": _classification(guess.logits, photo, query, labels, config.eos_coef),
+        "loss_ce": _classification(logits, classes, config.eos_coef),
         "loss_bbox": config.bbox_loss_coef * l1,
         "loss_giou": config.giou_loss_coef * giou,
     }
 
 
-def _classification(
-    logits: Tensor, photo: Tensor, query: Tensor, labels: Tensor, eos_coef: float
-) -> Tensor:
-    """Weighted mean of cross entropy over all queries; no-object, the last class, weighs less."""
-    no_object = logits.shape[-1] - 1
-    wanted = torch.full(logits.shape[:2], no_object, device=logits.device)  # (B, Q)
-    wanted[photo, query] = labels
-    weights = torch.ones(no_object + 1, device=logits.device)
-    weights[no_object] = eos_coef
-    return F.cross_entropy(logits.transpose(1, 2), wanted, weights)
+def _wanted(targets: list[Target], matches: list[Match]) -> tuple[Tensor, Tensor]:
+    """Labels (K,) and boxes (K, 4) of the matched segments."""
+    pairs = list(zip(targets, matches, strict=True))
+    labels = torch.cat([target.labels[segments] for target, (_, segments) in pairs])
+    return labels, torch.cat([target.cxcywh_norm[segments] for target, (_, segments) in pairs])
+
+
+def _classification(logits: Tensor, classes: Tensor, eos_coef: float) -> Tensor:
+    """Weighted mean (L,) of cross entropy over all queries; no-object, the last class, weighs less.
+
+    Logits (L, B, Q, classes + 1), classes (L, B, Q).
+    """
+    weights = torch.ones(logits.shape[-1], device=logits.device)
+    weights[-1] = eos_coef
+    each = F.cross_entropy(logits.flatten(0, 2), classes.flatten(), weights, reduction="none").view(
+        len(logits), -1
+    )  # already weighted
+    return each.sum(1) / weights[classes].flatten(1).sum(1)
 
 
 @torch.no_grad()
 def guess_errors(guess: Guess, targets: list[Target], matches: list[Match]) -> Losses:
     """Not losses: matched queries of a wrong class in percent, and by how many counts are off."""
     photo, query = matched_queries(matches)
-    labels = torch.cat([t.labels[m] for t, (_, m) in zip(targets, matches, strict=True)])
+    labels, _ = _wanted(targets, matches)
     right = guess.logits[photo, query].argmax(-1) == labels
     counted = (guess.logits.argmax(-1) != guess.logits.shape[-1] - 1).sum(1)  # (B,)
     wanted = torch.tensor([len(t.labels) for t in targets], device=counted.device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -14,20 +16,36 @@ from detr.model import Guess
 Match = tuple[Tensor, Tensor]  # queries (M,), segments (M,)
 
 
-@torch.no_grad()
 def match(guess: Guess, targets: list[Target], config: TrainConfig) -> list[Match]:
     """Match every photo's queries to its segments, one to one; M = min(queries, segments)."""
-    batch, queries = guess.logits.shape[:2]
-    counts = [len(target.labels) for target in targets]
-    cost = match_cost(
-        guess.logits.flatten(0, 1),
-        guess.cxcywh_norm.flatten(0, 1),
-        torch.cat([target.labels for target in targets]),
-        torch.cat([target.cxcywh_norm for target in targets]),
-        config,
-    ).view(batch, queries, -1)  # (B, Q, all N); each photo then keeps its own segments
-    parts = torch.split(cost.cpu(), counts, dim=2)
-    return [_assign(part[i], cost.device) for i, part in enumerate(parts)]
+    return match_layers([guess], targets, config)[0]
+
+
+@torch.no_grad()
+def match_layers(
+    guesses: Sequence[Guess], targets: list[Target], config: TrainConfig
+) -> list[list[Match]]:
+    """Match every layer's guesses for itself; one array of costs, brought to the CPU once.
+
+    Each photo's queries are compared with its own segments only.
+    """
+    logits = torch.stack([guess.logits for guess in guesses])  # (L, B, Q, classes + 1)
+    boxes = torch.stack([guess.cxcywh_norm for guess in guesses])  # (L, B, Q, 4)
+    layers, _, queries, _ = logits.shape
+    costs = [
+        match_cost(
+            logits[:, photo].flatten(0, 1),
+            boxes[:, photo].flatten(0, 1),
+            target.labels,
+            target.cxcywh_norm,
+            config,
+        ).view(layers, queries, len(target.labels))
+        for photo, target in enumerate(targets)
+    ]
+    together = torch.cat([cost.flatten() for cost in costs]).cpu()
+    parts = torch.split(together, [cost.numel() for cost in costs])
+    photos = [part.view(cost.shape) for part, cost in zip(parts, costs, strict=True)]
+    return [[_assign(cost[layer], logits.device) for cost in photos] for layer in range(layers)]
 
 
 def match_cost(

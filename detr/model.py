@@ -32,6 +32,16 @@ class Output:
     projected: Padded  # (B, D, H, W), the encoder's input
     features: list[Padded]  # strides 4, 8, 16, 32
 
+    def of_photos(self, photo: Tensor) -> Output:
+        """What the mask head reads, of the photos (P,) only."""
+        return Output(
+            self.guesses,
+            self.state,
+            self.memory[photo],
+            self.projected.of_photos(photo),
+            [level.of_photos(photo) for level in self.features],
+        )
+
 
 class DETR(nn.Module):
     """Module names as published; the last class index is no-object."""
@@ -59,8 +69,9 @@ class DETR(nn.Module):
         states, memory = self.transformer(
             projected, last.padding, self.query_embed.weight, position
         )  # (L, B, Q, D)
-        logits = self.class_embed(states)
-        boxes = self.bbox_embed(states).sigmoid()
+        # in float32, whatever the layers compute in: matching and losses are not safe in less
+        logits = self.class_embed(states).float()
+        boxes = self.bbox_embed(states).float().sigmoid()
         guesses = tuple(Guess(*pair) for pair in zip(logits, boxes, strict=True))
         return Output(guesses, states[-1], memory, Padded(projected, last.padding), features)
 

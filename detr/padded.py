@@ -19,6 +19,10 @@ class Padded:
     def to(self, device: torch.device) -> Padded:
         return Padded(self.values.to(device), self.padding.to(device))
 
+    def of_photos(self, photo: Tensor) -> Padded:
+        """The photos (P,) only."""
+        return Padded(self.values[photo], self.padding[photo])
+
 
 def pad(arrays: Sequence[Tensor]) -> Padded:
     """Stack (C, h, w) arrays into the top left corners of one (B, C, H, W) batch of zeros."""

@@ -7,6 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
+from annotation.files import InputError
+
+MOST_PLACES = 50
+
 
 class PositionEmbeddingSine(nn.Module):
     """Sines and cosines of the row and the column, both scaled to 0..2π over the unpadded area."""
@@ -34,18 +38,25 @@ class PositionEmbeddingSine(nn.Module):
 
 
 class PositionEmbeddingLearned(nn.Module):
-    """One learned vector a row and a column, for up to 50 of each."""
+    """One learned vector a row and a column, for up to 50 of each, as published."""
 
     def __init__(self, num_pos_feats: int) -> None:
         super().__init__()
-        self.row_embed = nn.Embedding(50, num_pos_feats)
-        self.col_embed = nn.Embedding(50, num_pos_feats)
+        self.row_embed = nn.Embedding(MOST_PLACES, num_pos_feats)
+        self.col_embed = nn.Embedding(MOST_PLACES, num_pos_feats)
         nn.init.uniform_(self.row_embed.weight)
         nn.init.uniform_(self.col_embed.weight)
 
     def forward(self, padding: Tensor) -> Tensor:
         """(B, H, W) bool padding to (B, 2 * num_pos_feats, H, W): columns first, then rows."""
         batch, height, width = padding.shape
+        if max(height, width) > MOST_PLACES:
+            raise InputError(
+                f"position_embedding: learned ones are for {MOST_PLACES} rows and columns of"
+                f" features, a photo has {height}x{width}; choose a max_size of at most"
+                f" {MOST_PLACES * 32} pixels ({MOST_PLACES * 16} with dilation), or"
+                " position_embedding: sine"
+            )
         columns = self.col_embed.weight[:width].expand(height, width, -1)
         rows = self.row_embed.weight[:height, None].expand(height, width, -1)
         both = torch.cat([columns, rows], dim=-1).permute(2, 0, 1)  # (2F, H, W)

@@ -25,16 +25,15 @@ from conversion.panoptic import (
     write_segment_ids,
 )
 from detr.boxes import norm_to_pixels
-from detr.checkpoint import Checkpoint, load_checkpoint, masks_path
+from detr.classes import ClassTable
 from detr.data import Pixels, normalise, read_photo
-from detr.model import DETR, Output
+from detr.model import Output
 from detr.padded import pad
 from detr.postprocess import Candidate, Region, choices, full_size, merge
-from detr.segmentation import DETRsegm
+from detr.predictor import Predictor, Thresholds, find_model, load_predictor
 from detr.view import plain_view
 
-FORMAT = "1"  # goes up when the same checkpoint would write something else
-LEAST_SCORE = 0.05  # of an instance
+FORMAT = "2"  # goes up when the same checkpoint would write something else
 MOST_INSTANCES = 100  # a photo
 
 
@@ -56,30 +55,26 @@ class Predicted:
     instances: list[dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class Predictor:
-    """A trained model and what its outputs mean."""
+def predict(
+    source: str | Path, images: Path, out: Path, thresholds: Thresholds | None = None
+) -> None:
+    """Predict every photo below `images`; write to `out`.
 
-    model: DETRsegm
-    checkpoint: Checkpoint
-    device: torch.device
-
-
-def predict(run: Path, images: Path, out: Path) -> None:
-    """Predict every photo below `images` with the masks of `run`; write to `out`."""
-    path = masks_path(run)
-    if not path.exists():
-        raise InputError(f"{path}: missing; train the stage masks of this run first")
+    `source` is the folder of a run with trained masks, a file of published weights with a mask
+    head, or the name of one.
+    """
+    path = find_model(source)
     photos = list_photos(images)
     if not photos:
         raise InputError(f"{images}: no photos found")
     _check_place(images, out)
     names = [photo.relative_to(images).as_posix() for photo in photos]
-    made_from = digest(FORMAT, path, *names, *photos)
+    thresholds = thresholds or Thresholds()
+    made_from = digest(FORMAT, repr(thresholds), path, *names, *photos)
     if _is_up_to_date(out, made_from):
         print(f"{out}: up to date")
         return
-    predictor = _load(path)
+    predictor = load_predictor(path, thresholds)
     unreadable: list[str] = []
     opened = _open(images, names, unreadable)
     png_name_of = png_names(names)
@@ -87,7 +82,7 @@ def predict(run: Path, images: Path, out: Path) -> None:
     _begin(out, own)
     results = track(_predict(predictor, opened), "predict", total=len(names))
     done = [_save(out / "panoptic", p, png_name_of[p.photo.file_name]) for p in results]
-    _write(out, done, predictor.checkpoint)
+    _write(out, done, predictor.classes)
     kept = {p.photo.png_name for p in done}
     for stale in own - kept:
         inside(out / "panoptic", stale, where=str(out / "manifest.json")).unlink(missing_ok=True)
@@ -129,15 +124,6 @@ def _begin(out: Path, own: set[str]) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def _load(path: Path) -> Predictor:
-    checkpoint = load_checkpoint(path)
-    detr = DETR(checkpoint.config, len(checkpoint.classes), pretrained=False)
-    model = DETRsegm(detr, checkpoint.config)
-    model.load_state_dict(checkpoint.model)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Predictor(model.to(device).eval(), checkpoint, device)
-
-
 def _open(images: Path, names: list[str], unreadable: list[str]) -> Iterator[Opened]:
     """Read the photos one by one; what cannot be read goes to `unreadable` and is left out."""
     for index, name in enumerate(names):
@@ -151,7 +137,7 @@ def _predict(predictor: Predictor, photos: Iterator[Opened]) -> Iterator[Predict
     """Photos of one size that follow each other go through the model together."""
     waiting: list[Opened] = []
     for photo in photos:
-        full = len(waiting) == predictor.checkpoint.config.batch_size
+        full = len(waiting) == predictor.config.batch_size
         if waiting and (full or photo.pixels.shape != waiting[0].pixels.shape):
             yield from _predict_batch(predictor, waiting)
             waiting = []
@@ -162,7 +148,7 @@ def _predict(predictor: Predictor, photos: Iterator[Opened]) -> Iterator[Predict
 
 @torch.no_grad()
 def _predict_batch(predictor: Predictor, photos: list[Opened]) -> list[Predicted]:
-    config = predictor.checkpoint.config
+    config = predictor.config
     height, width = photos[0].pixels.shape[:2]
     view = plain_view(config, width=width, height=height)
     images = [normalise(view.of_photo(p.pixels), config.backbone) for p in photos]
@@ -172,18 +158,22 @@ def _predict_batch(predictor: Predictor, photos: list[Opened]) -> list[Predicted
 
 def _predict_photo(predictor: Predictor, opened: Opened, output: Output, index: int) -> Predicted:
     """Segments and instances of photo `index` of a batch; masks only of queries that may count."""
-    guess, threshold = output.guesses[-1], predictor.checkpoint.config.threshold
-    found = choices(guess.logits[index], predictor.checkpoint.classes, least=LEAST_SCORE)
+    guess, least = output.guesses[-1], min(predictor.threshold, predictor.thresholds.instance)
+    found = [
+        choice
+        for choice in choices(guess.logits[index], predictor.classes, least=least)
+        if predictor.is_segment(choice) or predictor.is_instance(choice)
+    ]
     query = torch.tensor([c.query for c in found], dtype=torch.int64, device=predictor.device)
     masks = predictor.model.masks(output, torch.full_like(query, index), query)
     boxes = guess.cxcywh_norm[index, query]
     candidates = [Candidate(*each) for each in zip(found, masks, boxes, strict=True)]
 
-    kept = [c for c in candidates if c.choice.decided and c.choice.score > threshold]
     height, width = opened.pixels.shape[:2]
+    kept = [c for c in candidates if predictor.is_segment(c.choice)]
     ids, regions = merge(kept, width=width, height=height)
     things = sorted(
-        (c for c in candidates if c.choice.category.isthing), key=lambda c: -c.choice.score
+        (c for c in candidates if predictor.is_instance(c.choice)), key=lambda c: -c.choice.score
     )
     return Predicted(
         Photo(opened.id, opened.file_name, width, height, "", _segments(ids, regions)),
@@ -223,9 +213,9 @@ def _save(folder: Path, predicted: Predicted, png_name: str) -> Predicted:
     return replace(predicted, photo=photo, ids=np.zeros((0, 0), np.uint32))
 
 
-def _write(out: Path, predicted: list[Predicted], checkpoint: Checkpoint) -> None:
+def _write(out: Path, predicted: list[Predicted], classes: ClassTable) -> None:
     """Write both JSON files."""
     photos = tuple(p.photo for p in predicted)
-    categories = checkpoint.classes.categories
-    write_panoptic(PanopticSet(out / "panoptic.json", out / "panoptic", categories, photos))
+    panoptic = PanopticSet(out / "panoptic.json", out / "panoptic", classes.categories, photos)
+    write_panoptic(panoptic)
     write_json(out / "instances.json", [i for p in predicted for i in p.instances])

@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from detr.config import TrainConfig
 from detr.model import DETR, Output
 
+AT_ONCE = 32  # queries whose activations are in memory together when all masks are wanted
+
 
 class DETRsegm(nn.Module):
     """DETR with a mask head; module names as published."""
@@ -29,13 +31,24 @@ class DETRsegm(nn.Module):
         """Mask logits (K, H/4, W/4) of the K queries `query` of the photos `photo`, both (K,)."""
         # features of other photos are not touched
         used, local = torch.unique(photo, return_inverse=True)
-        padding, projected = output.projected.padding[used], output.projected.values[used]
-        attention = self.bbox_attention(
-            output.state[photo, query], output.memory[used], padding, local
-        )
-        fpn = [level.values[used] for level in output.features[-2::-1]]  # strides 16, 8, 4
-        logits: Tensor = self.mask_head(projected, attention, fpn, local)
+        return self.masks_of(output.of_photos(used), output.state[photo, query], local)
+
+    def masks_of(self, output: Output, state: Tensor, photo: Tensor) -> Tensor:
+        """Mask logits (K, H/4, W/4) of the decoder states (K, D) of the photos `photo`."""
+        projected, fpn = output.projected, [level.values for level in output.features[-2::-1]]
+        attention = self.bbox_attention(state, output.memory, projected.padding, photo)
+        logits: Tensor = self.mask_head(projected.values, attention, fpn, photo)  # strides 16, 8, 4
         return logits
+
+    def all_masks(self, output: Output) -> Tensor:
+        """Mask logits (B, Q, H/4, W/4) of all queries, some at a time where no gradient is kept."""
+        batch, queries = output.state.shape[:2]
+        photo = torch.arange(batch, device=output.state.device).repeat_interleave(queries)
+        query = torch.arange(queries, device=output.state.device).repeat(batch)
+        size = len(query) if torch.is_grad_enabled() else AT_ONCE
+        parts = zip(torch.split(photo, size), torch.split(query, size), strict=True)
+        masks = torch.cat([self.masks(output, *part) for part in parts])
+        return masks.view(batch, queries, *masks.shape[1:])
 
 
 class MHAttentionMap(nn.Module):
@@ -99,17 +112,28 @@ class MaskHeadSmallConv(nn.Module):
         self, projected: Tensor, attention: Tensor, fpn: list[Tensor], photo: Tensor
     ) -> Tensor:
         """(B, D, H, W) features, (K, heads, H, W) attention to logits (K, H', W') at stride 4."""
-        x = torch.cat([projected.index_select(0, photo), attention], dim=1)  # (K, D + heads, H, W)
-        x = F.relu(self.gn1(self.lay1(x)))
-        x = F.relu(self.gn2(self.lay2(x)))
+        x = self._begin(projected, attention, photo)  # (K, D + heads, H, W)
+        x = F.relu(self.gn1(x), inplace=True)
+        x = F.relu(self.gn2(self.lay2(x)), inplace=True)
         x = _grow(x, self.adapter1(fpn[0]), photo)  # (K, D/2, stride 16)
-        x = F.relu(self.gn3(self.lay3(x)))
+        x = F.relu(self.gn3(self.lay3(x)), inplace=True)
         x = _grow(x, self.adapter2(fpn[1]), photo)  # (K, D/4, stride 8)
-        x = F.relu(self.gn4(self.lay4(x)))
+        x = F.relu(self.gn4(self.lay4(x)), inplace=True)
         x = _grow(x, self.adapter3(fpn[2]), photo)  # (K, D/8, stride 4)
-        x = F.relu(self.gn5(self.lay5(x)))
+        x = F.relu(self.gn5(self.lay5(x)), inplace=True)
         logits: Tensor = self.out_lay(x)[:, 0]
         return logits
+
+    def _begin(self, projected: Tensor, attention: Tensor, photo: Tensor) -> Tensor:
+        """The first layer over features and attention side by side.
+
+        A convolution adds up what it makes of either, and the features are the same for all queries
+        of a photo: their share is computed once a photo.
+        """
+        split = [projected.shape[1], attention.shape[1]]
+        of_features, of_attention = torch.split(self.lay1.weight, split, dim=1)
+        shared = F.conv2d(projected, of_features, self.lay1.bias, padding=1).contiguous()
+        return shared.index_select(0, photo) + F.conv2d(attention, of_attention, padding=1)
 
 
 def _layer(channels: int, out: int) -> tuple[nn.Conv2d, nn.GroupNorm]:
@@ -122,4 +146,5 @@ def _grow(x: Tensor, beside: Tensor, photo: Tensor) -> Tensor:
     index_select, unlike indexing, adds up gradients in a fixed order.
     """
     grown = F.interpolate(x, size=beside.shape[-2:], mode="nearest")
-    return beside.index_select(0, photo) + grown
+    # the backbone's channels-last would be copied at every step that follows
+    return beside.contiguous().index_select(0, photo) + grown

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detr.config import TrainConfig
+from detr.fast import Attention, Dropout, Linear
 
 
 class Transformer(nn.Module):
@@ -32,14 +33,13 @@ class Transformer(nn.Module):
         Returns states (L, B, Q, D) after every decoder layer and memory (B, D, H, W).
         """
         batch, _, height, width = features.shape
-        tokens = features.flatten(2).permute(2, 0, 1)  # (HW, B, D)
-        position = position.flatten(2).permute(2, 0, 1)
+        tokens = features.flatten(2).transpose(1, 2)  # (B, HW, D)
+        position = position.flatten(2).transpose(1, 2)
         hidden = padding.flatten(1)  # (B, HW)
-        queries = queries[:, None].expand(-1, batch, -1)  # (Q, B, D)
+        queries = queries.expand(batch, -1, -1)  # (B, Q, D)
         memory = self.encoder(tokens, hidden, position)
-        states = self.decoder(memory, hidden, position, queries)  # (L, Q, B, D)
-        grid = memory.permute(1, 2, 0).reshape(batch, -1, height, width)
-        return states.transpose(1, 2), grid
+        states = self.decoder(memory, hidden, position, queries)  # (L, B, Q, D)
+        return states, memory.transpose(1, 2).unflatten(2, (height, width))
 
 
 class Encoder(nn.Module):
@@ -79,12 +79,12 @@ class EncoderLayer(nn.Module):
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
         dim, dropout = config.hidden_dim, config.dropout
-        self.self_attn = nn.MultiheadAttention(dim, config.nheads, dropout=dropout)
-        self.linear1 = nn.Linear(dim, config.dim_feedforward)
-        self.linear2 = nn.Linear(config.dim_feedforward, dim)
+        self.self_attn = Attention(dim, config.nheads, dropout)
+        self.linear1 = Linear(dim, config.dim_feedforward)
+        self.linear2 = Linear(config.dim_feedforward, dim)
         self.norm1 = nn.LayerNorm(dim)
         self.norm2 = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.pre_norm = config.pre_norm
 
     def forward(self, tokens: Tensor, hidden: Tensor, position: Tensor) -> Tensor:
@@ -97,14 +97,11 @@ class EncoderLayer(nn.Module):
 
     def _attend(self, tokens: Tensor, hidden: Tensor, position: Tensor) -> Tensor:
         where = tokens + position
-        seen: Tensor = self.self_attn(
-            where, where, tokens, key_padding_mask=hidden, need_weights=False
-        )[0]
-        dropped: Tensor = self.dropout(seen)
+        dropped: Tensor = self.dropout(self.self_attn(where, where, tokens, hidden))
         return dropped
 
     def _think(self, tokens: Tensor) -> Tensor:
-        wide = self.dropout(F.relu(self.linear1(tokens)))
+        wide = self.dropout(F.relu(self.linear1(tokens), inplace=True))
         dropped: Tensor = self.dropout(self.linear2(wide))
         return dropped
 
@@ -115,14 +112,14 @@ class DecoderLayer(nn.Module):
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
         dim, dropout = config.hidden_dim, config.dropout
-        self.self_attn = nn.MultiheadAttention(dim, config.nheads, dropout=dropout)
-        self.multihead_attn = nn.MultiheadAttention(dim, config.nheads, dropout=dropout)
-        self.linear1 = nn.Linear(dim, config.dim_feedforward)
-        self.linear2 = nn.Linear(config.dim_feedforward, dim)
+        self.self_attn = Attention(dim, config.nheads, dropout)
+        self.multihead_attn = Attention(dim, config.nheads, dropout)
+        self.linear1 = Linear(dim, config.dim_feedforward)
+        self.linear2 = Linear(config.dim_feedforward, dim)
         self.norm1 = nn.LayerNorm(dim)
         self.norm2 = nn.LayerNorm(dim)
         self.norm3 = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.pre_norm = config.pre_norm
 
     def forward(
@@ -139,24 +136,17 @@ class DecoderLayer(nn.Module):
 
     def _compare(self, state: Tensor, queries: Tensor) -> Tensor:
         who = state + queries
-        seen: Tensor = self.self_attn(who, who, state, need_weights=False)[0]
-        dropped: Tensor = self.dropout(seen)
+        dropped: Tensor = self.dropout(self.self_attn(who, who, state))
         return dropped
 
     def _look(
         self, state: Tensor, memory: Tensor, hidden: Tensor, position: Tensor, queries: Tensor
     ) -> Tensor:
-        seen: Tensor = self.multihead_attn(
-            state + queries,
-            memory + position,
-            memory,
-            key_padding_mask=hidden,
-            need_weights=False,
-        )[0]
+        seen = self.multihead_attn(state + queries, memory + position, memory, hidden)
         dropped: Tensor = self.dropout(seen)
         return dropped
 
     def _think(self, state: Tensor) -> Tensor:
-        wide = self.dropout(F.relu(self.linear1(state)))
+        wide = self.dropout(F.relu(self.linear1(state), inplace=True))
         dropped: Tensor = self.dropout(self.linear2(wide))
         return dropped

@@ -7,12 +7,13 @@ import math
 import pytest
 import torch
 
+from detr.boxes import giou_pairs
 from detr.config import TrainConfig
 from detr.criterion import (
     box_losses,
     dice,
     guess_errors,
-    guess_losses,
+    layer_losses,
     mask_losses,
     stack_masks,
 )
@@ -43,6 +44,14 @@ def pairs(*matches: tuple[list[int], list[int]]) -> list[Match]:
     ]
 
 
+def guess_losses(
+    guess: Guess, targets: list[Target], matches: list[Match]
+) -> dict[str, torch.Tensor]:
+    """Losses of one layer."""
+    losses = layer_losses([guess], targets, [matches], CONFIG)
+    return {name: value[0] for name, value in losses.items()}
+
+
 ONE = target([1], [[0.5, 0.5, 0.2, 0.2]], torch.zeros(1, 4, 4))
 NONE = target([], [], torch.zeros(0, 4, 4))
 
@@ -51,7 +60,7 @@ def test_classification_weighs_no_object_with_eos_coef() -> None:
     """Two queries, two classes: the matched one is undecided, the other says no-object: 3/4."""
     logits = torch.tensor([[[0.0, 0.0, 0.0], [0.0, 0.0, math.log(6)]]])
     guess = Guess(logits, torch.tensor([[[0.5, 0.5, 0.2, 0.2]] * 2]))
-    losses = guess_losses(guess, [ONE], pairs(([0], [0])), CONFIG)
+    losses = guess_losses(guess, [ONE], pairs(([0], [0])))
     expected = (LOG3 + 0.1 * math.log(8 / 6)) / (1 + 0.1)
     assert float(losses["loss_ce"]) == pytest.approx(expected, abs=1e-5)
     assert float(losses["loss_bbox"]) == float(losses["loss_giou"]) == 0
@@ -61,7 +70,7 @@ def test_boxes_are_divided_by_all_segments_of_the_batch() -> None:
     """Centre off by 0.1 of width 0.2: L1 0.1, IoU = GIoU = 1/3; two segments, one of them found."""
     two = target([1, 0], [[0.5, 0.5, 0.2, 0.2], [0.1, 0.1, 0.1, 0.1]], torch.zeros(2, 4, 4))
     guess = Guess(torch.zeros(1, 1, 3), torch.tensor([[[0.6, 0.5, 0.2, 0.2]]]))
-    losses = guess_losses(guess, [two], pairs(([0], [0])), CONFIG)
+    losses = guess_losses(guess, [two], pairs(([0], [0])))
     assert float(losses["loss_bbox"]) == pytest.approx(5 * 0.1 / 2, abs=1e-5)
     assert float(losses["loss_giou"]) == pytest.approx(2 * (1 - 1 / 3) / 2, abs=1e-5)
 
@@ -77,13 +86,14 @@ def test_earlier_layers_have_the_same_losses_under_numbered_names() -> None:
         "cardinality_error",
     }
     assert losses["loss_giou_1"] == losses["loss_giou"]
+    assert losses["loss_ce_0"] == losses["loss_ce"]
     single = box_losses(output, [ONE], pairs(([0], [0])), TrainConfig(aux_loss=False))
     assert "loss_ce_0" not in single
 
 
 def test_photos_without_segments_only_learn_no_object() -> None:
     guess = Guess(torch.zeros(1, 2, 3, requires_grad=True), torch.rand(1, 2, 4))
-    losses = guess_losses(guess, [NONE], pairs(([], [])), CONFIG)
+    losses = guess_losses(guess, [NONE], pairs(([], [])))
     assert float(losses["loss_ce"].detach()) == pytest.approx(LOG3, abs=1e-5)
     assert float(losses["loss_bbox"]) == float(losses["loss_giou"]) == 0
     assert float(guess_errors(guess, [NONE], pairs(([], [])))["class_error"]) == 0
@@ -129,3 +139,18 @@ def test_mask_losses_without_segments_are_zero_and_still_a_step() -> None:
 def test_dice_of_a_perfect_mask_is_near_zero() -> None:
     truth = torch.tensor([[1.0, 1, 0, 0]])
     assert float(dice((truth - 0.5) * 100, truth)[0]) == pytest.approx(0, abs=1e-5)
+
+
+def test_boxes_without_area_have_a_loss_and_a_gradient() -> None:
+    """The same point twice: no overlap, nothing between them. Once this was 0 / 0."""
+    points = torch.tensor([[0.5, 0.5, 0.0, 0.0]], requires_grad=True)
+    loss = 1 - giou_pairs(points, points.detach().clone())
+    torch.autograd.backward(loss.sum())
+    assert float(loss.detach()) == 1
+    assert points.grad is not None and points.grad.isfinite().all()
+
+
+def test_giou_of_tiny_boxes_is_that_of_large_ones() -> None:
+    """Shifted by half of their width: a third of the union is shared."""
+    ones, others = torch.tensor([[0.5, 0.5, 2e-4, 2e-4]]), torch.tensor([[0.5001, 0.5, 2e-4, 2e-4]])
+    assert float(giou_pairs(ones, others)) == pytest.approx(1 / 3, abs=2e-3)

@@ -13,11 +13,13 @@ from pycocotools import mask as coco_mask
 
 from annotation.files import InputError
 from conversion.panoptic import measure, read_panoptic
-from detr.config import RunConfig
+from detr.config import RunConfig, TrainConfig
 from detr.predict import predict
+from detr.predictor import Thresholds, load_predictor
 from detr.train import train
 from tests.annotation.mutate import bomb
 from tests.detr.drawn import draw_set
+from tests.detr.test_published import save
 from tests.detr.test_train import CACHED, run_config
 
 
@@ -213,3 +215,50 @@ def test_a_picture_too_large_for_opencv_is_skipped_and_named(
     with pytest.raises(InputError, match=r"1 photos were skipped:\n.*bomb\.png"):
         predict(folder / "run", photos, tmp_path / "out")
     assert len(read_panoptic(tmp_path / "out/panoptic.json").photos) == 4
+
+
+def test_thresholds_are_options_and_part_of_what_is_up_to_date(
+    folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = []
+    for thresholds in (None, Thresholds(0.99), Thresholds(0.99, 0.99), Thresholds(0.0)):
+        predict(folder / "run", photos, tmp_path / "out", thresholds)
+        found = read_panoptic(tmp_path / "out/panoptic.json").photos
+        instances = json.loads((tmp_path / "out/instances.json").read_text())
+        counts.append((sum(len(p.segments) for p in found), len(instances)))
+    assert "up to date" not in capsys.readouterr().out
+    (own, all_things), (few, same_things), (_, few_things), (most, _) = counts
+    assert few < own <= most
+    assert few_things < all_things == same_things
+    with pytest.raises(InputError, match="--threshold: expected 0 to 1, got 85"):
+        Thresholds(85)
+
+
+def test_only_queries_that_count_go_through_the_mask_head(
+    folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    path = folder / "run/checkpoints/masks.pt"
+    predictor = load_predictor(path, Thresholds(0.9, 0.9))
+    head = predictor.model.bbox_attention
+    head.register_forward_hook(lambda _, args, out: asked.append(len(args[0])))
+    monkeypatch.setattr("detr.predict.load_predictor", lambda *_: predictor)
+    predict(folder / "run", photos, tmp_path / "out", Thresholds(0.9, 0.9))
+    found = read_panoptic(tmp_path / "out/panoptic.json").photos
+    assert len(asked) == len(found) == 4
+    assert sum(asked) < 4 * predictor.config.num_queries / 2
+
+
+def test_published_panoptic_weights_predict_coco_categories(photos: Path, tmp_path: Path) -> None:
+    config = TrainConfig(
+        backbone="resnet18", hidden_dim=128, enc_layers=1, dec_layers=1, num_queries=12
+    )
+    path = save(tmp_path / "own.pth", config, 250, masks=True)
+    predict(path, photos, tmp_path / "out", Thresholds(0.0, 0.0))
+    found = read_panoptic(tmp_path / "out/panoptic.json")
+    assert len(found.categories) == 133 and len(found.photos) == 4
+    boxes = save(tmp_path / "boxes.pth", config, 91, masks=False)
+    with pytest.raises(InputError, match="has no mask head"):
+        predict(boxes, photos, tmp_path / "none")
+    with pytest.raises(InputError, match="neither a file nor a published name"):
+        predict(tmp_path / "nothing", photos, tmp_path / "none")

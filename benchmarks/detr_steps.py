@@ -1,0 +1,265 @@
+"""Time and memory of a training step and of inference, beside the DETR of `transformers`.
+
+Two threads, batch 2, 7 objects a photo, float32 unless said, random weights and photos. Each side
+of a case runs in processes of its own, taking turns; a figure is the median over all of them.
+Both sides train the same parameters and end a step with clipping and AdamW.
+
+The peer is measured as it is installed, and once more with the setting of glibc that our training
+makes (`detr.memory`), which helps it too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from detr.config import TrainConfig
+from detr.criterion import box_losses, mask_losses, matched_queries, num_boxes, stack_masks
+from detr.data import Target
+from detr.matcher import match
+from detr.memory import keep_freed_memory
+from detr.model import DETR
+from detr.padded import pad
+from detr.segmentation import DETRsegm
+
+CLASSES, OBJECTS, BATCH, THREADS, WARM, ROUNDS = 91, 7, 2, 2, 1, 2
+FULL = TrainConfig()
+SMALL = replace(FULL, backbone="resnet18", enc_layers=3, dec_layers=3, hidden_dim=128)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A row of the table; `steps` a process; `most` of the first other side's time is allowed."""
+
+    sides: tuple[str, ...]
+    steps: int
+    most: float
+
+
+CASES = {
+    "boxes step, ResNet-50, 512x512": Case(("ours", "peer", "peer-kept", "ours-bf16"), 5, 0.5),
+    "boxes step, small, 256x256": Case(("ours", "peer", "peer-kept", "ours-bf16"), 20, 0.6),
+    "masks step, frozen boxes, ResNet-50, 512x512": Case(("ours", "all", "peer"), 2, 0.2),
+    "inference with masks, ResNet-50, 512x512": Case(("ours", "all", "peer"), 2, 0.34),
+}
+
+
+def make_targets(size: int) -> list[Target]:
+    """Random boxes, and their insides as masks."""
+    generator = torch.Generator().manual_seed(0)
+    targets = []
+    for index in range(BATCH):
+        centres = torch.rand(OBJECTS, 2, generator=generator) * 0.5 + 0.25
+        sides = torch.rand(OBJECTS, 2, generator=generator) * 0.3 + 0.1
+        boxes = torch.cat([centres, sides], dim=1)
+        place = (torch.arange(size) + 0.5) / size
+        across = (place - boxes[:, 0, None]).abs() < boxes[:, 2, None] / 2  # (7, W)
+        down = (place - boxes[:, 1, None]).abs() < boxes[:, 3, None] / 2
+        labels = torch.randint(0, CLASSES, (OBJECTS,), generator=generator)
+        masks = down[:, :, None] & across[:, None]
+        targets.append(Target(index, f"{index}.jpg", (size, size), labels, boxes, masks))
+    return targets
+
+
+def peer_labels(targets: list[Target]) -> list[dict[str, Tensor]]:
+    """Targets as the peer takes them."""
+    return [
+        {"class_labels": t.labels, "boxes": t.cxcywh_norm, "masks": t.masks.float()}
+        for t in targets
+    ]
+
+
+def trained_by(model: nn.Module, loss: Callable[[], Tensor], *, fused: bool) -> Callable[[], None]:
+    """A whole training step on what `loss` gives."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-5, weight_decay=1e-4, fused=fused)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        torch.autograd.backward(loss())
+        nn.utils.clip_grad_norm_(trained, 0.1)
+        optimizer.step()
+
+    return step
+
+
+def our_boxes_step(config: TrainConfig, size: int, *, bf16: bool) -> Callable[[], None]:
+    """All parameters trained, the stem and the first stage too."""
+    model = DETR(config, CLASSES, pretrained=False).requires_grad_(True).train()
+    images, targets = pad(list(torch.randn(BATCH, 3, size, size))), make_targets(size)
+
+    def loss() -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            output = model(images)
+        losses = box_losses(output, targets, match(output.guesses[-1], targets, config), config)
+        return torch.stack([v for name, v in losses.items() if name.startswith("loss")]).sum()
+
+    return trained_by(model, loss, fused=True)
+
+
+def make_peer(config: TrainConfig, *, masks: bool) -> nn.Module:
+    """The peer with its timm backbone."""
+    from transformers import DetrForObjectDetection, DetrForSegmentation
+
+    from tests.detr.peer import peer_config
+
+    theirs = peer_config(config, CLASSES, auxiliary_loss=not masks)
+    model: nn.Module = (DetrForSegmentation if masks else DetrForObjectDetection)(theirs)
+    return model
+
+
+def peer_step(config: TrainConfig, size: int, *, masks: bool) -> Callable[[], None]:
+    """All parameters trained, losses after every layer; or masks of all queries, boxes frozen."""
+    model = make_peer(config, masks=masks).requires_grad_(True).train()
+    if masks:
+        model.detr.requires_grad_(False).eval()
+    images, labels = torch.randn(BATCH, 3, size, size), peer_labels(make_targets(size))
+
+    def loss() -> Tensor:
+        found: Tensor = model(images, labels=labels).loss
+        return found
+
+    return trained_by(model, loss, fused=False)
+
+
+def our_masks_step(size: int, *, every: bool) -> Callable[[], None]:
+    """On the frozen box model; with `every`, all queries go through the head."""
+    model = DETRsegm(DETR(FULL, CLASSES, pretrained=False).requires_grad_(False), FULL).train()
+    model.detr.eval()
+    images, targets = pad(list(torch.randn(BATCH, 3, size, size))), make_targets(size)
+
+    def loss() -> Tensor:
+        with torch.no_grad():
+            output = model.detr(images)
+            matches = match(output.guesses[-1], targets, FULL)
+        photo, query = matched_queries(matches)
+        masks = (
+            model.all_masks(output)[photo, query] if every else model.masks(output, photo, query)
+        )
+        losses = mask_losses(masks, stack_masks(targets, matches), num_boxes(targets), FULL)
+        return losses["loss_mask"] + losses["loss_dice"]
+
+    return trained_by(model, loss, fused=True)
+
+
+def our_inference(size: int, *, every: bool) -> Callable[[], None]:
+    """Masks of as many queries as there are objects, or of all."""
+    model = DETRsegm(DETR(FULL, CLASSES, pretrained=False), FULL).eval()
+    images = pad(list(torch.randn(BATCH, 3, size, size)))
+    photo = torch.arange(BATCH).repeat_interleave(OBJECTS)
+    query = torch.arange(OBJECTS).repeat(BATCH)
+
+    @torch.no_grad()
+    def step() -> None:
+        output = model.detr(images)
+        model.all_masks(output) if every else model.masks(output, photo, query)
+
+    return step
+
+
+def peer_inference(size: int) -> Callable[[], None]:
+    """Masks of all queries."""
+    model, images = make_peer(FULL, masks=True).eval(), torch.randn(BATCH, 3, size, size)
+
+    @torch.no_grad()
+    def step() -> None:
+        model(images)
+
+    return step
+
+
+def make_step(case: str, side: str) -> Callable[[], None]:
+    """What is timed for one side of one case."""
+    ours = side.startswith(("ours", "all"))
+    if case.startswith("boxes"):
+        config, size = (SMALL, 256) if "small" in case else (FULL, 512)
+        bf16 = side == "ours-bf16"
+        return (
+            our_boxes_step(config, size, bf16=bf16)
+            if ours
+            else peer_step(config, size, masks=False)
+        )
+    if case.startswith("masks"):
+        return (
+            our_masks_step(512, every=side == "all") if ours else peer_step(FULL, 512, masks=True)
+        )
+    return our_inference(512, every=side == "all") if ours else peer_inference(512)
+
+
+def measure(case: str, side: str) -> None:
+    """Print peak memory in MB, then seconds and processor seconds of every step of this process."""
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(0)
+    if side != "peer":
+        keep_freed_memory()
+    step, taken = make_step(case, side), []
+    for _ in range(WARM + CASES[case].steps):
+        start, busy = time.perf_counter(), time.process_time()
+        step()
+        taken += [time.perf_counter() - start, time.process_time() - busy]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(peak, *taken[2 * WARM :])
+
+
+def compare(case: str) -> None:
+    """Print one row: every side's times and peak memory, and ours as a share of the others'.
+
+    Processor seconds tell more than seconds where other programs run beside.
+    """
+    sides = CASES[case].sides
+    taken: dict[str, list[float]] = {side: [] for side in sides}
+    peak = dict.fromkeys(sides, 0)
+    for _ in range(ROUNDS):
+        for side in sides:
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.detr_steps",
+                "--case",
+                case,
+                "--side",
+                side,
+            ]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            memory, *each = done.stdout.strip().splitlines()[-1].split()
+            taken[side] += map(float, each)
+            peak[side] = max(peak[side], int(memory))
+    wall = {side: statistics.median(values[::2]) for side, values in taken.items()}
+    busy = {side: statistics.median(values[1::2]) for side, values in taken.items()}
+    ours = sides[0]
+    print(f"{case} (at most {CASES[case].most:g} of {sides[1]})")
+    for side in sides:
+        print(
+            f"  {side:10} {wall[side]:7.3f} s, ours {wall[ours] / wall[side]:.2f} of it;"
+            f" processor {busy[side]:7.3f} s, {busy[ours] / busy[side]:.2f};"
+            f" {peak[side]:5d} MB, {peak[ours] / peak[side]:.2f}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Compare all cases, those whose name holds --only, or time one side of one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--case")
+    parser.add_argument("--side")
+    options = parser.parse_args()
+    if options.case:
+        measure(options.case, options.side)
+        return
+    for case in CASES:
+        if options.only in case:
+            compare(case)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""torchvision's ResNet with frozen batch norm folded into the convolutions.
+
+A frozen batch norm is a multiplication and an addition a channel. Done on the weights instead of
+on the features it is the same to rounding, and saves half of the passes over memory; gradients
+reach the weights through the multiplication.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops.misc import FrozenBatchNorm2d
+
+LAYERS = {
+    "resnet18": (2, 2, 2, 2),
+    "resnet34": (3, 4, 6, 3),
+    "resnet50": (3, 4, 6, 3),
+    "resnet101": (3, 4, 23, 3),
+    "resnet152": (3, 8, 36, 3),
+}
+NARROW = ("resnet18", "resnet34")  # without bottlenecks
+
+
+def conv_norm(x: Tensor, conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> Tensor:
+    """The convolution and the batch norm after it, as one convolution."""
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    shift = norm.bias - norm.running_mean * scale
+    weight = conv.weight * scale[:, None, None, None]
+    return F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
+
+
+class BasicBlock(torchvision.models.resnet.BasicBlock):  # type: ignore[misc]
+    """Two convolutions; module names as torchvision's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = F.relu(conv_norm(x, self.conv1, self.bn1), inplace=True)
+        return _add(conv_norm(inner, self.conv2, self.bn2), x, self.downsample)
+
+
+class Bottleneck(torchvision.models.resnet.Bottleneck):  # type: ignore[misc]
+    """Narrow, filter, widen; module names as torchvision's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = F.relu(conv_norm(x, self.conv1, self.bn1), inplace=True)
+        inner = F.relu(conv_norm(inner, self.conv2, self.bn2), inplace=True)
+        return _add(conv_norm(inner, self.conv3, self.bn3), x, self.downsample)
+
+
+def _add(out: Tensor, x: Tensor, downsample: Any) -> Tensor:
+    """`out`, which is changed, and its input beside it."""
+    if downsample is not None:
+        x = conv_norm(x, *downsample)
+    out += x
+    return F.relu(out, inplace=True)
+
+
+class ResNet(torchvision.models.ResNet):  # type: ignore[misc]
+    """(B, 3, H, W) to features of stride 4, 8, 16 and 32 (16 if dilated), named "0" to "3"."""
+
+    def __init__(self, name: str, *, dilation: bool = False) -> None:
+        super().__init__(
+            BasicBlock if name in NARROW else Bottleneck,
+            list(LAYERS[name]),
+            replace_stride_with_dilation=[False, False, dilation],
+            norm_layer=FrozenBatchNorm2d,
+        )
+        del self.fc  # the classifier has no place in published weights
+        # as the features, else both are copied; the last stage has small features, and large
+        # weights, whose gradients would be copied at every step
+        self.to(memory_format=torch.channels_last)
+        self.layer4.to(memory_format=torch.contiguous_format)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        x = x.contiguous(memory_format=torch.channels_last)
+        x = self.maxpool(F.relu(conv_norm(x, self.conv1, self.bn1), inplace=True))
+        features = {}
+        for index, stage in enumerate((self.layer1, self.layer2, self.layer3)):
+            x = stage(x)
+            features[str(index)] = x
+        return {**features, "3": self.layer4(x.contiguous())}
