@@ -265,6 +265,7 @@ def train(
     stage: Literal["boxes", "masks", "both", "joint"] = "both",
     config: Path | None = None,
     set: tuple[str, ...] = (),
+    init: str | None = None,
     dry_run: bool = False,
 ) -> None:
     """Train DETR: boxes, then masks on the frozen box model; goes on where it stopped.
@@ -275,6 +276,8 @@ def train(
         stage: what to train; both: boxes, then masks; joint: boxes and masks at once.
         config: training configuration; default: DATASET/train.yaml, or DETR's own values.
         set: single values of it, as key=value.
+        init: weights to start from: a run's checkpoint, a file of published weights or the name of
+            one, such as detr-r50; what fits is kept, classes of the same name too.
         dry_run: measure one step a stage, print what the training would cost, train nothing.
     """
     from detr.config import RunConfig, load_config
@@ -289,7 +292,7 @@ def train(
     if dry_run:
         console.print(cost_table(measure_costs(opened.panoptic, values, stages_of(stage))))
     else:
-        run_training(opened.panoptic, run, RunConfig(str(dataset.resolve()), values), stage)
+        run_training(opened.panoptic, run, RunConfig(str(dataset.resolve()), values, init), stage)
 
 
 @app.command

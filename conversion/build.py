@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -18,10 +18,9 @@ import msgspec
 
 from annotation.dataset import Dataset, Limits, Split
 from annotation.files import InputError, digest
-from annotation.photos import PhotoIndex
+from annotation.photos import PhotoIndex, Size
 from annotation.progress import track
 from annotation.rules import pixels
-from annotation.validate import Record
 from annotation.workers import in_processes
 from conversion.categories import categories_of
 from conversion.engine import run_tasks
@@ -29,7 +28,7 @@ from conversion.ids import allocate_ids
 from conversion.painter import Failure, Painter, Task
 from conversion.panoptic import Photo, category_values, png_names
 from conversion.place import NEW, Built, Plan, place, placed
-from conversion.records import Contents, read_records
+from conversion.records import read_records
 from conversion.split import read_remembered, split_photos
 from conversion.store import Store, open_store
 from conversion.stuff import open_stuff
@@ -49,17 +48,11 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> Built:
     source or group file, where no annotation is usable and where two calls work on one set.
     """
     categories = categories_of(dataset)
-    photos = dataset.photos()
     with open_store(dataset.root / ".cache") as store:
-        records, contents = read_records(dataset, store, photos, str(FORMAT))
-        left_out = [(dataset.relative(r.path), ERRORS) for r in records if not r.usable]
-        usable = {r.photo: r for r in records if r.usable and r.photo and not r.excluded}
-        if not usable:
-            raise InputError(f"{dataset.labelme}: no usable annotation; see `validate`")
-        known = PhotoIndex(dataset, photos).known_words
+        wanted, left_out, known = _read(dataset, store)
         painter = Painter(dataset, categories, open_stuff(dataset, categories), known)
         before = read_remembered(dataset)
-        tasks = _tasks(painter, store, usable, contents, before)
+        tasks = _tasks(painter, store, wanted, before)
         _paint(painter, store, tasks, scheduler)
         failed = {
             task.annotation: why
@@ -69,17 +62,57 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> Built:
         tasks = [task for task in tasks if task.annotation not in failed]
         if not tasks:
             raise InputError(next(iter(failed.values())))
-        left_out += failed.items()
         plan = Plan(
             dataset=dataset,
             tasks=tasks,
             split=_split(dataset, store, tasks, before),
             remembered=before,
             categories=categories,
-            left_out=tuple(sorted(left_out)),
+            left_out=tuple(sorted([*left_out, *failed.items()])),
             versions=_versions(),
         )
         return placed(plan, store) or place(plan, store)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A photo to be in the set; `needs` ids at most, `made_of` annotation and photo (digests)."""
+
+    photo: str
+    annotation: str
+    size: Size
+    needs: int
+    alone: bool  # no other file had a part in its check
+    made_of: tuple[bytes, bytes]
+
+
+def _read(
+    dataset: Dataset, store: Store
+) -> tuple[list[_Wanted], list[tuple[str, str]], frozenset[str]]:
+    """Photos by name, annotations left out with the reason, and words that tell code pages apart.
+
+    Paths and records take kilobytes a photo, and end here.
+    """
+    photos = dataset.photos()
+    records, contents = read_records(dataset, store, photos, str(FORMAT))
+    left_out = [(dataset.relative(r.path), ERRORS) for r in records if not r.usable]
+    below = len(str(dataset.images)) + 1
+    wanted = [
+        _Wanted(
+            str(record.photo)[below:].replace(os.sep, "/"),
+            dataset.relative(record.path),
+            record.size,
+            sum(record.counts),
+            record.alone,
+            contents[record.photo],
+        )
+        for record in records
+        if record.usable and not record.excluded and record.photo and record.size
+    ]
+    if not wanted:
+        raise InputError(f"{dataset.labelme}: no usable annotation; see `validate`")
+    wanted.sort(key=lambda one: one.photo)
+    return wanted, left_out, PhotoIndex(dataset, photos).known_words
 
 
 def _versions() -> dict[str, str]:
@@ -87,32 +120,22 @@ def _versions() -> dict[str, str]:
 
 
 def _tasks(
-    painter: Painter,
-    store: Store,
-    usable: Mapping[Path, Record],
-    contents: Contents,
-    before: Mapping[str, str],
+    painter: Painter, store: Store, wanted: Sequence[_Wanted], before: Mapping[str, str]
 ) -> list[Task]:
-    """One task a photo, in the order of their names."""
-    dataset = painter.dataset
-    below = len(str(dataset.images)) + 1
-    name_of = {photo: str(photo)[below:].replace(os.sep, "/") for photo in usable}
+    """One task a photo, in the same order."""
     room = len([c for c in painter.categories if not c.isthing])
-    first = allocate_ids({name_of[photo]: room + sum(r.counts) for photo, r in usable.items()})
-    pngs = png_names(list(name_of.values()))
-    context = _painting_context(painter)
+    first = allocate_ids({one.photo: room + one.needs for one in wanted})
+    pngs = png_names([one.photo for one in wanted])
+    context, known = _painting_context(painter), repr(sorted(painter.known)).encode()
     tasks = []
-    for photo in sorted(usable, key=lambda one: name_of[one]):
-        name, record = name_of[photo], usable[photo]
-        height, width = record.size or (0, 0)
-        one = Photo(first[name], name, width, height, pngs[name], ())
+    for one in wanted:
+        name, (height, width) = one.photo, one.size
+        photo = Photo(first[name], name, width, height, pngs[name], ())
         folder = f"panoptic_{before[name]}" if name in before else NEW
-        made_of = (*contents[photo], _stuff_digest(painter, store, photo))
-        alone = b"" if record.alone else repr(sorted(painter.known)).encode()
-        key = sha256(b"".join((context, alone, repr(one).encode(), *made_of))).digest()
-        tasks.append(
-            Task(one, dataset.relative(record.path), f"{folder}/{one.png_name}", key, made_of)
-        )
+        made_of = (*one.made_of, _stuff_digest(painter, store, painter.dataset.images / name))
+        parts = (context, b"" if one.alone else known, repr(photo).encode(), *made_of)
+        key = sha256(b"".join(parts)).digest()
+        tasks.append(Task(photo, one.annotation, f"{folder}/{photo.png_name}", key, made_of))
     return tasks
 
 

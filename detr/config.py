@@ -134,6 +134,7 @@ class RunConfig:
 
     dataset: str
     train: TrainConfig
+    init: str | None = None  # weights that the first epoch started from
 
 
 def load_config(path: Path | None, overrides: list[str]) -> TrainConfig:
@@ -175,6 +176,8 @@ def check_same_run(run: Path, wanted: RunConfig, done: dict[str, int]) -> None:
     old, new = msgspec.to_builtins(begun.train), msgspec.to_builtins(wanted.train)
     same = Path(begun.dataset).resolve() == Path(wanted.dataset).resolve()
     found = [f"dataset: {begun.dataset} -> {wanted.dataset}"] * (not same)
+    if wanted.init not in (None, begun.init):
+        found.append(f"init: {begun.init} -> {wanted.init}")
     for key in EPOCHS:
         if new[key] < done.get(key, 0):
             found.append(f"{key}: {done[key]} are done -> {new[key]}")

@@ -49,6 +49,11 @@ class Started:
     parts: tuple[Part, ...]
     classes: tuple[tuple[str, str], ...]
 
+    @property
+    def has_backbone(self) -> bool:
+        """Whether the backbone was kept, where there was one to keep."""
+        return all(part.kept for part in self.parts if part.name == BODY.rstrip("."))
+
     def lines(self) -> list[str]:
         """The table to print."""
         rows = [f"start from {self.where}"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
 
 from annotation.files import InputError, write_yaml
 from detr.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
-from detr.config import RunConfig, TrainConfig, check_same_run
+from detr.config import RunConfig, TrainConfig, check_same_run, read_run
 from detr.data import Splits
 from detr.features import folder_size
 from detr.learner import Stage
@@ -28,6 +28,7 @@ class Job:
     splits: Splits
     run: Path
     config: TrainConfig
+    init: str | None
     data_digest: str
     processes: Processes
 
@@ -56,7 +57,8 @@ def begin(job: Job, config: RunConfig, stages: Iterable[Stage]) -> Begun:
         )
     job.processes.wait()  # until all have read, before anything is written
     if job.processes.first:
-        write_yaml(job.run / "config.yaml", config)
+        init = read_run(job.run).init if begun else config.init
+        write_yaml(job.run / "config.yaml", replace(config, init=init))
         _write_log(job, begun)  # a kill may have come between the checkpoint and the log
     _warn_crowded(job)
     return begun

@@ -25,6 +25,7 @@ from detr.checkpoint import Checkpoint
 from detr.config import RunConfig
 from detr.data import Batch, Examples, read_splits
 from detr.features import ViewCache, folder_size
+from detr.init import read_start, start_from
 from detr.learner import Learner, Stage, start_learner
 from detr.loader import Step, batches, plan
 from detr.log import Means, summary
@@ -67,6 +68,7 @@ def train(panoptic: Path, run: Path, config: RunConfig, stage: Wanted) -> None:
             splits=read_splits(panoptic),
             run=run,
             config=config.train,
+            init=config.init,
             data_digest=digest(panoptic / "manifest.json"),
             processes=processes,
         )
@@ -116,8 +118,17 @@ def _start(job: Job, stage: Stage, last: Checkpoint | None, boxes: Checkpoint | 
     """Model and optimiser, new or as they were at the end of `last`; the cache, filled."""
     config, processes = job.config, job.processes
     torch.manual_seed(epoch_seed(config, stage, 0))
-    fresh = last is None and boxes is None
+    start = read_start(job.init) if job.init and last is None else None
+    fresh = last is None and boxes is None and start is None
     model = build_model(config, len(job.splits.classes), stage, pretrained=fresh)
+    if start:
+        started = start_from(model, start, job.splits.classes, trunk=boxes is None)
+        job.say("\n".join(started.lines()))
+        if not started.has_backbone:
+            raise InputError(
+                f"{started.where}: its backbone is another than the configuration's `backbone`"
+                f" {config.backbone}; choose the same"
+            )
     learner = start_learner(model.to(processes.device), stage, config, processes)
     if boxes:
         learner.detr.load_state_dict(boxes.model)

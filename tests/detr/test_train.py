@@ -255,3 +255,32 @@ def test_without_test_photos_it_trains(tmp_path: Path) -> None:
     (panoptic / "panoptic_test").mkdir(exist_ok=True)
     train(panoptic, tmp_path / "run", run_config(CACHED, epochs=1, mask_epochs=1), "both")
     assert [line["test"] for line in log(tmp_path / "run")] == [{}, {}]
+
+
+def test_a_run_starts_from_the_weights_of_another(
+    panoptic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(panoptic, tmp_path / "first", run_config(CACHED, epochs=2, mask_epochs=1), "both")
+    weights = str(tmp_path / "first/checkpoints/masks.pt")
+    frozen = replace(run_config(CACHED, epochs=1, mask_epochs=1, lr=1e-12, mask_lr=1e-12))
+    capsys.readouterr()
+    train(panoptic, tmp_path / "second", replace(frozen, init=weights), "both")
+    said = capsys.readouterr().out
+    assert f"start from {weights}" in said
+    assert said.count(" from ") > 2
+    learnt, started = log(tmp_path / "first"), log(tmp_path / "second")
+    for stage in ("boxes", "masks"):
+        (last,) = [one for one in learnt if one["stage"] == stage][-1:]
+        (first,) = [one for one in started if one["stage"] == stage]
+        assert first["test"]["loss"] == pytest.approx(last["test"]["loss"], rel=1e-4)
+    train(panoptic, tmp_path / "second", frozen, "both")  # goes on without saying it again
+    with pytest.raises(InputError, match=r"init: .*masks\.pt -> other\.pt"):
+        train(panoptic, tmp_path / "second", replace(frozen, init="other.pt"), "both")
+
+
+def test_weights_of_another_backbone_are_refused(panoptic: Path, tmp_path: Path) -> None:
+    train(panoptic, tmp_path / "first", run_config(CACHED, epochs=1), "boxes")
+    weights = str(tmp_path / "first/checkpoints/boxes.pt")
+    other = run_config(CONFIG, epochs=1, backbone="resnet18", lr_backbone=1e-5)
+    with pytest.raises(InputError, match="its backbone is another than the configuration's"):
+        train(panoptic, tmp_path / "second", replace(other, init=weights), "boxes")
