@@ -197,6 +197,25 @@ def _end_fixes(dataset: Dataset, *, undo: bool) -> None:
 
 
 @app.command
+def stuff(dataset: Positional[DatasetPath], weights: str, confidence: float = 0.5) -> None:
+    """Let a panoptic DETR say where stuff is: DATASET/stuff_predicted, a source for `convert`.
+
+    Args:
+        dataset: folder with dataset.yaml.
+        weights: published panoptic weights, a file or a name such as detr-r50-panoptic; or a run.
+        confidence: least score of a segment.
+    """
+    from detr.predict import predict as run_prediction
+    from detr.predictor import Thresholds
+
+    opened = open_dataset(dataset)
+    out = dataset / "stuff_predicted"
+    run_prediction(weights, opened.images, out, Thresholds(confidence))
+    print(f"{out}: written; name it in {dataset / 'dataset.yaml'}:")
+    print(f"  stuff_sources:\n    - prediction: {out.name}/panoptic.json")
+
+
+@app.command
 def convert(dataset: Positional[DatasetPath], scheduler: str | None = None) -> None:
     """Build panoptic/: Labelme things painted over stuff, as standard COCO, in splits.
 

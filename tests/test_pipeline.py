@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from fiftyone.utils.coco import COCODetectionDatasetImporter
 
+from detr.config import TrainConfig
+from tests.detr.test_published import save as save_weights
 from tests.drawn import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +38,14 @@ train_sizes: [96]
 num_workers: 0
 threshold: 0.1
 """
+PUBLISHED = TrainConfig(
+    backbone="resnet18",
+    hidden_dim=128,
+    enc_layers=1,
+    dec_layers=1,
+    dim_feedforward=32,
+    num_queries=4,
+)
 
 
 def call(*command: object, env: dict[str, str], status: int = 0) -> str:
@@ -97,6 +107,8 @@ def test_the_commands_of_the_readme_in_their_order(tmp_path: Path, env: dict[str
     call(sys.executable, "pipeline.py", "sample", dataset, "--images", 12, "--seed", 5, env=env)
     (dataset / "train.yaml").write_text(TINY)
     values["COCO"] = draw_coco(tmp_path / "coco")
+    values["model.onnx"] = tmp_path / "model.onnx"
+    values["WEIGHTS"] = save_weights(tmp_path / "w.pth", PUBLISHED, 250, masks=True)
     commands = readme_commands(values)
     assert len(commands) > 10
     for command in commands:
@@ -105,6 +117,9 @@ def test_the_commands_of_the_readme_in_their_order(tmp_path: Path, env: dict[str
         call(*command, env=env)
     flaws = json.loads((tmp_path / "out/flaws.json").read_text())
     assert flaws["flaws"]
+    stuff = json.loads((dataset / "stuff_predicted/panoptic.json").read_text())
+    assert len(stuff["annotations"]) == 12
+    assert len(stuff["categories"]) == 133
     assert (run / "report/index.html").is_file()
 
 
