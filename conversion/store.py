@@ -140,7 +140,7 @@ def open_store(folder: Path) -> Iterator[Store]:
     Raises InputError where another process has it open.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "convert.lock").open("w") as lock:
+    with (folder / "convert.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,5 +1,39 @@
-"""Started in the background, as with `&` in a script, the tests would pass on a deaf Ctrl-C."""
+"""What tests of several rooms share."""
+
+from __future__ import annotations
 
 import signal
+import subprocess
+from collections.abc import Iterator
 
+import pytest
+
+from tests.drawn import free_port
+
+# started in the background, as with `&` in a script, they would hear no Ctrl-C, nor would what
+# they start
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URI of a MongoDB that lives as long as the tests: nobody's FiftyOne is touched."""
+    import fiftyone as fo  # takes seconds, and most tests do not need it
+
+    from curation.database import check_server
+    from curation.mongod import bundled_mongod, check_mongod
+
+    check_mongod(bundled_mongod())
+    folder, port = tmp_path_factory.mktemp("mongo"), free_port()
+    command = [bundled_mongod(), "--dbpath", folder, "--port", str(port), "--nounixsocket"]
+    server = subprocess.Popen([*map(str, command), "--quiet"], stdout=subprocess.DEVNULL)
+    uri = f"mongodb://127.0.0.1:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIFTYONE_DATABASE_URI", uri)
+        patch.setattr(fo.config, "database_uri", uri)
+        try:
+            check_server(uri)
+            yield uri
+        finally:
+            server.terminate()
+            server.wait()

@@ -113,7 +113,7 @@ def test_the_commands_of_the_readme_in_their_order(tmp_path: Path, env: dict[str
     assert len(commands) > 10
     for command in commands:
         if command[2] == "predict":
-            command[-1] = str(run / "predictions")
+            command[command.index("--out") + 1] = str(run / "predictions")
         call(*command, env=env)
     flaws = json.loads((tmp_path / "out/flaws.json").read_text())
     assert flaws["flaws"]
@@ -214,7 +214,7 @@ def test_a_set_with_flaws_lists_every_planted_one(tmp_path: Path, env: dict[str,
         (["report", "nowhere"], "nowhere/config.yaml: missing"),
         (["review", "nowhere"], "nowhere/config.yaml: missing"),
         (["evaluate", "a.json", "b.json"], "a.json: cannot be read"),
-        (["predict", "nowhere", "images", "--out", "out"], "missing"),
+        (["predict", "nowhere", "images", "--out", "out"], "neither a file nor a published name"),
         (["sample", "/dev/null/out"], "/dev/null/out"),
     ],
 )

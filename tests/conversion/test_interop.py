@@ -33,10 +33,7 @@ from conversion.panoptic import (
     write_segment_ids,
 )
 from evaluation.scores import evaluate_sets
-from tests.curation.conftest import mongo
 from tests.drawn import BOX, DISC, ROAD, SKY, draw_dataset, square
-
-__all__ = ["mongo"]  # a fixture, which pytest finds here by its name
 
 
 def crowd(*corners: tuple[float, float]) -> Shape:

@@ -1,9 +1,8 @@
-"""A MongoDB of the tests' own, and small sets in it: nobody's FiftyOne is touched."""
+"""Small sets in FiftyOne, in the tests' own MongoDB."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,31 +22,10 @@ from conversion.panoptic import (
     write_panoptic,
     write_segment_ids,
 )
-from curation.database import check_server
 from curation.load import load_dataset
-from curation.mongod import bundled_mongod, check_mongod
-from tests.drawn import BOX, DISC, ROAD, YAML, draw_dataset, free_port, square
+from tests.drawn import BOX, DISC, ROAD, YAML, draw_dataset, square
 
 GOOD = [square("box", 4, 4, 8), square("box", 20, 4, 8), square("disc", 30, 20, 6)]
-
-
-@pytest.fixture(scope="session")
-def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URI of a server that lives as long as the tests."""
-    check_mongod(bundled_mongod())
-    folder, port = tmp_path_factory.mktemp("mongo"), free_port()
-    command = [bundled_mongod(), "--dbpath", folder, "--port", str(port), "--nounixsocket"]
-    server = subprocess.Popen([*map(str, command), "--quiet"], stdout=subprocess.DEVNULL)
-    uri = f"mongodb://127.0.0.1:{port}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FIFTYONE_DATABASE_URI", uri)
-        patch.setattr(fo.config, "database_uri", uri)
-        try:
-            check_server(uri)
-            yield uri
-        finally:
-            server.terminate()
-            server.wait()
 
 
 @pytest.fixture

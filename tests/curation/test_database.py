@@ -11,7 +11,7 @@ from annotation.files import InputError
 from curation import setup_database
 from curation.database import check_server
 from curation.mongod import bundled_mongod, check_mongod
-from tests.curation.conftest import free_port
+from tests.drawn import free_port
 
 ROOT = Path(__file__).parents[2]
 FIRST = """
