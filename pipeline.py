@@ -213,6 +213,7 @@ def stuff(dataset: Positional[DatasetPath], weights: str, confidence: float = 0.
     run_prediction(weights, opened.images, out, Thresholds(confidence))
     print(f"{out}: written; name it in {dataset / 'dataset.yaml'}:")
     print(f"  stuff_sources:\n    - prediction: {out.name}/panoptic.json")
+    print(f"      confidence: {confidence:g}")
 
 
 @app.command

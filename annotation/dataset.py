@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -72,13 +73,19 @@ class Split:
 
     def __post_init__(self) -> None:
         shares = ", ".join(f"{name} {share:g}" for name, share in self.shares.items())
-        if min(self.shares.values()) < 0 or abs(sum(self.shares.values()) - 1) > 1e-6:
+        whole = abs(sum(self.shares.values()) - 1) <= 1e-6  # not so where one is no number
+        if not whole or min(self.shares.values()) < 0:
             raise ValueError(f"shares must sum to 1, got {shares}")
         if "train" not in self.shares:
             raise ValueError(f"expected a split 'train' among others, got {shares}")
         for name in self.shares:
             if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
                 raise ValueError(f"a split's name needs letters and digits, got '{name}'")
+            if name == "annotations" or name.startswith("panoptic_"):
+                raise ValueError(f"a split cannot be called '{name}': a folder of the set is")
+            known = [one.name for one in fields(self) if one.name != "shares"]
+            if get_close_matches(name, known, n=1, cutoff=0.8):
+                raise ValueError(f"unknown key '{name}'{nearest(name, known)}")
         for name in self.lists:
             if name not in self.shares:
                 raise ValueError(f"lists: '{name}' is no split{nearest(name, self.shares)}")

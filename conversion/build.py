@@ -27,9 +27,9 @@ from conversion.engine import run_tasks
 from conversion.ids import allocate_ids
 from conversion.painter import Failure, Painter, Task
 from conversion.panoptic import Photo, category_values, png_names
-from conversion.place import NEW, Built, Plan, place, placed
+from conversion.place import NEW, Built, Plan, check_place, place, placed
 from conversion.records import read_records
-from conversion.split import read_remembered, split_photos
+from conversion.split import check_split, read_remembered, split_photos, stays
 from conversion.store import Store, open_store
 from conversion.stuff import open_stuff
 
@@ -48,6 +48,8 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> Built:
     source or group file, where no annotation is usable and where two calls work on one set.
     """
     categories = categories_of(dataset)
+    check_place(dataset)
+    check_split(dataset)
     with open_store(dataset.root / ".cache") as store:
         wanted, left_out, known = _read(dataset, store)
         painter = Painter(dataset, categories, open_stuff(dataset, categories), known)
@@ -152,7 +154,10 @@ def _stuff_digest(painter: Painter, store: Store, photo: Path) -> bytes:
     """Digest of all that decides a photo's stuff."""
     stuff = sha256()
     for part in painter.stuff.inputs(photo):
-        stuff.update(store.digest(part) if isinstance(part, Path) else digest(part).encode())
+        try:
+            stuff.update(store.digest(part) if isinstance(part, Path) else digest(part).encode())
+        except OSError:  # painting will say so, of this photo
+            stuff.update(b"cannot be read")
     return stuff.digest()
 
 
@@ -201,7 +206,7 @@ def _split(
 ) -> dict[str, str]:
     """The split of every photo; nothing is dealt where all were dealt before."""
     names = [task.photo.file_name for task in tasks]
-    if not dataset.config.split.lists and all(name in before for name in names):
+    if all(name in before for name in names) and stays(dataset, names, before):
         return {name: before[name] for name in names}
     pieces = store.column("counts", names)
     counts = {

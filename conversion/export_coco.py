@@ -11,7 +11,7 @@ import msgspec
 from pycocotools import mask as coco_mask
 
 from annotation.dataset import Dataset
-from annotation.files import InputError, replacing
+from annotation.files import InputError, nearest, replacing
 from annotation.instances import Instance, find_instances, instance_outlines
 from annotation.labelme import Shape, read_annotation
 from annotation.photos import PhotoIndex, photo_size
@@ -67,6 +67,7 @@ class _Writer:
         self._category_of = {category.name: category.id for category in categories}
         self._encode = msgspec.json.Encoder().encode
         self.count = 0
+        self._file_of: dict[Path, Path] = {}  # by photo
 
     def photo(
         self, file: Path, index: PhotoIndex, *, number: int
@@ -76,9 +77,17 @@ class _Writer:
         None for a photo that is flagged `exclude`. Raises InputError for what cannot be read.
         """
         annotation = read_annotation(file, known=index.known_words)
+        labels = self._dataset.config.labels
+        for shape in annotation.shapes:
+            if shape.label not in labels:
+                raise InputError(
+                    f"{file}: label '{shape.label}' is unknown{nearest(shape.label, labels)}"
+                )
         photo = index.find(file, annotation.image_path).photo
         if photo is None:
             raise InputError(f"{file}: its photo is missing: '{annotation.image_path}'")
+        if (other := self._file_of.setdefault(photo, file)) != file:
+            raise InputError(f"{file}: annotates the same photo as {other}")
         if annotation.flags.get("exclude"):
             return None
         height, width = annotation.height, annotation.width

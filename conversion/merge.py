@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,9 +66,10 @@ def merge(
     """
     canvas = _Canvas(shapes, stuff, config)
     ids = canvas.painted()
-    areas = canvas.visible_areas(ids) if config.least_visible else {}
-    dropped = [i for i, area in areas.items() if 0 < area < config.least_visible * canvas.area(i)]
-    if dropped:
+    dropped: dict[int, int] = {}  # with the pixels that were seen
+    while config.least_visible and (low := canvas.too_little_seen(ids)):
+        top = max(low, key=canvas.order.index)  # what it hides may show then
+        dropped[top] = low[top]
         ids = canvas.painted(dropped)
     cleaned, done = clean_slivers(ids, config.slivers, range(1, len(canvas.stuff) + 1))
     merged = canvas.measured(cleaned, categories)
@@ -76,9 +77,9 @@ def merge(
     return replace(
         merged,
         hidden=tuple(canvas.instances[i].parts[0] for i in hidden),
-        dropped=tuple(canvas.instances[i].parts[0] for i in dropped),
-        dropped_pixels=sum(areas[i] for i in dropped),
-        ignored_pixels=canvas.ignored_pixels(ids),
+        dropped=tuple(sorted(canvas.instances[i].parts[0] for i in dropped)),
+        dropped_pixels=sum(dropped.values()),
+        ignored_pixels=canvas.ignored_pixels(ids, dropped),
         slivers=done,
     )
 
@@ -104,6 +105,10 @@ class _Canvas:
         for instance in self.instances:
             holes = [masks[hole] for hole in instance.holes]
             self.parts |= {part: _cut(masks[part], holes) for part in instance.parts}
+        by_area = config.painting == "smaller-on-top"
+        areas = [self.area(i) for i in range(len(self.instances))] if by_area else []
+        self._painting = painting_order(self.instances, config, areas)
+        self.order = [owner for _, owner in self._painting]  # the lowest first
 
     def whole(self, index: int) -> Cropped:
         """All pixels of an instance, covered or not."""
@@ -112,12 +117,10 @@ class _Canvas:
     def area(self, index: int) -> int:
         return int(np.count_nonzero(self.whole(index)[0]))
 
-    def painted(self, left_out: Sequence[int] = ()) -> LocalIds:
+    def painted(self, left_out: Collection[int] = ()) -> LocalIds:
         """(H, W) ids of what is seen, without some instances."""
         ids = self._ground.copy()
-        by_area = self.config.painting == "smaller-on-top"
-        areas = [self.area(i) for i in range(len(self.instances))] if by_area else []
-        for part, owner in painting_order(self.instances, self.config, areas):
+        for part, owner in self._painting:
             if owner not in left_out:
                 mask, (x, y) = self.parts[part]
                 bottom, right = y + mask.shape[0], x + mask.shape[1]
@@ -125,9 +128,11 @@ class _Canvas:
         painted: LocalIds = ids
         return painted
 
-    def visible_areas(self, ids: LocalIds) -> dict[int, int]:
-        """Number of pixels of each thing that are seen."""
-        return {i: int(np.count_nonzero(self._seen(ids, i)[0])) for i in self.id_of}
+    def too_little_seen(self, ids: LocalIds) -> dict[int, int]:
+        """Visible pixels of the things of which less than the set's share is to be seen."""
+        areas = {i: int(np.count_nonzero(self._seen(ids, i)[0])) for i in self.id_of}
+        least = self.config.least_visible
+        return {i: area for i, area in areas.items() if 0 < area < least * self.area(i)}
 
     def _seen(self, ids: LocalIds, index: int) -> Cropped:
         boxes = [self.parts[part] for part in self.instances[index].parts]
@@ -139,12 +144,13 @@ class _Canvas:
         bottom = max(y + mask.shape[0] for mask, (_, y) in boxes)
         return ids[top:bottom, left:right] == self.id_of[index], (left, top)
 
-    def ignored_pixels(self, ids: LocalIds) -> int:
+    def ignored_pixels(self, ids: LocalIds, left_out: Iterable[int]) -> int:
         """Pixels that are void because somebody drew them so."""
         ignored = [i for i in range(len(self.instances)) if i not in self.id_of]
-        mask, (x, y) = united([self.whole(i) for i in ignored])
-        seen = ids[y : y + mask.shape[0], x : x + mask.shape[1]] == VOID
-        return int(np.count_nonzero(mask & seen))
+        if not ignored:
+            return 0
+        without_them = self.painted([*ignored, *left_out])
+        return int(np.count_nonzero((ids == VOID) & (without_them != VOID)))
 
     def measured(self, ids: LocalIds, categories: tuple[Category, ...]) -> Merged:
         """The segments that have pixels, with their area and box."""

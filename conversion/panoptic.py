@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -132,13 +132,27 @@ def encode_png(numbers: NDArray[Any], ids: SegmentIds | None = None) -> bytes:
 
 
 def png_names(file_names: Sequence[str]) -> dict[str, str]:
-    """PNG name of each photo: its name with the suffix .png; the whole name + .png if that clashes.
+    """PNG name of each photo: its name with the suffix .png; where that clashes, name + .png.
 
-    Upper and lower case clash, too: some file systems take them for the same.
+    Upper and lower case clash, too: some file systems take them for the same. A name that another
+    PNG has as a folder clashes as well.
     """
-    short = {name: str(PurePosixPath(name).with_suffix(".png")) for name in file_names}
-    taken = Counter(name.lower() for name in short.values())
-    return {n: s if taken[s.lower()] == 1 else f"{n}.png" for n, s in short.items()}
+    chosen = {name: f"{name.rpartition('.')[0]}.png" for name in sorted(file_names)}
+    while clashing := _clashing(chosen):
+        short = [name for name in clashing if chosen[name] != f"{name}.png"]
+        for name in short or clashing[1:] or clashing:
+            stem = name if short else chosen[name].removesuffix(".png") + "~"
+            chosen[name] = f"{stem}.png"
+    return chosen
+
+
+def _clashing(chosen: Mapping[str, str]) -> list[str]:
+    """Photos whose PNG names are not theirs alone."""
+    folded = {name: png.lower() for name, png in chosen.items()}
+    taken = Counter(folded.values())
+    folders = {png.rpartition("/")[0] for png in taken if "/" in png}
+    folders |= {"/".join(f.split("/")[:i]) for f in folders for i in range(1, f.count("/") + 1)}
+    return [name for name, png in folded.items() if taken[png] > 1 or png in folders]
 
 
 def measure(ids: SegmentIds) -> dict[int, tuple[int, tuple[int, int, int, int]]]:

@@ -15,11 +15,11 @@ from typing import Any
 import msgspec
 
 from annotation.dataset import Dataset
-from annotation.files import replacing, write_json
+from annotation.files import InputError, replacing, write_json
 from conversion.categories import Category
 from conversion.painter import Task
 from conversion.panoptic import category_values
-from conversion.split import remember
+from conversion.split import Remembered, read_dealt, remember
 from conversion.store import Column, Store
 
 PARTS = ("annotation", "photo", "stuff")
@@ -64,6 +64,10 @@ class Plan:
         """Where the PNG of a photo belongs, below `panoptic/`."""
         return f"panoptic_{self.split[task.photo.file_name]}/{task.photo.png_name}"
 
+    def dealt(self) -> Remembered:
+        """What `split.json` is to say, photos that are gone for now included."""
+        return remember(self.dataset, {**self.remembered, **self.split})
+
     def of(self, split: str) -> list[str]:
         """Names of the photos of one split."""
         names = (task.photo.file_name for task in self.tasks)
@@ -71,7 +75,9 @@ class Plan:
 
     def inputs(self) -> str:
         """Digest of all that decides what is built."""
-        total = sha256(msgspec.json.encode([category_values(self.categories), self.left_out]))
+        config = self.dataset.config
+        said = [config.name, config.split, category_values(self.categories), self.left_out]
+        total = sha256(msgspec.json.encode(said))
         for task in self.tasks:
             total.update(task.key + self.png(task).encode() + b"\0")
         return total.hexdigest()
@@ -87,6 +93,8 @@ def placed(plan: Plan, store: Store) -> Built | None:
     """What was built, where everything is in its place already."""
     path = plan.folder / "manifest.json"
     try:
+        if read_dealt(plan.dataset) != plan.dealt():
+            return None
         manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
         if manifest.inputs != plan.inputs():
             return None
@@ -107,10 +115,10 @@ def placed(plan: Plan, store: Store) -> Built | None:
 def place(plan: Plan, store: Store) -> Built:
     """Put everything into its place; the manifest comes last and says that the set is whole."""
     (plan.folder / "manifest.json").unlink(missing_ok=True)
-    dealt = remember(plan.dataset, {**plan.remembered, **plan.split})
-    write_json(plan.folder / "split.json", dealt, indent=1)
+    old = read_dealt(plan.dataset)
+    write_json(plan.folder / "split.json", plan.dealt(), indent=1)
     _move_pngs(plan, store)
-    _remove_strange(plan)
+    _remove_strange(plan, () if old is None else old.rule["shares"])
     for split in plan.splits():
         _link_photos(plan, split)
     files = {}
@@ -152,21 +160,27 @@ def _move_pngs(plan: Plan, store: Store) -> None:
     store.commit()
 
 
-def _remove_strange(plan: Plan) -> None:
-    """Take away what an earlier set left: `panoptic/` holds nothing that cannot be built again."""
+def check_place(dataset: Dataset) -> None:
+    """InputError where a link lies where files are removed: what it leads to is not the set's."""
+    for path in dataset.panoptic.iterdir() if dataset.panoptic.is_dir() else ():
+        if path.is_symlink():
+            raise InputError(f"{path}: is a link; expected what `convert` itself has put there")
+
+
+def _remove_strange(plan: Plan, old_splits: Iterable[str]) -> None:
+    """Take away what an earlier build left: halves of files, other splits, strange PNGs."""
     shutil.rmtree(plan.folder / NEW, ignore_errors=True)
     for folder in (plan.folder, plan.folder / "annotations"):
         for half in folder.glob(".*.json"):  # what a kill left of a file being written
             half.unlink()
     wanted = {plan.png(task) for task in plan.tasks}
-    for folder in sorted(plan.folder.glob("panoptic_*")):
-        split = folder.name.removeprefix("panoptic_")
-        if split not in plan.splits():
-            shutil.rmtree(folder)
-            shutil.rmtree(plan.folder / split, ignore_errors=True)  # holds links and copies only
-            for kind in ("panoptic", "instances"):
-                (plan.folder / "annotations" / f"{kind}_{split}.json").unlink(missing_ok=True)
-            continue
+    for split in set(old_splits) - set(plan.splits()):
+        for folder in (plan.folder / f"panoptic_{split}", plan.folder / split):
+            shutil.rmtree(folder, ignore_errors=True)  # PNGs, links and copies
+        for kind in ("panoptic", "instances"):
+            (plan.folder / "annotations" / f"{kind}_{split}.json").unlink(missing_ok=True)
+    for split in plan.splits():
+        folder = plan.folder / f"panoptic_{split}"
         for name in list(_files_below(folder)):
             if f"{folder.name}/{name}" not in wanted:
                 (folder / name).unlink()

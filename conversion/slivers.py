@@ -59,7 +59,7 @@ def clean_slivers(
     """
     if rule.area < 2:
         return ids, NOTHING_CLEANED
-    ids, moved, voided, again = ids.copy(), 0, 0, True
+    before, ids, again = ids, ids.copy(), True
     while again:
         again, fresh, small = False, np.zeros(ids.shape, bool), np.zeros(ids.shape, bool)
         pieces = sorted(_small_pieces(ids, rule.area, stuff_ids), key=lambda one: one.area)
@@ -80,9 +80,9 @@ def clean_slivers(
             again |= bool(small[around][ring & (ids[around] == target)].any())
             ids[around][mask > 0] = target
             fresh[around][mask > 0] = True
-            moved += piece.area * (target != VOID)
-            voided += piece.area * (target == VOID)
-    return ids, Cleaned(moved, voided)
+    changed = ids != before
+    voided = int(np.count_nonzero(changed & (ids == VOID)))
+    return ids, Cleaned(int(np.count_nonzero(changed)) - voided, voided)
 
 
 def _small_pieces(ids: LocalIds, below: int, stuff_ids: Sequence[int]) -> Iterator[_Piece]:

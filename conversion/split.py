@@ -15,6 +15,7 @@ from annotation.dataset import Dataset, Split
 from annotation.files import InputError, digest, inside, parse, read_json
 from annotation.findings import Complaint, Finding
 from annotation.judge import judge
+from annotation.photo_groups import group_file, read_photo_groups
 from annotation.validate import Record
 from conversion.groups import group_photos
 
@@ -31,14 +32,33 @@ class Remembered:
     photos: dict[str, str]
 
 
+def read_dealt(dataset: Dataset) -> Remembered | None:
+    """What `split.json` says; None where there is none."""
+    path = dataset.panoptic / "split.json"
+    return parse(Remembered, read_json(path), where=str(path)) if path.is_file() else None
+
+
 def read_remembered(dataset: Dataset) -> dict[str, str]:
     """The split of each photo dealt before by the same rule; empty where the rule has changed."""
-    path = dataset.panoptic / "split.json"
-    if not path.is_file():
+    dealt, split = read_dealt(dataset), dataset.config.split
+    if dealt is None or dealt.rule != _rule(split):
         return {}
-    found = parse(Remembered, read_json(path), where=str(path))
-    same = found.rule == _rule(dataset.config.split)
-    return found.photos if same else {}
+    return {photo: name for photo, name in dealt.photos.items() if name in split.shares}
+
+
+def check_split(dataset: Dataset) -> None:
+    """InputError for lists and a group file that cannot be read, before anything is done."""
+    _listed(dataset)
+    if path := group_file(dataset):
+        read_photo_groups(path)
+
+
+def stays(dataset: Dataset, names: Sequence[str], before: Mapping[str, str]) -> bool:
+    """Whether all photos may stay where they were: lists and groups can have changed."""
+    listed = _listed(dataset)
+    groups = group_photos(dataset, names, {}, before)
+    together = all(len({before[name] for name in group}) == 1 for group in groups)
+    return together and all(before.get(name, split) == split for name, split in listed.items())
 
 
 def remember(dataset: Dataset, photos: Mapping[str, str]) -> Remembered:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,9 +123,17 @@ def _open_source(
         path = dataset.inside(source.prediction, where=where)
         given = source.confidence
         confidence = LEAST_CONFIDENCE if given is None else given
-        return open_coco(path, names, confidence=confidence)
+        return open_coco(path, names, confidence=confidence, shared=_shared_names(dataset))
     assert source.coco is not None  # StuffSource has exactly one kind
-    return open_coco(dataset.inside(source.coco, where=where), names, confidence=None)
+    path = dataset.inside(source.coco, where=where)
+    return open_coco(path, names, confidence=None, shared=_shared_names(dataset))
+
+
+def _shared_names(dataset: Dataset) -> frozenset[str]:
+    """Names without folders that several photos have; they tell none of them."""
+    photos = dataset.photos() if dataset.images.is_dir() else []
+    counts = Counter(photo.name for photo in photos)
+    return frozenset(name for name, count in counts.items() if count > 1)
 
 
 def _open_label_maps(
@@ -136,6 +145,8 @@ def _open_label_maps(
     where: str,
 ) -> LabelMaps:
     folder = dataset.inside(source.label_maps or "", where=where)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: missing; {where} expects a folder of label maps")
     if source.table is None:
         return LabelMaps(folder, id_meanings(names, categories), False, "COCO panoptic ids")
     table = source.table

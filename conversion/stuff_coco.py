@@ -54,17 +54,22 @@ class CocoStuff:
     meanings: dict[Id, int]
     pngs: Path
     confidence: float | None
+    shared: frozenset[str]  # names without folders that several photos of the set have
 
     def summary(self) -> object:
         """All but the photo's own entry that decides what the pixels mean."""
         return "coco", self.confidence, sorted(self.meanings.items(), key=str)
+
+    def _find(self, name: str) -> int | None:
+        """The photo's row; ids of a prediction are its own, not COCO's."""
+        return self.index.find(name, shared=self.shared, by_id=self.confidence is None)
 
     def inputs(self, name: str) -> tuple[Path | str, ...]:
         """The photo's own annotations, without the ids that a longer file would change.
 
         What is wrong with them is for `read` to say, of this photo only.
         """
-        row = self.index.find(name)
+        row = self._find(name)
         if row is None:
             return ()
         raw = self.index.annotations(row)
@@ -78,7 +83,7 @@ class CocoStuff:
 
     def read(self, name: str, shapes: Sequence[Shape], *, height: int, width: int) -> Map | None:
         """(H, W) uint16 meanings; None where the file has no such photo."""
-        row = self.index.find(name)
+        row = self._find(name)
         if row is None:
             return None
         annotations = self._decode(self.index.annotations(row), name)
@@ -167,7 +172,9 @@ def _read_ids(path: Path, *, height: int, width: int) -> NDArray[np.uint32]:
     return join_channels(np.asarray(bgr, np.uint8))
 
 
-def open_coco(path: Path, names: Mapping[str, int], *, confidence: float | None) -> CocoStuff:
+def open_coco(
+    path: Path, names: Mapping[str, int], *, confidence: float | None, shared: frozenset[str]
+) -> CocoStuff:
     """Open a COCO file; InputError where it is none. What it calls a thing is NOT_STUFF."""
     index = open_index(path)
     meanings = {
@@ -176,4 +183,4 @@ def open_coco(path: Path, names: Mapping[str, int], *, confidence: float | None)
     }
     folders = (path.with_suffix(""), path.parent.parent / path.stem, path.parent)
     pngs = next(folder for folder in folders if folder.is_dir())  # as COCO's own layout has it
-    return CocoStuff(index, meanings, pngs, confidence)
+    return CocoStuff(index, meanings, pngs, confidence, shared)

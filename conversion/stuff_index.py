@@ -7,7 +7,7 @@ import hashlib
 import mmap
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from annotation.files import InputError, check_regular
 from conversion.coco_file import MEMBERS, MOST_BYTES, Id
 
-_COCO_NAME = re.compile(r"(?:COCO_\w+_)?(\d{1,18})")
+_COCO_NAME = re.compile(r"COCO_\w+_(\d{12})|(\d{12})")
 
 Ints = NDArray[np.int64]
 
@@ -59,17 +59,19 @@ class CocoIndex:
     first: Ints
     spans: Ints
 
-    def find(self, name: str) -> int | None:
+    def find(self, name: str, *, shared: Collection[str], by_id: bool) -> int | None:
         """Image of the photo `name`, a path below `images/`; None where the file has none.
 
-        Its file_name is the photo's path or the end of it; else it ends in the name of a photo
-        without folder; else its id is the number that the photo is called by, as COCO's are.
+        Its file_name is the photo's path; or, unless the last part is in `shared` names, the end of
+        that, or ends in it; else `by_id` its id is the number that COCO calls the photo by.
         """
         parts = name.split("/")
-        keys = [f"name {'/'.join(parts[i:])}" for i in range(len(parts))]
-        if len(parts) == 1:
-            keys.append(f"base {name}")
-        if (number := coco_id(name)) is not None:
+        keys = [f"name {name}"]
+        if parts[-1] not in shared:
+            keys += [f"name {'/'.join(parts[i:])}" for i in range(1, len(parts))]
+            if len(parts) == 1:
+                keys.append(f"base {name}")
+        if by_id and (number := coco_id(name)) is not None:
             keys.append(f"id {number}")
         for key in map(_key, keys):
             place = int(np.searchsorted(self.keys, key))
@@ -88,9 +90,12 @@ class CocoIndex:
 
 
 def coco_id(name: str) -> int | None:
-    """The number that a photo is called by: 139 of 0139.jpg and of COCO_val2014_0139.jpg."""
+    """The number that COCO's photos are called by: 139 of COCO_val2014_000000000139.jpg.
+
+    It has 12 digits; shorter numbers are others' names, which have nothing to do with ids.
+    """
     match = _COCO_NAME.fullmatch(PurePosixPath(name).stem)
-    return int(match[1]) if match else None
+    return int(match[1] or match[2]) if match else None
 
 
 def open_index(path: Path) -> CocoIndex:

@@ -66,7 +66,9 @@ class LabelMaps:
             with Image.open(io.BytesIO(data)) as image:
                 self._check(path, image, height=height, width=width)
                 codes, meanings = self._decode(image, data)
-        except (OSError, SyntaxError, Image.DecompressionBombError):
+        except InputError:
+            raise
+        except Exception:  # broken files make Pillow raise nearly anything
             raise InputError(f"{path}: cannot be read as a PNG") from None
         result = translate(codes, meanings)
         if result.max() == UNKNOWN:

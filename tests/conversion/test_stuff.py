@@ -270,11 +270,11 @@ def test_each_of_many_photos_is_found(tmp_path: Path) -> None:
     panoptic(path, halves(1, 1), segments, images=images, annotations=annotations)
     index = open_index(path)
     for i in range(5000):
-        row = index.find(f"{i:05}.x.jpg")
+        row = index.find(f"{i:05}.x.jpg", shared=(), by_id=True)
         assert row == i
         (raw,) = index.annotations(row)
         assert json.loads(raw) == annotations[-1 - i]
-    assert index.find("5000.x.jpg") is None
+    assert index.find("5000.x.jpg", shared=(), by_id=True) is None
     size = sum(a.nbytes for a in (index.keys, index.rows, index.sizes, index.first, index.spans))
     assert size < 100 * 5000  # bytes a photo, whatever the file says of it
 
