@@ -138,21 +138,26 @@ def png_names(file_names: Sequence[str]) -> dict[str, str]:
     PNG has as a folder clashes as well.
     """
     chosen = {name: f"{name.rpartition('.')[0]}.png" for name in sorted(file_names)}
-    while clashing := _clashing(chosen):
-        short = [name for name in clashing if chosen[name] != f"{name}.png"]
-        for name in short or clashing[1:] or clashing:
-            stem = name if short else chosen[name].removesuffix(".png") + "~"
-            chosen[name] = f"{stem}.png"
+    for name in _clashing(chosen, but_the_first=False):
+        chosen[name] = f"{name}.png"
+    while clashing := _clashing(chosen, but_the_first=True):  # as with photos called a.jpg.jpg
+        for name in clashing:
+            chosen[name] = f"{chosen[name].removesuffix('.png')}~.png"
     return chosen
 
 
-def _clashing(chosen: Mapping[str, str]) -> list[str]:
-    """Photos whose PNG names are not theirs alone."""
+def _clashing(chosen: Mapping[str, str], *, but_the_first: bool) -> list[str]:
+    """Photos whose PNG names are not theirs alone; of those with one name all `but_the_first`."""
     folded = {name: png.lower() for name, png in chosen.items()}
+    first = {png: name for name, png in reversed(folded.items())} if but_the_first else {}
     taken = Counter(folded.values())
     folders = {png.rpartition("/")[0] for png in taken if "/" in png}
     folders |= {"/".join(f.split("/")[:i]) for f in folders for i in range(1, f.count("/") + 1)}
-    return [name for name, png in folded.items() if taken[png] > 1 or png in folders]
+    return [
+        name
+        for name, png in folded.items()
+        if png in folders or (taken[png] > 1 and first.get(png) != name)
+    ]
 
 
 def measure(ids: SegmentIds) -> dict[int, tuple[int, tuple[int, int, int, int]]]:

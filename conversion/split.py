@@ -143,6 +143,9 @@ def _table(groups: Sequence[Sequence[str]], counts: Mapping[str, Mapping[int, in
 
 # --- dealing ---
 
+TOLERANCE = 0.045  # of shares; five points are promised where they are possible
+_LEAST_GAIN = 1e-7
+_MOST_COMPARED = 20_000_000  # numbers; larger sets need no swaps to come near
 PHOTOS_COUNT = 3  # times as much as a category: people look at the number of photos first
 
 
@@ -187,29 +190,52 @@ def _deal_rarest_first(table: Floats, place: NDArray[np.intp], wanted: Floats) -
 def _improve(
     table: Floats, place: NDArray[np.intp], wanted: Floats, movable: NDArray[np.bool_], usable: int
 ) -> None:
-    """Move single rows, the best move first; the cost is the sum of squared errors of shares."""
-    weights = 1 / np.maximum(table.sum(axis=0), 1)
-    weights[0] *= PHOTOS_COUNT
-    errors, squares = table * weights, 2 * ((table * weights) ** 2).sum(axis=1)
-    present = table > 0
-    needed = present & (present.sum(axis=0) >= LEAST_GROUPS)
-    needed[:, 0] = len(table) >= usable
+    """Move single rows and, where none helps, swap two; always what lowers the cost most."""
+    totals = np.maximum(table.sum(axis=0), 1)
+    shares, present = table / totals, (table > 0).astype(float)
+    needed = present.sum(axis=0) >= LEAST_GROUPS
+    needed[0] = len(table) >= usable
+    pairs = [(a, b) for a in range(len(wanted)) for b in range(usable) if a != b]
     for _ in range(_MOST_MOVES):
-        error = (_sums(table, place, len(wanted)) - wanted) * weights
-        groups = _sums(present.astype(float), place, len(wanted))
-        best = (-1e-9, 0, 0)
-        for old in range(len(wanted)):
-            rows = np.flatnonzero(movable & (place == old))
-            for new in range(usable) if len(rows) else ():
-                if new == old:
-                    continue
-                gain = squares[rows] + 2 * errors[rows] @ (error[new] - error[old])
-                gain += needed[rows] @ (10.0 * (groups[old] == 1) - 10.0 * (groups[new] == 0))
-                row = int(gain.argmin())
-                best = min(best, (float(gain[row]), int(rows[row]), new))
-        if best[0] >= -1e-9:
+        error = _sums(shares, place, len(wanted)) - wanted / totals
+        groups = _sums(present, place, len(wanted))
+        best: tuple[float, dict[int, int]] = (-_LEAST_GAIN, {})
+        for swap in (False, True):
+            for a, b in pairs if not best[1] else ():
+                rows, others = (np.flatnonzero(movable & (place == split)) for split in (a, b))
+                if not swap:
+                    others = np.array([-1])  # a row of nothing
+                if 0 < len(rows) * len(others) * table.shape[1] < _MOST_COMPARED:
+                    moved = [_differences(one, rows, others) for one in (shares, present)]
+                    costs = _costs(error[a] - moved[0], groups[a] - moved[1], needed)
+                    costs += _costs(error[b] + moved[0], groups[b] + moved[1], needed)
+                    costs -= _costs(error[[a, b]], groups[[a, b]], needed).sum()
+                    row, other = np.unravel_index(costs.argmin(), costs.shape)
+                    moves = {int(rows[row]): b} | ({int(others[other]): a} if swap else {})
+                    best = min(best, (float(costs.min()), moves), key=lambda one: one[0])
+        if not best[1]:
             return
-        place[best[1]] = best[2]
+        for chosen, split in best[1].items():
+            place[chosen] = split
+
+
+def _differences(values: Floats, rows: NDArray[np.intp], others: NDArray[np.intp]) -> Floats:
+    """(R, O, C) what goes over where a row goes and another (-1: none) comes."""
+    back = np.where((others >= 0)[:, None], values[others], 0)
+    return np.asarray(values[rows][:, None] - back[None])
+
+
+def _costs(error: Floats, groups: Floats, needed: NDArray[np.bool_]) -> Floats:
+    """(...,) of a split's errors of shares and numbers of groups, (..., C).
+
+    Squares, the number of photos counting more; what is off by more than TOLERANCE counts many
+    times, and a category that misses the split most, where it has the groups for both.
+    """
+    weights = np.ones(error.shape[-1])
+    weights[0] = PHOTOS_COUNT
+    beyond = np.maximum(np.abs(error) - TOLERANCE, 0) * needed
+    missing = ((groups < 0.5) & needed).sum(axis=-1)
+    return np.asarray((weights * error**2 + 5 * beyond).sum(axis=-1) + 10.0 * missing)
 
 
 def split_findings(dataset: Dataset, records: Sequence[Record]) -> Iterator[Finding]:

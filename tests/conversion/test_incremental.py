@@ -331,3 +331,103 @@ def test_the_manifest_says_what_was_built_from_what(tmp_path: Path) -> None:
 
 
 KINDS = ("panoptic", "instances")
+
+
+def test_links_in_the_place_of_folders_are_refused_before_anything_is_removed(
+    tmp_path: Path,
+) -> None:
+    dataset = draw(tmp_path, 4)
+    photos = {path.name: path.read_bytes() for path in dataset.images.iterdir()}
+    for name, target in (("train", "../images"), ("panoptic_train", "../images")):
+        dataset.panoptic.mkdir(exist_ok=True)
+        (dataset.panoptic / name).symlink_to(target)
+        with pytest.raises(InputError, match=f"panoptic/{name}: is a link"):
+            convert(dataset)
+        (dataset.panoptic / name).unlink()
+    assert {path.name: path.read_bytes() for path in dataset.images.iterdir()} == photos
+
+
+def test_what_others_put_beside_is_left_alone(tmp_path: Path) -> None:
+    dataset = draw(tmp_path, 4)
+    convert(dataset)
+    for name in ("panoptic_mine/a.png", "mine/keep.txt", "panoptic_notes.txt"):
+        (dataset.panoptic / name).parent.mkdir(exist_ok=True)
+        (dataset.panoptic / name).write_text("mine")
+    draw_photo(tmp_path, "new", shapes(1))
+    convert(dataset)
+    assert (dataset.panoptic / "mine/keep.txt").read_text() == "mine"
+    assert (dataset.panoptic / "panoptic_mine/a.png").read_text() == "mine"
+
+
+def test_a_new_rule_is_remembered_even_where_it_changes_nothing(tmp_path: Path) -> None:
+    dataset = draw(tmp_path, 6)
+    convert(dataset)
+    dealt = {photo: split for split, photos in photos_of(dataset).items() for photo in photos}
+    yaml = YAML.replace("seed: 0", "seed: 0, group_pattern: '^(x)'")
+    (tmp_path / "dataset.yaml").write_text(yaml)
+    dataset = open_dataset(tmp_path)
+    convert(dataset)
+    for number in range(3):
+        draw_photo(tmp_path, f"new{number}", shapes(number))
+    convert(dataset)
+    after = {photo: split for split, photos in photos_of(dataset).items() for photo in photos}
+    again = {photo: split for photo, split in after.items() if photo in dealt}
+    first = json.loads((dataset.panoptic / "split.json").read_text())["rule"]
+    assert first["group_pattern"] == "^(x)"
+    assert again == dealt
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "built"),
+    [
+        ("train: 0.5, test: 0.5", "train: 0.5, test: 0.5, val: 0", "panoptic_val.json"),
+        ("name: drawn", "name: other", "panoptic_test.json"),
+    ],
+)
+def test_names_and_empty_splits_are_seen(tmp_path: Path, old: str, new: str, built: str) -> None:
+    dataset = draw(tmp_path, 4)
+    convert(dataset)
+    before = pngs(dataset)
+    (tmp_path / "dataset.yaml").write_text(YAML.replace(old, new))
+    dataset = open_dataset(tmp_path)
+    assert convert(dataset).fresh
+    assert pngs(dataset) == before
+    text = json.loads((dataset.panoptic / "annotations" / built).read_text())
+    assert text["info"]["description"] == dataset.config.name
+
+
+def test_a_group_that_comes_to_straddle_moves_together(tmp_path: Path) -> None:
+    yaml = YAML.replace("seed: 0", "seed: 0, group_by: photos.csv")
+    (tmp_path / "photos.csv").write_text("image,group\n")
+    dataset = draw(tmp_path, 6, yaml)
+    convert(dataset)
+    before = photos_of(dataset)
+    pair = (sorted(before["train"])[0], sorted(before["test"])[0])
+    (tmp_path / "photos.csv").write_text("image,group\n" + "".join(f"{p},x\n" for p in pair))
+    assert convert(dataset).fresh
+    assert any(set(pair) <= photos for photos in photos_of(dataset).values())
+    (tmp_path / "photos.csv").write_text("image\n")
+    with pytest.raises(InputError, match=r"photos\.csv: expected the columns"):
+        convert(dataset)
+    assert (dataset.panoptic / "manifest.json").is_file()  # nothing was begun
+
+
+def test_broken_stuff_keeps_out_its_photo_only(tmp_path: Path) -> None:
+    dataset = draw(tmp_path, 4)
+    convert(dataset)
+    png = (tmp_path / "stuff/p001.png").read_bytes()
+    (tmp_path / "stuff/p001.png").write_bytes(png[:8] + b"\0\0\0\x0c" + png[12:])
+    assert [file for file, _ in convert(dataset).left_out] == ["labelme/p001.json"]
+    shutil.rmtree(tmp_path / "stuff")
+    with pytest.raises(InputError, match="stuff: missing"):
+        convert(dataset)
+
+
+def test_names_that_clash_as_pngs(tmp_path: Path) -> None:
+    """a.jpg and a.png would both have a.png, and a.jpg.jpg the name that a.jpg has then."""
+    dataset = draw_dataset(tmp_path, {"a": shapes(1), "a.jpg": shapes(2)})
+    cv2.imwrite(str(tmp_path / "images/a.png"), np.zeros((30, 40, 3), np.uint8))
+    text = (tmp_path / "labelme/a.json").read_text().replace("a.jpg", "a.png")
+    (tmp_path / "labelme/other.json").write_text(text)
+    assert sum(convert(dataset).photos.values()) == 3
+    assert len(pngs(dataset)) == 3

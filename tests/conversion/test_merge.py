@@ -294,3 +294,41 @@ def test_slivers_beside_slivers_come_to_an_end() -> None:
         assert (stats[1:, cv2.CC_STAT_AREA] >= 20).all()
     assert done.moved > 0
     assert (board == np.indices((9, 9)).sum(axis=0) % 2 + 1).all()
+
+
+def test_visible_shares_hold_when_dropping_uncovers_and_hides() -> None:
+    """A lies wholly under B, B nearly under C: with B away, A shows a little; C alone is left."""
+    config = replace(CONFIG, least_visible=0.2)
+    shapes = (square("box", 0, 0, 5), square("disc", 0, 0, 5), square("box", 0, 1, 6))
+    merged = merge(shapes, np.full((8, 8), SKY, np.uint16), CATEGORIES, config)
+    assert [s.area for s in merged.segments if s.category_id != SKY] == [5, 36]
+    config = replace(CONFIG, least_visible=0.25)
+    merged = merge(shapes, np.full((8, 8), SKY, np.uint16), CATEGORIES, config)
+    assert merged.dropped == (0, 1)
+    assert [s.category_id for s in merged.segments] == [SKY, BOX]
+
+
+def test_what_nothing_covers_any_more_is_kept() -> None:
+    """The disc hides most of the box, and is nearly hidden itself."""
+    shapes = (square("box", 0, 0, 4), square("disc", 0, 1, 4), square("box", 0, 2, 6))
+    shapes = (*shapes, square("box", 1, 1, 3))
+    config = replace(CONFIG, least_visible=0.3)
+    merged = merge(shapes, np.zeros((8, 8), np.uint16), CATEGORIES, config)
+    for segment in merged.segments:
+        whole = merged.whole[segment.id][0]
+        assert segment.area >= 0.3 * whole.sum()
+    assert 1 in merged.dropped
+    assert 0 not in merged.dropped
+
+
+def test_pixels_are_counted_once() -> None:
+    stuff = np.full((6, 8), SKY, np.uint16)
+    stuff[:, 4:] = 0
+    ignore = square("__ignore__", 2, 0, 4)
+    merged = merge((ignore, square("box", 2, 0, 1)), stuff, CATEGORIES, CONFIG)
+    assert merged.ignored_pixels == 2 * 4 - 1  # the rest was void before, or is the box
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        ids = rng.integers(0, 4, (9, 9)).astype(np.uint8)
+        cleaned, done = clean_slivers(ids, Slivers(area=6), [1, 2])
+        assert done.moved + done.voided == (ids != cleaned).sum()

@@ -14,6 +14,7 @@ from conversion.panoptic import (
     Segment,
     ids_to_rgb,
     measure,
+    png_names,
     read_panoptic,
     read_segment_ids,
     rgb_to_ids,
@@ -86,3 +87,17 @@ def test_pngs_outside_the_folder_are_not_read(tmp_path: Path) -> None:
     stranger = Photo(1, "a.jpg", 3, 2, "../secret.png", ())
     with pytest.raises(InputError, match="must stay in"):
         panoptic.segment_ids(stranger)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_png_names_never_clash(seed: int) -> None:
+    """Neither with each other, whatever the case, nor with a folder of another."""
+    rng = np.random.default_rng(seed)
+    stems, ends = ["a", "A", "a.jpg", "a.png", "b", "a.png/c", "a.jpg.png/d"], [".jpg", ".png"]
+    names = sorted({str(rng.choice(stems)) + str(rng.choice(ends)) for _ in range(9)})
+    found = png_names(names)
+    assert found == png_names(names[::-1])
+    folded = [name.lower() for name in found.values()]
+    assert len(set(folded)) == len(names)
+    assert all(name.endswith(".png") for name in folded)
+    assert not any(one.startswith(f"{other}/") for one in folded for other in folded)
