@@ -25,14 +25,8 @@ from torchvision.transforms.v2 import functional as VF
 
 from annotation.files import write_json
 from conversion.categories import dataset_categories
-from conversion.panoptic import (
-    PanopticSet,
-    Photo,
-    Segment,
-    measure,
-    write_panoptic,
-    write_segment_ids,
-)
+from conversion.panoptic import PanopticSet, Photo, Segment, measure, write_panoptic
+from conversion.png import write_segment_ids
 from detr.config import TrainConfig
 from detr.data import Examples, read_photo, read_splits
 from detr.view import View

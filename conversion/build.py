@@ -26,8 +26,9 @@ from conversion.categories import categories_of
 from conversion.engine import run_tasks
 from conversion.ids import allocate_ids
 from conversion.painter import Failure, Painter, Task
-from conversion.panoptic import Photo, category_values, png_names
+from conversion.panoptic import Photo, category_values
 from conversion.place import NEW, Built, Plan, check_place, place, placed
+from conversion.png import png_names
 from conversion.records import read_records
 from conversion.split import check_split, read_remembered, split_photos, stays
 from conversion.store import Store, open_store

@@ -15,7 +15,7 @@ from annotation.files import InputError, nearest, write_bytes
 from annotation.naming import printable
 from conversion.categories import coco_categories
 from conversion.coco_file import CocoCategory, CocoFile, Id, Problems
-from conversion.panoptic import VOID
+from conversion.png import VOID
 
 STUFF_FOLDER = "stuff"
 

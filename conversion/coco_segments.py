@@ -15,7 +15,8 @@ from conversion.coco_file import CocoFile, CocoImage, Id, Problems
 from conversion.coco_labels import Labels
 from conversion.coco_shapes import Drawn, mask_shape, split_flags
 from conversion.merge import KEPT
-from conversion.panoptic import SegmentIds, measure, read_segment_ids
+from conversion.panoptic import measure
+from conversion.png import SegmentIds, read_segment_ids
 
 
 class _SegmentKeys(msgspec.Struct):

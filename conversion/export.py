@@ -19,7 +19,8 @@ from annotation.files import InputError, inside, write_json
 from annotation.progress import track
 from conversion.categories import Category
 from conversion.export_outline import outline_of_mask
-from conversion.panoptic import VOID, PanopticSet, Photo, read_panoptic
+from conversion.panoptic import PanopticSet, Photo, read_panoptic
+from conversion.png import VOID
 from conversion.stuff_meanings import UNKNOWN, translate
 
 Format = Literal["yolo-seg", "semantic"]

@@ -14,7 +14,8 @@ from annotation.dataset import DatasetConfig
 from annotation.instances import Instance, find_instances, painting_order
 from annotation.labelme import Shape
 from conversion.categories import Category
-from conversion.panoptic import ATTRIBUTES, VOID, Segment
+from conversion.panoptic import ATTRIBUTES, Segment
+from conversion.png import VOID
 from conversion.raster import Cropped, shape_masks, united, without
 from conversion.slivers import NOTHING_CLEANED, Cleaned, LocalIds, clean_slivers
 

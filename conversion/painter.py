@@ -15,15 +15,8 @@ from annotation.instances import instance_outlines
 from annotation.labelme import Shape, read_annotation
 from conversion.categories import Category
 from conversion.merge import Merged, merge
-from conversion.panoptic import (
-    VOID,
-    Photo,
-    Segment,
-    SegmentIds,
-    annotation_values,
-    encode_png,
-    image_values,
-)
+from conversion.panoptic import Photo, Segment, annotation_values, image_values
+from conversion.png import VOID, SegmentIds, encode_png
 from conversion.raster import Cropped, encode_cropped
 from conversion.store import Row
 from conversion.stuff import StuffReader

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.dataset import Slivers
-from conversion.panoptic import VOID
+from conversion.png import VOID
 
 LocalIds = NDArray[np.uint8] | NDArray[np.uint16]
 Indices = NDArray[np.intp]

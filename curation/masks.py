@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from annotation.dataset import Dataset
 from annotation.files import InputError
 from annotation.progress import track
-from conversion.panoptic import PanopticSet, Photo, Segment, SegmentIds
+from conversion.panoptic import PanopticSet, Photo, Segment
+from conversion.png import SegmentIds
 
 Work = tuple[PanopticSet, Photo]
 

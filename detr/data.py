@@ -20,7 +20,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from annotation.files import InputError, inside
-from conversion.panoptic import PanopticSet, Photo, Segment, SegmentIds, read_panoptic
+from conversion.panoptic import PanopticSet, Photo, Segment, read_panoptic
+from conversion.png import SegmentIds
 from detr.classes import ClassTable, packed_classes
 from detr.config import TrainConfig
 from detr.padded import Padded

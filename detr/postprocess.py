@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from conversion.categories import Category
-from conversion.panoptic import SegmentIds
+from conversion.png import SegmentIds
 from detr.classes import ClassTable
 
 SMALLEST = 5  # pixels; published: what has 4 or fewer is dropped

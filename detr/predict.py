@@ -14,16 +14,8 @@ from pycocotools import mask as coco_mask
 from annotation.dataset import list_photos
 from annotation.files import InputError, digest, inside, read_json, write_json
 from annotation.progress import track
-from conversion.panoptic import (
-    PanopticSet,
-    Photo,
-    Segment,
-    SegmentIds,
-    measure,
-    png_names,
-    write_panoptic,
-    write_segment_ids,
-)
+from conversion.panoptic import PanopticSet, Photo, Segment, measure, write_panoptic
+from conversion.png import SegmentIds, png_names, write_segment_ids
 from detr.boxes import norm_to_pixels
 from detr.classes import ClassTable
 from detr.data import Pixels, normalise, read_photo

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conversion.categories import Category
-from conversion.panoptic import VOID, Segment, SegmentIds
+from conversion.panoptic import Segment
+from conversion.png import VOID, SegmentIds
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 WRONG = (235, 30, 30)

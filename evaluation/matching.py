@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from annotation.files import InputError
-from conversion.panoptic import VOID, PanopticSet, Photo, Segment, SegmentIds
+from conversion.panoptic import PanopticSet, Photo, Segment
+from conversion.png import VOID, SegmentIds
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from pycocotools.coco import COCO
 
 from annotation.dataset import Dataset
 from annotation.files import InputError
-from conversion.build import Built, convert, png_names
+from conversion.build import Built, convert
 from conversion.panoptic import measure, read_panoptic
+from conversion.png import png_names
 from evaluation.scores import evaluate_sets
 from tests.drawn import BOX, ROAD, SKY, YAML, draw_dataset, draw_photo, square
 

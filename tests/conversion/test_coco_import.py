@@ -23,7 +23,8 @@ from conversion.build import convert
 from conversion.coco_import import Imported, import_coco
 from conversion.coco_rle import Rle, decode_rle
 from conversion.coco_write import Written
-from conversion.panoptic import ids_to_rgb, read_panoptic
+from conversion.panoptic import read_panoptic
+from conversion.png import ids_to_rgb
 from tests.drawn import ROAD, SKY, YAML, draw_dataset, draw_photo, square
 
 FACADES = Path(__file__).parents[3] / "shared" / "data" / "facades"

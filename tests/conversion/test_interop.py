@@ -22,16 +22,8 @@ from transformers.image_transforms import id_to_rgb, rgb_to_id
 from annotation.dataset import Dataset
 from annotation.labelme import Shape
 from conversion.build import convert
-from conversion.panoptic import (
-    PanopticSet,
-    Photo,
-    Segment,
-    measure,
-    read_panoptic,
-    read_segment_ids,
-    write_panoptic,
-    write_segment_ids,
-)
+from conversion.panoptic import PanopticSet, Photo, Segment, measure, read_panoptic, write_panoptic
+from conversion.png import read_segment_ids, write_segment_ids
 from evaluation.scores import evaluate_sets
 from tests.drawn import BOX, DISC, ROAD, SKY, draw_dataset, square
 

@@ -8,19 +8,8 @@ import pytest
 
 from annotation.files import InputError
 from conversion.categories import Category
-from conversion.panoptic import (
-    PanopticSet,
-    Photo,
-    Segment,
-    ids_to_rgb,
-    measure,
-    png_names,
-    read_panoptic,
-    read_segment_ids,
-    rgb_to_ids,
-    write_panoptic,
-    write_segment_ids,
-)
+from conversion.panoptic import PanopticSet, Photo, Segment, measure, read_panoptic, write_panoptic
+from conversion.png import ids_to_rgb, png_names, read_segment_ids, rgb_to_ids, write_segment_ids
 
 IDS = np.array([[0, 1, 255], [256, 65536, 2**24 - 1]], np.uint32)
 

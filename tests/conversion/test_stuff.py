@@ -17,7 +17,7 @@ from annotation.files import InputError
 from annotation.labelme import Shape
 from annotation.validate import check_dataset
 from conversion.categories import categories_of
-from conversion.panoptic import ids_to_rgb
+from conversion.png import ids_to_rgb
 from conversion.stuff import StuffReader, open_stuff
 from conversion.stuff_index import open_index
 from tests.drawn import ROAD, SKY, draw_dataset, square

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from conversion.categories import categories_of
-from conversion.panoptic import write_segment_ids
+from conversion.png import write_segment_ids
 from conversion.stuff import open_stuff
 from tests.drawn import ROAD, SKY, draw_dataset, square
 

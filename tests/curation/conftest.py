@@ -14,14 +14,8 @@ import pytest
 from annotation.dataset import Dataset
 from annotation.validate import check_dataset
 from conversion.build import convert
-from conversion.panoptic import (
-    PanopticSet,
-    Segment,
-    measure,
-    read_panoptic,
-    write_panoptic,
-    write_segment_ids,
-)
+from conversion.panoptic import PanopticSet, Segment, measure, read_panoptic, write_panoptic
+from conversion.png import write_segment_ids
 from curation.load import load_dataset
 from tests.drawn import BOX, DISC, ROAD, YAML, draw_dataset, square
 

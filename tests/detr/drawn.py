@@ -9,14 +9,8 @@ import numpy as np
 
 from annotation.files import write_json
 from conversion.categories import dataset_categories
-from conversion.panoptic import (
-    PanopticSet,
-    Photo,
-    Segment,
-    measure,
-    write_panoptic,
-    write_segment_ids,
-)
+from conversion.panoptic import PanopticSet, Photo, Segment, measure, write_panoptic
+from conversion.png import write_segment_ids
 
 CATEGORIES = dataset_categories(
     ["circle", "square"], ["grass-merged", "sky-other-merged"], where=""

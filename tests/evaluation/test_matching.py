@@ -5,7 +5,8 @@ import pytest
 
 from annotation.files import InputError
 from conversion.categories import Category
-from conversion.panoptic import Photo, Segment, SegmentIds, measure
+from conversion.panoptic import Photo, Segment, measure
+from conversion.png import SegmentIds
 from evaluation.matching import PhotoMatch, match_photo
 from evaluation.quality import panoptic_quality
 

@@ -9,12 +9,8 @@ import pytest
 
 from annotation.files import InputError, write_json
 from conversion.build import convert
-from conversion.panoptic import (
-    PanopticSet,
-    read_panoptic,
-    write_panoptic,
-    write_segment_ids,
-)
+from conversion.panoptic import PanopticSet, read_panoptic, write_panoptic
+from conversion.png import write_segment_ids
 from conversion.raster import encode_mask
 from evaluation.scores import evaluate_files, evaluate_sets
 from tests.drawn import BOX, draw_dataset, square
