@@ -117,7 +117,8 @@ def read_annotation(path: Path, *, known: Collection[str] = ()) -> Annotation:
 def _decode_file(path: Path, known: Collection[str]) -> Decoded:
     try:
         check_regular(path, most_bytes=MOST_BYTES)
-        data = path.read_bytes()
+        with open(path, "rb") as file:  # noqa: PTH123 (twice as fast for small files)
+            data = file.read()
     except InputError as error:
         raise NotReadableError("file-unreadable", f"{path}: {error}") from None
     except OSError as error:

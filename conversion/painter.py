@@ -61,7 +61,7 @@ class Painter:
     def _paint(self, task: Task) -> Row:
         photo, first = task.photo, task.photo.id
         shapes = read_annotation(self.dataset.root / task.annotation, known=self.known).shapes
-        stuff = self.stuff.read(
+        stuff, refused = self.stuff.look(
             self.dataset.images / photo.file_name, shapes, height=photo.height, width=photo.width
         )
         merged = merge(shapes, stuff, self.categories, self.dataset.config)
@@ -82,7 +82,7 @@ class Painter:
             panoptic=msgspec.json.encode(annotation_values(photo)),
             instances=b",".join(map(msgspec.json.encode, self._instances(photo, merged, shapes))),
             counts=msgspec.json.encode(counts),
-            changes=msgspec.json.encode(_changes(merged)),
+            changes=msgspec.json.encode(_changes(merged, refused)),
         )
 
     def _instances(
@@ -138,13 +138,14 @@ def _amodal(segment: Segment, whole: Cropped) -> tuple[Segment, Cropped]:
     return replace(segment, area=int(np.count_nonzero(mask)), bbox=box), whole
 
 
-def _changes(merged: Merged) -> dict[str, Any]:
+def _changes(merged: Merged, refused: int) -> dict[str, Any]:
     """What became of drawn things and of pixels by the set's rules; nothing where nothing did."""
     changes = {
         "hidden": list(merged.hidden),
         "dropped": list(merged.dropped),
         "dropped_pixels": merged.dropped_pixels,
         "ignored_pixels": merged.ignored_pixels,
+        "stuff_pixels_refused": refused,
         "sliver_pixels_moved": merged.slivers.moved,
         "sliver_pixels_void": merged.slivers.voided,
     }

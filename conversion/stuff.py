@@ -66,7 +66,13 @@ class StuffReader:
     def read(
         self, photo: Path, shapes: Sequence[Shape], *, height: int, width: int
     ) -> NDArray[np.uint16]:
-        """(H, W) uint16 stuff category ids of one photo, 0 where none is known.
+        """(H, W) uint16 stuff category ids of one photo, 0 where none is known; see `look`."""
+        return self.look(photo, shapes, height=height, width=width)[0]
+
+    def look(
+        self, photo: Path, shapes: Sequence[Shape], *, height: int, width: int
+    ) -> tuple[NDArray[np.uint16], int]:
+        """(H, W) uint16 stuff category ids, 0 where none is known, and the number refused.
 
         The first source that speaks for a pixel wins; what it calls a thing, or stuff that the set
         leaves out, is void, and no later source fills it. InputError for maps of another size and
@@ -81,9 +87,10 @@ class StuffReader:
             elif said is not None:
                 np.copyto(result, said, where=result == SILENT)
         if result is None:
-            return np.zeros((height, width), np.uint16)
-        result[result == NOT_STUFF] = SILENT
-        return result
+            return np.zeros((height, width), np.uint16), 0
+        refused = result == NOT_STUFF
+        result[refused] = SILENT
+        return result, int(np.count_nonzero(refused))
 
 
 def open_stuff(dataset: Dataset, categories: Sequence[Category]) -> StuffReader:

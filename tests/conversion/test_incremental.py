@@ -431,3 +431,11 @@ def test_names_that_clash_as_pngs(tmp_path: Path) -> None:
     (tmp_path / "labelme/other.json").write_text(text)
     assert sum(convert(dataset).photos.values()) == 3
     assert len(pngs(dataset)) == 3
+
+
+def test_pixels_that_a_source_calls_things_or_other_stuff_are_counted(tmp_path: Path) -> None:
+    dataset = draw(tmp_path, 2)
+    labels = np.full((30, 40), 187, np.uint8)
+    labels[:5], labels[5:6], labels[6:7] = 1, 193, 0  # a person, grass; unlabelled is no change
+    cv2.imwrite(str(tmp_path / "stuff/p000.png"), labels)
+    assert convert(dataset).changes == {"stuff_pixels_refused": 6 * 40}
