@@ -18,7 +18,7 @@ from annotation.photos import PhotoIndex, photo_size
 from annotation.progress import track
 from conversion.categories import Category, dataset_categories
 from conversion.panoptic import category_values
-from conversion.raster import Cropped, encode_cropped, shape_mask, united, without
+from conversion.raster import Cropped, encode_cropped, shape_masks, united, without
 
 
 @dataclass(frozen=True)
@@ -151,11 +151,7 @@ def _pixels(
     instance: Instance, shapes: Sequence[Shape], height: int, width: int, line_width: float
 ) -> Cropped:
     """All pixels of an instance, covered or not."""
-    masks = [
-        shape_mask(shapes[index], height=height, width=width, line_width=line_width)
-        for index in (*instance.parts, *instance.holes)
-    ]
-    whole = united(masks[: len(instance.parts)])
-    for hole in masks[len(instance.parts) :]:
-        whole = without(whole, hole)
-    return whole
+    used = [shapes[index] for index in (*instance.parts, *instance.holes)]
+    masks = shape_masks(used, height=height, width=width, line_width=line_width)
+    count = len(instance.parts)
+    return without(united(masks[:count]), *masks[count:])

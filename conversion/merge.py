@@ -105,7 +105,7 @@ class _Canvas:
         masks = dict(zip(used, shape_masks([shapes[i] for i in used], **size), strict=True))
         for instance in self.instances:
             holes = [masks[hole] for hole in instance.holes]
-            self.parts |= {part: _cut(masks[part], holes) for part in instance.parts}
+            self.parts |= {part: without(masks[part], *holes) for part in instance.parts}
         by_area = config.painting == "smaller-on-top"
         areas = [self.area(i) for i in range(len(self.instances))] if by_area else []
         self._painting = painting_order(self.instances, config, areas)
@@ -182,12 +182,6 @@ class _Canvas:
             attributes=tuple(name for name in ATTRIBUTES if name in instance.flags),
             extra=_kept_keys(self.shapes[instance.parts[0]]),
         )
-
-
-def _cut(mask: Cropped, holes: Sequence[Cropped]) -> Cropped:
-    for hole in holes:
-        mask = without(mask, hole)
-    return mask
 
 
 def _present(values: NDArray[np.uint16]) -> list[int]:

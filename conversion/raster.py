@@ -125,15 +125,16 @@ def encode_cropped(cropped: Cropped, *, height: int, width: int) -> dict[str, ob
     return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
 
 
-def without(cropped: Cropped, cut: Cropped) -> Cropped:
-    """The pixels that are not in `cut`."""
-    (mask, (x, y)), (hole, (left, top)) = cropped, cut
-    x0, x1 = max(x, left), min(x + mask.shape[1], left + hole.shape[1])
-    y0, y1 = max(y, top), min(y + mask.shape[0], top + hole.shape[0])
-    if x0 >= x1 or y0 >= y1:
-        return cropped
-    kept = mask.copy()
-    kept[y0 - y : y1 - y, x0 - x : x1 - x] &= ~hole[y0 - top : y1 - top, x0 - left : x1 - left]
+def without(cropped: Cropped, *cuts: Cropped) -> Cropped:
+    """The pixels that are in none of the `cuts`."""
+    mask, (x, y) = cropped
+    kept = mask.copy() if cuts else mask
+    for hole, (left, top) in cuts:
+        x0, x1 = max(x, left), min(x + mask.shape[1], left + hole.shape[1])
+        y0, y1 = max(y, top), min(y + mask.shape[0], top + hole.shape[0])
+        if x0 < x1 and y0 < y1:
+            cut = hole[y0 - top : y1 - top, x0 - left : x1 - left]
+            kept[y0 - y : y1 - y, x0 - x : x1 - x] &= ~cut
     return kept, (x, y)
 
 
@@ -166,8 +167,5 @@ def _region_mask(region: BaseGeometry, *, height: int, width: int) -> Cropped:
     filled = []
     for polygon in [] if region.is_empty else shapely.get_parts(region):
         rings = [np.array(ring.coords[:-1]) for ring in (polygon.exterior, *polygon.interiors)]
-        mask, *holes = polygon_masks(rings, height=height, width=width)
-        for hole in holes:
-            mask = without(mask, hole)
-        filled.append(mask)
+        filled.append(without(*polygon_masks(rings, height=height, width=width)))
     return united(filled)

@@ -16,7 +16,7 @@ from annotation.files import InputError, digest, nearest
 from annotation.instances import find_stuff
 from annotation.labelme import Shape
 from conversion.categories import Category
-from conversion.raster import shape_mask
+from conversion.raster import shape_masks, without
 from conversion.stuff_coco import open_coco
 from conversion.stuff_maps import LabelMaps
 from conversion.stuff_meanings import (
@@ -119,9 +119,7 @@ def _open_source(
     if source.label_maps is not None:
         return _open_label_maps(dataset, source, names, categories, where=where)
     if source.pixelmaps is not None:
-        folder = dataset.inside(source.pixelmaps, where=where)
-        if not folder.is_dir():
-            raise InputError(f"{folder}: missing; {where} expects a folder of pixel maps")
+        folder = _folder(dataset, source.pixelmaps, "pixel maps", where=where)
         ids = pixelmap_meanings(names)
         return LabelMaps(folder, ids, False, "ids of COCO's stuff task", by_id=True)
     if source.shapes is not None:
@@ -134,6 +132,13 @@ def _open_source(
     assert source.coco is not None  # StuffSource has exactly one kind
     path = dataset.inside(source.coco, where=where)
     return open_coco(path, names, confidence=None, shared=_shared_names(dataset))
+
+
+def _folder(dataset: Dataset, relative: str, kind: str, *, where: str) -> Path:
+    folder = dataset.inside(relative, where=where)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: missing; {where} expects a folder of {kind}")
+    return folder
 
 
 def _shared_names(dataset: Dataset) -> frozenset[str]:
@@ -151,9 +156,7 @@ def _open_label_maps(
     *,
     where: str,
 ) -> LabelMaps:
-    folder = dataset.inside(source.label_maps or "", where=where)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: missing; {where} expects a folder of label maps")
+    folder = _folder(dataset, source.label_maps or "", "label maps", where=where)
     if source.table is None:
         return LabelMaps(folder, id_meanings(names, categories), False, "COCO panoptic ids")
     table = source.table
@@ -185,19 +188,13 @@ class StuffShapes:
         result = np.full((height, width), SILENT, np.uint16)
         cut_of = {part: one.holes for one in found for part in one.parts}
         for part in sorted(cut_of):
-            mask = self._mask(shapes[part], result.shape)
-            for hole in cut_of[part]:
-                mask &= ~self._mask(shapes[hole], result.shape)
-            result[mask] = self.meanings[shapes[part].label]
+            used, line_width = [shapes[i] for i in (part, *cut_of[part])], self.config.line_width
+            mask, (x, y) = without(
+                *shape_masks(used, height=height, width=width, line_width=line_width)
+            )
+            box = result[y : y + mask.shape[0], x : x + mask.shape[1]]
+            box[mask] = self.meanings[shapes[part].label]
         return result
-
-    def _mask(self, shape: Shape, size: tuple[int, ...]) -> NDArray[np.bool_]:
-        whole = np.zeros(size, bool)
-        height, width = size
-        line_width = self.config.line_width
-        mask, (x, y) = shape_mask(shape, height=height, width=width, line_width=line_width)
-        whole[y : y + mask.shape[0], x : x + mask.shape[1]] = mask
-        return whole
 
 
 def _open_shapes(
