@@ -6,7 +6,8 @@ import base64
 import os
 import posixpath
 import unicodedata
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -14,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import unquote
 
+import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from annotation.cleaning import MAX_BYTES, MAX_PIXELS, SUFFIXES
@@ -140,6 +142,40 @@ class Found:
     candidates: tuple[Path, ...] = ()  # where several photos have the name
 
 
+class _Numbers:
+    """Which numbers a key may have: by hashes, as names would take ten times the memory."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        hashes = np.fromiter(map(_hash, keys), np.uint32)
+        self._order = np.argsort(hashes, kind="stable")
+        self._hashes = hashes[self._order]
+
+    def of(self, key: str) -> list[int]:
+        """Numbers of all keys with the hash of this one, rising."""
+        wanted = np.uint32(_hash(key))
+        first = int(np.searchsorted(self._hashes, wanted))
+        last = first
+        while last < len(self._hashes) and self._hashes[last] == wanted:
+            last += 1
+        return [int(number) for number in self._order[first:last]]
+
+
+def _hash(key: str) -> int:
+    return zlib.crc32(key.encode("utf-8", "surrogatepass"))
+
+
+def _whole(below: str) -> str:
+    return below
+
+
+def _last_part(below: str) -> str:
+    return below.rpartition("/")[2]
+
+
+def _but_suffix(below: str) -> str:
+    return below.rpartition(".")[0]
+
+
 @dataclass(frozen=True)
 class PhotoIndex:
     """All photos of a set, to be found by path or name; case and unicode form do not count."""
@@ -154,22 +190,24 @@ class PhotoIndex:
         return known_words([*self.dataset.config.labels, *names])
 
     @cached_property
-    def _by_path(self) -> dict[str, list[Path]]:
-        return self._table(lambda below: below)
+    def _by_path(self) -> _Numbers:
+        return _Numbers(self._keys(_whole))
 
     @cached_property
-    def _by_name(self) -> dict[str, list[Path]]:
-        return self._table(lambda below: below.rpartition("/")[2])
+    def _by_name(self) -> _Numbers:
+        return _Numbers(self._keys(_last_part))
 
     @cached_property
-    def _by_stem(self) -> dict[str, list[Path]]:
-        return self._table(lambda below: below.rpartition(".")[0])
+    def _by_stem(self) -> _Numbers:
+        return _Numbers(self._keys(_but_suffix))
 
-    def _table(self, key: Callable[[str], str]) -> dict[str, list[Path]]:
-        table: dict[str, list[Path]] = {}
-        for photo in self.photos:
-            table.setdefault(fold(key(_below(self.dataset.images, photo))), []).append(photo)
-        return table
+    def _keys(self, key: Callable[[str], str]) -> Iterator[str]:
+        return (fold(key(_below(self.dataset.images, photo))) for photo in self.photos)
+
+    def _like(self, numbers: _Numbers, key: Callable[[str], str], wanted: str) -> list[Path]:
+        """Photos whose key is `wanted`, folded, in their order."""
+        found = [self.photos[number] for number in numbers.of(wanted)]
+        return [one for one in found if fold(key(_below(self.dataset.images, one))) == wanted]
 
     def find(self, annotation: Path, image_path: str) -> Found:
         """Find the photo of an annotation whose `imagePath` is `image_path`.
@@ -180,16 +218,16 @@ class PhotoIndex:
         slashed = image_path[: LONGEST_PATH + 1].replace("\\", "/")
         room, inner = self._place(annotation)
         stored = _stored(f"{room}/{posixpath.dirname(inner)}", slashed)
-        if stored and (exact := self._by_path.get(fold(stored))):
+        if stored and (exact := self._like(self._by_path, _whole, fold(stored))):
             return Found(_same_case(exact, stored), "path")
         leaves = stored is None
         for name in dict.fromkeys((slashed, unquote(slashed))):
-            near = self._by_name.get(fold(PurePosixPath(name).name), [])
+            near = self._like(self._by_name, _last_part, fold(PurePosixPath(name).name))
             if best := _longest_tail(near, name):
                 return Found(best, "name", leaves)
             if near:
                 return Found(None, "not", leaves, tuple(near))
-        twins = self._by_stem.get(fold(inner.rpartition(".")[0]), [])
+        twins = self._like(self._by_stem, _but_suffix, fold(_but_suffix(inner)))
         return Found(twins[0], "stem", leaves) if len(twins) == 1 else Found(None, "not", leaves)
 
     def _place(self, annotation: Path) -> tuple[str, str]:

@@ -85,20 +85,19 @@ def check_dataset(dataset: Dataset, *, pixels: bool = False) -> Checked:
 
 
 def check_records(
-    dataset: Dataset, photos: Sequence[Path], kept: Callable[[Path], Record | None]
-) -> tuple[Record, ...]:
-    """The records of a set with these photos; those that `kept` gives are not read again.
+    dataset: Dataset, index: PhotoIndex, kept: Callable[[Path], Record | None]
+) -> Iterator[Record]:
+    """The record of each annotation by itself; those that `kept` gives are not read again.
 
-    Only errors are looked for: nothing else decides which photos can be used.
+    Only errors are looked for: nothing else decides which photos can be used. Raises InputError
+    where there is no annotation.
     """
     paths = dataset.annotations()
     if not paths:
         raise InputError(f"{dataset.labelme}: no Labelme files; draw some with `annotate`")
-    survey = _Survey(dataset, PhotoIndex(dataset, photos), errors_only=True)
     with warnings.catch_warnings(action="ignore"):
         for path in track(paths, "read"):
-            survey.add(path, kept(path))
-    return tuple(survey.records)
+            yield kept(path) or check_annotation(dataset, index, path, errors_only=True).record
 
 
 def _place(finding: Finding) -> tuple[bool, bool, str]:
@@ -109,23 +108,17 @@ def _place(finding: Finding) -> tuple[bool, bool, str]:
 class _Survey:
     """A set on its way through the rules; nothing of a file stays but its record and findings."""
 
-    def __init__(self, dataset: Dataset, index: PhotoIndex, *, errors_only: bool = False) -> None:
+    def __init__(self, dataset: Dataset, index: PhotoIndex) -> None:
         self.records: list[Record] = []
         self.findings: list[Finding] = []
-        self._dataset, self._index, self._errors_only = dataset, index, errors_only
+        self._dataset, self._index = dataset, index
         self._tally = Tally(dataset.config)
         self._counts: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._first_of: dict[Path, int] = {}  # by photo: its first record
 
-    def add(self, path: Path, kept: Record | None = None) -> None:
-        """Check one annotation file, or take the record that was kept of it."""
-        if kept is None:
-            known, errors_only = self._index.known_words, self._errors_only
-            one = check_annotation(
-                self._dataset, self._index, path, known=known, errors_only=errors_only
-            )
-        else:
-            one = CheckedFile(kept, None, ())
+    def add(self, path: Path) -> None:
+        """Check one annotation file."""
+        one = check_annotation(self._dataset, self._index, path)
         counts = self._counts.setdefault(one.record.counts, one.record.counts)
         record, number = replace(one.record, counts=counts), len(self.records)
         self.findings += one.findings
@@ -136,7 +129,7 @@ class _Survey:
             complaint = Complaint("annotation-duplicate", None, message, "keep one of the two")
             usable = not self._say([(path, complaint)])
             record = replace(record, usable=record.usable and usable)
-        elif one.drawing is not None and not record.excluded and not self._errors_only:
+        elif one.drawing is not None and not record.excluded:
             self._tally.add(number, one.drawing)
         self.records.append(record)
 
@@ -186,7 +179,6 @@ def check_annotation(
     index: PhotoIndex,
     path: Path,
     *,
-    known: frozenset[str] = frozenset(),
     errors_only: bool = False,
 ) -> CheckedFile:
     """Read and check one Labelme file; never raises for what is wrong in it.
@@ -194,7 +186,7 @@ def check_annotation(
     With `errors_only`, rules that cannot keep the photo out may be left out.
     """
     try:
-        annotation = read_annotation(path, known=known)
+        annotation = read_annotation(path, known=index.known_words)
     except NotReadableError as error:
         message = str(error).removeprefix(f"{path}: ")
         fix = "restore the file from a backup, or draw it again"

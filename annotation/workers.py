@@ -7,10 +7,12 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import cv2
@@ -22,27 +24,42 @@ R = TypeVar("R")
 
 FEW = 64  # tasks that are done sooner than another process has started
 _CHUNK = 16  # tasks sent at once; also what is still finished after Ctrl-C
+_AHEAD = 4  # chunks on their way for each core: more would only fill the memory
 _alone: AbstractContextManager[object] = threading.Lock()
 _function: Callable[[Any], Any]
 
 
-def in_processes(function: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
-    """Results of `function`, which has to be importable, in the order of `tasks`."""
-    cores = _cores()
-    if len(tasks) <= FEW or cores == 1:
-        yield from map(function, tasks)
+def in_processes(function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
+    """Results of `function`, which has to be importable, in the order of `tasks`.
+
+    Tasks are taken as they are needed, so that there may be any number of them.
+    """
+    cores, rest = _cores(), iter(tasks)
+    first = list(islice(rest, FEW + 1))
+    if len(first) <= FEW or cores == 1:
+        yield from map(function, chain(first, rest))
         return
     context = multiprocessing.get_context("spawn")
     start = (context.Lock(), function)
     pool = ProcessPoolExecutor(cores, mp_context=context, initializer=_start, initargs=start)
+    chunks = batched(chain(first, rest), _CHUNK)
     try:
-        with _deaf_to_ctrl_c():
-            results = pool.map(_call, tasks, chunksize=_CHUNK)  # starts the processes
-        yield from results
+        with _deaf_to_ctrl_c():  # the first ones start the processes
+            sent = deque(pool.submit(_call, chunk) for chunk in islice(chunks, cores * _AHEAD))
+        while sent:
+            results = sent.popleft().result()
+            sent.extend(pool.submit(_call, chunk) for chunk in islice(chunks, 1))
+            yield from results
     except BrokenProcessPool:
         raise InputError("a process died, most likely for want of memory; try again") from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items, `size` at a time (Python 3.12 has it in itertools)."""
+    rest = iter(items)
+    return iter(lambda: list(islice(rest, size)), [])
 
 
 def alone() -> AbstractContextManager[object]:
@@ -88,5 +105,5 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _call(task: Any) -> Any:
-    return _function(task)
+def _call(tasks: list[Any]) -> list[Any]:
+    return [_function(task) for task in tasks]

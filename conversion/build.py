@@ -7,9 +7,8 @@ store, so that every step does only what is new.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -18,23 +17,21 @@ import msgspec
 
 from annotation.dataset import Dataset, Limits, Split
 from annotation.files import InputError, digest
-from annotation.photos import PhotoIndex, Size
+from annotation.photos import PhotoIndex
 from annotation.progress import track
 from annotation.rules import pixels
 from annotation.workers import in_processes
 from conversion.categories import categories_of
 from conversion.engine import run_tasks
-from conversion.ids import allocate_ids
 from conversion.painter import Failure, Painter, Task
-from conversion.panoptic import Photo, category_values
-from conversion.place import NEW, Built, Plan, check_place, place, placed
-from conversion.png import png_names
-from conversion.records import read_records
+from conversion.panoptic import category_values
+from conversion.place import Build, Built, check_place, place, placed
+from conversion.plan import Plan, Seen
+from conversion.records import Records
 from conversion.split import check_split, read_remembered, split_photos, stays
 from conversion.store import Store, open_store
 from conversion.stuff import open_stuff
 
-ERRORS = "has errors, see `validate`"
 FORMAT = 4  # raise it when the same input gives other bytes, so that old sets are built anew
 VERSIONS = ("numpy", "opencv-python-headless", "pycocotools", "shapely", "zlib-ng")
 _COMMIT = 200  # photos between two commits: what a kill can cost
@@ -52,94 +49,50 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> Built:
     check_place(dataset)
     check_split(dataset)
     with open_store(dataset.root / ".cache") as store:
-        wanted, left_out, known = _read(dataset, store)
+        plan = Plan(store)
+        known = _read(dataset, store, plan)
         painter = Painter(dataset, categories, open_stuff(dataset, categories), known)
-        before = read_remembered(dataset)
-        tasks = _tasks(painter, store, wanted, before)
-        _paint(painter, store, tasks, scheduler)
-        failed = {
-            task.annotation: why
-            for task in tasks
-            if (why := store.failure(task.photo.file_name, task.key)) is not None
-        }
-        tasks = [task for task in tasks if task.annotation not in failed]
-        if not tasks:
-            raise InputError(next(iter(failed.values())))
-        plan = Plan(
-            dataset=dataset,
-            tasks=tasks,
-            split=_split(dataset, store, tasks, before),
-            remembered=before,
-            categories=categories,
-            left_out=tuple(sorted([*left_out, *failed.items()])),
-            versions=_versions(),
-        )
-        return placed(plan, store) or place(plan, store)
+        plan.remember(read_remembered(dataset))
+        _number(painter, store, plan)
+        _paint(painter, store, plan, scheduler)
+        if not plan.leave_out_failed():
+            raise InputError(plan.left_out[0][1])
+        _deal(dataset, store, plan)
+        build = Build(dataset, plan, categories, _versions())
+        return placed(build) or place(build)
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A photo to be in the set; `needs` ids at most, `made_of` annotation and photo (digests)."""
-
-    photo: str
-    annotation: str
-    size: Size
-    needs: int
-    alone: bool  # no other file had a part in its check
-    made_of: tuple[bytes, bytes]
-
-
-def _read(
-    dataset: Dataset, store: Store
-) -> tuple[list[_Wanted], list[tuple[str, str]], frozenset[str]]:
-    """Photos by name, annotations left out with the reason, and words that tell code pages apart.
-
-    Paths and records take kilobytes a photo, and end here.
-    """
+def _read(dataset: Dataset, store: Store, plan: Plan) -> frozenset[str]:
+    """Fill the plan; words that tell code pages apart."""
     photos = dataset.photos()
-    records, contents = read_records(dataset, store, photos, str(FORMAT))
-    left_out = [(dataset.relative(r.path), ERRORS) for r in records if not r.usable]
-    below = len(str(dataset.images)) + 1
-    wanted = [
-        _Wanted(
-            str(record.photo)[below:].replace(os.sep, "/"),
-            dataset.relative(record.path),
-            record.size,
-            sum(record.counts),
-            record.alone,
-            contents[record.photo],
-        )
-        for record in records
-        if record.usable and not record.excluded and record.photo and record.size
-    ]
-    if not wanted:
+    for one in Records(dataset, store, str(FORMAT)).read(photos):
+        if isinstance(one, tuple):
+            plan.left_out.append(one)
+        else:
+            plan.add(one)
+    store.commit()
+    if not plan.keep_used():
         raise InputError(f"{dataset.labelme}: no usable annotation; see `validate`")
-    wanted.sort(key=lambda one: one.photo)
-    return wanted, left_out, PhotoIndex(dataset, photos).known_words
+    return PhotoIndex(dataset, photos).known_words
 
 
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in VERSIONS}
 
 
-def _tasks(
-    painter: Painter, store: Store, wanted: Sequence[_Wanted], before: Mapping[str, str]
-) -> list[Task]:
-    """One task a photo, in the same order."""
-    room = len([c for c in painter.categories if not c.isthing])
-    first = allocate_ids({one.photo: room + one.needs for one in wanted})
-    pngs = png_names([one.photo for one in wanted])
+def _number(painter: Painter, store: Store, plan: Plan) -> None:
+    """Give every photo its ids, and a key that changes where anything changes that decides it."""
     context, known = _painting_context(painter), repr(sorted(painter.known)).encode()
-    tasks = []
-    for one in wanted:
-        name, (height, width) = one.photo, one.size
-        photo = Photo(first[name], name, width, height, pngs[name], ())
-        folder = f"panoptic_{before[name]}" if name in before else NEW
-        made_of = (*one.made_of, _stuff_digest(painter, store, painter.dataset.images / name))
-        parts = (context, b"" if one.alone else known, repr(photo).encode(), *made_of)
-        key = sha256(b"".join(parts)).digest()
-        tasks.append(Task(photo, one.annotation, f"{folder}/{photo.png_name}", key, made_of))
-    return tasks
+
+    def stuff_of(photo: str) -> bytes:
+        return _stuff_digest(painter, store, painter.dataset.images / photo)
+
+    def key_of(task: Task, alone: bool) -> bytes:
+        parts = (context, b"" if alone else known, repr(task.photo).encode(), *task.made_of)
+        return sha256(b"".join(parts)).digest()
+
+    room = len([c for c in painter.categories if not c.isthing])
+    plan.number(room, stuff_of, key_of)
 
 
 def _painting_context(painter: Painter) -> bytes:
@@ -162,18 +115,17 @@ def _stuff_digest(painter: Painter, store: Store, photo: Path) -> bytes:
     return stuff.digest()
 
 
-def _paint(painter: Painter, store: Store, tasks: Sequence[Task], scheduler: str | None) -> None:
+def _paint(painter: Painter, store: Store, plan: Plan, scheduler: str | None) -> None:
     """Paint what is not painted yet; each result is kept at once."""
-    todo = [
-        task
-        for task in tasks
-        if not _is_painted(painter.dataset, store, task)
-        and store.failure(task.photo.file_name, task.key) is None
-    ]
-    if todo:
-        (painter.dataset.panoptic / "manifest.json").unlink(missing_ok=True)
-    results = run_tasks(painter, todo, scheduler)
-    for number, result in enumerate(track(results, "convert", total=len(todo)), start=1):
+    moved: list[tuple[str, str]] = []
+    count = plan.find_todo(lambda seen: _is_painted(painter.dataset, seen, moved))
+    for photo, png in moved:
+        store.moved(photo, png)
+    if not count:
+        return
+    (painter.dataset.panoptic / "manifest.json").unlink(missing_ok=True)
+    results = run_tasks(painter, plan.todo(), scheduler)
+    for number, result in enumerate(track(results, "convert", total=count), start=1):
         if isinstance(result, Failure):
             store.keep_failure(result.photo, result.key, result.message)
         else:
@@ -183,38 +135,31 @@ def _paint(painter: Painter, store: Store, tasks: Sequence[Task], scheduler: str
     store.commit()
 
 
-def _is_painted(dataset: Dataset, store: Store, task: Task) -> bool:
+def _is_painted(dataset: Dataset, seen: Seen, moved: list[tuple[str, str]]) -> bool:
     """Whether the PNG is there as it was written; a kill may have come just after it moved."""
-    row = store.painted(task.photo.file_name)
-    if row is None or row[0] != task.key:
-        return False
-    _, known, size, mtime = row
     splits = dataset.config.split.shares
-    for png in (known, *(f"panoptic_{split}/{task.photo.png_name}" for split in splits)):
+    for png in (seen.png, *(f"panoptic_{split}/{seen.png_name}" for split in splits)):
         try:
             status = (dataset.panoptic / png).stat()
         except OSError:
             continue
-        if (status.st_size, status.st_mtime_ns) == (size, mtime):
-            if png != known:
-                store.moved(task.photo.file_name, png)
+        if (status.st_size, status.st_mtime_ns) == (seen.size, seen.mtime):
+            if png != seen.png:
+                moved.append((seen.photo, png))
             return True
     return False
 
 
-def _split(
-    dataset: Dataset, store: Store, tasks: Sequence[Task], before: Mapping[str, str]
-) -> dict[str, str]:
-    """The split of every photo; nothing is dealt where all were dealt before."""
-    names = [task.photo.file_name for task in tasks]
-    if all(name in before for name in names) and stays(dataset, names, before):
-        return {name: before[name] for name in names}
-    pieces = store.column("counts", names)
-    counts = {
-        n: msgspec.json.decode(c, type=dict[int, int]) for n, c in zip(names, pieces, strict=True)
-    }
-    hashes = _likeness(dataset, store, names) if dataset.config.split.near_duplicates else {}
-    return split_photos(dataset, counts, hashes, before)
+def _deal(dataset: Dataset, store: Store, plan: Plan) -> None:
+    """Give every photo its split; nothing is dealt where all were dealt before."""
+    before = plan.before()
+    if plan.is_dealt() and stays(dataset, plan.photos, before):
+        plan.deal_as_before()
+        return
+    hashes: Mapping[str, int] = {}
+    if dataset.config.split.near_duplicates:
+        hashes = _likeness(dataset, store, list(plan.photos()))
+    plan.deal(split_photos(dataset, plan.counts(), hashes, before))
 
 
 def _likeness(dataset: Dataset, store: Store, names: Sequence[str]) -> dict[str, int]:

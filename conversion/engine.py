@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
 from annotation.files import InputError
-from annotation.workers import in_processes
+from annotation.workers import batched, in_processes
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -17,19 +17,19 @@ _CHUNK = 32  # tasks that a worker gets at once
 _AHEAD = 4  # chunks on their way for each worker: more would only fill the memory
 
 
-def run_tasks(function: Callable[[T], R], tasks: Sequence[T], scheduler: str | None) -> Iterator[R]:
+def run_tasks(function: Callable[[T], R], tasks: Iterable[T], scheduler: str | None) -> Iterator[R]:
     """Results of `function` in any order; with `scheduler`, the address of Dask's, over there.
 
     Workers need this project, the same versions, and the data set at the same path. Raises
     InputError where the scheduler cannot be reached or workers die again and again.
     """
-    if scheduler is None or not tasks:
+    if scheduler is None:
         yield from in_processes(function, tasks)
     else:
         yield from _on_cluster(function, tasks, scheduler)
 
 
-def _on_cluster(function: Callable[[T], R], tasks: Sequence[T], scheduler: str) -> Iterator[R]:
+def _on_cluster(function: Callable[[T], R], tasks: Iterable[T], scheduler: str) -> Iterator[R]:
     from distributed import Client, as_completed
     from distributed.scheduler import KilledWorker
 
@@ -43,7 +43,7 @@ def _on_cluster(function: Callable[[T], R], tasks: Sequence[T], scheduler: str) 
         if not client.scheduler_info()["workers"]:
             raise InputError(f"--scheduler {scheduler}: has no workers; start some first")
         there = client.scatter(function, broadcast=True)
-        chunks = (tasks[cut : cut + _CHUNK] for cut in range(0, len(tasks), _CHUNK))
+        chunks = batched(tasks, _CHUNK)
 
         def send(count: int) -> list[Any]:
             return [client.submit(_each, there, c, pure=False) for c in islice(chunks, count)]

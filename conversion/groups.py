@@ -22,8 +22,8 @@ def group_photos(
     differ little. The last never joins photos that were in different splits `before`: adding a
     photo between two others moves neither.
     """
-    joined = _Joined(names)
-    for key in _keys(dataset, names):
+    joined = _Joined()
+    for key in named_groups(dataset, names):
         joined.join_all(key)
     ordered = [name for name in names if name in hashes]
     distance = dataset.config.limits.near_photo
@@ -31,12 +31,14 @@ def group_photos(
         pair = (ordered[first], ordered[second])
         if len({before[m] for one in pair for m in joined.members(one) if m in before}) < 2:
             joined.join_all(pair)
-    return joined.groups()
+    return joined.groups(names)
 
 
-def _keys(dataset: Dataset, names: Sequence[str]) -> Iterable[list[str]]:
-    """Lists of names that the CSV or the pattern puts together."""
+def named_groups(dataset: Dataset, names: Iterable[str]) -> Iterable[list[str]]:
+    """Lists of names that the CSV or the pattern puts together; a name may be in both."""
     path, pattern = group_file(dataset), dataset.config.split.group_pattern
+    if not path and not pattern:
+        return []
     group_of = read_photo_groups(path) if path else {}
     by_key: dict[tuple[str, str], list[str]] = {}
     for name in names:
@@ -48,23 +50,28 @@ def _keys(dataset: Dataset, names: Sequence[str]) -> Iterable[list[str]]:
 
 
 class _Joined:
-    """Names in disjoint groups that grow together."""
+    """Names in disjoint groups that grow together; most are alone, and nothing is kept of them."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._group = {name: [name] for name in names}
+    def __init__(self) -> None:
+        self._group: dict[str, list[str]] = {}
 
     def members(self, name: str) -> list[str]:
-        return self._group[name]
+        return self._group.get(name) or [name]
 
     def join_all(self, names: Iterable[str]) -> None:
         first, *others = names
         for other in others:
-            small, large = sorted((self._group[first], self._group[other]), key=len)
+            one, two = (self._group.setdefault(name, [name]) for name in (first, other))
+            small, large = sorted((one, two), key=len)
             if small is not large:
                 large.extend(small)
                 for name in small:
                     self._group[name] = large
 
-    def groups(self) -> list[list[str]]:
-        distinct = {id(group): group for group in self._group.values()}
-        return sorted(sorted(group) for group in distinct.values())
+    def groups(self, names: Iterable[str]) -> list[list[str]]:
+        """All groups; `names` are all names, sorted."""
+        return sorted(
+            sorted(self._group[name]) if name in self._group else [name]
+            for name in names
+            if name not in self._group or self._group[name][0] == name
+        )

@@ -5,25 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from annotation.dataset import Dataset
-from annotation.files import InputError, replacing, write_json
+from annotation.files import InputError, replacing
 from conversion.categories import Category
-from conversion.painter import Task
 from conversion.panoptic import category_values
-from conversion.split import Remembered, read_dealt, remember
-from conversion.store import Column, Store
+from conversion.plan import NEW, Plan
+from conversion.split import read_dealt, rule_of
 
+KINDS: tuple[Literal["panoptic", "instances"], ...] = ("panoptic", "instances")
 PARTS = ("annotation", "photo", "stuff")
-NEW = ".new"  # below `panoptic/`: PNGs of photos that are in no split yet
 
 
 @dataclass(frozen=True)
@@ -42,15 +41,12 @@ class Built:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All photos of the set to be, painted already, in the order of their names."""
+class Build:
+    """A set whose photos are all planned, painted and dealt."""
 
     dataset: Dataset
-    tasks: Sequence[Task]
-    split: Mapping[str, str]
-    remembered: Mapping[str, str]  # photos that are gone for now, too
+    plan: Plan
     categories: tuple[Category, ...]
-    left_out: tuple[tuple[str, str], ...]
     versions: Mapping[str, str]
 
     @property
@@ -60,27 +56,21 @@ class Plan:
     def splits(self) -> tuple[str, ...]:
         return tuple(self.dataset.config.split.shares)
 
-    def png(self, task: Task) -> str:
-        """Where the PNG of a photo belongs, below `panoptic/`."""
-        return f"panoptic_{self.split[task.photo.file_name]}/{task.photo.png_name}"
-
-    def dealt(self) -> Remembered:
-        """What `split.json` is to say, photos that are gone for now included."""
-        return remember(self.dataset, {**self.remembered, **self.split})
-
-    def of(self, split: str) -> list[str]:
-        """Names of the photos of one split."""
-        names = (task.photo.file_name for task in self.tasks)
-        return [name for name in names if self.split[name] == split]
-
     def inputs(self) -> str:
         """Digest of all that decides what is built."""
         config = self.dataset.config
-        said = [config.name, config.split, category_values(self.categories), self.left_out]
+        said = [config.name, config.split, category_values(self.categories), self.plan.left_out]
         total = sha256(msgspec.json.encode(said))
-        for task in self.tasks:
-            total.update(task.key + self.png(task).encode() + b"\0")
+        for key, png in self.plan.inputs():
+            total.update(key + png.encode() + b"\0")
         return total.hexdigest()
+
+    def dealt(self) -> Iterator[bytes]:
+        """What `split.json` is to say: the rule, and the split of every photo there ever was."""
+        rule = {"rule": rule_of(self.dataset.config.split)}
+        yield msgspec.json.format(msgspec.json.encode(rule), indent=1)[:-2] + b',\n "photos": {'
+        yield from _lines((name, split) for name, split in self.plan.dealt())
+        yield b"\n }\n}"
 
 
 class _Manifest(msgspec.Struct):
@@ -89,55 +79,65 @@ class _Manifest(msgspec.Struct):
     files: dict[str, str] = {}
 
 
-def placed(plan: Plan, store: Store) -> Built | None:
+def placed(build: Build) -> Built | None:
     """What was built, where everything is in its place already."""
-    path = plan.folder / "manifest.json"
+    folder, plan = build.folder, build.plan
     try:
-        if read_dealt(plan.dataset) != plan.dealt():
+        said = sha256()
+        for part in build.dealt():
+            said.update(part)
+        if plan.store.digest(folder / "split.json") != said.digest():
             return None
-        manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
-        if manifest.inputs != plan.inputs():
+        manifest = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=_Manifest)
+        if manifest.inputs != build.inputs():
             return None
         for name, found in manifest.files.items():
-            if store.digest(plan.folder / name).hex() != found:
+            if plan.store.digest(folder / name).hex() != found:
                 return None
     except (OSError, msgspec.DecodeError):
         return None
-    for split in plan.splits():
-        wanted = {task.photo.png_name for task in plan.tasks if plan.split[_name(task)] == split}
-        if wanted != set(_files_below(plan.folder / f"panoptic_{split}")):
+    for split in build.splits():
+        if _all_of(plan.png_names(split)) != _all_of(_files_below(folder / f"panoptic_{split}")):
             return None
-        if set(plan.of(split)) != set(_files_below(plan.folder / split)):
+        if _all_of(plan.photos(split)) != _all_of(_files_below(folder / split)):
             return None
     return msgspec.convert({**manifest.result, "fresh": False}, Built)
 
 
-def place(plan: Plan, store: Store) -> Built:
+def _all_of(names: Iterable[str]) -> tuple[int, int]:
+    """The same for the same distinct names in any order, without keeping them."""
+    count = total = 0
+    for name in names:
+        count += 1
+        total += hash(name)
+    return count, total
+
+
+def place(build: Build) -> Built:
     """Put everything into its place; the manifest comes last and says that the set is whole."""
-    (plan.folder / "manifest.json").unlink(missing_ok=True)
-    old = read_dealt(plan.dataset)
-    write_json(plan.folder / "split.json", plan.dealt(), indent=1)
-    _move_pngs(plan, store)
-    _remove_strange(plan, () if old is None else old.rule["shares"])
-    for split in plan.splits():
-        _link_photos(plan, split)
+    folder, plan = build.folder, build.plan
+    (folder / "manifest.json").unlink(missing_ok=True)
+    old = read_dealt(build.dataset)
+    _write(folder / "split.json", build.dealt())
+    _move_pngs(build)
+    _remove_strange(build, () if old is None else old.rule["shares"])
+    for split in build.splits():
+        _link_photos(build, split)
     files = {}
-    for split in plan.splits():
-        names = plan.of(split)
-        (plan.folder / f"panoptic_{split}").mkdir(exist_ok=True)  # may be empty, but is a set
-        for kind in ("panoptic", "instances"):
-            path = plan.folder / "annotations" / f"{kind}_{split}.json"
-            with replacing(path) as temporary, temporary.open("wb") as file:
-                file.writelines(_json(plan, store, kind, names))
-            files[f"annotations/{path.name}"] = store.digest(path).hex()
-    built = _built(plan, store)
-    with replacing(plan.folder / "manifest.json") as temporary, temporary.open("wb") as file:
-        file.writelines(_manifest(plan, store, built, files))
+    for split in build.splits():
+        (folder / f"panoptic_{split}").mkdir(exist_ok=True)  # may be empty, but is a set
+        for kind in KINDS:
+            path = folder / "annotations" / f"{kind}_{split}.json"
+            _write(path, _json(build, kind, split))
+            files[f"annotations/{path.name}"] = plan.store.digest(path).hex()
+    built = _built(build)
+    _write(folder / "manifest.json", _manifest(build, built, files))
     return built
 
 
-def _name(task: Task) -> str:
-    return task.photo.file_name
+def _write(path: Path, parts: Iterable[bytes]) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.writelines(parts)
 
 
 def _files_below(folder: Path) -> Iterator[str]:
@@ -148,16 +148,12 @@ def _files_below(folder: Path) -> Iterator[str]:
         yield from (f"{below}/{name}" if below else name for name in names)
 
 
-def _move_pngs(plan: Plan, store: Store) -> None:
-    for task in plan.tasks:
-        wanted = plan.png(task)
-        row = store.painted(_name(task))
-        if row is not None and row[1] != wanted:
-            path = plan.folder / wanted
-            path.parent.mkdir(parents=True, exist_ok=True)
-            (plan.folder / row[1]).replace(path)
-            store.moved(_name(task), wanted)
-    store.commit()
+def _move_pngs(build: Build) -> None:
+    for png, wanted in build.plan.moves():
+        path = build.folder / wanted
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (build.folder / png).replace(path)
+    build.plan.moved()
 
 
 def check_place(dataset: Dataset) -> None:
@@ -167,22 +163,22 @@ def check_place(dataset: Dataset) -> None:
             raise InputError(f"{path}: is a link; expected what `convert` itself has put there")
 
 
-def _remove_strange(plan: Plan, old_splits: Iterable[str]) -> None:
+def _remove_strange(build: Build, old_splits: Iterable[str]) -> None:
     """Take away what an earlier build left: halves of files, other splits, strange PNGs."""
-    shutil.rmtree(plan.folder / NEW, ignore_errors=True)
-    for folder in (plan.folder, plan.folder / "annotations"):
+    root = build.folder
+    shutil.rmtree(root / NEW, ignore_errors=True)
+    for folder in (root, root / "annotations"):
         for half in folder.glob(".*.json"):  # what a kill left of a file being written
             half.unlink()
-    wanted = {plan.png(task) for task in plan.tasks}
-    for split in set(old_splits) - set(plan.splits()):
-        for folder in (plan.folder / f"panoptic_{split}", plan.folder / split):
+    for split in set(old_splits) - set(build.splits()):
+        for folder in (root / f"panoptic_{split}", root / split):
             shutil.rmtree(folder, ignore_errors=True)  # PNGs, links and copies
-        for kind in ("panoptic", "instances"):
-            (plan.folder / "annotations" / f"{kind}_{split}.json").unlink(missing_ok=True)
-    for split in plan.splits():
-        folder = plan.folder / f"panoptic_{split}"
-        for name in list(_files_below(folder)):
-            if f"{folder.name}/{name}" not in wanted:
+        for kind in KINDS:
+            (root / "annotations" / f"{kind}_{split}.json").unlink(missing_ok=True)
+    for split in build.splits():
+        folder = root / f"panoptic_{split}"
+        for name in _files_below(folder):
+            if not build.plan.has(split, png=name):
                 (folder / name).unlink()
         _remove_empty(folder)
 
@@ -193,15 +189,16 @@ def _remove_empty(folder: Path) -> None:
             Path(place).rmdir()
 
 
-def _link_photos(plan: Plan, split: str) -> None:
+def _link_photos(build: Build, split: str) -> None:
     """Fill `panoptic/<split>/` with links to the photos; with copies where links do not work."""
-    folder, wanted = plan.folder / split, plan.of(split)
-    for name in set(_files_below(folder)) - set(wanted):
-        (folder / name).unlink()
+    folder = build.folder / split
+    for name in _files_below(folder):
+        if not build.plan.has(split, photo=name):
+            (folder / name).unlink()
     _remove_empty(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in wanted:
-        link, source = folder / name, plan.dataset.images / name
+    for name in build.plan.photos(split):
+        link, source = folder / name, build.dataset.images / name
         link.parent.mkdir(parents=True, exist_ok=True)
         target = os.path.relpath(source, link.parent)
         try:
@@ -219,17 +216,17 @@ def _link_photos(plan: Plan, split: str) -> None:
                 shutil.copyfile(source, temporary)
 
 
-def _json(plan: Plan, store: Store, kind: Column, names: Sequence[str]) -> Iterator[bytes]:
+def _json(build: Build, kind: Literal["panoptic", "instances"], split: str) -> Iterator[bytes]:
     """One JSON file, piece by piece: a million photos do not fit into memory."""
-    categories = plan.categories
-    info: dict[str, Any] = {"description": plan.dataset.config.name}
+    categories = build.categories
+    info: dict[str, Any] = {"description": build.dataset.config.name}
     if kind == "instances":
         categories = tuple(c for c in categories if c.isthing)
-        info["masks"] = plan.dataset.config.instances
+        info["masks"] = build.dataset.config.instances
     yield b'{"info":' + msgspec.json.encode(info) + b',"images":['
-    yield from _joined(store.column("image", names))
+    yield from _joined(build.plan.pieces("image", split))
     yield b'],"annotations":['
-    yield from _joined(store.column(kind, names))
+    yield from _joined(build.plan.pieces(kind, split))
     yield b'],"categories":' + msgspec.json.encode(category_values(categories)) + b"}"
 
 
@@ -241,33 +238,49 @@ def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
             first = False
 
 
-def _built(plan: Plan, store: Store) -> Built:
-    names = [_name(task) for task in plan.tasks]
+def _built(build: Build) -> Built:
+    plan = build.plan
     segments, changes = 0, Counter[str]()
-    for counts in store.column("counts", names):
-        segments += sum(msgspec.json.decode(counts, type=dict[int, int]).values())
-    for one in store.column("changes", names):
+    for counts in plan.counts().values():
+        segments += sum(counts.values())
+    for one in plan.pieces("changes"):
         for name, value in msgspec.json.decode(one).items():
             changes[name] += len(value) if isinstance(value, list) else value
-    photos = {split: len(plan.of(split)) for split in plan.splits()}
-    return Built(True, photos, segments, dict(changes), plan.left_out)
+    sizes = plan.sizes()
+    photos = {split: sizes.get(split, 0) for split in build.splits()}
+    return Built(True, photos, segments, dict(changes), tuple(plan.left_out))
 
 
-def _manifest(plan: Plan, store: Store, built: Built, files: Mapping[str, str]) -> Iterator[bytes]:
+def _manifest(build: Build, built: Built, files: Mapping[str, str]) -> Iterator[bytes]:
     """What was built from what: a line a photo, with its key and what the rules changed."""
     result = {name: value for name, value in asdict(built).items() if name != "fresh"}
     head = {
-        "inputs": plan.inputs(),
-        "seed": plan.dataset.config.split.seed,
-        "versions": dict(plan.versions),
+        "inputs": build.inputs(),
+        "seed": build.dataset.config.split.seed,
+        "versions": dict(build.versions),
         "result": result,
         "files": dict(files),
     }
     yield msgspec.json.format(msgspec.json.encode(head), indent=2)[:-2] + b',\n  "photos": {'
-    changes = store.column("changes", [_name(task) for task in plan.tasks])
-    for number, (task, changed) in enumerate(zip(plan.tasks, changes, strict=True)):
-        made_of = {name: one.hex() for name, one in zip(PARTS, task.made_of, strict=True)}
-        entry = {**made_of, "png": plan.png(task), "changes": msgspec.Raw(changed)}
-        line = msgspec.json.encode(_name(task)) + b": " + msgspec.json.encode(entry)
-        yield (b",\n    " if number else b"\n    ") + line
+    entries = (
+        (
+            name,
+            {
+                **{part: one.hex() for part, one in zip(PARTS, made_of, strict=True)},
+                "png": png,
+                "changes": msgspec.Raw(changes),
+            },
+        )
+        for name, png, made_of, changes in build.plan.entries()
+    )
+    yield from _lines(entries, indent=4)
     yield b"\n  }\n}\n"
+
+
+def _lines(values: Iterable[tuple[str, Any]], *, indent: int = 2) -> Iterator[bytes]:
+    """Members of a JSON object, a line each."""
+    comma = b""
+    for name, value in values:
+        line = msgspec.json.encode(name) + b": " + msgspec.json.encode(value)
+        yield comma + b"\n" + b" " * indent + line
+        comma = b","

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -10,8 +11,12 @@ from pathlib import Path
 import msgspec
 
 from annotation.dataset import Dataset, Split
+from annotation.photos import PhotoIndex
 from annotation.validate import Record, check_records
+from conversion.plan import Entry
 from conversion.store import Store
+
+ERRORS = "has errors, see `validate`"
 
 
 class _Kept(msgspec.Struct, array_like=True):
@@ -24,56 +29,69 @@ class _Kept(msgspec.Struct, array_like=True):
     counts: tuple[int, ...]
 
 
-Contents = dict[Path, tuple[bytes, bytes]]  # by photo: digests of the annotation and of itself
+class Records:
+    """The records of all annotations of a set; those of unchanged files come from the store.
 
-
-def read_records(
-    dataset: Dataset, store: Store, photos: Sequence[Path], version: str
-) -> tuple[tuple[Record, ...], Contents]:
-    """The records of all annotations, and the contents of those that can be used.
-
-    Records of unchanged files come from the store. `version` is that of the code: another one may
-    find other errors.
+    `version` is that of the code: another one may find other errors.
     """
-    config = msgspec.to_builtins(replace(dataset.config, split=Split()))
-    context = version.encode() + msgspec.json.encode(config)
 
-    contents: Contents = {}
+    def __init__(self, dataset: Dataset, store: Store, version: str) -> None:
+        config = msgspec.to_builtins(replace(dataset.config, split=Split()))
+        self._context = version.encode() + msgspec.json.encode(config)
+        self._dataset, self._store = dataset, store
+        self._contents = (b"", b"")  # digests of the annotation at hand and of its photo
 
-    def key_of(path: Path, photo: Path) -> bytes:
-        contents[photo] = (store.digest(path), store.digest(photo))
-        return sha256(context + b"".join(contents[photo])).digest()
+    def read(self, photos: Sequence[Path]) -> Iterator[Entry | tuple[str, str]]:
+        """Annotations of photos; or an annotation that cannot be used, and why."""
+        index = PhotoIndex(self._dataset, photos)
+        below = len(str(self._dataset.images)) + 1
+        for record in check_records(self._dataset, index, self._kept):
+            annotation = self._dataset.relative(record.path)
+            if not record.usable:
+                yield annotation, ERRORS
+            if record.photo is None:
+                continue
+            if record.usable and self._contents == (b"", b""):
+                self._keep(record)
+            drawn, seen = self._contents
+            self._contents = (b"", b"")
+            yield Entry(
+                photo=str(record.photo)[below:].replace(os.sep, "/"),
+                annotation=annotation,
+                size=record.size or (0, 0),
+                needs=sum(record.counts),
+                used=record.usable and not record.excluded and record.size is not None,
+                alone=record.alone,
+                drawn=drawn,
+                seen=seen,
+            )
 
-    known: set[Path] = set()
+    def _key(self, path: Path, photo: Path) -> bytes:
+        """What the record depends on; raises OSError where a file is gone."""
+        self._contents = (self._store.digest(path), self._store.digest(photo))
+        return sha256(self._context + b"".join(self._contents)).digest()
 
-    def kept(path: Path) -> Record | None:
-        found = store.record(dataset.relative(path))
+    def _kept(self, path: Path) -> Record | None:
+        found = self._store.record(self._dataset.relative(path))
         if found is None:
             return None
         key, value = found
         one = msgspec.json.decode(value, type=_Kept)
-        photo = dataset.root / one.photo
+        photo = self._dataset.root / one.photo
         try:
-            if key_of(path, photo) != key:
-                return None
+            same = self._key(path, photo) == key
         except OSError:  # the photo is gone
+            same = False
+        if not same:
+            self._contents = (b"", b"")
             return None
-        known.add(path)
         return Record(path, photo, one.size, True, one.excluded, one.embeds, one.counts, alone=True)
 
-    records = check_records(dataset, photos, kept)
-    for record in records:
-        if record.path in known or not (record.usable and record.photo and record.size):
-            continue
-        key = key_of(record.path, record.photo)
-        if record.alone:
-            one = _Kept(
-                dataset.relative(record.photo),
-                record.size,
-                record.excluded,
-                record.embeds,
-                record.counts,
-            )
-            store.keep_record(dataset.relative(record.path), key, msgspec.json.encode(one))
-    store.commit()
-    return records, contents
+    def _keep(self, record: Record) -> None:
+        assert record.photo is not None
+        key = self._key(record.path, record.photo)
+        if record.alone and record.size is not None:
+            photo = self._dataset.relative(record.photo)
+            one = _Kept(photo, record.size, record.excluded, record.embeds, record.counts)
+            name = self._dataset.relative(record.path)
+            self._store.keep_record(name, key, msgspec.json.encode(one))

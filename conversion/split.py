@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from annotation.findings import Complaint, Finding
 from annotation.judge import judge
 from annotation.photo_groups import group_file, read_photo_groups
 from annotation.validate import Record
-from conversion.groups import group_photos
+from conversion.groups import group_photos, named_groups
 
 LEAST_GROUPS = 5  # a category with as many is in every split
 _MOST_MOVES = 500  # of the search for a better deal; 50 were enough for every set tried
@@ -41,7 +41,7 @@ def read_dealt(dataset: Dataset) -> Remembered | None:
 def read_remembered(dataset: Dataset) -> dict[str, str]:
     """The split of each photo dealt before by the same rule; empty where the rule has changed."""
     dealt, split = read_dealt(dataset), dataset.config.split
-    if dealt is None or dealt.rule != _rule(split):
+    if dealt is None or dealt.rule != rule_of(split):
         return {}
     return {photo: name for photo, name in dealt.photos.items() if name in split.shares}
 
@@ -53,20 +53,15 @@ def check_split(dataset: Dataset) -> None:
         read_photo_groups(path)
 
 
-def stays(dataset: Dataset, names: Sequence[str], before: Mapping[str, str]) -> bool:
+def stays(dataset: Dataset, names: Callable[[], Iterable[str]], before: Mapping[str, str]) -> bool:
     """Whether all photos may stay where they were: lists and groups can have changed."""
-    listed = _listed(dataset)
-    groups = group_photos(dataset, names, {}, before)
+    groups = named_groups(dataset, names())
     together = all(len({before[name] for name in group}) == 1 for group in groups)
+    listed = _listed(dataset)
     return together and all(before.get(name, split) == split for name, split in listed.items())
 
 
-def remember(dataset: Dataset, photos: Mapping[str, str]) -> Remembered:
-    """What `split.json` is to say, photos that are gone for now included."""
-    return Remembered(_rule(dataset.config.split), dict(sorted(photos.items())))
-
-
-def _rule(split: Split) -> dict[str, Any]:
+def rule_of(split: Split) -> dict[str, Any]:
     """All that decides how photos are dealt, but for the lists: these are obeyed at any time."""
     values = msgspec.to_builtins(split)
     return {key: value for key, value in values.items() if key != "lists"}
@@ -146,6 +141,7 @@ def _table(groups: Sequence[Sequence[str]], counts: Mapping[str, Mapping[int, in
 TOLERANCE = 0.045  # of shares; five points are promised where they are possible
 _LEAST_GAIN = 1e-7
 _MOST_COMPARED = 20_000_000  # numbers; larger sets need no swaps to come near
+_AT_ONCE = 1_000_000  # numbers that are compared at once
 PHOTOS_COUNT = 3  # times as much as a category: people look at the number of photos first
 
 
@@ -205,18 +201,26 @@ def _improve(
                 rows, others = (np.flatnonzero(movable & (place == split)) for split in (a, b))
                 if not swap:
                     others = np.array([-1])  # a row of nothing
-                if 0 < len(rows) * len(others) * table.shape[1] < _MOST_COMPARED:
-                    moved = [_differences(one, rows, others) for one in (shares, present)]
+                numbers = len(rows) * len(others) * table.shape[1]
+                for some in _blocks(rows, numbers):
+                    moved = [_differences(one, some, others) for one in (shares, present)]
                     costs = _costs(error[a] - moved[0], groups[a] - moved[1], needed)
                     costs += _costs(error[b] + moved[0], groups[b] + moved[1], needed)
                     costs -= _costs(error[[a, b]], groups[[a, b]], needed).sum()
                     row, other = np.unravel_index(costs.argmin(), costs.shape)
-                    moves = {int(rows[row]): b} | ({int(others[other]): a} if swap else {})
+                    moves = {int(some[row]): b} | ({int(others[other]): a} if swap else {})
                     best = min(best, (float(costs.min()), moves), key=lambda one: one[0])
         if not best[1]:
             return
         for chosen, split in best[1].items():
             place[chosen] = split
+
+
+def _blocks(rows: NDArray[np.intp], numbers: int) -> list[NDArray[np.intp]]:
+    """The rows in parts, so that what is compared at once is small; none if it is too much."""
+    if not 0 < numbers < _MOST_COMPARED:
+        return []
+    return np.array_split(rows, min(len(rows), 1 + numbers // _AT_ONCE))
 
 
 def _differences(values: Floats, rows: NDArray[np.intp], others: NDArray[np.intp]) -> Floats:

@@ -11,12 +11,12 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from annotation.files import InputError
 
@@ -35,7 +35,6 @@ _TABLES = """
         photo TEXT PRIMARY KEY, key BLOB, message TEXT
     ) WITHOUT ROWID;
 """
-Column = Literal["image", "panoptic", "instances", "counts", "changes"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Store:
     """The open database; one process writes it at a time."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
+        self.connection = self._db = connection
 
     def _one(self, query: str, *values: Any) -> Any:
         return self._db.execute(query, values).fetchone()
@@ -100,20 +99,10 @@ class Store:
         row = (digest, value.to_bytes(8, "big"))
         self._db.execute("INSERT OR REPLACE INTO likeness VALUES (?, ?)", row)
 
-    def painted(self, photo: str) -> tuple[bytes, str, int, int] | None:
-        """Key, PNG and its bytes and time of a painted photo."""
-        row = self._one("SELECT key, png, size, mtime FROM painted WHERE photo = ?", photo)
-        return None if row is None else tuple(row)
-
     def keep_painted(self, row: Row) -> None:
         values = tuple(vars(row).values())
         marks = ", ".join("?" * len(values))
         self._db.execute(f"INSERT OR REPLACE INTO painted VALUES ({marks})", values)
-
-    def failure(self, photo: str, key: bytes) -> str | None:
-        """Why a photo could not be painted from the same files."""
-        row = self._one("SELECT message FROM failed WHERE photo = ? AND key = ?", photo, key)
-        return None if row is None else str(row[0])
 
     def keep_failure(self, photo: str, key: bytes, message: str) -> None:
         row = (photo, key, message)
@@ -122,11 +111,6 @@ class Store:
     def moved(self, photo: str, png: str) -> None:
         """Note where the PNG of a photo lies now."""
         self._db.execute("UPDATE painted SET png = ? WHERE photo = ?", (png, photo))
-
-    def column(self, name: Column, photos: Sequence[str]) -> Iterator[bytes]:
-        """One column of the rows of painted photos, in their order."""
-        for photo in photos:
-            yield self._one(f"SELECT {name} FROM painted WHERE photo = ?", photo)[0]
 
     def commit(self) -> None:
         """Let everything so far outlast a kill."""

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from annotation.files import InputError
-from conversion.ids import LIMIT, allocate_ids
+from conversion.ids import LIMIT, block_begin, first_ids
+
+
+def allocate_ids(needs: dict[str, int]) -> dict[str, int]:
+    names = sorted(needs, key=lambda name: (block_begin(name), name))
+    begins = np.array([block_begin(name) for name in names], np.int64)
+    found = first_ids(begins, np.array([needs[name] for name in names], np.int64))
+    return dict(zip(names, found.tolist(), strict=True))
 
 
 def check(needs: dict[str, int]) -> dict[str, int]:
