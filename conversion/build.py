@@ -55,8 +55,9 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> Built:
         plan.remember(read_remembered(dataset))
         _number(painter, store, plan)
         _paint(painter, store, plan, scheduler)
-        if not plan.leave_out_failed():
-            raise InputError(plan.left_out[0][1])
+        failed = plan.leave_out_failed()
+        if not len(plan):
+            raise InputError(failed[0][1])
         _deal(dataset, store, plan)
         build = Build(dataset, plan, categories, _versions())
         return placed(build) or place(build)
@@ -71,7 +72,8 @@ def _read(dataset: Dataset, store: Store, plan: Plan) -> frozenset[str]:
         else:
             plan.add(one)
     store.commit()
-    if not plan.keep_used():
+    plan.keep_used()
+    if not len(plan):
         raise InputError(f"{dataset.labelme}: no usable annotation; see `validate`")
     return PhotoIndex(dataset, photos).known_words
 

@@ -89,7 +89,7 @@ class Plan:
         done = self._db.execute(
             f"INSERT OR IGNORE INTO plan VALUES ({'?, ' * 12}0, '', '', '')", row
         )
-        if not done.rowcount:
+        if entry.used and not done.rowcount:
             query = "SELECT annotation FROM plan WHERE photo = ?"
             (other,) = self._db.execute(query, (entry.photo,)).fetchone()
             self.left_out.append((entry.annotation, f"annotates the same photo as {other}"))
@@ -98,10 +98,12 @@ class Plan:
             parts = folder.split("/")
             self._folders |= {"/".join(parts[:i]) for i in range(1, len(parts) + 1)}
 
-    def keep_used(self) -> bool:
-        """Forget what only stood in others' way; whether anything is left."""
+    def keep_used(self) -> None:
+        """Forget what only stood in others' way."""
         self._db.execute("DELETE FROM plan WHERE NOT used")
-        return bool(self._number("SELECT count(*) FROM plan"))
+
+    def __len__(self) -> int:
+        return self._number("SELECT count(*) FROM plan")
 
     def remember(self, dealt: Mapping[str, str]) -> None:
         """Take in the split of every photo dealt before."""
@@ -161,13 +163,13 @@ class Plan:
         )
         return map(_task, rows)
 
-    def leave_out_failed(self) -> bool:
-        """Leave out what could not be painted; whether anything is left."""
+    def leave_out_failed(self) -> list[tuple[str, str]]:
+        """Leave out what could not be painted; gives those annotations, and why."""
         same = "failed.photo = plan.photo AND failed.key = plan.key"
-        failed = self._all(f"SELECT annotation, message FROM plan JOIN failed ON {same}")
+        failed = list(self._all(f"SELECT annotation, message FROM plan JOIN failed ON {same}"))
         self.left_out = sorted([*self.left_out, *failed])
         self._db.execute(f"DELETE FROM plan WHERE EXISTS (SELECT 1 FROM failed WHERE {same})")
-        return bool(self._number("SELECT count(*) FROM plan"))
+        return failed
 
     def before(self) -> Mapping[str, str]:
         """The split that photos were dealt into before, by name."""

@@ -17,6 +17,7 @@ from conversion.plan import Entry
 from conversion.store import Store
 
 ERRORS = "has errors, see `validate`"
+NO_TEXT = "has a name, or a photo with a name, that is no UTF-8; rename it"
 
 
 class _Kept(msgspec.Struct, array_like=True):
@@ -47,6 +48,9 @@ class Records:
         below = len(str(self._dataset.images)) + 1
         for record in check_records(self._dataset, index, self._kept):
             annotation = self._dataset.relative(record.path)
+            if not (_is_text(record.path) and _is_text(record.photo)):
+                yield annotation, NO_TEXT
+                continue
             if not record.usable:
                 yield annotation, ERRORS
             if record.photo is None:
@@ -80,7 +84,7 @@ class Records:
         photo = self._dataset.root / one.photo
         try:
             same = self._key(path, photo) == key
-        except OSError:  # the photo is gone
+        except (OSError, UnicodeEncodeError):  # the photo is gone, the name is no text
             same = False
         if not same:
             self._contents = (b"", b"")
@@ -95,3 +99,12 @@ class Records:
             one = _Kept(photo, record.size, record.excluded, record.embeds, record.counts)
             name = self._dataset.relative(record.path)
             self._store.keep_record(name, key, msgspec.json.encode(one))
+
+
+def _is_text(path: Path | None) -> bool:
+    """Whether a name can be written into JSON: names of old systems can't."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

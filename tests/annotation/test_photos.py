@@ -178,3 +178,15 @@ def test_of_several_photos_of_one_name_the_nearest_is_found(tmp_path: Path) -> N
     json = dataset.labelme / "other.json"
     assert index.find(json, "old/y/a.jpg").photo == dataset.images / "y/a.jpg"
     assert index.find(json, "old/a.jpg").candidates == tuple(dataset.photos())
+
+
+def test_names_of_one_hash_are_told_apart(tmp_path: Path) -> None:
+    names = ("plumless", "buckeroo")  # the same to CRC-32
+    dataset = draw_dataset(tmp_path, {name: [square("box", 2, 2, 5)] for name in names})
+    index = PhotoIndex(dataset, dataset.photos())
+    for name in names:
+        wanted = dataset.images / f"{name}.jpg"
+        json = dataset.labelme / f"{name}.json"
+        assert index.find(json, f"../images/{name}.jpg").photo == wanted
+        assert index.find(json, f"elsewhere/{name}.jpg").photo == wanted
+        assert index.find(json, "elsewhere/other.jpg").photo == wanted

@@ -3,7 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -253,6 +253,22 @@ def double(value: int) -> int:
 @pytest.mark.usefixtures("processes")
 def test_results_come_in_the_order_of_the_tasks() -> None:
     assert list(workers.in_processes(double, range(100))) == [2 * i for i in range(100)]
+
+
+@pytest.mark.usefixtures("processes")
+def test_tasks_are_taken_as_they_are_needed() -> None:
+    taken = 0
+
+    def tasks() -> Iterator[int]:
+        nonlocal taken
+        while taken < 100_000:
+            yield taken
+            taken += 1
+
+    results = workers.in_processes(double, tasks())
+    assert [next(results) for _ in range(3)] == [0, 2, 4]
+    assert taken < 10_000
+    results.close()  # type: ignore[attr-defined]
 
 
 def die(value: int) -> None:
