@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from fiftyone.utils.coco import COCODetectionDatasetImporter
 
-from detr.config import TrainConfig
+import pipeline
+from detr.config import RunConfig, TrainConfig
 from tests.detr.test_published import save as save_weights
-from tests.drawn import free_port
+from tests.drawn import YAML, free_port
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -227,3 +228,22 @@ def test_mistakes_end_with_one_line(
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--set", "epochs=3", "lr=0.5", "seed=2"],
+        ["--set", "epochs=3", "--set", "lr=0.5", "--set", "seed=2"],
+        ["--set", "epochs=9", "lr=0.5", "--init", "w.pth", "--set", "seed=2", "epochs=3"],
+    ],
+)
+def test_every_set_counts_and_the_last_of_a_key(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[RunConfig] = []
+    monkeypatch.setattr("detr.train.train", lambda _, run, config, stage: asked.append(config))
+    (tmp_path / "dataset.yaml").write_text(YAML)
+    pipeline.app.cli(args=["train", str(tmp_path), "--run", "run", *words])
+    (config,) = asked
+    assert config.train == TrainConfig(epochs=3, lr=0.5, seed=2)
