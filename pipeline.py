@@ -390,7 +390,7 @@ def report(run: Positional[RunPath], rows: int = 100, seed: int = 0) -> None:
     from evaluation.report import write_report
 
     dataset, truth, prediction = _run_files(run)
-    page = write_report(
+    report = write_report(
         truth,
         prediction,
         images=dataset.images,
@@ -400,7 +400,7 @@ def report(run: Positional[RunPath], rows: int = 100, seed: int = 0) -> None:
         rows=rows,
         seed=seed,
     )
-    print(f"{page}: written")
+    print(f"{report.page}: {'written' if report.fresh else 'up to date'}")
 
 
 @app.command
