@@ -24,7 +24,7 @@ from conversion.panoptic import PanopticSet, read_panoptic
 from evaluation.curves import draw_curves, read_log
 from evaluation.draw import Picture, draw_segments, shrink
 from evaluation.matching import PhotoMatch
-from evaluation.scores import Scores, evaluate_sets
+from evaluation.scores import Scores, evaluate_sets, percent
 
 FORMAT = 2  # raise it when the same input gives another page, so that old pages are made anew
 LONG_SIDE = 1600  # pixels of a picture: more than any page shows
@@ -94,7 +94,7 @@ def write_report(
         curves=curves,
         rows=drawn,
         seed=seed,
-        percent=_percent,
+        percent=percent,
     )
     write_bytes(page, html.encode())
     pictures = [path for row in drawn for path, _ in row.pictures]
@@ -170,23 +170,15 @@ def _read_photo(path: Path) -> Picture:
 
 
 def _cards(scores: Scores) -> list[tuple[str, str, str]]:
-    quality = scores.quality
-    cards = [
-        (name, _percent(mean.pq), f"SQ {_percent(mean.sq)} · RQ {_percent(mean.rq)}")
-        for name, mean in (
-            ("PQ", quality.all),
-            ("PQ things", quality.things),
-            ("PQ stuff", quality.stuff),
-        )
-    ]
+    quality, cards = scores.quality, []
+    means = (("PQ", quality.all), ("PQ things", quality.things), ("PQ stuff", quality.stuff))
+    for name, mean in means:
+        pq, sq, rq = (percent(v if mean.n else None) for v in (mean.pq, mean.sq, mean.rq))
+        cards.append((name, pq, f"SQ {sq} · RQ {rq}"))
     for name, ap in (("box AP", scores.box_ap), ("mask AP", scores.mask_ap)):
         if ap is not None:
-            cards.append((name, _percent(ap.ap), f"AP50 {_percent(ap.ap50)}"))
+            cards.append((name, percent(ap.ap), f"AP50 {percent(ap.ap50)}"))
     return cards
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
 
 
 def _template() -> jinja2.Template:
