@@ -200,6 +200,15 @@ def test_without_a_network_the_steps_by_hand_are_said(
         load_published("detr-r50")
 
 
+def test_what_was_never_published_is_not_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    said = r"checkpoints/detr-r101-dc5-panoptic.pth: missing, .* never published .*detr-r101-panop"
+    with pytest.raises(InputError, match=said):
+        load_published("detr-r101-dc5-panoptic")
+
+
 def test_learned_positions_end_at_50_features() -> None:
     learned = PositionEmbeddingLearned(4)
     assert learned(torch.zeros(2, 50, 3, dtype=torch.bool)).shape == (2, 8, 50, 3)
