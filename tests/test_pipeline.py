@@ -17,7 +17,8 @@ from fiftyone.utils.coco import COCODetectionDatasetImporter
 
 import pipeline
 from detr.config import RunConfig, TrainConfig
-from tests.detr.test_published import save as save_weights
+from tests.detr.weights import SMALL
+from tests.detr.weights import save as save_weights
 from tests.drawn import YAML, free_port
 
 ROOT = Path(__file__).parents[1]
@@ -39,14 +40,6 @@ train_sizes: [96]
 num_workers: 0
 threshold: 0.1
 """
-PUBLISHED = TrainConfig(
-    backbone="resnet18",
-    hidden_dim=128,
-    enc_layers=1,
-    dec_layers=1,
-    dim_feedforward=32,
-    num_queries=4,
-)
 
 
 def call(*command: object, env: dict[str, str], status: int = 0) -> str:
@@ -109,7 +102,7 @@ def test_the_commands_of_the_readme_in_their_order(tmp_path: Path, env: dict[str
     (dataset / "train.yaml").write_text(TINY)
     values["COCO"] = draw_coco(tmp_path / "coco")
     values["model.onnx"] = tmp_path / "model.onnx"
-    values["WEIGHTS"] = save_weights(tmp_path / "w.pth", PUBLISHED, 250, masks=True)
+    values["WEIGHTS"] = save_weights(tmp_path / "w.pth", SMALL, 250, masks=True)
     commands = readme_commands(values)
     assert len(commands) > 10
     for command in commands:
