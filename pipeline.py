@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 from annotation.dataset import Dataset, open_dataset
 from annotation.files import InputError, write_json
@@ -24,6 +24,7 @@ from annotation.validate import Checked, check_dataset
 
 DatasetPath = Annotated[Path, arg(metavar="DATASET", help="folder with dataset.yaml")]
 RunPath = Annotated[Path, arg(metavar="RUN", help="folder of a training run")]
+Values = Annotated[tuple[tuple[str, ...], ...], UseAppendAction, arg(metavar="KEY=VALUE ...")]
 
 app = tyro.extras.SubcommandApp()
 console = Console(highlight=False)
@@ -284,7 +285,7 @@ def train(
     run: Path,
     stage: Literal["boxes", "masks", "both", "joint"] = "both",
     config: Path | None = None,
-    set: tuple[str, ...] = (),
+    set: Values = (),
     init: str | None = None,
     dry_run: bool = False,
 ) -> None:
@@ -295,7 +296,7 @@ def train(
         run: folder for checkpoints, log.jsonl and config.yaml.
         stage: what to train; both: boxes, then masks; joint: boxes and masks at once.
         config: training configuration; default: DATASET/train.yaml, or DETR's own values.
-        set: single values of it, as key=value.
+        set: single values of it; of a key that is given twice, the later one.
         init: weights to start from: a run's checkpoint, a file of published weights or the name of
             one, such as detr-r50; what fits is kept, classes of the same name too.
         dry_run: measure one step a stage, print what the training would cost, train nothing.
@@ -308,7 +309,7 @@ def train(
     opened = open_dataset(dataset)
     default = dataset / "train.yaml"
     path = config or (default if default.is_file() else None)
-    values = load_config(path, list(set))
+    values = load_config(path, [value for values in set for value in values])
     if dry_run:
         console.print(cost_table(measure_costs(opened.panoptic, values, stages_of(stage))))
     else:
@@ -389,7 +390,7 @@ def report(run: Positional[RunPath], rows: int = 100, seed: int = 0) -> None:
     from evaluation.report import write_report
 
     dataset, truth, prediction = _run_files(run)
-    page = write_report(
+    report = write_report(
         truth,
         prediction,
         images=dataset.images,
@@ -399,7 +400,7 @@ def report(run: Positional[RunPath], rows: int = 100, seed: int = 0) -> None:
         rows=rows,
         seed=seed,
     )
-    print(f"{page}: written")
+    print(f"{report.page}: {'written' if report.fresh else 'up to date'}")
 
 
 @app.command

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from curation.labels import declare_scene, declare_segments, scene_label, segmen
 from curation.masks import mask_folder, masks_of, remove_old_masks, write_masks
 
 FORMAT = "1"  # change it when the same input makes other samples, so that all are loaded anew
+FIELDS = ("findings", "ground_truth", "ground_truth_stuff", "scene")
 
 
 def load_dataset(dataset: Dataset, checked: Checked) -> str:
@@ -43,9 +44,12 @@ def load_dataset(dataset: Dataset, checked: Checked) -> str:
     folder = mask_folder(dataset, "truth", panoptic_digest(dataset))
     connect()
     samples = _open_samples(dataset)
-    if samples.info.get("load") == inputs and folder.is_dir():
+    fields = has_fields(samples, FIELDS)
+    if samples.info.get("load") == inputs and folder.is_dir() and fields:
         print(f"FiftyOne: data set '{samples.name}' is up to date, {len(samples)} photos")
         return str(samples.name)
+    if not fields:
+        _declare(samples)
     entries = list_entries(dataset, splits, checked)
     if not folder.is_dir():
         write_masks([(e.panoptic, e.photo) for e in entries if e.panoptic and e.photo], folder)
@@ -93,8 +97,6 @@ def _open_samples(dataset: Dataset) -> fo.Dataset:
             f"{where}: FiftyOne has another data set '{name}' that does not come from here;"
             " choose another name, or delete that one"
         )
-    if "root" not in samples.info:
-        _declare(samples)
     if samples.info.get("root") != root:  # new, or its folder was moved
         samples.info = {**samples.info, "root": root}
         samples.save()
@@ -130,6 +132,11 @@ def _store(samples: fo.Dataset, entries: Sequence[Entry], folder: Path) -> None:
     )
     set_by_photo(samples, "tags", _merged_tags(samples, wanted))
     _store_segments(samples, entries, folder)
+
+
+def has_fields(samples: fo.Dataset, fields: Iterable[str]) -> bool:
+    """Whether all these fields are there: a user can delete any."""
+    return set(fields) <= set(samples.get_field_schema(flat=True))
 
 
 def set_by_photo(samples: fo.Dataset, field: str, by_photo: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ from curation.labels import (
     scene_label,
     segment_labels,
 )
-from curation.load import fiftyone_name, set_by_photo
+from curation.load import fiftyone_name, has_fields, set_by_photo
 from curation.masks import mask_folder, masks_of, remove_old_masks, write_masks
 from evaluation.matching import PhotoMatch, match_sets
 
@@ -32,6 +32,14 @@ REDRAW = "redraw.txt"
 FORMAT = "1"  # change it when the same input makes other marks, so that all are made anew
 TRUTH_FIELDS = ("ground_truth", "ground_truth_stuff")
 FIELDS = (("predictions", True), ("predictions_stuff", False))  # field, whether of things
+COUNTS = ("hits", "false", "missed")
+MARKED = (*TRUTH_FIELDS, *(field for field, _ in FIELDS))
+ALL_FIELDS = (
+    "pq",
+    *COUNTS,
+    "predicted_scene",
+    *(f"{field}.detections.outcome" for field in MARKED),
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,8 @@ def review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: Pa
     samples = _loaded_samples(dataset)
     inputs = digest(FORMAT, run.name, samples.info["load"], truth_json, prediction_json)
     folder = mask_folder(dataset, "predictions", digest(prediction_json))
-    if samples.info.get("review") == inputs and folder.is_dir() and redraw.is_file():
+    files = folder.is_dir() and redraw.is_file()
+    if samples.info.get("review") == inputs and files and has_fields(samples, ALL_FIELDS):
         print(f"FiftyOne: review of '{run.name}' is up to date")
         return str(samples.name)
     truth, prediction = read_panoptic(truth_json), read_panoptic(prediction_json)
@@ -98,11 +107,11 @@ def _match(truth: PanopticSet, prediction: PanopticSet, samples: fo.Dataset) -> 
 
 def _declare(samples: fo.Dataset) -> None:
     marks = {"outcome": fo.StringField, "iou": fo.FloatField}
-    for field in (*TRUTH_FIELDS, *(field for field, _ in FIELDS)):
+    for field in MARKED:
         declare_segments(samples, field, **marks)
     declare_scene(samples, "predicted_scene")
     samples.add_sample_field("pq", fo.FloatField, description="panoptic quality of this photo")
-    for field in ("hits", "false", "missed"):
+    for field in COUNTS:
         samples.add_sample_field(field, fo.IntField, description="number of segments")
 
 

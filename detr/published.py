@@ -15,7 +15,7 @@ from detr.segmentation import DETRsegm
 from detr.weights import load_strictly, read_weights
 
 ADDRESS = "https://dl.fbaipublicfiles.com/detr/"
-FILES = {  # panoptic weights of ResNet-101 with DC5 were never published
+FILES = {
     "detr-r50": "detr-r50-e632da11.pth",
     "detr-r50-dc5": "detr-r50-dc5-f0fb7ef5.pth",
     "detr-r101": "detr-r101-2c7b67e5.pth",
@@ -23,7 +23,9 @@ FILES = {  # panoptic weights of ResNet-101 with DC5 were never published
     "detr-r50-panoptic": "detr-r50-panoptic-00ce5173.pth",
     "detr-r50-dc5-panoptic": "detr-r50-dc5-panoptic-da08f1b1.pth",
     "detr-r101-panoptic": "detr-r101-panoptic-40021d53.pth",
+    "detr-r101-dc5-panoptic": "detr-r101-dc5-panoptic.pth",
 }
+UNPUBLISHED = FILES["detr-r101-dc5-panoptic"]  # others may have trained such weights
 
 
 class Detector(DETR):
@@ -84,6 +86,12 @@ def find_weights(source: str | Path) -> Path:
 def _download(file: str) -> Path:
     """A published file in the torch hub cache; InputError with the steps by hand without net."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / file
+    if not path.is_file() and file == UNPUBLISHED:
+        raise InputError(
+            f"{path}: missing, and the authors of DETR never published such a file; put weights of"
+            " that model there or name their file, or use detr-r101-panoptic or"
+            " detr-r50-dc5-panoptic"
+        )
     if not path.is_file():
         url = ADDRESS + file
         try:

@@ -25,7 +25,10 @@ from evaluation.scores import evaluate_files
 def box_scores(
     learner: Learner, batches: Iterator[Batch], truth: PanopticSet, classes: ClassTable
 ) -> dict[str, float]:
-    """Box AP of things; each query counts with its likeliest class, as published."""
+    """Box AP of things; each query counts with its likeliest class, as published.
+
+    Empty where no test photo has a thing.
+    """
     results: list[dict[str, Any]] = []
     photos = {photo.id: photo for photo in truth.photos}
     for batch in batches:
@@ -37,7 +40,7 @@ def box_scores(
             values = (scores[index], found[index], last.cxcywh_norm[index])
             results += _results(photos[target.image_id], classes, *(v.cpu() for v in values))
     ap = box_precision(truth, results)
-    return {"box_ap": ap.ap, "box_ap50": ap.ap50}
+    return {"box_ap": ap.ap, "box_ap50": ap.ap50} if ap else {}
 
 
 def _results(

@@ -7,52 +7,34 @@ from (seed, stage, epoch).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from annotation.files import InputError, digest
 from annotation.progress import track
 from detr.average import Average
 from detr.checkpoint import Checkpoint
 from detr.config import RunConfig
-from detr.data import Batch, Examples, read_splits
+from detr.data import read_splits
+from detr.epoch import Training, learn, score, test
 from detr.features import ViewCache, folder_size
 from detr.init import read_start, start_from
 from detr.learner import Learner, Stage, start_learner
-from detr.loader import Step, batches, plan
-from detr.log import Means, summary
+from detr.log import summary
 from detr.memory import keep_freed_memory, says_what_to_lower
-from detr.optimizer import build_optimizer, load_state_by_name, rates, set_rates, state_by_name
+from detr.optimizer import build_optimizer, load_state_by_name, state_by_name
 from detr.processes import joined
 from detr.run import Begun, Job, begin, finished, forget, remove_cache, save, trained_boxes
-from detr.schedule import rate_factor, stage_epochs
-from detr.scoring import box_scores, panoptic_scores
-from detr.stage import build_model, epoch_seed, set_training, step_losses, total_loss
+from detr.schedule import stage_epochs
+from detr.stage import build_model, epoch_seed
 
 Wanted = Literal["boxes", "masks", "both", "joint"]
-
-
-@dataclass(frozen=True)
-class Training:
-    """One stage in training: the model, and what changes it."""
-
-    job: Job
-    learner: Learner
-    optimizer: torch.optim.Optimizer
-    average: Average | None
-    cache: ViewCache | None
-
-    @property
-    def stage(self) -> Stage:
-        return self.learner.stage
 
 
 def stages_of(wanted: Wanted) -> tuple[Stage, ...]:
@@ -98,11 +80,11 @@ def _train_stage(job: Job, stage: Stage, begun: Begun) -> None:
         while last is None or not finished(job.config, last):
             epoch += 1
             start = monotonic()
-            line = _learn(training, epoch)
+            line = learn(training, epoch)
             with _averaged(training) as own:
-                line["test"] = _test(training, epoch)
+                line["test"] = test(training, epoch)
                 last = _checkpoint(training, epoch, own, boxes)
-                line |= _score(training, last)
+                line |= score(training, last)
             line["seconds"] = round(monotonic() - start, 2)
             history = [*history, line]
             begun[stage] = last = replace(last, history=history)
@@ -148,84 +130,6 @@ def _averaged(training: Training) -> AbstractContextManager[dict[str, Tensor]]:
     return training.average.in_place() if training.average else nullcontext({})
 
 
-def _learn(training: Training, epoch: int) -> dict[str, Any]:
-    """Train on every training photo once; the first part of a line of the log."""
-    job, learner, optimizer = training.job, training.learner, training.optimizer
-    config, processes = job.config, job.processes
-    examples = replace(_examples(training, "train"), epoch=epoch)
-    seed = epoch_seed(config, training.stage, epoch)
-    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed)).tolist()
-    torch.manual_seed(epoch_seed(config, training.stage, epoch, processes.rank))
-    steps = plan(order, config, rank=processes.rank, world=processes.world)
-    losses_seen, norms = Means(), Means()
-    set_training(learner, True)
-    learner.clock.seconds.clear()
-    reading = _read(training, examples, steps, f"{training.stage} {epoch} train")
-    for number, (step, read) in enumerate(reading, start=(epoch - 1) * len(steps)):
-        factor = rate_factor(config, training.stage, step=number, steps_an_epoch=len(steps))
-        set_rates(optimizer, factor)
-        optimizer.zero_grad()
-        losses = step_losses(learner, step, read)
-        total = total_loss(losses, training.stage)
-        _check_finite(total.item(), read, epoch)
-        with learner.clock("backward"):
-            norm = nn.utils.clip_grad_norm_(
-                [p for p in learner.model.parameters() if p.requires_grad],
-                config.clip_max_norm or float("inf"),
-            )
-            optimizer.step()
-            if training.average:
-                training.average.update(number)
-        losses_seen.add({"loss": total, **losses}, weight=step.photos)
-        norms.add({"grad_norm": norm / processes.world}, weight=1)
-
-    return {
-        "stage": training.stage,
-        "epoch": epoch,
-        **rates(optimizer),
-        **norms.values(processes),
-        "train": losses_seen.values(processes),
-        "time": {part: round(seconds, 2) for part, seconds in learner.clock.seconds.items()},
-    }
-
-
-@torch.no_grad()
-def _test(training: Training, epoch: int) -> dict[str, float]:
-    """Means of the losses over the test photos."""
-    job, processes = training.job, training.job.processes
-    examples = _examples(training, "test")
-    steps = plan(range(len(examples)), job.config, rank=processes.rank, world=processes.world)
-    tested = Means()
-    set_training(training.learner, False)
-    for step, read in _read(training, examples, steps, f"{training.stage} {epoch} test"):
-        losses = step_losses(training.learner, step, read)
-        total = total_loss(losses, training.stage)
-        tested.add({"loss": total, **losses}, weight=step.photos)
-    return tested.values(processes)
-
-
-def _score(training: Training, checkpoint: Checkpoint) -> dict[str, dict[str, float]]:
-    """Scores on the test photos, where they are due: at an interval, and at the end."""
-    job, every = training.job, training.job.config.score_every
-    last = checkpoint.epoch == stage_epochs(job.config, training.stage)
-    due = every and (checkpoint.epoch % every == 0 or last) and job.splits.test.photos
-    scores: dict[str, float] = {}
-    if due and job.processes.first:
-        if training.stage == "boxes":
-            examples = _examples(training, "test")
-            steps = plan(range(len(examples)), job.config)
-            read = _read(training, examples, steps, "score")
-            found = (batch for _, each in read for batch in each)
-            scores = box_scores(training.learner, found, job.splits.test, job.splits.classes)
-        else:
-            truth = job.splits.test.json_path
-            folder = job.run / "checkpoints"
-            scores = panoptic_scores(checkpoint, truth, job.splits.folder / "test", folder=folder)
-    if due:
-        scores = job.processes.told(scores)
-    return {"scores": scores} if due else {}
-
-
 def _checkpoint(
     training: Training, epoch: int, own: dict[str, Tensor], boxes: Checkpoint | None
 ) -> Checkpoint:
@@ -243,33 +147,6 @@ def _checkpoint(
         trunk_epoch=boxes.epoch if boxes else epoch,
         history=[],
     )
-
-
-def _check_finite(total: float, read: list[Batch], epoch: int) -> None:
-    if total - total != 0:  # neither for NaN nor for infinity
-        names = ", ".join(target.file_name for batch in read for target in batch.targets)
-        raise InputError(
-            f"epoch {epoch}: the loss became {total} on {names}; the last checkpoint is kept,"
-            " a lower lr may help (in another --run, once an epoch is done)"
-        )
-
-
-def _examples(training: Training, split: str) -> Examples:
-    examples = training.job.splits.examples(split, training.job.config)
-    return replace(examples, with_masks=training.stage != "boxes")
-
-
-def _read(
-    training: Training, examples: Examples, steps: Sequence[Step], title: str
-) -> Iterator[tuple[Step, list[Batch]]]:
-    """Each step with its batches, from the cache or from disk, with a progress bar."""
-    cuts = [cut for step in steps for cut in step.batches]
-    cache = training.cache
-    read = cache.batches(examples, cuts) if cache else batches(examples, cuts)
-    timed = training.learner.clock.reading(read)
-    shown = track(steps, title) if training.job.processes.first else steps
-    for step in shown:
-        yield step, list(islice(timed, len(step.batches)))
 
 
 def _fill_cache(job: Job, learner: Learner) -> ViewCache | None:

@@ -27,9 +27,10 @@ def draw_segments(
 ) -> Picture:
     """Paint segments over a photo in their categories' colours, with borders and names.
 
-    `ids` is (H, W) uint32; void stays a dimmed photo. Segments whose id is in `wrong` get a
-    red border.
+    `ids` is (H, W) uint32, of the photo or of a larger one that it was shrunk from; void stays a
+    dimmed photo. Segments whose id is in `wrong` get a red border.
     """
+    ids = _sampled(ids, photo.shape[:2])
     by_id = {c.id: c for c in categories}
     tint = np.zeros_like(photo)
     for number, segment in enumerate(segments):
@@ -40,8 +41,26 @@ def draw_segments(
     red = _borders(np.where(np.isin(ids, list(wrong)), ids, 0).astype(np.uint32))
     picture[cv2.dilate(red.astype(np.uint8), np.ones((2, 2), np.uint8)) > 0] = WRONG
     for segment in segments:
-        _write_name(picture, ids == segment.id, by_id[segment.category_id].name, segment.area)
+        _write_name(picture, ids == segment.id, by_id[segment.category_id].name)
     return picture
+
+
+def shrink(photo: Picture, *, long_side: int) -> Picture:
+    """The photo with at most so many pixels on its longer side."""
+    height, width = photo.shape[:2]
+    factor = long_side / max(height, width)
+    if factor >= 1:
+        return photo
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _sampled(ids: SegmentIds, size: tuple[int, ...]) -> SegmentIds:
+    """The ids in the middle of each pixel of a picture of `size`, (height, width)."""
+    pairs = zip(ids.shape, size, strict=True)
+    middles = [(2 * np.arange(small) + 1) * large // (2 * small) for large, small in pairs]
+    sampled: SegmentIds = ids[np.ix_(*middles)]
+    return sampled
 
 
 def _shade(category: Category, number: int) -> NDArray[np.uint8]:
@@ -58,11 +77,11 @@ def _borders(ids: SegmentIds) -> NDArray[np.bool_]:
     return border
 
 
-def _write_name(picture: Picture, mask: NDArray[np.bool_], name: str, area: int) -> None:
+def _write_name(picture: Picture, mask: NDArray[np.bool_], name: str) -> None:
     """Write a name at the innermost point of a segment, where it is large enough to bear it."""
     scale = max(picture.shape[1] / 1000, 0.32)
     (width, height), _ = cv2.getTextSize(name, FONT, scale, 1)
-    if area < 2 * width * height:
+    if np.count_nonzero(mask) < 2 * width * height:
         return
     padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
     _, _, _, (x, y) = cv2.minMaxLoc(cv2.distanceTransform(padded, cv2.DIST_L2, 3))

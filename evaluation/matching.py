@@ -6,6 +6,7 @@ of one category match where their IoU, void left out, is above one half; such a 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -51,6 +52,8 @@ def match_sets(truth: PanopticSet, prediction: PanopticSet) -> Iterator[PhotoMat
     Raises InputError where a true photo has no prediction or the categories disagree.
     """
     _check_categories(truth, prediction)
+    _check_segments(truth)
+    _check_segments(prediction)
     predicted = {photo.file_name: photo for photo in prediction.photos}
     for photo in truth.photos:
         if photo.file_name not in predicted:
@@ -67,6 +70,17 @@ def _check_categories(truth: PanopticSet, prediction: PanopticSet) -> None:
                 f"{prediction.json_path}: category {category.id} is '{category.name}',"
                 f" but '{known[category.id]}' in {truth.json_path}"
             )
+
+
+def _check_segments(panoptic: PanopticSet) -> None:
+    known = {c.id for c in panoptic.categories}
+    for photo in panoptic.photos:
+        for segment in photo.segments:
+            if segment.category_id not in known:
+                raise InputError(
+                    f"{panoptic.json_path}: {photo.file_name}: segment {segment.id}: category_id:"
+                    f" expected one of the file's categories, got {segment.category_id}"
+                )
 
 
 def match_photo(
@@ -86,11 +100,12 @@ def match_photo(
     hits = _hits(truth, prediction, shared)
     found = {hit.truth.id for hit in hits}
     right = {hit.prediction.id for hit in hits}
+    areas = _areas(shared, side=1)
     missed = [s for s in truth.segments if s.id not in found and not s.iscrowd]
     false = [
         s
         for s in prediction.segments
-        if s.id not in right and _excused(s, truth, shared) <= s.area / 2
+        if s.id not in right and _excused(s, truth, shared) <= areas[s.id] / 2
     ]
     return PhotoMatch(truth, prediction, tuple(hits), tuple(false), tuple(missed))
 
@@ -105,16 +120,26 @@ def overlaps(truth_ids: SegmentIds, prediction_ids: SegmentIds) -> dict[tuple[in
     }
 
 
+def _areas(shared: dict[tuple[int, int], int], *, side: int) -> Counter[int]:
+    """Pixels of every true (side 0) or predicted (side 1) id; a JSON may say anything."""
+    areas: Counter[int] = Counter()
+    for ids, count in shared.items():
+        areas[ids[side]] += count
+    return areas
+
+
 def _hits(truth: Photo, prediction: Photo, shared: dict[tuple[int, int], int]) -> list[Hit]:
     true_segments = {s.id: s for s in truth.segments if not s.iscrowd}
     predicted_segments = {s.id: s for s in prediction.segments}
+    true_areas, predicted_areas = _areas(shared, side=0), _areas(shared, side=1)
     hits = []
     for (true_id, predicted_id), intersection in sorted(shared.items()):
         true, predicted = true_segments.get(true_id), predicted_segments.get(predicted_id)
         if true is None or predicted is None or true.category_id != predicted.category_id:
             continue
         on_void = shared.get((VOID, predicted_id), 0)
-        iou = intersection / (true.area + predicted.area - intersection - on_void)
+        both = true_areas[true_id] + predicted_areas[predicted_id]
+        iou = intersection / (both - intersection - on_void)
         if iou > 0.5:
             hits.append(Hit(true, predicted, iou))
     return hits

@@ -6,15 +6,14 @@ import contextlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from annotation.files import InputError, read_json
 from conversion.panoptic import PanopticSet, Photo
 from conversion.raster import encode_mask
+from evaluation.results import read_results
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,8 @@ class AveragePrecision:
 
 def average_precision(
     truth: PanopticSet, prediction: PanopticSet
-) -> tuple[AveragePrecision, AveragePrecision] | None:
-    """Box AP and mask AP of the things; None where the prediction has no scores.
+) -> tuple[AveragePrecision | None, AveragePrecision | None]:
+    """Box AP and mask AP of the things; None where no thing is true, or nothing has a score.
 
     The predicted instances are those of `instances.json` beside the prediction's JSON (COCO's
     results format), which holds low scores too; without that file, the segments with scores.
@@ -37,7 +36,7 @@ def average_precision(
     """
     results = _results(prediction)
     if results is None:
-        return None
+        return None, None
     id_of = {photo.file_name: photo.id for photo in truth.photos}
     name_of = {photo.id: photo.file_name for photo in prediction.photos}
     kept = [
@@ -52,8 +51,11 @@ def average_precision(
         return _evaluate(ground, kept, "bbox"), _evaluate(ground, kept, "segm")
 
 
-def box_precision(truth: PanopticSet, results: list[dict[str, Any]]) -> AveragePrecision:
-    """Box AP of things alone, from boxes in COCO's results format; no PNG is read."""
+def box_precision(truth: PanopticSet, results: list[dict[str, Any]]) -> AveragePrecision | None:
+    """Box AP of things alone, from boxes in COCO's results format; no PNG is read.
+
+    None where no thing is true.
+    """
     things = {c.id for c in truth.categories if c.isthing}
     found = [r for r in results if r["category_id"] in things]
     annotations = [
@@ -70,7 +72,9 @@ def box_precision(truth: PanopticSet, results: list[dict[str, Any]]) -> AverageP
         return _evaluate(ground, found, "bbox")
 
 
-def _evaluate(ground: Any, results: list[dict[str, Any]], kind: str) -> AveragePrecision:
+def _evaluate(ground: Any, results: list[dict[str, Any]], kind: str) -> AveragePrecision | None:
+    if all(annotation["iscrowd"] for annotation in ground.dataset["annotations"]):
+        return None
     if not results:
         return AveragePrecision(0.0, 0.0, 0.0)
     evaluation = COCOeval(ground, ground.loadRes([dict(r) for r in results]), kind)
@@ -84,7 +88,7 @@ def _evaluate(ground: Any, results: list[dict[str, Any]], kind: str) -> AverageP
 def _results(prediction: PanopticSet) -> list[dict[str, Any]] | None:
     path = prediction.json_path.parent / "instances.json"
     if path.is_file():
-        return _check_results(read_json(path), path)
+        return read_results(path, prediction)
     things = {c.id for c in prediction.categories if c.isthing}
     results = [
         {**instance, "score": score}
@@ -93,14 +97,6 @@ def _results(prediction: PanopticSet) -> list[dict[str, Any]] | None:
         if score is not None
     ]
     return results or None
-
-
-def _check_results(results: Any, path: Path) -> list[dict[str, Any]]:
-    wanted = {"image_id", "category_id", "bbox", "score", "segmentation"}
-    for index, result in enumerate(results if isinstance(results, list) else [None]):
-        if not isinstance(result, dict) or not wanted <= result.keys():
-            raise InputError(f"{path}: [{index}]: expected the keys {sorted(wanted)}")
-    return list(results)
 
 
 def _ground(truth: PanopticSet) -> dict[str, Any]:

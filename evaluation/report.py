@@ -10,15 +10,24 @@ import cv2
 import jinja2
 import numpy as np
 
-from annotation.files import InputError, digest, inside, read_json, write_bytes, write_json
+from annotation.files import (
+    InputError,
+    digest,
+    inside,
+    parse,
+    read_json,
+    write_bytes,
+    write_json,
+)
 from annotation.progress import track
 from conversion.panoptic import PanopticSet, read_panoptic
 from evaluation.curves import draw_curves, read_log
-from evaluation.draw import Picture, draw_segments
+from evaluation.draw import Picture, draw_segments, shrink
 from evaluation.matching import PhotoMatch
-from evaluation.scores import Scores, evaluate_sets
+from evaluation.scores import Scores, evaluate_sets, percent
 
-FORMAT = 1  # raise it when the same input gives another page, so that old pages are made anew
+FORMAT = 2  # raise it when the same input gives another page, so that old pages are made anew
+LONG_SIDE = 1600  # pixels of a picture: more than any page shows
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,22 @@ class Row:
     pictures: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True)
+class Report:
+    """Where the page is; `fresh` is False where the same inputs had made it before."""
+
+    page: Path
+    fresh: bool
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`manifest.json`: a digest of what the page was made from, and all its files."""
+
+    inputs: str
+    files: tuple[str, ...]
+
+
 def write_report(
     truth_json: Path,
     prediction_json: Path,
@@ -43,16 +68,17 @@ def write_report(
     title: str,
     rows: int = 100,
     seed: int = 0,
-) -> Path:
-    """Write `out/index.html` with its pictures beside it; return its path.
+) -> Report:
+    """Write `out/index.html` with its pictures beside it.
 
     Does nothing where the page was made from the same inputs. `rows` photos are drawn at random
     from the truth's photos with `seed`. Raises InputError for files that do not fit together.
     """
-    page, manifest = out / "index.html", out / "manifest.json"
+    _check_options(rows=rows, seed=seed)
+    page = out / "index.html"
     inputs = digest(str((FORMAT, title, rows, seed)), truth_json, prediction_json, log)
-    if page.is_file() and manifest.is_file() and read_json(manifest).get("inputs") == inputs:
-        return page
+    if _is_whole(out, inputs):
+        return Report(page, fresh=False)
     truth, prediction = read_panoptic(truth_json), read_panoptic(prediction_json)
     scores = evaluate_sets(truth, prediction)
     chosen = _draw_lots(scores.matches, rows, seed)
@@ -68,11 +94,28 @@ def write_report(
         curves=curves,
         rows=drawn,
         seed=seed,
-        percent=_percent,
+        percent=percent,
     )
     write_bytes(page, html.encode())
-    write_json(manifest, {"inputs": inputs})
-    return page
+    pictures = [path for row in drawn for path, _ in row.pictures]
+    write_json(out / "manifest.json", Manifest(inputs, (page.name, *curves, *pictures)))
+    return Report(page, fresh=True)
+
+
+def _check_options(*, rows: int, seed: int) -> None:
+    for name, value, least in (("rows", rows, 1), ("seed", seed, 0)):
+        if value < least:
+            raise InputError(f"{name}: expected {least} or more, got {value}")
+
+
+def _is_whole(out: Path, inputs: str) -> bool:
+    """Whether a page of these inputs is there with all its pictures."""
+    path = out / "manifest.json"
+    try:
+        manifest = parse(Manifest, read_json(path), where=str(path))
+    except InputError:  # none yet, or of an earlier format
+        return False
+    return manifest.inputs == inputs and all((out / name).is_file() for name in manifest.files)
 
 
 def _draw_lots(matches: Sequence[PhotoMatch], rows: int, seed: int) -> list[PhotoMatch]:
@@ -90,6 +133,7 @@ def _row(
             f"{match.truth.file_name}: expected {ids.shape[1]}x{ids.shape[0]} pixels as"
             f" {truth.json_path} says, got {photo.shape[1]}x{photo.shape[0]}; convert the set again"
         )
+    photo = shrink(photo, long_side=LONG_SIDE)
     true = draw_segments(
         photo,
         ids,
@@ -126,23 +170,15 @@ def _read_photo(path: Path) -> Picture:
 
 
 def _cards(scores: Scores) -> list[tuple[str, str, str]]:
-    quality = scores.quality
-    cards = [
-        (name, _percent(mean.pq), f"SQ {_percent(mean.sq)} · RQ {_percent(mean.rq)}")
-        for name, mean in (
-            ("PQ", quality.all),
-            ("PQ things", quality.things),
-            ("PQ stuff", quality.stuff),
-        )
-    ]
+    quality, cards = scores.quality, []
+    means = (("PQ", quality.all), ("PQ things", quality.things), ("PQ stuff", quality.stuff))
+    for name, mean in means:
+        pq, sq, rq = (percent(v if mean.n else None) for v in (mean.pq, mean.sq, mean.rq))
+        cards.append((name, pq, f"SQ {sq} · RQ {rq}"))
     for name, ap in (("box AP", scores.box_ap), ("mask AP", scores.mask_ap)):
         if ap is not None:
-            cards.append((name, _percent(ap.ap), f"AP50 {_percent(ap.ap50)}"))
+            cards.append((name, percent(ap.ap), f"AP50 {percent(ap.ap50)}"))
     return cards
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
 
 
 def _template() -> jinja2.Template:

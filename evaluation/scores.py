@@ -16,7 +16,7 @@ from evaluation.quality import PanopticQuality, panoptic_quality
 
 @dataclass(frozen=True)
 class Scores:
-    """Panoptic quality, AP where the prediction has scores, and the matches behind them."""
+    """Panoptic quality, AP where there are things and scores, and the matches behind them."""
 
     quality: PanopticQuality
     box_ap: AveragePrecision | None
@@ -43,7 +43,7 @@ def evaluate_sets(truth: PanopticSet, prediction: PanopticSet) -> Scores:
     Raises InputError where a photo has no prediction or where categories disagree.
     """
     matches = tuple(match_sets(truth, prediction))
-    box_ap, mask_ap = average_precision(truth, prediction) or (None, None)
+    box_ap, mask_ap = average_precision(truth, prediction)
     return Scores(panoptic_quality(matches, truth.categories), box_ap, mask_ap, matches)
 
 
@@ -52,14 +52,20 @@ def scores_table(scores: Scores) -> Table:
     table = Table("", "PQ", "SQ", "RQ", "hit", "false", "missed")
     quality = scores.quality
     for name, mean in (("all", quality.all), ("things", quality.things), ("stuff", quality.stuff)):
-        table.add_row(name, *(f"{100 * v:.1f}" for v in (mean.pq, mean.sq, mean.rq)), "", "", "")
+        values = (mean.pq, mean.sq, mean.rq) if mean.n else (None, None, None)
+        table.add_row(name, *map(percent, values), "", "", "")
     table.add_section()
     for name, q in quality.categories.items():
-        percents = (f"{100 * v:.1f}" for v in (q.pq, q.sq, q.rq))
-        table.add_row(name, *percents, str(q.tp), str(q.fp), str(q.fn))
-    for name, ap in (("box AP", scores.box_ap), ("mask AP", scores.mask_ap)):
-        if ap is not None:
-            table.caption = (
-                f"{table.caption or ''}{name} {100 * ap.ap:.1f} (AP50 {100 * ap.ap50:.1f})  "
-            )
+        table.add_row(name, *map(percent, (q.pq, q.sq, q.rq)), *map(str, (q.tp, q.fp, q.fn)))
+    aps = (("box AP", scores.box_ap), ("mask AP", scores.mask_ap))
+    table.caption = "  ".join(f"{name} {_ap_text(ap)}" for name, ap in aps)
     return table
+
+
+def percent(value: float | None) -> str:
+    """0.5 as 50.0, and a dash for what there is nothing to tell of."""
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _ap_text(ap: AveragePrecision | None) -> str:
+    return f"{percent(ap.ap)} (AP50 {percent(ap.ap50)})" if ap else percent(None)

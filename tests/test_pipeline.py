@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 from fiftyone.utils.coco import COCODetectionDatasetImporter
 
-from detr.config import TrainConfig
-from tests.detr.test_published import save as save_weights
-from tests.drawn import free_port
+import pipeline
+from detr.config import RunConfig, TrainConfig
+from tests.detr.weights import SMALL
+from tests.detr.weights import save as save_weights
+from tests.drawn import YAML, free_port
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -38,14 +40,6 @@ train_sizes: [96]
 num_workers: 0
 threshold: 0.1
 """
-PUBLISHED = TrainConfig(
-    backbone="resnet18",
-    hidden_dim=128,
-    enc_layers=1,
-    dec_layers=1,
-    dim_feedforward=32,
-    num_queries=4,
-)
 
 
 def call(*command: object, env: dict[str, str], status: int = 0) -> str:
@@ -108,7 +102,7 @@ def test_the_commands_of_the_readme_in_their_order(tmp_path: Path, env: dict[str
     (dataset / "train.yaml").write_text(TINY)
     values["COCO"] = draw_coco(tmp_path / "coco")
     values["model.onnx"] = tmp_path / "model.onnx"
-    values["WEIGHTS"] = save_weights(tmp_path / "w.pth", PUBLISHED, 250, masks=True)
+    values["WEIGHTS"] = save_weights(tmp_path / "w.pth", SMALL, 250, masks=True)
     commands = readme_commands(values)
     assert len(commands) > 10
     for command in commands:
@@ -227,3 +221,22 @@ def test_mistakes_end_with_one_line(
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--set", "epochs=3", "lr=0.5", "seed=2"],
+        ["--set", "epochs=3", "--set", "lr=0.5", "--set", "seed=2"],
+        ["--set", "epochs=9", "lr=0.5", "--init", "w.pth", "--set", "seed=2", "epochs=3"],
+    ],
+)
+def test_every_set_counts_and_the_last_of_a_key(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[RunConfig] = []
+    monkeypatch.setattr("detr.train.train", lambda _, run, config, stage: asked.append(config))
+    (tmp_path / "dataset.yaml").write_text(YAML)
+    pipeline.app.cli(args=["train", str(tmp_path), "--run", "run", *words])
+    (config,) = asked
+    assert config.train == TrainConfig(epochs=3, lr=0.5, seed=2)

@@ -70,6 +70,15 @@ def test_the_scene_holds_category_ids(drawn: Dataset, curate: Curate) -> None:
     assert loaded.persistent
 
 
+@pytest.mark.parametrize("field", ["ground_truth", "scene", "findings"])
+def test_a_deleted_field_is_loaded_again(drawn: Dataset, curate: Curate, field: str) -> None:
+    curate(drawn).delete_sample_field(field)
+    samples = by_photo(curate(drawn))
+    assert [len(samples[name]["ground_truth"].detections) for name in ("a.jpg", "b.jpg")] == [3, 3]
+    assert samples["a.jpg"]["scene"] is not None
+    assert samples["c.jpg"]["findings"]
+
+
 def test_large_category_ids_widen_the_scene() -> None:
     ids = np.array([[1, 1, 2]], np.uint32)
     segments = (Segment(1, 300, 2, (0, 0, 2, 1)), Segment(2, 7, 1, (2, 0, 1, 1)))

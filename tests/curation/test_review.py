@@ -97,6 +97,20 @@ def test_a_second_review(
     assert len(sample["predictions"].detections) == 2
 
 
+@pytest.mark.parametrize("field", ["pq", "predictions", "ground_truth.detections.outcome"])
+def test_a_deleted_field_is_reviewed_again(
+    drawn: Dataset, curate: Curate, tmp_path: Path, field: str
+) -> None:
+    curate(drawn)
+    prediction = predict(drawn, tmp_path / "run")
+    reviewed(drawn, prediction).delete_sample_field(field)
+    samples = reviewed(drawn, prediction)
+    (sample,) = samples.match_tags("test")
+    assert sample["pq"] == pytest.approx(PQ)
+    assert sorted(d["outcome"] for d in sample["predictions"].detections) == ["false", "hit"]
+    assert {d["outcome"] for d in sample["ground_truth"].detections} == {"hit", "missed"}
+
+
 def test_what_changed_must_be_loaded_first(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no data set 'drawn .*run `curate` first"):
         review(drawn, tmp_path, tmp_path, run=tmp_path / "first")

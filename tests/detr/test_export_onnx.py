@@ -13,22 +13,14 @@ import torch
 from detr.config import TrainConfig
 from detr.export_onnx import export_onnx
 from detr.published import load_published
-from tests.detr.test_published import save
+from tests.detr.weights import SMALL, save
 
-CONFIG = TrainConfig(
-    backbone="resnet18",
-    hidden_dim=128,
-    enc_layers=1,
-    dec_layers=2,
-    dim_feedforward=32,
-    num_queries=4,
-)
 SIZES = ((96, 128), (64, 200), (131, 77))  # the last no multiple of a stride
 
 
 @pytest.mark.parametrize(
     ("config", "masks"),
-    [(CONFIG, True), (replace(CONFIG, pre_norm=True), False)],
+    [(SMALL, True), (replace(SMALL, pre_norm=True), False)],
     ids=["masks", "boxes"],
 )
 def test_onnxruntime_gives_the_same(config: TrainConfig, masks: bool, tmp_path: Path) -> None:

@@ -10,20 +10,11 @@ import torch
 
 from conversion.categories import Category, coco_categories
 from detr.classes import packed_classes
-from detr.config import TrainConfig
 from detr.init import read_start, start_from
 from detr.model import DETR
 from detr.segmentation import DETRsegm
-from tests.detr.test_published import save
+from tests.detr.weights import SMALL, save
 
-CONFIG = TrainConfig(
-    backbone="resnet18",
-    hidden_dim=128,
-    enc_layers=1,
-    dec_layers=2,
-    dim_feedforward=32,
-    num_queries=4,
-)
 ROAD = next(c for c in coco_categories() if c.name == "road")
 CLASSES = packed_classes(
     [
@@ -37,8 +28,8 @@ CAR, TRAFFIC_LIGHT = 3, 10  # COCO's ids, which are the rows of published weight
 
 
 def test_class_rows_go_by_name_and_the_rest_is_fresh(tmp_path: Path) -> None:
-    start = read_start(save(tmp_path / "panoptic.pth", CONFIG, 250, masks=True))
-    model = DETR(CONFIG, len(CLASSES), pretrained=False)
+    start = read_start(save(tmp_path / "panoptic.pth", SMALL, 250, masks=True))
+    model = DETR(SMALL, len(CLASSES), pretrained=False)
     fresh = {name: value.clone() for name, value in model.state_dict().items()}
     started = start_from(model, start, CLASSES)
     after, given = model.state_dict(), start.state
@@ -62,8 +53,8 @@ def test_class_rows_go_by_name_and_the_rest_is_fresh(tmp_path: Path) -> None:
 
 
 def test_boxes_have_no_stuff_to_start_from(tmp_path: Path) -> None:
-    start = read_start(save(tmp_path / "boxes.pth", CONFIG, 91, masks=False))
-    started = start_from(DETR(CONFIG, 4, pretrained=False), start, CLASSES)
+    start = read_start(save(tmp_path / "boxes.pth", SMALL, 91, masks=False))
+    started = start_from(DETR(SMALL, 4, pretrained=False), start, CLASSES)
     assert dict(started.classes) == {
         "road": "",
         "Car": "car",
@@ -73,14 +64,14 @@ def test_boxes_have_no_stuff_to_start_from(tmp_path: Path) -> None:
 
 
 def test_classes_of_unknown_names_all_start_fresh(tmp_path: Path) -> None:
-    start = read_start(save(tmp_path / "others.pth", CONFIG, 20, masks=False))
-    started = start_from(DETR(CONFIG, 4, pretrained=False), start, CLASSES)
+    start = read_start(save(tmp_path / "others.pth", SMALL, 20, masks=False))
+    started = start_from(DETR(SMALL, 4, pretrained=False), start, CLASSES)
     assert {source for _, source in started.classes} == {""}
 
 
 def test_another_model_keeps_what_fits(tmp_path: Path) -> None:
-    start = read_start(save(tmp_path / "boxes.pth", CONFIG, 91, masks=False))
-    config = replace(CONFIG, backbone="resnet34", num_queries=6, dec_layers=3)
+    start = read_start(save(tmp_path / "boxes.pth", SMALL, 91, masks=False))
+    config = replace(SMALL, backbone="resnet34", num_queries=6, dec_layers=3)
     model = DETR(config, 4, pretrained=False)
     fresh = {name: value.clone() for name, value in model.state_dict().items()}
     parts = {part.name: part for part in start_from(model, start, CLASSES).parts}
@@ -96,8 +87,8 @@ def test_another_model_keeps_what_fits(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("trunk", [False, True])
 def test_the_mask_head_can_start_alone(tmp_path: Path, trunk: bool) -> None:
-    start = read_start(save(tmp_path / "panoptic.pth", CONFIG, 250, masks=True))
-    model = DETRsegm(DETR(CONFIG, 4, pretrained=False), CONFIG)
+    start = read_start(save(tmp_path / "panoptic.pth", SMALL, 250, masks=True))
+    model = DETRsegm(DETR(SMALL, 4, pretrained=False), SMALL)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     started = start_from(model, start, CLASSES, trunk=trunk)
     after = model.state_dict()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,14 +14,14 @@ from pycocotools import mask as coco_mask
 
 from annotation.files import InputError
 from conversion.panoptic import measure, read_panoptic
-from detr.config import RunConfig, TrainConfig
+from detr.config import RunConfig
 from detr.predict import predict
 from detr.predictor import Thresholds, load_predictor
 from detr.train import train
 from tests.annotation.mutate import bomb
 from tests.detr.drawn import draw_set
-from tests.detr.test_published import save
 from tests.detr.test_train import CACHED, run_config
+from tests.detr.weights import SMALL, save
 
 
 @pytest.fixture(scope="module")
@@ -250,9 +251,7 @@ def test_only_queries_that_count_go_through_the_mask_head(
 
 
 def test_published_panoptic_weights_predict_coco_categories(photos: Path, tmp_path: Path) -> None:
-    config = TrainConfig(
-        backbone="resnet18", hidden_dim=128, enc_layers=1, dec_layers=1, num_queries=12
-    )
+    config = replace(SMALL, num_queries=12)
     path = save(tmp_path / "own.pth", config, 250, masks=True)
     predict(path, photos, tmp_path / "out", Thresholds(0.0, 0.0))
     found = read_panoptic(tmp_path / "out/panoptic.json")

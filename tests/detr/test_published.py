@@ -16,32 +16,9 @@ import torch
 from annotation.files import InputError
 from detr.checkpoint import load_published
 from detr.config import TrainConfig
-from detr.model import DETR
 from detr.position_encoding import PositionEmbeddingLearned
 from detr.published import FILES, Detector, Segmenter
-from detr.segmentation import DETRsegm
-
-SMALL = TrainConfig(
-    backbone="resnet18",
-    hidden_dim=128,
-    enc_layers=1,
-    dec_layers=2,
-    dim_feedforward=32,
-    num_queries=4,
-)
-
-
-def save(path: Path, config: TrainConfig, classes: int, *, masks: bool, **beside: Any) -> Path:
-    """Random weights as the reference writes them: under "model", with counters of batch norm."""
-    model: DETR | DETRsegm = DETR(config, classes, pretrained=False)
-    if masks:
-        model = DETRsegm(model, config)
-    state = {name: torch.randn_like(value) * 0.01 for name, value in model.state_dict().items()}
-    state = {n: v.abs() if n.endswith("running_var") else v for n, v in state.items()}
-    prefix = "detr." if masks else ""
-    state[f"{prefix}backbone.0.body.bn1.num_batches_tracked"] = torch.tensor(7)
-    torch.save({"model": state, **beside}, path)
-    return path
+from tests.detr.weights import SMALL, save
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -198,6 +175,15 @@ def test_without_a_network_the_steps_by_hand_are_said(
     monkeypatch.setattr("detr.published.ADDRESS", "http://127.0.0.1:9/")
     with pytest.raises(InputError, match=r"checkpoints/detr-r50-e632da11\.pth: missing.*put it"):
         load_published("detr-r50")
+
+
+def test_what_was_never_published_is_not_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    said = r"checkpoints/detr-r101-dc5-panoptic.pth: missing, .* never published .*detr-r101-panop"
+    with pytest.raises(InputError, match=said):
+        load_published("detr-r101-dc5-panoptic")
 
 
 def test_learned_positions_end_at_50_features() -> None:

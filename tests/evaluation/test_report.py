@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -11,8 +12,8 @@ from annotation.files import InputError
 from conversion.build import convert
 from conversion.categories import Category
 from conversion.panoptic import Segment
-from evaluation.curves import read_log
-from evaluation.draw import WRONG, draw_segments
+from evaluation.curves import draw_curves, read_log
+from evaluation.draw import WRONG, draw_segments, shrink
 from evaluation.report import write_report
 from tests.drawn import YAML, draw_dataset, square
 
@@ -23,7 +24,7 @@ LOG = """\
 """
 
 
-def report(tmp_path: Path, *, rows: int = 100) -> Path:
+def report(tmp_path: Path, *, rows: int = 100, seed: int = 0) -> Path:
     root = tmp_path / "set"
     if not root.exists():
         name = "<script>alert(1)</script>"
@@ -41,7 +42,8 @@ def report(tmp_path: Path, *, rows: int = 100) -> Path:
         out=tmp_path / "report",
         title="a <b> title",
         rows=rows,
-    )
+        seed=seed,
+    ).page
 
 
 def test_page_pictures_and_curves(tmp_path: Path) -> None:
@@ -71,6 +73,44 @@ def test_rows_and_repetition(tmp_path: Path) -> None:
     assert page.read_text().count('class="row"') == 1
 
 
+@pytest.mark.parametrize("lost", ["index.html", "loss_boxes.png", "pictures"])
+def test_what_was_deleted_is_drawn_again(tmp_path: Path, lost: str) -> None:
+    folder = report(tmp_path).parent
+    files = {path for path in folder.rglob("*") if path.is_file()}
+    path = folder / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    report(tmp_path)
+    assert {path for path in folder.rglob("*") if path.is_file()} == files
+
+
+@pytest.mark.parametrize(
+    ("rows", "seed", "said"),
+    [(0, 0, "rows: expected 1 or more, got 0"), (-1, 0, "got -1"), (1, -1, "seed: .* got -1")],
+)
+def test_rows_and_seed_are_checked(tmp_path: Path, rows: int, seed: int, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        report(tmp_path, rows=rows, seed=seed)
+
+
+def test_pictures_of_large_photos_are_shrunk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evaluation.report.LONG_SIDE", 20)  # of 40x30
+    pictures = [cv2.imread(str(p)) for p in report(tmp_path).parent.glob("pictures/*.jpg")]
+    assert {picture.shape for picture in pictures if picture is not None} == {(15, 20, 3)}
+
+
+def test_segments_keep_their_place_in_a_shrunk_photo() -> None:
+    ids = np.zeros((4, 12), np.uint32)
+    ids[:, 6:] = 70000
+    photo = shrink(np.full((4, 12, 3), 200, np.uint8), long_side=6)
+    segments = [Segment(70000, 7, 24, (6, 0, 6, 4))]
+    picture = draw_segments(photo, ids, segments, [Category(7, "a", True, (100, 0, 0))])
+    assert picture.shape == (2, 6, 3)
+    assert picture[1].tolist() == [[70] * 3] * 2 + [[255] * 3] + [[140, 80, 80]] * 3
+    assert shrink(photo, long_side=6) is photo
+
+
 def test_segments_void_and_wrong_borders() -> None:
     photo = np.full((20, 20, 3), 200, np.uint8)
     ids = np.zeros((20, 20), np.uint32)
@@ -85,10 +125,33 @@ def test_segments_void_and_wrong_borders() -> None:
     assert (photo == 200).all()
 
 
-def test_broken_log_is_named(tmp_path: Path) -> None:
-    (tmp_path / "log.jsonl").write_text('{"stage": ')
-    with pytest.raises(InputError, match=r"log.jsonl: cannot be read as a training log"):
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"stage": ', "truncated"),
+        ('{"stage": "boxes", "epoch": 2, "test": {}}', "missing required field `train`"),
+        (
+            '{"stage": "boxes", "epoch": 2, "train": [], "test": {}}',
+            r"`object`, got `array`.*train",
+        ),
+        ("[]", "`object`, got `array`"),
+    ],
+)
+def test_a_broken_line_of_the_log_is_named(tmp_path: Path, line: str, said: str) -> None:
+    (tmp_path / "log.jsonl").write_text(LOG + line)
+    with pytest.raises(InputError, match=rf"log.jsonl: line 4: cannot be read .*{said}"):
         read_log(tmp_path / "log.jsonl")
+
+
+def test_losses_that_only_some_epochs_have_are_drawn(tmp_path: Path) -> None:
+    lines = (
+        '{"stage": "boxes", "epoch": 1, "train": {}, "test": {}}',
+        '{"stage": "boxes", "epoch": 2, "train": {"loss": 1, "loss_ce": null}, "test": {}}',
+        '{"stage": "masks", "epoch": 1, "train": {}, "test": {}}',
+    )
+    (tmp_path / "log.jsonl").write_text("\n".join(lines))
+    (path,) = draw_curves(read_log(tmp_path / "log.jsonl"), tmp_path)
+    assert cv2.imread(str(path)) is not None
 
 
 def test_a_photo_changed_since_the_conversion_is_one_line(tmp_path: Path) -> None:

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from annotation.files import InputError, write_json
 from conversion.build import convert
 from conversion.panoptic import PanopticSet, read_panoptic, write_panoptic
 from conversion.png import write_segment_ids
 from conversion.raster import encode_mask
-from evaluation.scores import evaluate_files, evaluate_sets
+from evaluation.precision import box_precision
+from evaluation.scores import evaluate_files, evaluate_sets, scores_table
 from tests.drawn import BOX, draw_dataset, square
 
 
@@ -87,6 +91,78 @@ def test_a_photo_without_prediction_is_named(truth: PanopticSet, tmp_path: Path)
     prediction = predict(truth, tmp_path / "out", score=0.9)
     with pytest.raises(InputError, match=f"no prediction for {truth.photos[1].file_name}"):
         evaluate_sets(truth, replace(prediction, photos=prediction.photos[1:]))
+
+
+DISC = {"image_id": 1, "category_id": BOX + 1, "bbox": [20, 5, 8, 8], "score": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, r"missing required field `segmentation` - at `\$\[1\]`"),
+        ({"bbox": [1, 2]}, r"length 4, got 2 - at `\$\[1\].bbox`"),
+        ({"score": "high"}, r"`float`, got `str` - at `\$\[1\].score`"),
+        ({"category_id": 999, "segmentation": (30, 40)}, r"\[1\].category_id: expected .*got 999"),
+        ({"image_id": 9, "segmentation": (30, 40)}, r"\[1\].image_id: expected .*got 9"),
+        ({"segmentation": (3, 4)}, r"\[1\].segmentation.size: expected \[30, 40\], got \[3, 4\]"),
+    ],
+)
+def test_a_bad_instance_is_named(
+    truth: PanopticSet, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    prediction = predict(truth, tmp_path / "out", score=0.9)
+    good = {**DISC, "segmentation": encode_mask(np.ones((30, 40), bool))}
+    bad = {**DISC, **change}
+    if "segmentation" in bad:
+        bad["segmentation"] = encode_mask(np.ones(bad["segmentation"], bool))
+    write_json(tmp_path / "out/instances.json", [good, bad])
+    with pytest.raises(InputError, match=rf"instances.json: .*{said}"):
+        evaluate_files(truth.json_path, prediction.json_path)
+
+
+def test_a_segment_of_an_unknown_category_is_named(truth: PanopticSet, tmp_path: Path) -> None:
+    prediction = predict(truth, tmp_path / "out", score=0.9)
+    first, *others = prediction.photos
+    odd = replace(first, segments=(replace(first.segments[0], category_id=999),))
+    said = rf"out/panoptic.json: {first.file_name}: segment {odd.segments[0].id}: .*got 999"
+    with pytest.raises(InputError, match=said):
+        evaluate_sets(truth, replace(prediction, photos=(odd, *others)))
+
+
+def test_a_missing_key_is_named(truth: PanopticSet, tmp_path: Path) -> None:
+    path = predict(truth, tmp_path / "out", score=0.9).json_path
+    values = json.loads(path.read_text())
+    del values["annotations"][1]["segments_info"][0]["category_id"]
+    write_json(path, values)
+    said = r"panoptic.json: .*`category_id` - at `\$.annotations\[1\].segments_info\[0\]`"
+    with pytest.raises(InputError, match=said):
+        evaluate_files(truth.json_path, path)
+
+
+def test_areas_are_those_of_the_pixels(truth: PanopticSet, tmp_path: Path) -> None:
+    prediction = predict(truth, tmp_path / "out", score=0.9)
+    photos = tuple(
+        replace(p, segments=tuple(replace(s, area=0) for s in p.segments))
+        for p in prediction.photos
+    )
+    assert evaluate_sets(truth, replace(prediction, photos=photos)).quality.all.pq == 3 / 4
+
+
+def test_without_things_there_is_no_ap(truth: PanopticSet, tmp_path: Path) -> None:
+    prediction = predict(truth, tmp_path / "out", score=0.9)
+    stuff = {c.id for c in truth.categories if not c.isthing}
+    photos = tuple(
+        replace(p, segments=tuple(s for s in p.segments if s.category_id in stuff))
+        for p in truth.photos
+    )
+    only_stuff = replace(truth, photos=photos)
+    box = {"image_id": photos[0].id, "category_id": BOX, "bbox": [1, 1, 2, 2], "score": 0.5}
+    assert box_precision(only_stuff, [box]) is None
+    scores = evaluate_sets(only_stuff, prediction)
+    assert (scores.box_ap, scores.mask_ap) == (None, None)
+    console = Console(file=io.StringIO(), width=100)
+    console.print(scores_table(scores))
+    assert "box AP -  mask AP -" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_categories_must_agree(truth: PanopticSet, tmp_path: Path) -> None:

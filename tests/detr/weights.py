@@ -1,0 +1,34 @@
+"""A small model, and files of weights as the reference writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from detr.config import TrainConfig
+from detr.model import DETR
+from detr.segmentation import DETRsegm
+
+SMALL = TrainConfig(
+    backbone="resnet18",
+    hidden_dim=128,
+    enc_layers=1,
+    dec_layers=2,
+    dim_feedforward=32,
+    num_queries=4,
+)
+
+
+def save(path: Path, config: TrainConfig, classes: int, *, masks: bool, **beside: Any) -> Path:
+    """Random weights as the reference writes them: under "model", with counters of batch norm."""
+    model: DETR | DETRsegm = DETR(config, classes, pretrained=False)
+    if masks:
+        model = DETRsegm(model, config)
+    state = {name: torch.randn_like(value) * 0.01 for name, value in model.state_dict().items()}
+    state = {n: v.abs() if n.endswith("running_var") else v for n, v in state.items()}
+    prefix = "detr." if masks else ""
+    state[f"{prefix}backbone.0.body.bn1.num_batches_tracked"] = torch.tensor(7)
+    torch.save({"model": state, **beside}, path)
+    return path
