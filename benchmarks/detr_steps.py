@@ -4,6 +4,9 @@ Two threads, batch 2, 7 objects a photo, float32 unless said, random weights and
 of a case runs in processes of its own, taking turns; a figure is the median over all of them.
 Both sides train the same parameters and end a step with clipping and AdamW.
 
+Also printed is the share of our time in each part of a step; of the peer's, matching and losses are
+in its forward part.
+
 The peer is measured as it is installed, and once more with the setting of glibc that our training
 makes (`detr.memory`), which helps it too.
 """
@@ -18,16 +21,24 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from annotation.files import write_json
+from conversion.panoptic import PanopticSet, write_panoptic
+from detr.clock import Clock
 from detr.config import TrainConfig
 from detr.criterion import box_losses, mask_losses, matched_queries, num_boxes, stack_masks
-from detr.data import Target
+from detr.data import Target, read_splits
+from detr.features import ViewCache
+from detr.learner import Trunk, on_device
 from detr.matcher import match
 from detr.memory import keep_freed_memory
-from detr.model import DETR
+from detr.model import DETR, Output
 from detr.padded import pad
 from detr.segmentation import DETRsegm
 
@@ -38,19 +49,29 @@ SMALL = replace(FULL, backbone="resnet18", enc_layers=3, dec_layers=3, hidden_di
 
 @dataclass(frozen=True)
 class Case:
-    """A row of the table; `steps` a process; `most` of the first other side's time is allowed."""
+    """Sides to time, `steps` a process; `most` of the time of `beside` is allowed to ours."""
 
     sides: tuple[str, ...]
+    beside: str
     steps: int
-    most: float
+    most: dict[str, float]
 
 
+BOXES = ("ours", "ours-bf16", "peer-kept", "peer")
 CASES = {
-    "boxes step, ResNet-50, 512x512": Case(("ours", "peer", "peer-kept", "ours-bf16"), 5, 0.5),
-    "boxes step, small, 256x256": Case(("ours", "peer", "peer-kept", "ours-bf16"), 20, 0.6),
-    "masks step, frozen boxes, ResNet-50, 512x512": Case(("ours", "all", "peer"), 2, 0.2),
-    "inference with masks, ResNet-50, 512x512": Case(("ours", "all", "peer"), 2, 0.34),
+    "boxes step, ResNet-50, 512x512": Case(BOXES, "peer", 5, {"ours": 0.5}),
+    "boxes step, small, 256x256": Case(BOXES, "peer", 20, {"ours": 0.6}),
+    "masks step, frozen boxes, ResNet-50, 512x512": Case(
+        ("ours", "ours-cached", "all", "peer"), "all", 2, {"ours": 0.2, "ours-cached": 0.1}
+    ),
+    "inference with masks, ResNet-50, 512x512": Case(
+        ("ours", "all", "peer"), "all", 2, {"ours": 0.34}
+    ),
 }
+See = Callable[[], tuple[Output, list[Target]]]
+CPU = torch.device("cpu")
+CLOCK = Clock(CPU)
+MATCHING = "matching and losses"  # within forward
 
 
 def make_targets(size: int) -> list[Target]:
@@ -85,9 +106,13 @@ def trained_by(model: nn.Module, loss: Callable[[], Tensor], *, fused: bool) -> 
 
     def step() -> None:
         optimizer.zero_grad()
-        torch.autograd.backward(loss())
-        nn.utils.clip_grad_norm_(trained, 0.1)
-        optimizer.step()
+        with CLOCK("forward"):
+            total = loss()
+        with CLOCK("backward"):
+            torch.autograd.backward(total)
+        with CLOCK("clipping and optimiser"):
+            nn.utils.clip_grad_norm_(trained, 0.1)
+            optimizer.step()
 
     return step
 
@@ -100,7 +125,9 @@ def our_boxes_step(config: TrainConfig, size: int, *, bf16: bool) -> Callable[[]
     def loss() -> Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             output = model(images)
-        losses = box_losses(output, targets, match(output.guesses[-1], targets, config), config)
+        with CLOCK(MATCHING):
+            matches = match(output.guesses[-1], targets, config)
+            losses = box_losses(output, targets, matches, config)
         return torch.stack([v for name, v in losses.items() if name.startswith("loss")]).sum()
 
     return trained_by(model, loss, fused=True)
@@ -131,24 +158,73 @@ def peer_step(config: TrainConfig, size: int, *, masks: bool) -> Callable[[], No
     return trained_by(model, loss, fused=False)
 
 
-def our_masks_step(size: int, *, every: bool) -> Callable[[], None]:
-    """On the frozen box model; with `every`, all queries go through the head."""
+def our_masks_step(size: int, *, side: str) -> Callable[[], None]:
+    """On the frozen box model; as side "all", all queries go through the head."""
     model = DETRsegm(DETR(FULL, CLASSES, pretrained=False).requires_grad_(False), FULL).train()
     model.detr.eval()
-    images, targets = pad(list(torch.randn(BATCH, 3, size, size))), make_targets(size)
+    see = cached_photos(model.detr, size) if side == "ours-cached" else photos(model.detr, size)
 
     def loss() -> Tensor:
         with torch.no_grad():
-            output = model.detr(images)
-            matches = match(output.guesses[-1], targets, FULL)
+            output, targets = see()
+            with CLOCK(MATCHING):
+                matches = match(output.guesses[-1], targets, FULL)
         photo, query = matched_queries(matches)
         masks = (
-            model.all_masks(output)[photo, query] if every else model.masks(output, photo, query)
+            model.all_masks(output)[photo, query]
+            if side == "all"
+            else model.masks(output, photo, query)
         )
-        losses = mask_losses(masks, stack_masks(targets, matches), num_boxes(targets), FULL)
+        with CLOCK(MATCHING):
+            wanted = stack_masks(targets, matches)
+            losses = mask_losses(masks, wanted, num_boxes(targets), FULL)
         return losses["loss_mask"] + losses["loss_dice"]
 
     return trained_by(model, loss, fused=True)
+
+
+def photos(detr: DETR, size: int) -> See:
+    """What the box model makes of photos."""
+    images, targets = pad(list(torch.randn(BATCH, 3, size, size))), make_targets(size)
+    return lambda: (detr(images), targets)
+
+
+def cached_photos(detr: DETR, size: int) -> See:
+    """What a cache in a temporary folder has kept of photos, read back every time."""
+    folder = TemporaryDirectory()
+    panoptic = draw(Path(folder.name) / "panoptic", size)
+    config = replace(FULL, cached_views=1, train_sizes=(size,), crop=0, flip=False)
+    examples = replace(read_splits(panoptic).examples("train", config), epoch=0)
+    cache = ViewCache(Path(folder.name) / "cache", detr, views=1, decoded=True)
+    for _ in cache.fill(examples, device=CPU):
+        pass
+    trunk = Trunk(detr)
+
+    def see() -> tuple[Output, list[Target]]:
+        assert folder.name  # it is removed with this function
+        (batch,) = cache.batches(examples, [range(BATCH)])
+        return trunk(on_device(batch.seen, CPU)), [t.to(CPU) for t in batch.targets]
+
+    return see
+
+
+def draw(folder: Path, size: int) -> Path:
+    """A built data set of the photos of `make_targets`."""
+    from tests.detr.drawn import CATEGORIES, write_photo
+
+    (folder / "annotations").mkdir(parents=True)
+    for split in ("train", "test"):
+        pngs, drawn = folder / f"panoptic_{split}", []
+        for target in make_targets(size):
+            numbers = torch.arange(1, OBJECTS + 1)[:, None, None]
+            ids = (target.masks * numbers).amax(0).numpy().astype(np.uint32)
+            kinds = {n: CATEGORIES[n % len(CATEGORIES)].id for n in range(1, OBJECTS + 1)}
+            kinds = {n: kind for n, kind in kinds.items() if (ids == n).any()}
+            drawn.append(write_photo(folder / split, pngs, target.image_id + 1, ids, kinds))
+        path = folder / "annotations" / f"panoptic_{split}.json"
+        write_panoptic(PanopticSet(path, pngs, CATEGORIES, tuple(drawn)))
+    write_json(folder / "manifest.json", {})
+    return folder
 
 
 def our_inference(size: int, *, every: bool) -> Callable[[], None]:
@@ -189,9 +265,7 @@ def make_step(case: str, side: str) -> Callable[[], None]:
             else peer_step(config, size, masks=False)
         )
     if case.startswith("masks"):
-        return (
-            our_masks_step(512, every=side == "all") if ours else peer_step(FULL, 512, masks=True)
-        )
+        return our_masks_step(512, side=side) if ours else peer_step(FULL, 512, masks=True)
     return our_inference(512, every=side == "all") if ours else peer_inference(512)
 
 
@@ -202,46 +276,45 @@ def measure(case: str, side: str) -> None:
     if side != "peer":
         keep_freed_memory()
     step, taken = make_step(case, side), []
-    for _ in range(WARM + CASES[case].steps):
+    for number in range(WARM + CASES[case].steps):
+        if number == WARM:
+            CLOCK.seconds.clear()
         start, busy = time.perf_counter(), time.process_time()
         step()
         taken += [time.perf_counter() - start, time.process_time() - busy]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    whole = sum(taken[2 * WARM :: 2])
+    print(*(f"{part} {seconds / whole:.0%}" for part, seconds in CLOCK.seconds.items()), sep=", ")
     print(peak, *taken[2 * WARM :])
 
 
 def compare(case: str) -> None:
-    """Print one row: every side's times and peak memory, and ours as a share of the others'.
+    """Print every side's times and peak memory, and its share of those of the side beside it.
 
     Processor seconds tell more than seconds where other programs run beside.
     """
-    sides = CASES[case].sides
+    sides, beside = CASES[case].sides, CASES[case].beside
     taken: dict[str, list[float]] = {side: [] for side in sides}
-    peak = dict.fromkeys(sides, 0)
+    peak, parts = dict.fromkeys(sides, 0), dict.fromkeys(sides, "")
     for _ in range(ROUNDS):
         for side in sides:
-            command = [
-                sys.executable,
-                "-m",
-                "benchmarks.detr_steps",
-                "--case",
-                case,
-                "--side",
-                side,
-            ]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            memory, *each = done.stdout.strip().splitlines()[-1].split()
+            words = ["-m", "benchmarks.detr_steps", "--case", case, "--side", side]
+            done = subprocess.run(
+                [sys.executable, *words], capture_output=True, text=True, check=True
+            )
+            parts[side], last = done.stdout.strip("\n").splitlines()[-2:]
+            memory, *each = last.split()
             taken[side] += map(float, each)
             peak[side] = max(peak[side], int(memory))
     wall = {side: statistics.median(values[::2]) for side, values in taken.items()}
     busy = {side: statistics.median(values[1::2]) for side, values in taken.items()}
-    ours = sides[0]
-    print(f"{case} (at most {CASES[case].most:g} of {sides[1]})")
+    allowed = ", ".join(f"{side} {most:g}" for side, most in CASES[case].most.items())
+    print(f"{case} (at most, of {beside}: {allowed})")
     for side in sides:
         print(
-            f"  {side:10} {wall[side]:7.3f} s, ours {wall[ours] / wall[side]:.2f} of it;"
-            f" processor {busy[side]:7.3f} s, {busy[ours] / busy[side]:.2f};"
-            f" {peak[side]:5d} MB, {peak[ours] / peak[side]:.2f}",
+            f"  {side:11} {wall[side]:7.3f} s, {wall[side] / wall[beside]:.2f} of {beside};"
+            f" processor {busy[side]:7.3f} s, {busy[side] / busy[beside]:.2f};"
+            f" {peak[side]:5d} MB, {peak[side] / peak[beside]:.2f}; {parts[side]}",
             flush=True,
         )
 

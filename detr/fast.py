@@ -1,11 +1,14 @@
-"""Linear layers and dropout that are the same as torch's, and faster on a CPU.
+"""Layers and dropout that are the same as torch's, and faster on a CPU.
 
 torch multiplies matrices with MKL, which is slow on other makers' processors, and convolves with
-oneDNN, which is not: a linear layer is a convolution of size 1. And torch draws dropout with a
-generator that takes longer than the layer beside it. On a GPU torch's own are used.
+oneDNN, which is not: a linear layer is a convolution of size 1. oneDNN can also end a convolution
+with ReLU, which saves a pass over the features. And torch draws dropout with a generator that takes
+longer than the layer beside it. On a GPU torch's own are used.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,16 +19,81 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """(B, N, I) to (B, N, O) by a weight (O, I) and a bias (O,)."""
     if x.is_cuda or torch.compiler.is_compiling():
         return F.linear(x, weight, bias)
-    columns = x.transpose(1, 2)[:, :, None]  # (B, I, 1, N): channels-last without a copy
-    return F.conv2d(columns, weight[:, :, None, None], bias)[:, :, 0].transpose(1, 2)
+    columns = x.transpose(1, 2).unsqueeze(2)  # (B, I, 1, N): channels-last without a copy
+    # squeezed, not indexed: the gradient of an index is an array of zeros that is then filled
+    return F.conv2d(columns, weight[:, :, None, None], bias).squeeze(2).transpose(1, 2)
+
+
+def scaled_conv(x: Tensor, conv: nn.Conv2d, scale: Tensor, shift: Tensor, *, relu: bool) -> Tensor:
+    """What `conv` makes of `x`, times `scale` (O,), plus `shift` (O,); then ReLU if wanted.
+
+    Done on the weights instead of on the features it is the same to rounding, and saves half of the
+    passes over memory; gradients reach the weights through the multiplication.
+    """
+    if _ends_with_relu(x):
+        found: Tensor = _ScaledConv.apply(x, conv.weight, scale, shift, conv, relu)  # type: ignore[no-untyped-call]
+        return found
+    weight = conv.weight * scale[:, None, None, None]
+    out = F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
+    return F.relu(out, inplace=True) if relu else out
+
+
+def _ends_with_relu(x: Tensor) -> bool:
+    """Whether oneDNN's own convolutions can be asked for."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and torch.backends.mkldnn.is_available()
+        and not torch.compiler.is_compiling()
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+class _ScaledConv(torch.autograd.Function):
+    """`scale` and `shift` are not learnt."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        scale: Tensor,
+        shift: Tensor,
+        conv: nn.Conv2d,
+        relu: bool,
+    ) -> Tensor:
+        factor = scale[:, None, None, None]
+        weight = weight * factor
+        how = (conv.padding, conv.stride, conv.dilation, conv.groups)
+        out: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x, weight, shift, *how, "relu" if relu else "none", [], ""
+        )
+        ctx.save_for_backward(x, weight, factor, out if relu else None)
+        ctx.how = (conv.stride, conv.padding, conv.dilation, False, [0, 0], conv.groups)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, factor, out = ctx.saved_tensors
+        if out is not None:
+            gradient = torch.ops.aten.threshold_backward(gradient, out, 0)
+        wanted = [*ctx.needs_input_grad[:2], False]
+        of_x, of_weight, _ = torch.ops.aten.convolution_backward(
+            gradient, x, weight, None, *ctx.how, wanted
+        )
+        of_weight = None if of_weight is None else of_weight.mul_(factor)
+        return of_x, of_weight, None, None, None, None
 
 
 def dropout(x: Tensor, share: float) -> Tensor:
     """`x` with a `share` of its values set to zero and the others raised to make up for it."""
-    if share == 0 or x.is_cuda or torch.compiler.is_compiling():
+    if share in (0, 1) or x.device.type != "cpu" or torch.compiler.is_compiling():
         return F.dropout(x, share)
-    kept = torch.rand(x.shape, device=x.device).ge_(share)  # half precision would miss the share
-    return x * kept.mul_(1 / (1 - share) if share < 1 else 0).to(x.dtype)
+    # one draw of 64 bits decides over four values, each by a number from -2^15 to 2^15 - 1
+    draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64)
+    numbers = draws.random_(-(2**63), None).view(torch.int16)[: x.numel()].view(x.shape)
+    kept = (numbers >= round(share * 2**16) - 2**15).to(x.dtype)
+    return x * kept.mul_(1 / (1 - share))
 
 
 class Linear(nn.Linear):
@@ -49,8 +117,7 @@ class Attention(nn.MultiheadAttention):
         self, asking: Tensor, seen: Tensor, values: Tensor, hidden: Tensor | None = None
     ) -> Tensor:
         """Asking (B, N, D), seen and values (B, S, D), hidden (B, S) bool to (B, N, D)."""
-        query, key = self._project(asking, seen)
-        value = self._heads(self._part(values, 2, 3))
+        query, key, value = map(self._heads, self._project(asking, seen, values))
         if self.training and not asking.is_cuda:
             found = self._attend(query, key, value, hidden)
         else:
@@ -60,18 +127,18 @@ class Attention(nn.MultiheadAttention):
         together = found.transpose(1, 2).flatten(2)
         return linear(together, self.out_proj.weight, self.out_proj.bias)
 
-    def _project(self, asking: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries and keys, in one go where the same asks and is seen."""
-        if asking is seen:
-            query, key = self._part(asking, 0, 2).chunk(2, dim=-1)
-        else:
-            query, key = self._part(asking, 0, 1), self._part(seen, 1, 2)
-        return self._heads(query), self._heads(key)
-
-    def _part(self, x: Tensor, first: int, end: int) -> Tensor:
-        """The projections `first` to `end` of query, key and value."""
-        rows = slice(first * self.embed_dim, end * self.embed_dim)
-        return linear(x, self.in_proj_weight[rows], self.in_proj_bias[rows])
+    def _project(self, asking: Tensor, seen: Tensor, values: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values; the first two in one go where the same asks and is seen."""
+        itself = asking is seen
+        inputs = [asking, values] if itself else [asking, seen, values]
+        dim = self.embed_dim
+        sizes = [2 * dim, dim] if itself else [dim] * 3
+        # split, not sliced one by one: each slice's gradient would be an array of all rows
+        parts = zip(
+            inputs, self.in_proj_weight.split(sizes), self.in_proj_bias.split(sizes), strict=True
+        )
+        first, *others = [linear(*part) for part in parts]
+        return (*first.chunk(2, dim=-1), *others) if itself else (first, *others)
 
     def _heads(self, x: Tensor) -> Tensor:
         """(B, N, D) to (B, heads, N, D / heads)."""
@@ -79,7 +146,12 @@ class Attention(nn.MultiheadAttention):
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> Tensor:
         """torch has no fused attention with dropout for a CPU; this is its formula."""
-        weights = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3)
-        if hidden is not None:
-            weights = weights.masked_fill(hidden[:, None, None], float("-inf"))
-        return dropout(weights.softmax(-1), self.dropout) @ value
+        scale, shape = query.shape[-1] ** -0.5, query.shape
+        query, key, value = (x.flatten(0, 1) for x in (query, key, value))  # (B heads, N or S, ...)
+        if hidden is None:
+            weights = (query * scale) @ key.transpose(1, 2)
+        else:  # added within the product, which spares two passes over all weights
+            away = query.new_zeros(hidden.shape).masked_fill_(hidden, float("-inf"))  # (B, S)
+            away = away.repeat_interleave(self.num_heads, 0)[:, None]
+            weights = torch.baddbmm(away, query, key.transpose(1, 2), alpha=scale)
+        return (dropout(weights.softmax(-1), self.dropout) @ value).view(shape)

@@ -147,4 +147,5 @@ def _grow(x: Tensor, beside: Tensor, photo: Tensor) -> Tensor:
     """
     grown = F.interpolate(x, size=beside.shape[-2:], mode="nearest")
     # the backbone's channels-last would be copied at every step that follows
-    return beside.contiguous().index_select(0, photo) + grown
+    grown += beside.contiguous().index_select(0, photo)
+    return grown
