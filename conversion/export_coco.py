@@ -22,7 +22,7 @@ from conversion.measure import measure_outlines
 from conversion.panoptic import category_values
 from conversion.raster import Cropped, encode_cropped, shape_masks, united, without
 
-AT_ONCE = 32  # photos; measuring outlines together is what makes it fast
+AT_ONCE = 16  # photos; measuring outlines together is what makes it fast
 
 _Outlined = tuple[int, list[float], dict[str, int]]  # category, flat x, y pixels, flags
 
