@@ -78,6 +78,8 @@ def decode_json(data: bytes, *, known: Collection[str] = ()) -> Decoded:
 
 def _check_counts(data: bytes) -> None:
     """Refuse what would take gigabytes; every value follows a comma or opens something."""
+    if len(data) <= MOST_OBJECTS:
+        return
     objects = data.count(b"{")
     values = objects + data.count(b",") + data.count(b"[")
     if objects > MOST_OBJECTS or values > MOST_VALUES:
@@ -181,8 +183,12 @@ def _decode_patiently(text: bytes | str, strict: Exception) -> Any:
 
 def _repeated_keys(text: bytes | str, value: Any) -> tuple[str, ...]:
     """Keys that stand twice in one object, of which only the last is in `value`."""
+    count = _count_keys(value)
+    colons = text.count(b":") if isinstance(text, bytes) else text.count(":")
+    if colons == count:
+        return ()  # one follows every key; those in texts need a closer look
     keys = _BYTE_KEYS.findall(text) if isinstance(text, bytes) else _KEYS.findall(text)
-    if len(keys) == _count_keys(value) or len(text) > MOST_PATIENT_BYTES:
+    if len(keys) == count or len(text) > MOST_PATIENT_BYTES:
         return ()  # counting is cheap, and the numbers differ wherever a key was lost
     repeated: dict[str, None] = {}
 

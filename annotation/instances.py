@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from annotation.dataset import DatasetConfig
 from annotation.geometry import LINES, outline
@@ -42,7 +43,7 @@ def instance_outlines(instance: Instance, shapes: Sequence[Shape]) -> list[list[
 def _flat(shape: Shape) -> list[float]:
     """The outline as x, y, x, y, ...; of plain polygons without numpy, in a third of the time."""
     if shape.shape_type == "polygon" and shape.problem is None and len(shape.points) >= 3:
-        flat = [value for point in shape.points for value in point]
+        flat = list(chain.from_iterable(shape.points))
         if math.isfinite(sum(flat)) and min(flat) >= -1e9 and max(flat) <= 1e9:
             return flat
     corners: list[float] = outline(shape).ravel().tolist()

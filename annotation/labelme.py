@@ -150,6 +150,8 @@ def _read_shape(raw: Any) -> Shape:
 
 
 def _other_keys(data: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    if data.keys() <= known:
+        return {}
     return {key: value for key, value in data.items() if key not in known}
 
 

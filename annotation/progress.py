@@ -26,7 +26,8 @@ def track(items: Iterable[T], title: str, *, total: int | None = None) -> Iterat
         TimeRemainingColumn(),
     )
     console = Console()
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
+    if not console.is_terminal:  # a disabled bar would still start its thread
+        yield from items
+        return
+    with Progress(*columns, console=console, transient=True) as progress:
         yield from progress.track(items, total=total, description=title)

@@ -57,7 +57,8 @@ def coco_stuff_merges() -> dict[int, tuple[str, str]]:
 
 def _rows(name: str) -> list[dict[str, str]]:
     with (Path(__file__).parent / name).open(newline="") as file:
-        return list(csv.DictReader(file))
+        header, *rows = csv.reader(file)  # DictReader takes twice as long
+    return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 def categories_of(dataset: Dataset) -> tuple[Category, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,16 @@ from annotation.dataset import Dataset
 from annotation.files import InputError, nearest, replacing
 from annotation.instances import Instance, find_instances, instance_outlines
 from annotation.labelme import Shape, read_annotation
-from annotation.photos import PhotoIndex, photo_size
+from annotation.photos import PhotoIndex, Size, photo_size
 from annotation.progress import track
 from conversion.categories import Category, dataset_categories
+from conversion.measure import measure_outlines
 from conversion.panoptic import category_values
 from conversion.raster import Cropped, encode_cropped, shape_masks, united, without
+
+AT_ONCE = 16  # photos; measuring outlines together is what makes it fast
+
+_Outlined = tuple[int, list[float], dict[str, int]]  # category, flat x, y pixels, flags
 
 
 @dataclass(frozen=True)
@@ -38,52 +44,60 @@ def export_instances(dataset: Dataset, path: Path) -> Exported:
     """
     config = dataset.config
     categories = dataset_categories(config.things, (), where=str(dataset.root / "dataset.yaml"))
-    index = PhotoIndex(dataset, dataset.photos())
-    writer = _Writer(dataset, categories)
+    reader = _Reader(dataset, categories)
     left_out: list[str] = []
-    images: list[bytes] = []
+    lines = _Lines()
     with replacing(path) as temporary, temporary.open("wb") as out:
         out.write(b'{"annotations":[')  # first, since they need not wait for anything
-        for file in track(dataset.annotations(), "export"):
-            try:
-                found = writer.photo(file, index, number=len(images) + 1)
-            except InputError as error:
-                left_out.append(str(error))
-                continue
-            if found is not None:
-                image, annotations = found
-                images.append(image)
-                out.writelines(annotations)
-        out.write(b'],"images":[' + b",\n".join(images) + b'],"categories":')
+        files = track(dataset.annotations(), "export")
+        while some := list(islice(files, AT_ONCE)):
+            photos = []
+            for file in some:
+                try:
+                    photos.append(reader.photo(file))
+                except InputError as error:
+                    left_out.append(str(error))
+            out.writelines(lines.annotations([photo for photo in photos if photo is not None]))
+        out.write(b'],"images":[' + b",\n".join(lines.images) + b'],"categories":')
         out.write(msgspec.json.encode(category_values(categories)) + b"}")
-    return Exported(len(images), writer.count, tuple(left_out))
+    return Exported(len(lines.images), lines.count, tuple(left_out))
 
 
-class _Writer:
-    """Photos and instances as JSON, instances numbered from 1."""
+@dataclass(frozen=True, slots=True)
+class _Photo:
+    """One photo and its instances; those in `outlined` are yet to be measured."""
+
+    name: str
+    size: Size
+    outlined: list[_Outlined]
+    others: list[dict[str, Any]]
+
+
+class _Reader:
+    """Annotations as photos with instances."""
 
     def __init__(self, dataset: Dataset, categories: Sequence[Category]) -> None:
         self._dataset = dataset
-        self._category_of = {category.name: category.id for category in categories}
-        self._encode = msgspec.json.Encoder().encode
-        self.count = 0
+        self._index = PhotoIndex(dataset, dataset.photos())
+        self._labels = frozenset(dataset.config.labels)
+        ids = {category.name: category.id for category in categories}
+        things = {label: dataset.config.thing_of(label) for label in self._labels}
+        self._category_of = {label: ids[thing] for label, thing in things.items() if thing}
         self._file_of: dict[Path, Path] = {}  # by photo
 
-    def photo(
-        self, file: Path, index: PhotoIndex, *, number: int
-    ) -> tuple[bytes, list[bytes]] | None:
-        """One image and its annotations, each after the first in the file with a comma before it.
+    def photo(self, file: Path) -> _Photo | None:
+        """The photo of an annotation; None for one that is flagged `exclude`.
 
-        None for a photo that is flagged `exclude`. Raises InputError for what cannot be read.
+        Raises InputError for what cannot be read.
         """
-        annotation = read_annotation(file, known=index.known_words)
-        labels = self._dataset.config.labels
+        annotation = read_annotation(file, known=self._index.known_words)
         for shape in annotation.shapes:
-            if shape.label not in labels:
+            if shape.label not in self._labels:
+                known = self._dataset.config.labels
                 raise InputError(
-                    f"{file}: label '{shape.label}' is unknown{nearest(shape.label, labels)}"
+                    f"{file}: label '{shape.label}' is unknown{nearest(shape.label, known)}"
                 )
-        photo = index.find(file, annotation.image_path).photo
+        photo = self._index.find(file, annotation.image_path).photo
         if photo is None:
             raise InputError(f"{file}: its photo is missing: '{annotation.image_path}'")
         if (other := self._file_of.setdefault(photo, file)) != file:
@@ -94,57 +108,75 @@ class _Writer:
         if not height or not width:
             height, width = photo_size(photo)
         name = str(photo)[len(str(self._dataset.images)) + 1 :]
-        image = {"id": number, "file_name": name, "width": width, "height": height}
         try:
-            found = list(self._instances(annotation.shapes, height, width))
+            return _Photo(name, (height, width), *self._instances(annotation.shapes, height, width))
         except InputError as error:  # a shape that covers nothing
             raise InputError(f"{file}: {error}") from None
-        lines = []
-        for values in found:
-            comma = b",\n" if self.count else b""
-            self.count += 1
-            one = {"id": self.count, "image_id": number, **values}
-            lines.append(comma + self._encode(one))
-        return self._encode(image), lines
 
     def _instances(
         self, shapes: Sequence[Shape], height: int, width: int
-    ) -> Iterator[dict[str, Any]]:
-        config, outlines, plain, others = self._dataset.config, [], [], []
-        for instance in find_instances(shapes, config):
-            label = config.thing_of(instance.label)
-            if label is None:
+    ) -> tuple[list[_Outlined], list[dict[str, Any]]]:
+        """Instances of one outline each, and all others, measured."""
+        outlined, others = [], []
+        for instance in find_instances(shapes, self._dataset.config):
+            category = self._category_of.get(instance.label)
+            if category is None:
                 continue
-            values = {"category_id": self._category_of[label]}
             polygons = instance_outlines(instance, shapes)
+            flags = dict.fromkeys(sorted(instance.flags - {"crowd"}), 1) if instance.flags else {}
             if polygons and len(polygons) == 1:
-                plain.append((instance, values))
-                outlines += polygons
-            else:
-                others.append((instance, values, polygons))
-        codes = coco_mask.frPyObjects(outlines, height, width) if outlines else []
-        areas, boxes = coco_mask.area(codes).tolist(), coco_mask.toBbox(codes).tolist()
-        for (instance, values), polygon, area, box in zip(
-            plain, outlines, areas, boxes, strict=True
-        ):
-            if not area:
-                continue  # it lies outside
-            flags = dict.fromkeys(sorted(instance.flags), 1)
-            measured = {"segmentation": [polygon], "area": area, "bbox": box, "iscrowd": 0}
-            yield {**values, **measured, **flags}
-        for instance, values, polygons in others:
-            mask = _pixels(instance, shapes, height, width, config.line_width)
-            if not mask[0].any():
+                outlined.append((category, polygons[0], flags))
                 continue
-            code = encode_cropped(mask, height=height, width=width)
-            measured = {
-                "segmentation": polygons or code,
-                "area": int(coco_mask.area(code)),
-                "bbox": coco_mask.toBbox(code).tolist(),
-                "iscrowd": int(instance.ignored or "crowd" in instance.flags),
-            }
-            flags = dict.fromkeys(sorted(instance.flags - {"crowd"}), 1)
-            yield {**values, **measured, **flags}
+            mask = _pixels(instance, shapes, height, width, self._dataset.config.line_width)
+            if mask[0].any():
+                code = encode_cropped(mask, height=height, width=width)
+                values = {
+                    "category_id": category,
+                    "segmentation": polygons or code,
+                    "area": int(coco_mask.area(code)),
+                    "bbox": coco_mask.toBbox(code).tolist(),
+                    "iscrowd": int(instance.ignored or "crowd" in instance.flags),
+                }
+                others.append({**values, **flags})
+        return outlined, others
+
+
+class _Lines:
+    """Images and annotations as JSON, both numbered from 1."""
+
+    def __init__(self) -> None:
+        self._encode = msgspec.json.Encoder().encode
+        self.images: list[bytes] = []
+        self.count = 0
+
+    def annotations(self, photos: Sequence[_Photo]) -> Iterator[bytes]:
+        """The annotations of photos, each after the first in the file with a comma before it."""
+        outlines = [polygon for photo in photos for _, polygon, _ in photo.outlined]
+        sizes = [photo.size for photo in photos for _ in photo.outlined]
+        measures = iter(measure_outlines(outlines, sizes))
+        for photo in photos:
+            number, (height, width) = len(self.images) + 1, photo.size
+            image = {"id": number, "file_name": photo.name, "width": width, "height": height}
+            self.images.append(self._encode(image))
+            for category, polygon, flags in photo.outlined:
+                area, box = next(measures)
+                if area:  # it lies in the picture
+                    values = {
+                        "category_id": category,
+                        "segmentation": [polygon],
+                        "area": area,
+                        "bbox": box,
+                        "iscrowd": 0,
+                        **flags,
+                    }
+                    yield self._line(number, values)
+            for values in photo.others:
+                yield self._line(number, values)
+
+    def _line(self, image: int, values: dict[str, Any]) -> bytes:
+        comma = b",\n" if self.count else b""
+        self.count += 1
+        return comma + self._encode({"id": self.count, "image_id": image, **values})
 
 
 def _pixels(
