@@ -2,6 +2,7 @@
 DATASET ?= datasets/yard
 RUN     ?= runs/$(notdir $(patsubst %/,%,$(DATASET)))
 PORT    ?= 5151
+CONFIG  ?=
 PYTHON  ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p) 2>/dev/null)))
 
 VENV     := .venv
@@ -48,7 +49,7 @@ dataset: given  ## validate DATASET, convert it to COCO panoptic, load it into F
 
 train: given  ## train on DATASET, predict its test photos, evaluate, report
 	@echo "== convert $(DATASET)"; $(PIPELINE) convert $(DATASET) || test -f $(DATASET)/panoptic/manifest.json
-	@echo "== train $(RUN)"; $(PIPELINE) train $(DATASET) --run $(RUN)
+	@echo "== train $(RUN)"; $(PIPELINE) train $(DATASET) --run $(RUN) $(if $(CONFIG),--config $(CONFIG))
 	@echo "== predict $(RUN)"; $(PIPELINE) predict $(RUN) $(DATASET)/panoptic/test --out $(RUN)/predictions
 	@echo "== evaluate $(RUN)"; $(PIPELINE) evaluate $(TRUTH) $(PREDICTED) --json $(RUN)/scores.json
 	@echo "== report $(RUN)"; $(PIPELINE) report $(RUN)

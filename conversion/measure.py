@@ -23,7 +23,7 @@ Measures = tuple[int, list[float]]  # area and xywh box, in pixels
 # Within these limits C's integers do not overflow, and the roundings here are safe
 LONGEST = 1 << 15  # side of a picture in pixels
 FURTHEST = 1e6  # coordinate in pixels
-MOST_ROWS = 1 << 21  # at once, about 300 MB
+MOST_ROWS = 1 << 19  # at once, about 75 MB
 _ROW, _COLUMN = 20, 40  # bits below a column and an outline in a sorted key
 _MASK = (1 << _ROW) - 1
 
