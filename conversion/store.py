@@ -7,7 +7,6 @@ not grow with the set.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import time
@@ -18,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from annotation.files import InputError
+from annotation.files import locked
 
 _SETTLED = 2_000_000_000  # ns; a file this old can't change again within one tick of its clock
 _TABLES = """
@@ -123,12 +122,7 @@ def open_store(folder: Path) -> Iterator[Store]:
 
     Raises InputError where another process has it open.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "convert.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{folder.parent}: another `convert` is at work on it") from None
+    with locked(folder / "convert.lock", f"{folder.parent}: another `convert` is at work on it"):
         connection = _connect(folder / "convert.sqlite")
         store = Store(connection)
         try:

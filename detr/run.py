@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
 
-from annotation.files import InputError, write_yaml
+from annotation.files import InputError, locked, write_yaml
 from detr.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
 from detr.config import RunConfig, TrainConfig, check_same_run, read_run
 from detr.data import Splits
@@ -36,6 +37,13 @@ class Job:
         """Print, once for all processes."""
         if self.processes.first:
             print(text, flush=True)
+
+
+def held(run: Path, processes: Processes) -> AbstractContextManager[None]:
+    """The run, for this training only; InputError where another one is at work on it."""
+    if not processes.first:
+        return nullcontext()
+    return locked(run / ".lock", f"{run}: another `train` is at work on it")
 
 
 def begin(job: Job, config: RunConfig, stages: Iterable[Stage]) -> Begun:

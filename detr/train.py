@@ -30,7 +30,7 @@ from detr.log import summary
 from detr.memory import keep_freed_memory, says_what_to_lower
 from detr.optimizer import build_optimizer, load_state_by_name, state_by_name
 from detr.processes import joined
-from detr.run import Begun, Job, begin, finished, forget, remove_cache, save, trained_boxes
+from detr.run import Begun, Job, begin, finished, forget, held, remove_cache, save, trained_boxes
 from detr.schedule import stage_epochs
 from detr.stage import build_model, epoch_seed
 
@@ -45,7 +45,7 @@ def stages_of(wanted: Wanted) -> tuple[Stage, ...]:
 def train(panoptic: Path, run: Path, config: RunConfig, stage: Wanted) -> None:
     """Train `stage` of a run on the built data set `panoptic`, or go on where it stopped."""
     keep_freed_memory()
-    with joined() as processes, says_what_to_lower(config.train):
+    with joined() as processes, held(run, processes), says_what_to_lower(config.train):
         job = Job(
             splits=read_splits(panoptic),
             run=run,

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from annotation.files import InputError, write_json
+from annotation.files import InputError, locked, write_json
 from conversion.panoptic import PanopticSet, write_panoptic
 from detr.checkpoint import load_checkpoint, save_checkpoint
 from detr.config import RunConfig, TrainConfig
@@ -284,3 +284,13 @@ def test_weights_of_another_backbone_are_refused(panoptic: Path, tmp_path: Path)
     other = run_config(CONFIG, epochs=1, backbone="resnet18", lr_backbone=1e-5)
     with pytest.raises(InputError, match="its backbone is another than the configuration's"):
         train(panoptic, tmp_path / "second", replace(other, init=weights), "boxes")
+
+
+def test_two_trainings_never_work_on_one_run(panoptic: Path, tmp_path: Path) -> None:
+    run, config = tmp_path / "run", RunConfig(str(panoptic.parent), CONFIG)
+    with (
+        locked(run / ".lock", ""),
+        pytest.raises(InputError, match="run: another `train` is at work on it"),
+    ):
+        train(panoptic, run, config, "boxes")
+    assert [path.name for path in run.iterdir()] == [".lock"]
