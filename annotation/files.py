@@ -11,11 +11,13 @@ import fcntl
 import hashlib
 import os
 import stat
+import sys
 import typing
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
 from secrets import token_hex
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import msgspec
@@ -114,15 +116,22 @@ def parse(cls: type[T], data: Any, *, where: str) -> T:
 
 def _reject_unknown_keys(kind: Any, data: Any, where: str) -> None:
     if dataclasses.is_dataclass(kind) and isinstance(data, dict):
-        hints = typing.get_type_hints(kind)
+        types = {field.name: field.type for field in dataclasses.fields(kind)}
         for key, value in data.items():
-            if key not in hints:
-                raise InputError(f"{where}: unknown key '{key}'{nearest(str(key), hints)}")
-            _reject_unknown_keys(hints[key], value, f"{where}: {key}")
+            if key not in types:
+                raise InputError(f"{where}: unknown key '{key}'{nearest(str(key), types)}")
+            if isinstance(value, dict | list):
+                _reject_unknown_keys(_resolved(types[key], kind), value, f"{where}: {key}")
     elif isinstance(data, list):
         for item_kind in typing.get_args(kind)[:1]:
             for index, item in enumerate(data):
                 _reject_unknown_keys(item_kind, item, f"{where}[{index}]")
+
+
+def _resolved(written: Any, kind: Any) -> Any:
+    """One type as a class's module means it; all types of the class take longer than the file."""
+    alone = SimpleNamespace(__annotations__={"one": written})
+    return typing.get_type_hints(alone, vars(sys.modules[kind.__module__]))["one"]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
