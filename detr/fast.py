@@ -43,7 +43,7 @@ def _ends_with_relu(x: Tensor) -> bool:
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
-        and torch.backends.mkldnn.is_available()
+        and hasattr(torch.ops.mkldnn, "_convolution_pointwise")  # torch's own compiler uses it
         and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")
     )
@@ -134,9 +134,8 @@ class Attention(nn.MultiheadAttention):
         dim = self.embed_dim
         sizes = [2 * dim, dim] if itself else [dim] * 3
         # split, not sliced one by one: each slice's gradient would be an array of all rows
-        parts = zip(
-            inputs, self.in_proj_weight.split(sizes), self.in_proj_bias.split(sizes), strict=True
-        )
+        weights, biases = (torch.split(x, sizes) for x in (self.in_proj_weight, self.in_proj_bias))
+        parts = zip(inputs, weights, biases, strict=True)
         first, *others = [linear(*part) for part in parts]
         return (*first.chunk(2, dim=-1), *others) if itself else (first, *others)
 
