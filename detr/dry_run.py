@@ -14,6 +14,7 @@ import torch
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
+from detr.compiling import says_what_compiling_needs
 from detr.config import TrainConfig
 from detr.data import Batch, Splits, read_splits
 from detr.learner import Learner, Stage, start_learner
@@ -44,7 +45,7 @@ def measure_costs(panoptic: Path, config: TrainConfig, stages: Sequence[Stage]) 
     """Measure the second step of each stage, with photos of the data set and fresh weights."""
     keep_freed_memory()
     splits = read_splits(panoptic)
-    with joined() as processes, says_what_to_lower(config):
+    with joined() as processes, says_what_to_lower(config), says_what_compiling_needs():
         return [_measure(splits, config, stage, processes) for stage in stages]
 
 
