@@ -51,7 +51,7 @@ class TrainConfig:
     seed: int = 42
     num_workers: int = 2  # processes that read photos; 0 reads in the training process
     precision: str = "auto"  # "bfloat16" where the GPU has it, else "float32"
-    compile: bool = False  # torch.compile for the box model while it is trained; takes a minute
+    compile: bool = False  # torch.compile for the box model while it is trained; takes minutes
 
     # model
     backbone: str = "resnet50"

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import torch
 from rich.table import Table
-from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
+from torch.utils.flop_counter import FlopCounterMode
 
+from detr.compiling import says_what_compiling_needs
 from detr.config import TrainConfig
 from detr.data import Batch, Splits, read_splits
 from detr.learner import Learner, Stage, start_learner
@@ -45,7 +45,7 @@ def measure_costs(panoptic: Path, config: TrainConfig, stages: Sequence[Stage]) 
     """Measure the second step of each stage, with photos of the data set and fresh weights."""
     keep_freed_memory()
     splits = read_splits(panoptic)
-    with joined() as processes, says_what_to_lower(config):
+    with joined() as processes, says_what_to_lower(config), says_what_compiling_needs():
         return [_measure(splits, config, stage, processes) for stage in stages]
 
 
@@ -65,8 +65,7 @@ def _measure(splits: Splits, config: TrainConfig, stage: Stage, processes: Proce
     start = perf_counter()
     _step(learner, optimizer, steps[0], read)
     step = perf_counter() - start
-    own = {torch.ops.mkldnn._convolution_pointwise: _conv_flops}  # see detr.fast
-    with FlopCounterMode(display=False, custom_mapping=own) as counter:
+    with FlopCounterMode(display=False) as counter:
         _step(learner, optimizer, steps[0], read)
     # testing goes forward only: about a third of a step
     tests = len(splits.test.photos) / steps[0].photos / 3
@@ -81,12 +80,6 @@ def _measure(splits: Splits, config: TrainConfig, stage: Stage, processes: Proce
         epoch=overlapped * (len(steps) + tests),
         epochs=stage_epochs(config, stage),
     )
-
-
-def _conv_flops(x: list[int], weight: list[int], *_: Any, out_shape: list[int], **__: Any) -> int:
-    """Of oneDNN's own convolution, which torch does not know."""
-    flops: int = conv_flop_count(x, weight, out_shape)
-    return flops
 
 
 def _step(

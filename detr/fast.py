@@ -1,14 +1,11 @@
 """Layers and dropout that are the same as torch's, and faster on a CPU.
 
 torch multiplies matrices with MKL, which is slow on other makers' processors, and convolves with
-oneDNN, which is not: a linear layer is a convolution of size 1. oneDNN can also end a convolution
-with ReLU, which saves a pass over the features. And torch draws dropout with a generator that takes
-longer than the layer beside it. On a GPU torch's own are used.
+oneDNN, which is not: a linear layer is a convolution of size 1. And torch draws dropout with a
+generator that takes longer than the layer beside it. On a GPU torch's own are used.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,67 +19,6 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     columns = x.transpose(1, 2).unsqueeze(2)  # (B, I, 1, N): channels-last without a copy
     # squeezed, not indexed: the gradient of an index is an array of zeros that is then filled
     return F.conv2d(columns, weight[:, :, None, None], bias).squeeze(2).transpose(1, 2)
-
-
-def scaled_conv(x: Tensor, conv: nn.Conv2d, scale: Tensor, shift: Tensor, *, relu: bool) -> Tensor:
-    """What `conv` makes of `x`, times `scale` (O,), plus `shift` (O,); then ReLU if wanted.
-
-    Done on the weights instead of on the features it is the same to rounding, and saves half of the
-    passes over memory; gradients reach the weights through the multiplication.
-    """
-    if _ends_with_relu(x):
-        found: Tensor = _ScaledConv.apply(x, conv.weight, scale, shift, conv, relu)  # type: ignore[no-untyped-call]
-        return found
-    weight = conv.weight * scale[:, None, None, None]
-    out = F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
-    return F.relu(out, inplace=True) if relu else out
-
-
-def _ends_with_relu(x: Tensor) -> bool:
-    """Whether oneDNN's own convolutions can be asked for."""
-    return (
-        x.device.type == "cpu"
-        and x.dtype == torch.float32
-        and hasattr(torch.ops.mkldnn, "_convolution_pointwise")  # torch's own compiler uses it
-        and not torch.compiler.is_compiling()
-        and not torch.is_autocast_enabled("cpu")
-    )
-
-
-class _ScaledConv(torch.autograd.Function):
-    """`scale` and `shift` are not learnt."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        scale: Tensor,
-        shift: Tensor,
-        conv: nn.Conv2d,
-        relu: bool,
-    ) -> Tensor:
-        factor = scale[:, None, None, None]
-        weight = weight * factor
-        how = (conv.padding, conv.stride, conv.dilation, conv.groups)
-        out: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x, weight, shift, *how, "relu" if relu else "none", [], ""
-        )
-        ctx.save_for_backward(x, weight, factor, out if relu else None)
-        ctx.how = (conv.stride, conv.padding, conv.dilation, False, [0, 0], conv.groups)
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, factor, out = ctx.saved_tensors
-        if out is not None:
-            gradient = torch.ops.aten.threshold_backward(gradient, out, 0)
-        wanted = [*ctx.needs_input_grad[:2], False]
-        of_x, of_weight, _ = torch.ops.aten.convolution_backward(
-            gradient, x, weight, None, *ctx.how, wanted
-        )
-        of_weight = None if of_weight is None else of_weight.mul_(factor)
-        return of_x, of_weight, None, None, None, None
 
 
 def dropout(x: Tensor, share: float) -> Tensor:

@@ -1,4 +1,9 @@
-"""torchvision's ResNet with frozen batch norm, a factor and a shift, folded into convolutions."""
+"""torchvision's ResNet with frozen batch norm folded into the convolutions.
+
+A frozen batch norm is a multiplication and an addition a channel. Done on the weights instead of
+on the features it is the same to rounding, and saves half of the passes over memory; gradients
+reach the weights through the multiplication.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from detr.fast import scaled_conv
-
 LAYERS = {
     "resnet18": (2, 2, 2, 2),
     "resnet34": (3, 4, 6, 3),
@@ -22,17 +25,19 @@ LAYERS = {
 NARROW = ("resnet18", "resnet34")  # without bottlenecks
 
 
-def conv_norm(x: Tensor, conv: nn.Conv2d, norm: FrozenBatchNorm2d, *, relu: bool = False) -> Tensor:
-    """The convolution and the batch norm after it, as one convolution; then ReLU if wanted."""
+def conv_norm(x: Tensor, conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> Tensor:
+    """The convolution and the batch norm after it, as one convolution."""
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    return scaled_conv(x, conv, scale, norm.bias - norm.running_mean * scale, relu=relu)
+    shift = norm.bias - norm.running_mean * scale
+    weight = conv.weight * scale[:, None, None, None]
+    return F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
 
 
 class BasicBlock(torchvision.models.resnet.BasicBlock):  # type: ignore[misc]
     """Two convolutions; module names as torchvision's."""
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = conv_norm(x, self.conv1, self.bn1, relu=True)
+        inner = F.relu(conv_norm(x, self.conv1, self.bn1), inplace=True)
         return _add(conv_norm(inner, self.conv2, self.bn2), x, self.downsample)
 
 
@@ -40,8 +45,8 @@ class Bottleneck(torchvision.models.resnet.Bottleneck):  # type: ignore[misc]
     """Narrow, filter, widen; module names as torchvision's."""
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = conv_norm(x, self.conv1, self.bn1, relu=True)
-        inner = conv_norm(inner, self.conv2, self.bn2, relu=True)
+        inner = F.relu(conv_norm(x, self.conv1, self.bn1), inplace=True)
+        inner = F.relu(conv_norm(inner, self.conv2, self.bn2), inplace=True)
         return _add(conv_norm(inner, self.conv3, self.bn3), x, self.downsample)
 
 
@@ -71,7 +76,7 @@ class ResNet(torchvision.models.ResNet):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         x = x.contiguous(memory_format=torch.channels_last)
-        x = self.maxpool(conv_norm(x, self.conv1, self.bn1, relu=True))
+        x = self.maxpool(F.relu(conv_norm(x, self.conv1, self.bn1), inplace=True))
         features = {}
         for index, stage in enumerate((self.layer1, self.layer2, self.layer3)):
             x = stage(x)

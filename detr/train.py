@@ -20,6 +20,7 @@ from annotation.files import InputError, digest
 from annotation.progress import track
 from detr.average import Average
 from detr.checkpoint import Checkpoint
+from detr.compiling import says_what_compiling_needs
 from detr.config import RunConfig
 from detr.data import read_splits
 from detr.epoch import Training, learn, score, test
@@ -45,7 +46,12 @@ def stages_of(wanted: Wanted) -> tuple[Stage, ...]:
 def train(panoptic: Path, run: Path, config: RunConfig, stage: Wanted) -> None:
     """Train `stage` of a run on the built data set `panoptic`, or go on where it stopped."""
     keep_freed_memory()
-    with joined() as processes, held(run, processes), says_what_to_lower(config.train):
+    with (
+        joined() as processes,
+        held(run, processes),
+        says_what_to_lower(config.train),
+        says_what_compiling_needs(),
+    ):
         job = Job(
             splits=read_splits(panoptic),
             run=run,

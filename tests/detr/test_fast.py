@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detr.fast import Attention, Dropout, Linear, dropout, scaled_conv
+from detr.fast import Attention, Dropout, Linear, dropout
 
 
 def gradients(found: Tensor, *leaves: Tensor) -> tuple[Tensor, ...]:
@@ -75,19 +75,3 @@ def test_attention_drops_its_weights_in_training() -> None:
     assert not torch.allclose(attention(x, x, x), attention(x, x, x))
     attention.eval()
     assert torch.equal(attention(x, x, x), attention(x, x, x))
-
-
-@pytest.mark.parametrize("relu", [False, True])
-@pytest.mark.parametrize("channels_last", [False, True])
-def test_scaled_convolution_and_its_gradients(relu: bool, channels_last: bool) -> None:
-    torch.manual_seed(0)
-    conv = nn.Conv2d(4, 6, 3, stride=2, padding=1, bias=False)
-    scale, shift = torch.rand(6) + 0.5, torch.randn(6)
-    how = torch.channels_last if channels_last else torch.contiguous_format
-    x = torch.randn(2, 4, 9, 8).contiguous(memory_format=how).requires_grad_(True)
-    found = scaled_conv(x, conv, scale, shift, relu=relu)
-    expected = conv(x) * scale[:, None, None] + shift[:, None, None]
-    expected = F.relu(expected) if relu else expected
-    assert torch.allclose(found, expected, atol=1e-5)
-    pairs = zip(gradients(found, x, conv.weight), gradients(expected, x, conv.weight), strict=True)
-    assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)

@@ -1,0 +1,78 @@
+"""torch.compile changes no number, and says in one line where it cannot be had."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from annotation.files import InputError
+from detr.compiling import says_what_compiling_needs
+from detr.config import TrainConfig
+from detr.data import read_splits
+from detr.learner import Stage, start_learner
+from detr.loader import batches, plan
+from detr.optimizer import build_optimizer
+from detr.processes import Processes
+from detr.stage import build_model, set_training, step_losses
+from tests.detr.drawn import draw_set
+from tests.detr.weights import SMALL
+
+COMPILER = os.environ.get("CXX", "g++")
+ONE_SIZE = {"min_size": 64, "max_size": 96, "train_sizes": (64,), "flip": False, "crop": 0}
+CONFIG = replace(SMALL, dec_layers=1, num_workers=0, dropout=0, **ONE_SIZE)
+
+
+def two_steps(panoptic: Path, config: TrainConfig, stage: Stage) -> list[dict[str, float]]:
+    """The losses of two steps; those of the second depend on the gradients of the first."""
+    torch.manual_seed(0)
+    model = build_model(config, 4, stage, pretrained=False)
+    learner = start_learner(model, stage, config, Processes(0, 1, torch.device("cpu")))
+    optimizer = build_optimizer(model, config, lr=1e-4)
+    examples = read_splits(panoptic).examples("train", config)
+    set_training(learner, True)
+    losses = []
+    for step in plan(range(4), config):
+        optimizer.zero_grad()
+        found = step_losses(learner, step, list(batches(examples, step.batches)))
+        optimizer.step()
+        losses.append({name: float(value) for name, value in found.items()})
+    return losses
+
+
+@pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"{COMPILER}: no such C++ compiler")
+@pytest.mark.parametrize(
+    ("stage", "config"),
+    [("boxes", replace(CONFIG, lr_backbone=0)), ("joint", CONFIG)],
+    ids=["boxes on a frozen backbone", "joint"],
+)
+def test_the_losses_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Stage, config: TrainConfig
+) -> None:
+    """Takes minutes: all of the trunk goes through the C++ compiler."""
+    monkeypatch.setattr("torch._inductor.config.compile_threads", 1)
+    torch.compiler.reset()
+    panoptic = draw_set(tmp_path / "panoptic")
+    plain = two_steps(panoptic, config, stage)
+    compiled = two_steps(panoptic, replace(config, compile=True), stage)
+    assert len(plain) == len(compiled) == 2
+    assert plain[0] != plain[1]
+    for one, other in zip(plain, compiled, strict=True):
+        assert other == pytest.approx(one, abs=1e-4)
+
+
+def test_without_a_compiler_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
+    monkeypatch.setattr("torch._inductor.config.force_disable_caches", True)
+    monkeypatch.setattr("torch._inductor.config.compile_threads", 1)
+    torch.compiler.reset()
+    twice = torch.compile(lambda x: (x * 2).relu())
+    said = r"^compile: torch.compile failed: .*; it needs a C\+\+ compiler .*compile=false$"
+    with pytest.raises(InputError, match=said), says_what_compiling_needs():
+        twice(torch.ones(4))
+    with pytest.raises(RuntimeError, match="other"), says_what_compiling_needs():
+        raise RuntimeError("other")
