@@ -13,13 +13,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
 from annotation.files import locked
 
 _SETTLED = 2_000_000_000  # ns; a file this old can't change again within one tick of its clock
+_SMALL = 1 << 20  # bytes; larger files are read in parts, as the JSONs of the set itself are
 _TABLES = """
     CREATE TABLE IF NOT EXISTS files (
         path TEXT PRIMARY KEY, size INT, mtime INT, ctime INT, inode INT, digest BLOB
@@ -75,7 +76,8 @@ class Store:
         if known is not None and known[:4] == stamp:
             return bytes(known[4])
         with open(name, "rb") as file:  # noqa: PTH123
-            digest = sha256(file.read()).digest()
+            small = status.st_size < _SMALL
+            digest = (sha256(file.read()) if small else file_digest(file, "sha256")).digest()
         if time.time_ns() - max(stamp[1], stamp[2]) > _SETTLED:
             row = (name, *stamp, digest)
             self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", row)

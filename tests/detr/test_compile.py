@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._inductor import config as inductor
 
 from annotation.files import InputError
 from detr.compiling import says_what_compiling_needs
@@ -50,25 +51,28 @@ def two_steps(panoptic: Path, config: TrainConfig, stage: Stage) -> list[dict[st
     [("boxes", replace(CONFIG, lr_backbone=0)), ("joint", CONFIG)],
     ids=["boxes on a frozen backbone", "joint"],
 )
-def test_the_losses_are_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Stage, config: TrainConfig
-) -> None:
+def test_the_losses_are_the_same(tmp_path: Path, stage: Stage, config: TrainConfig) -> None:
     """Takes minutes: all of the trunk goes through the C++ compiler."""
-    monkeypatch.setattr("torch._inductor.config.compile_threads", 1)
     torch.compiler.reset()
     panoptic = draw_set(tmp_path / "panoptic")
     plain = two_steps(panoptic, config, stage)
-    compiled = two_steps(panoptic, replace(config, compile=True), stage)
+    with inductor.patch(compile_threads=1):
+        compiled = two_steps(panoptic, replace(config, compile=True), stage)
     assert len(plain) == len(compiled) == 2
     assert plain[0] != plain[1]
     for one, other in zip(plain, compiled, strict=True):
         assert other == pytest.approx(one, abs=1e-4)
 
 
-def test_without_a_compiler_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
-    monkeypatch.setattr("torch._inductor.config.force_disable_caches", True)
-    monkeypatch.setattr("torch._inductor.config.compile_threads", 1)
+NO_COMPILER = {
+    "cpp.cxx": ("no-such-compiler",),
+    "force_disable_caches": True,
+    "compile_threads": 1,
+}
+
+
+@inductor.patch(NO_COMPILER)  # type: ignore[untyped-decorator]
+def test_without_a_compiler_one_line_says_so() -> None:
     torch.compiler.reset()
     twice = torch.compile(lambda x: (x * 2).relu())
     said = r"^compile: torch.compile failed: .*; it needs a C\+\+ compiler .*compile=false$"
