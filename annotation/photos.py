@@ -7,7 +7,7 @@ import os
 import posixpath
 import unicodedata
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -142,30 +142,28 @@ class Found:
     candidates: tuple[Path, ...] = ()  # where several photos have the name
 
 
-class _Numbers:
-    """Which numbers a key may have: by hashes, as names would take ten times the memory."""
+class _Lookup:
+    """Photos by a part of their path: by hashes, as the names would take ten times the memory."""
 
-    def __init__(self, keys: Iterable[str]) -> None:
-        hashes = np.fromiter(map(_hash, keys), np.uint32)
+    def __init__(self, folder: Path, photos: Sequence[Path], part: Callable[[str], str]) -> None:
+        self._folder, self._photos, self._part = folder, photos, part
+        hashes = np.fromiter((_hash(self._key(photo)) for photo in photos), np.uint32)
         self._order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[self._order]
 
-    def of(self, key: str) -> list[int]:
-        """Numbers of all keys with the hash of this one, rising."""
-        wanted = np.uint32(_hash(key))
-        first = int(np.searchsorted(self._hashes, wanted))
-        last = first
-        while last < len(self._hashes) and self._hashes[last] == wanted:
-            last += 1
-        return [int(number) for number in self._order[first:last]]
+    def _key(self, photo: Path) -> str:
+        return fold(self._part(_below(self._folder, photo)))
+
+    def of(self, wanted: str) -> list[Path]:
+        """All photos whose part is `wanted`, folded, in their order."""
+        hashed = np.uint32(_hash(wanted))
+        first, last = (np.searchsorted(self._hashes, hashed, side) for side in ("left", "right"))
+        found = [self._photos[int(number)] for number in self._order[first:last]]
+        return [photo for photo in found if self._key(photo) == wanted]
 
 
 def _hash(key: str) -> int:
     return zlib.crc32(key.encode("utf-8", "surrogatepass"))
-
-
-def _whole(below: str) -> str:
-    return below
 
 
 def _last_part(below: str) -> str:
@@ -190,24 +188,16 @@ class PhotoIndex:
         return known_words([*self.dataset.config.labels, *names])
 
     @cached_property
-    def _by_path(self) -> _Numbers:
-        return _Numbers(self._keys(_whole))
+    def _by_path(self) -> _Lookup:
+        return _Lookup(self.dataset.images, self.photos, str)
 
     @cached_property
-    def _by_name(self) -> _Numbers:
-        return _Numbers(self._keys(_last_part))
+    def _by_name(self) -> _Lookup:
+        return _Lookup(self.dataset.images, self.photos, _last_part)
 
     @cached_property
-    def _by_stem(self) -> _Numbers:
-        return _Numbers(self._keys(_but_suffix))
-
-    def _keys(self, key: Callable[[str], str]) -> Iterator[str]:
-        return (fold(key(_below(self.dataset.images, photo))) for photo in self.photos)
-
-    def _like(self, numbers: _Numbers, key: Callable[[str], str], wanted: str) -> list[Path]:
-        """Photos whose key is `wanted`, folded, in their order."""
-        found = [self.photos[number] for number in numbers.of(wanted)]
-        return [one for one in found if fold(key(_below(self.dataset.images, one))) == wanted]
+    def _by_stem(self) -> _Lookup:
+        return _Lookup(self.dataset.images, self.photos, _but_suffix)
 
     def find(self, annotation: Path, image_path: str) -> Found:
         """Find the photo of an annotation whose `imagePath` is `image_path`.
@@ -218,16 +208,16 @@ class PhotoIndex:
         slashed = image_path[: LONGEST_PATH + 1].replace("\\", "/")
         room, inner = self._place(annotation)
         stored = _stored(f"{room}/{posixpath.dirname(inner)}", slashed)
-        if stored and (exact := self._like(self._by_path, _whole, fold(stored))):
+        if stored and (exact := self._by_path.of(fold(stored))):
             return Found(_same_case(exact, stored), "path")
         leaves = stored is None
         for name in dict.fromkeys((slashed, unquote(slashed))):
-            near = self._like(self._by_name, _last_part, fold(PurePosixPath(name).name))
+            near = self._by_name.of(fold(PurePosixPath(name).name))
             if best := _longest_tail(near, name):
                 return Found(best, "name", leaves)
             if near:
                 return Found(None, "not", leaves, tuple(near))
-        twins = self._like(self._by_stem, _but_suffix, fold(_but_suffix(inner)))
+        twins = self._by_stem.of(fold(_but_suffix(inner)))
         return Found(twins[0], "stem", leaves) if len(twins) == 1 else Found(None, "not", leaves)
 
     def _place(self, annotation: Path) -> tuple[str, str]:

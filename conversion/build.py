@@ -65,8 +65,8 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> Built:
 
 def _read(dataset: Dataset, store: Store, plan: Plan) -> frozenset[str]:
     """Fill the plan; words that tell code pages apart."""
-    photos = dataset.photos()
-    for one in Records(dataset, store, str(FORMAT)).read(photos):
+    index = PhotoIndex(dataset, dataset.photos())
+    for one in Records(dataset, store, str(FORMAT)).read(index):
         if isinstance(one, tuple):
             plan.left_out.append(one)
         else:
@@ -75,7 +75,7 @@ def _read(dataset: Dataset, store: Store, plan: Plan) -> frozenset[str]:
     plan.keep_used()
     if not len(plan):
         raise InputError(f"{dataset.labelme}: no usable annotation; see `validate`")
-    return PhotoIndex(dataset, photos).known_words
+    return index.known_words
 
 
 def _versions() -> dict[str, str]:

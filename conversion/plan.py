@@ -121,15 +121,16 @@ class Plan:
         begins, needs = np.fromiter(chain.from_iterable(sizes), np.int64).reshape(-1, 2).T
         firsts = first_ids(begins, needs + room)
         rows = self._all(
-            "SELECT photo, annotation, height, width, png_name, 0, '', drawn, seen, '',"
-            " dealt.split, alone FROM plan LEFT JOIN dealt USING (photo) ORDER BY place, photo"
+            "SELECT photo, annotation, height, width, png_name, drawn, seen, dealt.split, alone"
+            " FROM plan LEFT JOIN dealt USING (photo) ORDER BY place, photo"
         )
 
         def numbered() -> Iterator[tuple[int, bytes, bytes, str]]:
             for first, row in zip(firsts.tolist(), rows, strict=True):
+                *named, drawn, seen, split, alone = row
                 stuff = stuff_of(row[0])
-                task = _task((*row[:5], first, b"", *row[7:9], stuff, row[10]))
-                yield first, stuff, key_of(task, bool(row[11])), row[0]
+                task = _task((*named, first, b"", drawn, seen, stuff, split))
+                yield first, stuff, key_of(task, bool(alone)), row[0]
 
         query = "UPDATE plan SET first_id = ?, stuff = ?, key = ? WHERE photo = ?"
         self._db.executemany(query, numbered())
@@ -200,10 +201,13 @@ class Plan:
         """Names of the PNGs of one split."""
         return self._column("png_name", split)
 
-    def _column(self, name: str, split: str | None) -> Iterator[str]:
-        where = "WHERE split = ?" if split is not None else ""
-        values = () if split is None else (split,)
-        rows = self._all(f"SELECT {name} FROM plan {where} ORDER BY photo", *values)
+    def pieces(self, name: Piece, split: str | None = None) -> Iterator[bytes]:
+        """One column of what was painted."""
+        return self._column(name, split, of="plan JOIN painted USING (photo)")
+
+    def _column(self, name: str, split: str | None, *, of: str = "plan") -> Iterator[Any]:
+        where, values = ("", ()) if split is None else ("WHERE split = ?", (split,))
+        rows = self._all(f"SELECT {name} FROM {of} {where} ORDER BY photo", *values)
         return (value for (value,) in rows)
 
     def has(self, split: str, *, photo: str | None = None, png: str | None = None) -> bool:
@@ -228,13 +232,6 @@ class Plan:
     def inputs(self) -> Iterator[tuple[bytes, str]]:
         """Key and PNG, below `panoptic/`, of every photo."""
         return self._all(f"SELECT key, {_PNG} FROM plan ORDER BY photo")
-
-    def pieces(self, name: Piece, split: str | None = None) -> Iterator[bytes]:
-        """One column of what was painted."""
-        where = "WHERE split = ?" if split is not None else ""
-        values = () if split is None else (split,)
-        query = f"SELECT {name} FROM plan JOIN painted USING (photo) {where} ORDER BY photo"
-        return (piece for (piece,) in self._all(query, *values))
 
     def counts(self) -> Mapping[str, dict[int, int]]:
         """Segments by category of every photo."""

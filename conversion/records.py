@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -42,9 +42,8 @@ class Records:
         self._dataset, self._store = dataset, store
         self._contents = (b"", b"")  # digests of the annotation at hand and of its photo
 
-    def read(self, photos: Sequence[Path]) -> Iterator[Entry | tuple[str, str]]:
+    def read(self, index: PhotoIndex) -> Iterator[Entry | tuple[str, str]]:
         """Annotations of photos; or an annotation that cannot be used, and why."""
-        index = PhotoIndex(self._dataset, photos)
         below = len(str(self._dataset.images)) + 1
         for record in check_records(self._dataset, index, self._kept):
             annotation = self._dataset.relative(record.path)

@@ -97,10 +97,10 @@ def match_photo(
             f" the prediction {prediction_ids.shape}"
         )
     shared = overlaps(truth_ids, prediction_ids)
-    hits = _hits(truth, prediction, shared)
+    areas = _areas(shared, side=1)
+    hits = _hits(truth, prediction, shared, areas)
     found = {hit.truth.id for hit in hits}
     right = {hit.prediction.id for hit in hits}
-    areas = _areas(shared, side=1)
     missed = [s for s in truth.segments if s.id not in found and not s.iscrowd]
     false = [
         s
@@ -128,10 +128,15 @@ def _areas(shared: dict[tuple[int, int], int], *, side: int) -> Counter[int]:
     return areas
 
 
-def _hits(truth: Photo, prediction: Photo, shared: dict[tuple[int, int], int]) -> list[Hit]:
+def _hits(
+    truth: Photo,
+    prediction: Photo,
+    shared: dict[tuple[int, int], int],
+    predicted_areas: Counter[int],
+) -> list[Hit]:
     true_segments = {s.id: s for s in truth.segments if not s.iscrowd}
     predicted_segments = {s.id: s for s in prediction.segments}
-    true_areas, predicted_areas = _areas(shared, side=0), _areas(shared, side=1)
+    true_areas = _areas(shared, side=0)
     hits = []
     for (true_id, predicted_id), intersection in sorted(shared.items()):
         true, predicted = true_segments.get(true_id), predicted_segments.get(predicted_id)
