@@ -302,7 +302,7 @@ def compare(case: str) -> None:
             done = subprocess.run(
                 [sys.executable, *words], capture_output=True, text=True, check=True
             )
-            parts[side], last = done.stdout.strip("\n").splitlines()[-2:]
+            parts[side], last = done.stdout.splitlines()[-2:]
             memory, *each = last.split()
             taken[side] += map(float, each)
             peak[side] = max(peak[side], int(memory))
