@@ -1,6 +1,7 @@
-"""A data set's folder and its `dataset.yaml`."""
+"""A data set's folder and its `dataset.yaml`.
 
-from __future__ import annotations
+Annotations are no strings here: msgspec would compile each when the first set is opened.
+"""
 
 import os
 import re
@@ -225,6 +226,30 @@ def _check_once(where: str, *names: str) -> None:
             raise ValueError(f"{where}: '{name}' stands twice")
 
 
+class Paths(Sequence[Path]):
+    """Paths kept as text, since a Path takes ten times as much memory."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self.texts = texts
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Paths": ...
+
+    def __getitem__(self, index: int | slice) -> "Path | Paths":
+        if isinstance(index, slice):
+            return Paths(self.texts[index])
+        return Path(self.texts[index])
+
+    def __iter__(self) -> Iterator[Path]:
+        return map(Path, self.texts)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """One folder under `datasets/` with its parsed configuration."""
@@ -306,27 +331,3 @@ def _files(suffixes: str | tuple[str, ...], *folders: Path) -> Paths:
     ]
     found.sort(key=lambda name: name.replace(os.sep, "\0"))  # folder by folder, as paths are
     return Paths(found)
-
-
-class Paths(Sequence[Path]):
-    """Paths kept as text, since a Path takes ten times as much memory."""
-
-    def __init__(self, names: list[str]) -> None:
-        self._names = names
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    @overload
-    def __getitem__(self, index: int) -> Path: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Paths: ...
-
-    def __getitem__(self, index: int | slice) -> Path | Paths:
-        if isinstance(index, slice):
-            return Paths(self._names[index])
-        return Path(self._names[index])
-
-    def __iter__(self) -> Iterator[Path]:
-        return map(Path, self._names)

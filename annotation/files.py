@@ -130,6 +130,8 @@ def _reject_unknown_keys(kind: Any, data: Any, where: str) -> None:
 
 def _resolved(written: Any, kind: Any) -> Any:
     """One type as a class's module means it; all types of the class take longer than the file."""
+    if not isinstance(written, str):
+        return written
     alone = SimpleNamespace(__annotations__={"one": written})
     return typing.get_type_hints(alone, vars(sys.modules[kind.__module__]))["one"]
 

@@ -7,7 +7,7 @@ import os
 import posixpath
 import unicodedata
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -19,7 +19,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from annotation.cleaning import MAX_BYTES, MAX_PIXELS, SUFFIXES
-from annotation.dataset import Dataset
+from annotation.dataset import Dataset, Paths
 from annotation.decoding import known_words
 from annotation.files import InputError, check_regular
 
@@ -145,21 +145,21 @@ class Found:
 class _Lookup:
     """Photos by a part of their path: by hashes, as the names would take ten times the memory."""
 
-    def __init__(self, folder: Path, photos: Sequence[Path], part: Callable[[str], str]) -> None:
-        self._folder, self._photos, self._part = folder, photos, part
-        hashes = np.fromiter((_hash(self._key(photo)) for photo in photos), np.uint32)
+    def __init__(self, folder: Path, photos: Paths, part: Callable[[str], str]) -> None:
+        self._folder, self._photos, self._part = str(folder), photos, part
+        hashes = np.fromiter((_hash(self._key(text)) for text in photos.texts), np.uint32)
         self._order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[self._order]
 
-    def _key(self, photo: Path) -> str:
+    def _key(self, photo: str) -> str:
         return fold(self._part(_below(self._folder, photo)))
 
     def of(self, wanted: str) -> list[Path]:
         """All photos whose part is `wanted`, folded, in their order."""
         hashed = np.uint32(_hash(wanted))
         first, last = (np.searchsorted(self._hashes, hashed, side) for side in ("left", "right"))
-        found = [self._photos[int(number)] for number in self._order[first:last]]
-        return [photo for photo in found if self._key(photo) == wanted]
+        found = map(int, self._order[first:last])
+        return [self._photos[n] for n in found if self._key(self._photos.texts[n]) == wanted]
 
 
 def _hash(key: str) -> int:
@@ -179,13 +179,17 @@ class PhotoIndex:
     """All photos of a set, to be found by path or name; case and unicode form do not count."""
 
     dataset: Dataset
-    photos: Sequence[Path]
+    photos: Paths
 
     @cached_property
     def known_words(self) -> frozenset[str]:
         """Labels and names of photos that tell one Windows code page from another."""
-        names = (photo.name for photo in self.photos)
+        names = map(os.path.basename, self.photos.texts)
         return known_words([*self.dataset.config.labels, *names])
+
+    @cached_property
+    def _rooms(self) -> dict[str, str]:
+        return {room.name: str(room) for room in (self.dataset.labelme, self.dataset.images)}
 
     @cached_property
     def _by_path(self) -> _Lookup:
@@ -222,16 +226,17 @@ class PhotoIndex:
 
     def _place(self, annotation: Path) -> tuple[str, str]:
         """The room of an annotation, images or labelme, and its path below that."""
-        for room in (self.dataset.labelme, self.dataset.images):
-            if str(annotation).startswith(f"{room}{os.sep}"):
-                return room.name, _below(room, annotation)
+        text = str(annotation)
+        for room, folder in self._rooms.items():
+            if text.startswith(f"{folder}{os.sep}"):
+                return room, _below(folder, text)
         room_name, _, inner = self.dataset.relative(annotation).partition("/")
         return room_name, inner
 
 
-def _below(folder: Path, path: Path) -> str:
+def _below(folder: str, path: str) -> str:
     """A path below a folder, with slashes; several times faster than `relative_to`."""
-    return str(path)[len(str(folder)) + 1 :].replace("\\", "/")
+    return path[len(folder) + 1 :].replace("\\", "/")
 
 
 def fold(name: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from annotation.dataset import Dataset
+from annotation.dataset import Dataset, Paths
 from annotation.files import InputError, nearest
 from annotation.findings import Finding
 from annotation.photos import PhotoIndex, fold
@@ -22,7 +22,7 @@ STATES: tuple[State, ...] = ("new", "error", "warning", "fine")
 class Worklist:
     """How far a set is: the annotation of each annotated photo, the worst finding of each file."""
 
-    photos: tuple[Path, ...]
+    photos: Paths
     annotations: dict[Path, Path]  # by photo
     worst: dict[Path, State]  # by annotation
 
@@ -44,7 +44,7 @@ class Worklist:
 
 def survey(dataset: Dataset) -> Worklist:
     """Check the set and see how far it is; InputError where it has no photos."""
-    photos = tuple(dataset.photos())
+    photos = dataset.photos()
     if not photos:
         raise InputError(f"{dataset.images}: no photos; put some there, or `collect` them")
     if not dataset.annotations():

@@ -8,7 +8,7 @@ Also printed is the share of our time in each part of a step; of the peer's, mat
 in its forward part.
 
 The peer is measured as it is installed, and once more with the setting of glibc that our training
-makes (`detr.memory`), which helps it too.
+makes (`annotation.memory`), which helps it too.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from annotation.files import write_json
+from annotation.memory import keep_freed_memory
 from conversion.panoptic import PanopticSet, write_panoptic
 from detr.clock import Clock
 from detr.config import TrainConfig
@@ -37,7 +38,6 @@ from detr.data import Target, read_splits
 from detr.features import ViewCache
 from detr.learner import Trunk, on_device
 from detr.matcher import match
-from detr.memory import keep_freed_memory
 from detr.model import DETR, Output
 from detr.padded import pad
 from detr.segmentation import DETRsegm

@@ -15,6 +15,7 @@ from annotation.dataset import Dataset
 from annotation.files import InputError, nearest, replacing
 from annotation.instances import Instance, find_instances, instance_outlines
 from annotation.labelme import Shape, read_annotation
+from annotation.memory import keep_freed_memory
 from annotation.photos import PhotoIndex, Size, photo_size
 from annotation.progress import track
 from conversion.categories import Category, dataset_categories
@@ -42,6 +43,7 @@ def export_instances(dataset: Dataset, path: Path) -> Exported:
     Shapes of one label and `group_id` are one instance, less their holes; areas and boxes are those
     of pycocotools' pixels. Polygons are written as such, what they cannot say as run lengths.
     """
+    keep_freed_memory()
     config = dataset.config
     categories = dataset_categories(config.things, (), where=str(dataset.root / "dataset.yaml"))
     reader = _Reader(dataset, categories)

@@ -63,9 +63,6 @@ def measure_outlines(
     small = all(0 < side < LONGEST for size in set(sizes) for side in size)
     if not (small and np.abs(xy).max() <= FURTHEST):  # no number is none of them
         return [_walked(one, size) for one, size in zip(outlines, sizes, strict=True)]
-    # Until once a larger array was freed, glibc hands arrays of 128 kB back to the system, and
-    # the next one is filled with zeros again: twice the time. This one costs nothing.
-    np.empty(MOST_ROWS)
     edges = _edges(xy, np.array([len(one) // 2 for one in outlines]), np.array(sizes))
     if edges.columns.sum() > MOST_ROWS and len(outlines) > 1:
         half = len(outlines) // 2

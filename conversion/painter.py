@@ -13,6 +13,7 @@ from annotation.dataset import Dataset
 from annotation.files import InputError, inside, write_bytes
 from annotation.instances import instance_outlines
 from annotation.labelme import Shape, read_annotation
+from annotation.memory import keep_freed_memory
 from conversion.categories import Category
 from conversion.merge import Merged, merge
 from conversion.panoptic import Photo, Segment, annotation_values, image_values
@@ -59,6 +60,7 @@ class Painter:
             return Failure(task.photo.file_name, task.key, str(error))
 
     def _paint(self, task: Task) -> Row:
+        keep_freed_memory()
         photo, first = task.photo, task.photo.id
         shapes = read_annotation(self.dataset.root / task.annotation, known=self.known).shapes
         stuff, refused = self.stuff.look(

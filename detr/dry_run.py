@@ -14,13 +14,14 @@ import torch
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
+from annotation.memory import keep_freed_memory
 from detr.compiling import says_what_compiling_needs
 from detr.config import TrainConfig
 from detr.data import Batch, Splits, read_splits
 from detr.learner import Learner, Stage, start_learner
 from detr.loader import Step, batches, plan
 from detr.log import duration
-from detr.memory import keep_freed_memory, says_what_to_lower
+from detr.memory import says_what_to_lower
 from detr.optimizer import build_optimizer
 from detr.processes import Processes, joined
 from detr.schedule import stage_epochs

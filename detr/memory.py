@@ -1,9 +1,7 @@
-"""Memory of the training process."""
+"""Training that needs more memory than there is."""
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,21 +10,7 @@ import torch
 from annotation.files import InputError
 from detr.config import TrainConfig
 
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # names of glibc's malloc options
 _EXHAUSTED = ("can't allocate memory", "not enough memory", "out of memory")  # torch's words
-
-
-def keep_freed_memory() -> None:
-    """Let freed arrays be used again instead of returning each to the system.
-
-    A step on the CPU frees and asks for the same large arrays over and over, and having the system
-    clear them each time costs a third of the time. Does nothing where there is no glibc.
-    """
-    if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            mallopt(_MMAP_MAX, 0)
-            mallopt(_TRIM_THRESHOLD, 2**31 - 1)
 
 
 @contextmanager

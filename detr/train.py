@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from annotation.files import InputError, digest
+from annotation.memory import keep_freed_memory
 from annotation.progress import track
 from detr.average import Average
 from detr.checkpoint import Checkpoint
@@ -28,7 +29,7 @@ from detr.features import ViewCache, folder_size
 from detr.init import read_start, start_from
 from detr.learner import Learner, Stage, start_learner
 from detr.log import summary
-from detr.memory import keep_freed_memory, says_what_to_lower
+from detr.memory import says_what_to_lower
 from detr.optimizer import build_optimizer, load_state_by_name, state_by_name
 from detr.processes import joined
 from detr.run import Begun, Job, begin, finished, forget, held, remove_cache, save, trained_boxes
