@@ -1,25 +1,29 @@
 """Time and memory of a training step and of inference, beside the DETR of `transformers`.
 
-Two threads, batch 2, 7 objects a photo, float32 unless said, random weights and photos. Each side
-of a case runs in processes of its own, taking turns; a figure is the median over all of them.
-Both sides train the same parameters and end a step with clipping and AdamW.
+Two threads, batch 2, 7 objects a photo, random weights and photos. Each side of a case runs in
+processes of its own, taking turns; a figure is the median over all of them. Both sides train the
+same parameters and end a step with clipping and AdamW. Our steps are as `train` makes them where
+nothing is configured: in bfloat16 where the processor multiplies that itself, else in float32;
+`-float32` are in float32 anyway. The peer and all inference are in float32.
 
 Also printed is the share of our time in each part of a step; of the peer's, matching and losses are
 in its forward part.
 
-The peer is measured as it is installed, and once more with the setting of glibc that our training
-makes (`annotation.memory`), which helps it too.
+The peer is measured as it is installed, and once more with the settings of glibc and OpenMP that
+our training makes (`annotation.memory`, `detr`), which help it too.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,7 +40,7 @@ from detr.config import TrainConfig
 from detr.criterion import box_losses, mask_losses, matched_queries, num_boxes, stack_masks
 from detr.data import Target, read_splits
 from detr.features import ViewCache
-from detr.learner import Trunk, on_device
+from detr.learner import Trunk, guesses_in_float32, has_bfloat16, on_device
 from detr.matcher import match
 from detr.model import DETR, Output
 from detr.padded import pad
@@ -57,21 +61,25 @@ class Case:
     most: dict[str, float]
 
 
-BOXES = ("ours", "ours-bf16", "peer-kept", "peer")
+BOXES = ("ours", "ours-float32", "peer-kept", "peer")
 CASES = {
     "boxes step, ResNet-50, 512x512": Case(BOXES, "peer", 5, {"ours": 0.5}),
     "boxes step, small, 256x256": Case(BOXES, "peer", 20, {"ours": 0.6}),
     "masks step, frozen boxes, ResNet-50, 512x512": Case(
-        ("ours", "ours-cached", "all", "peer"), "all", 2, {"ours": 0.2, "ours-cached": 0.1}
+        ("ours", "ours-cached", "all", "peer"), "all", 5, {"ours": 0.2, "ours-cached": 0.1}
+    ),
+    "masks step in float32": Case(
+        ("ours-float32", "ours-cached-float32", "all-float32"), "all-float32", 5, {}
     ),
     "inference with masks, ResNet-50, 512x512": Case(
-        ("ours", "all", "peer"), "all", 2, {"ours": 0.34}
+        ("ours", "all", "peer"), "all", 5, {"ours": 0.34}
     ),
 }
 See = Callable[[], tuple[Output, list[Target]]]
 CPU = torch.device("cpu")
 CLOCK = Clock(CPU)
 MATCHING = "matching and losses"  # within forward
+SPINS = "300000"  # of a waiting thread, by libgomp where nobody says so; see detr/__init__.py
 
 
 def make_targets(size: int) -> list[Target]:
@@ -117,13 +125,19 @@ def trained_by(model: nn.Module, loss: Callable[[], Tensor], *, fused: bool) -> 
     return step
 
 
-def our_boxes_step(config: TrainConfig, size: int, *, bf16: bool) -> Callable[[], None]:
+def in_precision(side: str) -> AbstractContextManager[object]:
+    """What a side's forward part runs in."""
+    wanted = not side.endswith("float32") and has_bfloat16("cpu")
+    return torch.autocast("cpu", torch.bfloat16, enabled=wanted)
+
+
+def our_boxes_step(config: TrainConfig, size: int, *, side: str) -> Callable[[], None]:
     """All parameters trained, the stem and the first stage too."""
     model = DETR(config, CLASSES, pretrained=False).requires_grad_(True).train()
     images, targets = pad(list(torch.randn(BATCH, 3, size, size))), make_targets(size)
 
     def loss() -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with in_precision(side):
             output = model(images)
         with CLOCK(MATCHING):
             matches = match(output.guesses[-1], targets, config)
@@ -159,10 +173,10 @@ def peer_step(config: TrainConfig, size: int, *, masks: bool) -> Callable[[], No
 
 
 def our_masks_step(size: int, *, side: str) -> Callable[[], None]:
-    """On the frozen box model; as side "all", all queries go through the head."""
+    """On the frozen box model; as side "all…", all queries go through the head."""
     model = DETRsegm(DETR(FULL, CLASSES, pretrained=False).requires_grad_(False), FULL).train()
     model.detr.eval()
-    see = cached_photos(model.detr, size) if side == "ours-cached" else photos(model.detr, size)
+    see = (cached_photos if "cached" in side else photos)(model.detr, size, side=side)
 
     def loss() -> Tensor:
         with torch.no_grad():
@@ -170,26 +184,32 @@ def our_masks_step(size: int, *, side: str) -> Callable[[], None]:
             with CLOCK(MATCHING):
                 matches = match(output.guesses[-1], targets, FULL)
         photo, query = matched_queries(matches)
-        masks = (
-            model.all_masks(output)[photo, query]
-            if side == "all"
-            else model.masks(output, photo, query)
-        )
+        with in_precision(side):
+            masks = (
+                model.all_masks(output)[photo, query]
+                if side.startswith("all")
+                else model.masks(output, photo, query)
+            )
         with CLOCK(MATCHING):
             wanted = stack_masks(targets, matches)
-            losses = mask_losses(masks, wanted, num_boxes(targets), FULL)
+            losses = mask_losses(masks.float(), wanted, num_boxes(targets), FULL)
         return losses["loss_mask"] + losses["loss_dice"]
 
     return trained_by(model, loss, fused=True)
 
 
-def photos(detr: DETR, size: int) -> See:
+def photos(detr: DETR, size: int, *, side: str) -> See:
     """What the box model makes of photos."""
     images, targets = pad(list(torch.randn(BATCH, 3, size, size))), make_targets(size)
-    return lambda: (detr(images), targets)
+
+    def see() -> tuple[Output, list[Target]]:
+        with in_precision(side):
+            return guesses_in_float32(detr(images)), targets
+
+    return see
 
 
-def cached_photos(detr: DETR, size: int) -> See:
+def cached_photos(detr: DETR, size: int, *, side: str) -> See:
     """What a cache in a temporary folder has kept of photos, read back every time."""
     folder = TemporaryDirectory()
     panoptic = draw(Path(folder.name) / "panoptic", size)
@@ -203,7 +223,9 @@ def cached_photos(detr: DETR, size: int) -> See:
     def see() -> tuple[Output, list[Target]]:
         assert folder.name  # it is removed with this function
         (batch,) = cache.batches(examples, [range(BATCH)])
-        return trunk(on_device(batch.seen, CPU)), [t.to(CPU) for t in batch.targets]
+        with in_precision(side):
+            output = guesses_in_float32(trunk(on_device(batch.seen, CPU)))
+        return output, [target.to(CPU) for target in batch.targets]
 
     return see
 
@@ -258,9 +280,8 @@ def make_step(case: str, side: str) -> Callable[[], None]:
     ours = side.startswith(("ours", "all"))
     if case.startswith("boxes"):
         config, size = (SMALL, 256) if "small" in case else (FULL, 512)
-        bf16 = side == "ours-bf16"
         return (
-            our_boxes_step(config, size, bf16=bf16)
+            our_boxes_step(config, size, side=side)
             if ours
             else peer_step(config, size, masks=False)
         )
@@ -299,8 +320,9 @@ def compare(case: str) -> None:
     for _ in range(ROUNDS):
         for side in sides:
             words = ["-m", "benchmarks.detr_steps", "--case", case, "--side", side]
+            settings = {**os.environ, **({"GOMP_SPINCOUNT": SPINS} if side == "peer" else {})}
             done = subprocess.run(
-                [sys.executable, *words], capture_output=True, text=True, check=True
+                [sys.executable, *words], env=settings, capture_output=True, text=True, check=True
             )
             parts[side], last = done.stdout.splitlines()[-2:]
             memory, *each = last.split()
@@ -312,7 +334,7 @@ def compare(case: str) -> None:
     print(f"{case} (at most, of {beside}: {allowed})")
     for side in sides:
         print(
-            f"  {side:11} {wall[side]:7.3f} s, {wall[side] / wall[beside]:.2f} of {beside};"
+            f"  {side:19} {wall[side]:7.3f} s, {wall[side] / wall[beside]:.2f} of {beside};"
             f" processor {busy[side]:7.3f} s, {busy[side] / busy[beside]:.2f};"
             f" {peak[side]:5d} MB, {peak[side] / peak[beside]:.2f}; {parts[side]}",
             flush=True,

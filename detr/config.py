@@ -50,7 +50,7 @@ class TrainConfig:
     keep_every: int = 0  # epochs of which a checkpoint of its own is kept; 0: none
     seed: int = 42
     num_workers: int = 2  # processes that read photos; 0 reads in the training process
-    precision: str = "auto"  # "bfloat16" where the GPU has it, else "float32"
+    precision: str = "auto"  # "bfloat16" where GPU or processor has it, else "float32"
     compile: bool = False  # torch.compile for the box model while it is trained; takes minutes
 
     # model

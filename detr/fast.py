@@ -1,7 +1,7 @@
 """Layers and dropout that are the same as torch's, and faster on a CPU.
 
-torch multiplies matrices with MKL, which is slow on other makers' processors, and convolves with
-oneDNN, which is not: a linear layer is a convolution of size 1. And torch draws dropout with a
+torch multiplies float32 matrices with MKL, which is slow on other makers' processors, and convolves
+with oneDNN, which is not: a linear layer is a convolution of size 1. And torch draws dropout with a
 generator that takes longer than the layer beside it. On a GPU torch's own are used.
 """
 
@@ -11,10 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+_LARGE = 8_000_000  # multiplications; below, a convolution takes longer to begin than it saves
+
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """(B, N, I) to (B, N, O) by a weight (O, I) and a bias (O,)."""
-    if x.is_cuda or torch.compiler.is_compiling():
+    large = len(x) * x.shape[1] * weight.numel() > _LARGE
+    slow = x.device.type == "cpu" and large and not torch.is_autocast_enabled("cpu")
+    if not slow or torch.compiler.is_compiling():
         return F.linear(x, weight, bias)
     columns = x.transpose(1, 2).unsqueeze(2)  # (B, I, 1, N): channels-last without a copy
     # squeezed, not indexed: the gradient of an index is an array of zeros that is then filled

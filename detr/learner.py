@@ -77,11 +77,16 @@ class Learner:
 
     def autocast(self) -> AbstractContextManager[object]:
         """bfloat16 for what gains by it, where the configuration says so."""
-        device = self.processes.device.type
-        wanted = self.config.precision == "bfloat16"
-        if self.config.precision == "auto":  # on a CPU it is seldom faster
-            wanted = device == "cuda" and torch.cuda.is_bf16_supported()
+        device, precision = self.processes.device.type, self.config.precision
+        wanted = precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
         return torch.autocast(device, torch.bfloat16, enabled=wanted)
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether "cuda" or "cpu" multiplies bfloat16 itself; elsewhere it is slower than float32."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def start_learner(model: Model, stage: Stage, config: TrainConfig, processes: Processes) -> Learner:
