@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from detr.boxes import giou_pairs
 from detr.config import TrainConfig
 from detr.data import Target
+from detr.mask_losses import focal_and_dice
 from detr.matcher import Match, match_layers
 from detr.model import Guess, Output
 
@@ -107,29 +108,11 @@ def mask_losses(logits: Tensor, wanted: Tensor, count: int, config: TrainConfig)
     if not len(wanted):
         zero = logits.sum()  # of nothing, but with a gradient: an empty batch is a step too
         return {"loss_mask": zero, "loss_dice": zero}
-    # masks stand as channels: with one channel each, the gradient takes twice as long
-    grown = F.interpolate(logits[None], size=wanted.shape[-2:], mode="bilinear")[0]
-    focal, dice = focal_and_dice(grown.flatten(1), wanted.flatten(1).to(logits.dtype))
+    focal, dice = focal_and_dice(logits, wanted)
     return {
         "loss_mask": config.mask_loss_coef * focal.sum() / count,
         "loss_dice": config.dice_loss_coef * dice.sum() / count,
     }
-
-
-def focal_and_dice(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """(K, P) logits and 0/1 truth to (K,) each: mean focal loss (alpha 0.25, gamma 2); dice loss.
-
-    Dice is 1 minus twice the overlap over the sum of both. All follows from how wrong each pixel
-    is, so that few passes are made over what may be hundreds of masks as large as photos.
-    """
-    sign = 1 - 2 * truth  # -1 where the segment is
-    signed = logits * sign
-    wrong = signed.sigmoid()  # 1 minus the chance of the truth
-    each = F.softplus(signed) * wrong.square() * (0.5 + 0.25 * sign)
-    area, missed = truth.sum(1), (wrong * truth).sum(1)
-    overlap = 2 * (area - missed)
-    chance = area + wrong.sum(1) - 2 * missed
-    return each.mean(1), 1 - (overlap + 1) / (chance + area + 1)
 
 
 def matched_queries(matches: list[Match]) -> tuple[Tensor, Tensor]:

@@ -107,19 +107,21 @@ def sync_next(module: nn.Module, wanted: bool) -> None:
 
 
 def on_device(seen: Seen, device: torch.device) -> Seen:
-    """What is seen, on the device; what a cache keeps in half precision becomes float32."""
+    """What is seen, on the device; what a cache keeps in half precision as the model reads it."""
     if isinstance(seen, Padded):
-        return _in_float32(seen, device)
+        return seen.to(device)
     if isinstance(seen, list):
-        return [_in_float32(level, device) for level in seen]
+        return [_as_read(level, device) for level in seen]
     arrays = (seen.logits, seen.cxcywh_norm, seen.state, seen.memory)
-    levels = [_in_float32(level, device) for level in seen.features]
+    levels = [_as_read(level, device) for level in seen.features]
     return Decoded(levels, *(a.to(device).float() for a in arrays))
 
 
-def _in_float32(padded: Padded, device: torch.device) -> Padded:
-    """Contiguous, too: code compiled for photos of any size relies on it."""
-    return Padded(padded.values.to(device).float().contiguous(), padded.padding.to(device))
+def _as_read(padded: Padded, device: torch.device) -> Padded:
+    """In autocast's type or float32. Contiguous: code compiled for any size relies on it."""
+    lower = torch.is_autocast_enabled(device.type)
+    dtype = torch.get_autocast_dtype(device.type) if lower else torch.float32
+    return Padded(padded.values.to(device).to(dtype).contiguous(), padded.padding.to(device))
 
 
 def guesses_in_float32(output: Output) -> Output:

@@ -33,7 +33,9 @@ class Output:
     features: list[Padded]  # strides 4, 8, 16, 32
 
     def of_photos(self, photo: Tensor) -> Output:
-        """What the mask head reads, of the photos (P,) only."""
+        """What the mask head reads, of the distinct photos (P,) in their order, only."""
+        if len(photo) == len(self.memory):
+            return self
         return Output(
             self.guesses,
             self.state,

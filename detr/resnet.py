@@ -27,15 +27,53 @@ NARROW = ("resnet18", "resnet34")  # without bottlenecks
 
 def conv_norm(x: Tensor, conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> Tensor:
     """The convolution and the batch norm after it, as one convolution."""
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    shift = norm.bias - norm.running_mean * scale
     places = x.shape[0] * x.shape[2] * x.shape[3] // (conv.stride[0] * conv.stride[1])
-    if conv.weight[0].numel() > 2 * places:  # more weights than features, as in the last stage
+    if _is_settled(conv):
+        weight, shift = _folded(conv, norm, x.device.type)
+    elif conv.weight[0].numel() > 2 * places:
+        # more weights than features, as in the last stage: the norm is cheaper on the features
         out = F.conv2d(x, conv.weight, None, conv.stride, conv.padding, conv.dilation, conv.groups)
-        scale, shift = (one[:, None, None].to(out.dtype) for one in (scale, shift))
+        scale, shift = (one[:, None, None].to(out.dtype) for one in _scale_and_shift(norm))
         return torch.addcmul(shift, out, scale)
-    weight = conv.weight * scale[:, None, None, None]
+    else:
+        weight, shift = _fold(conv, norm)
     return F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
+
+
+def _is_settled(conv: nn.Conv2d) -> bool:
+    """Whether the weights are frozen, and torch would say if they changed nevertheless."""
+    if torch.compiler.is_compiling() or torch.is_inference_mode_enabled():
+        return False
+    if conv.weight.requires_grad:
+        conv.__dict__.pop("folded", None)  # an optimiser does not count its step as a change
+    return not conv.weight.requires_grad and not conv.weight.is_inference()
+
+
+def _folded(conv: nn.Conv2d, norm: FrozenBatchNorm2d, device: str) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the convolution that does both, in autocast's type.
+
+    They are kept beside the convolution until one of their parts changes.
+    """
+    lower = torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if lower else conv.weight.dtype
+    parts = (conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    state = [dtype, *((part.data_ptr(), part._version) for part in parts)]
+    kept: tuple[Any, ...] | None = conv.__dict__.get("folded")
+    if kept is None or kept[0] != state:
+        weight, shift = _fold(conv, norm)
+        kept = (state, weight.to(dtype), shift.to(dtype))
+        conv.__dict__["folded"] = kept
+    return kept[1], kept[2]
+
+
+def _fold(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> tuple[Tensor, Tensor]:
+    scale, shift = _scale_and_shift(norm)
+    return conv.weight * scale[:, None, None, None], shift
+
+
+def _scale_and_shift(norm: FrozenBatchNorm2d) -> tuple[Tensor, Tensor]:
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return scale, norm.bias - norm.running_mean * scale
 
 
 class BasicBlock(torchvision.models.resnet.BasicBlock):  # type: ignore[misc]

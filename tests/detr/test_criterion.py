@@ -6,13 +6,11 @@ import math
 
 import pytest
 import torch
-from torchvision.ops import sigmoid_focal_loss
 
 from detr.boxes import giou_pairs
 from detr.config import TrainConfig
 from detr.criterion import (
     box_losses,
-    focal_and_dice,
     guess_errors,
     layer_losses,
     mask_losses,
@@ -137,11 +135,6 @@ def test_mask_losses_without_segments_are_zero_and_still_a_step() -> None:
     torch.autograd.backward(losses["loss_mask"])
 
 
-def test_dice_of_a_perfect_mask_is_near_zero() -> None:
-    truth = torch.tensor([[1.0, 1, 0, 0]])
-    assert float(focal_and_dice((truth - 0.5) * 100, truth)[1][0]) == pytest.approx(0, abs=1e-5)
-
-
 def test_boxes_without_area_have_a_loss_and_a_gradient() -> None:
     """The same point twice: no overlap, nothing between them. Once this was 0 / 0."""
     points = torch.tensor([[0.5, 0.5, 0.0, 0.0]], requires_grad=True)
@@ -155,19 +148,3 @@ def test_giou_of_tiny_boxes_is_that_of_large_ones() -> None:
     """Shifted by half of their width: a third of the union is shared."""
     ones, others = torch.tensor([[0.5, 0.5, 2e-4, 2e-4]]), torch.tensor([[0.5001, 0.5, 2e-4, 2e-4]])
     assert float(giou_pairs(ones, others)) == pytest.approx(1 / 3, abs=2e-3)
-
-
-def test_focal_and_dice_are_torchvisions_and_the_formula() -> None:
-    torch.manual_seed(0)
-    logits, truth = torch.randn(3, 50) * 5, (torch.rand(3, 50) > 0.7).float()
-    logits.requires_grad_(True)
-    focal, dice = focal_and_dice(logits, truth)
-    chance = logits.sigmoid()
-    wanted = sigmoid_focal_loss(logits, truth, alpha=0.25, gamma=2).mean(1)
-    formula = 1 - (2 * (chance * truth).sum(1) + 1) / (chance.sum(1) + truth.sum(1) + 1)
-    for ours, theirs in ((focal, wanted), (dice, formula)):
-        assert torch.allclose(ours, theirs, atol=1e-6)
-        found, expected = (
-            torch.autograd.grad(x.sum(), logits, retain_graph=True)[0] for x in (ours, theirs)
-        )
-        assert torch.allclose(found, expected, atol=1e-6)

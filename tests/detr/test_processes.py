@@ -22,7 +22,15 @@ TORCHRUN = [
 ]
 # of 5 photos, the second step has one: one of the two processes is left without
 SIMPLE = replace(
-    CONFIG, dropout=0, crop=0, flip=False, train_sizes=(64,), batch_size=4, epochs=2, ema_decay=0.9
+    CONFIG,
+    dropout=0,
+    crop=0,
+    flip=False,
+    train_sizes=(64,),
+    batch_size=4,
+    epochs=2,
+    ema_decay=0.9,
+    precision="float32",
 )
 YAML = "things: [circle, square]\nstuff: [grass-merged, sky-other-merged]\nname: drawn\n"
 

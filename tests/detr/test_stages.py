@@ -12,7 +12,7 @@ from annotation.files import InputError
 from detr.average import Average
 from detr.config import TrainConfig
 from detr.data import read_splits
-from detr.learner import Learner, Stage, start_learner
+from detr.learner import Learner, Stage, has_bfloat16, start_learner
 from detr.loader import Step, batches, plan
 from detr.memory import says_what_to_lower
 from detr.optimizer import build_optimizer, load_state_by_name, state_by_name
@@ -23,7 +23,8 @@ from tests.detr.drawn import draw_set
 from tests.detr.test_train import CONFIG
 
 ALONE = Processes(0, 1, torch.device("cpu"))
-SIMPLE = replace(CONFIG, crop=0, train_sizes=(64,), dropout=0, flip=False)
+EXACT = replace(CONFIG, precision="float32")
+SIMPLE = replace(EXACT, crop=0, train_sizes=(64,), dropout=0, flip=False)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_masks_in_parts_give_the_gradients_of_all_at_once(
     splits = read_splits(panoptic)
     (step,) = plan([0, 1, 2], replace(CONFIG, batch_size=3))
     read = list(batches(splits.examples("train", CONFIG), step.batches))
-    model = learner(CONFIG, stage)
+    model = learner(EXACT, stage)
     set_training(model, False)  # no dropout
     gradients, losses = [], []
     for most in (1, 1000):
@@ -94,6 +95,18 @@ def test_masks_in_parts_give_the_gradients_of_all_at_once(
     assert len(gradients[0]) == len(gradients[1]) > 20
     for parts, whole in zip(*gradients, strict=True):
         assert torch.allclose(parts, whole, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_by_itself_bfloat16_is_used_where_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    assert CONFIG.precision == "auto"
+    with learner(CONFIG, "boxes").autocast():
+        assert torch.is_autocast_enabled("cpu") == has_bfloat16("cpu")
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: there)
+    with learner(CONFIG, "boxes").autocast():
+        assert torch.is_autocast_enabled("cpu") == there
 
 
 def test_bfloat16_is_used_where_asked_for_and_losses_stay_close(panoptic: Path) -> None:

@@ -18,6 +18,7 @@ SMALL = TrainConfig(
     dec_layers=2,
     dim_feedforward=32,
     num_queries=4,
+    precision="float32",
 )
 
 

@@ -1,0 +1,80 @@
+"""Focal and dice loss of masks as large as photos, with their gradients worked out by hand.
+
+A batch can have hundreds of masks. Autograd would keep ten arrays of all of them, each as large as
+a photo; here a few masks at a time go through, and what is kept is as small as the logits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+AT_ONCE = 2**20  # pixels, on a CPU: more do not stay in its caches
+
+
+def focal_and_dice(logits: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (K, h, w), grown to the size of the `wanted` masks (K, H, W), to losses (K,) each.
+
+    Focal: mean over the pixels, alpha 0.25, gamma 2 (Lin et al., ICCV 2017). Dice: 1 minus twice
+    the overlap over the sum of both, 1 added above and below (Milletari et al., 3DV 2016).
+    """
+    losses: tuple[Tensor, Tensor] = _FocalAndDice.apply(logits, wanted)  # type: ignore[no-untyped-call]
+    return losses
+
+
+class _FocalAndDice(torch.autograd.Function):
+    """The gradients of both are computed with the losses, whose intermediate arrays they share."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+        learns = ctx.needs_input_grad[0]
+        size = max(1, AT_ONCE // wanted[0].numel()) if logits.device.type == "cpu" else len(logits)
+        parts = zip(torch.split(logits, size), torch.split(wanted, size), strict=True)
+        each = [_losses(*part, learns=learns) for part in parts]
+        focal, dice, *gradients = (torch.cat(values) for values in zip(*each, strict=True))
+        ctx.save_for_backward(*gradients)
+        return focal, dice
+
+    @staticmethod
+    def backward(ctx: Any, *losses: Tensor) -> tuple[Tensor, None]:
+        of_focal, of_dice = ctx.saved_tensors
+        focal, dice = (loss[:, None, None] for loss in losses)
+        return torch.addcmul(focal * of_focal, dice, of_dice), None
+
+
+def _losses(logits: Tensor, wanted: Tensor, *, learns: bool) -> tuple[Tensor, ...]:
+    """Both losses of some masks and, where it `learns`, the gradients of either.
+
+    All follows from how wrong each pixel is, so that few passes are made; arrays are changed in
+    place, each as soon as its old values are no longer needed.
+    """
+    # masks stand as channels: with one channel each, the gradient takes twice as long
+    grown = F.interpolate(logits[None], size=wanted.shape[-2:], mode="bilinear")[0]
+    truth = wanted.to(grown.dtype, copy=True)
+    sign = 1 - 2 * truth  # -1 where the segment is
+    signed = grown.mul_(sign)
+    wrong = signed.sigmoid()  # 1 minus the chance of the truth
+    surprise = F.softplus(signed)  # minus the log of that chance
+    weight = sign.mul(0.25).add_(0.5).mul_(wrong)  # alpha times wrong
+    focal = (weight * wrong).mul_(surprise).mean((1, 2))
+    area, missed = truth.sum((1, 2)), (wrong * truth).sum((1, 2))
+    overlap = 2 * (area - missed) + 1
+    both = 2 * (area - missed) + wrong.sum((1, 2)) + 1
+    dice = 1 - overlap / both
+    if not learns:
+        return focal, dice
+    right = 1 - wrong
+    # of alpha wrong^2 surprise: alpha wrong^2 (wrong + 2 right surprise)
+    gradients = grown.new_empty(2, *grown.shape)
+    of_focal = surprise.mul_(2).mul_(right).add_(wrong).mul_(wrong).mul_(weight)
+    torch.mul(of_focal, sign.div_(wanted[0].numel()), out=gradients[0])
+    # of overlap over both by the chance of the segment, whose own gradient is right times wrong
+    a, b = (x[:, None, None] for x in (overlap / both.square(), 2 / both))
+    torch.mul(truth.mul_(-b).add_(a).mul_(wrong), right, out=gradients[1])
+    small = torch.ops.aten.upsample_bilinear2d_backward(
+        gradients, wanted.shape[-2:], (2, *logits.shape), False
+    )
+    return focal, dice, *small

@@ -1,0 +1,63 @@
+"""Focal and dice loss are torchvision's and the formula, their gradients those of autograd."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.ops import sigmoid_focal_loss
+
+from detr.mask_losses import focal_and_dice
+
+
+def by_formula(logits: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Both losses (K,), by autograd."""
+    grown = F.interpolate(logits[None], size=wanted.shape[-2:], mode="bilinear")[0].flatten(1)
+    truth = wanted.flatten(1).to(grown.dtype)
+    chance = grown.sigmoid()
+    dice = 1 - (2 * (chance * truth).sum(1) + 1) / (chance.sum(1) + truth.sum(1) + 1)
+    return sigmoid_focal_loss(grown, truth, alpha=0.25, gamma=2).mean(1), dice
+
+
+@pytest.mark.parametrize("size", [(8, 12), (16, 24), (13, 22)], ids=["same", "twice", "odd"])
+@pytest.mark.parametrize("at_once", [1, 500, 2**20], ids=["one", "two or more", "all"])
+def test_losses_and_gradients(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], at_once: int
+) -> None:
+    """Each mask's focal loss weighs otherwise than its dice loss, and than other masks'."""
+    monkeypatch.setattr("detr.mask_losses.AT_ONCE", at_once)
+    torch.manual_seed(0)
+    logits = torch.randn(5, 8, 12, dtype=torch.float64, requires_grad=True)
+    wanted = torch.rand(5, *size) > 0.7
+    weights = torch.rand(2, 5, dtype=torch.float64)
+    ours, theirs = focal_and_dice(logits * 5, wanted), by_formula(logits * 5, wanted)
+    for found, expected in zip(ours, theirs, strict=True):
+        assert torch.allclose(found, expected, atol=1e-12)
+    found, expected = (
+        torch.autograd.grad((torch.stack(losses) * weights).sum(), logits)[0]
+        for losses in (ours, theirs)
+    )
+    assert torch.allclose(found, expected, atol=1e-12)
+    with torch.no_grad():
+        assert torch.equal(torch.stack(focal_and_dice(logits * 5, wanted)), torch.stack(ours))
+
+
+def test_of_a_perfect_mask_both_are_near_zero_and_of_its_opposite_not() -> None:
+    wanted = torch.tensor([[[True, True], [False, False]]])
+    logits = (wanted.float() - 0.5) * 200
+    focal, dice = focal_and_dice(logits, wanted)
+    assert float(focal) == pytest.approx(0, abs=1e-6)
+    assert float(dice) == pytest.approx(0, abs=1e-6)
+    focal, dice = focal_and_dice(-logits, wanted)
+    assert float(focal) == pytest.approx(100 * 0.5)  # alpha weighs 1/4 and 3/4
+    assert float(dice) == pytest.approx(1 - 1 / 5)
+
+
+def test_the_arguments_are_not_changed() -> None:
+    """What is changed in place are copies, also where nothing is grown or cast."""
+    logits, wanted = torch.randn(2, 3, 4), (torch.rand(2, 3, 4) > 0.5).float()
+    before = logits.clone(), wanted.clone()
+    focal_and_dice(logits, wanted)
+    focal_and_dice(logits.requires_grad_(True), wanted)
+    assert torch.equal(before[0], logits) and torch.equal(before[1], wanted)

@@ -1,0 +1,85 @@
+"""A convolution with its frozen batch norm folded in is the two, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+from torchvision.ops.misc import FrozenBatchNorm2d
+
+from detr.resnet import conv_norm
+
+
+def layers(channels: int = 8, out: int = 16) -> tuple[nn.Conv2d, FrozenBatchNorm2d]:
+    torch.manual_seed(0)
+    norm = FrozenBatchNorm2d(out)
+    for value in norm.buffers():
+        value.uniform_(0.5, 2)
+    return nn.Conv2d(channels, out, 3, stride=2, padding=1, bias=False), norm
+
+
+def changes(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> Iterator[object]:
+    """All that can change what is folded; of a frozen convolution, last."""
+    yield conv.requires_grad_(False)
+    yield conv.load_state_dict({"weight": torch.randn_like(conv.weight)})
+    yield conv.load_state_dict({"weight": torch.randn_like(conv.weight)}, assign=True)
+    with torch.no_grad():
+        yield conv.weight.copy_(torch.randn_like(conv.weight))
+        yield norm.running_var.mul_(2)
+    yield conv.requires_grad_(True)
+    optimizer = torch.optim.AdamW(conv.parameters(), lr=0.1, fused=True)
+    conv.weight.grad = torch.randn_like(conv.weight)
+    yield optimizer.step()
+    yield conv.requires_grad_(False)
+    yield (conv.double(), norm.double())
+
+
+@pytest.mark.parametrize("side", [32, 4], ids=["more features than weights", "fewer"])
+def test_values_and_gradients(side: int) -> None:
+    conv, norm = layers()
+    x = torch.randn(2, 8, side, side, requires_grad=True)
+    ours, expected = conv_norm(x, conv, norm), norm(conv(x))
+    assert torch.allclose(ours, expected, atol=1e-5)
+    weights = torch.linspace(-1, 1, ours.numel()).view(ours.shape)
+    leaves = (x, conv.weight)
+    found, wanted = (torch.autograd.grad((y * weights).sum(), leaves) for y in (ours, expected))
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(found, wanted, strict=True))
+
+
+def test_what_is_kept_of_frozen_weights_changes_with_them() -> None:
+    conv, norm = layers()
+    for _ in changes(conv, norm):
+        x = torch.randn(2, 8, 6, 6, dtype=conv.weight.dtype)
+        for _ in range(2):
+            assert torch.allclose(conv_norm(x, conv, norm), norm(conv(x)), atol=1e-4)
+    assert "folded" in conv.__dict__
+
+
+def test_frozen_weights_in_inference_mode_and_after_it() -> None:
+    with torch.inference_mode():
+        loaded, norm = layers()
+        conv_norm(torch.randn(2, 8, 6, 6), loaded, norm)
+    conv_norm(torch.randn(2, 8, 6, 6), loaded.requires_grad_(False), norm)
+    conv, norm = layers()
+    conv.requires_grad_(False)
+    with torch.inference_mode():
+        conv_norm(torch.randn(2, 8, 6, 6), conv, norm)
+    x = torch.randn(1, 8, 6, 6, requires_grad=True)
+    torch.autograd.backward(conv_norm(x, conv, norm).sum())
+    assert x.grad is not None
+
+
+def test_kept_weights_are_in_autocasts_type_and_no_part_of_the_model() -> None:
+    conv, norm = layers()
+    conv.requires_grad_(False)
+    x = torch.randn(2, 8, 6, 6)
+    plain = conv_norm(x, conv, norm)
+    with torch.autocast("cpu", torch.bfloat16):
+        lower = conv_norm(x, conv, norm)
+        assert conv.folded[1].dtype == torch.bfloat16
+    assert (plain.dtype, lower.dtype) == (torch.float32, torch.bfloat16)
+    assert torch.allclose(plain, lower.float(), rtol=0.02, atol=0.05)
+    assert torch.equal(conv_norm(x, conv, norm), plain)
+    assert list(conv.state_dict()) == ["weight"]
