@@ -251,7 +251,7 @@ def draw(folder: Path, size: int) -> Path:
 
 def our_inference(size: int, *, every: bool) -> Callable[[], None]:
     """Masks of as many queries as there are objects, or of all."""
-    model = DETRsegm(DETR(FULL, CLASSES, pretrained=False), FULL).eval()
+    model = DETRsegm(DETR(FULL, CLASSES, pretrained=False), FULL).requires_grad_(False).eval()
     images = pad(list(torch.randn(BATCH, 3, size, size)))
     photo = torch.arange(BATCH).repeat_interleave(OBJECTS)
     query = torch.arange(OBJECTS).repeat(BATCH)

@@ -73,7 +73,7 @@ def load_predictor(path: Path, thresholds: Thresholds) -> Predictor:
     if not isinstance(model, DETRsegm):
         raise InputError(f"{path}: has no mask head; published ones with it end in -panoptic")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Predictor(model.to(device), classes, config, device, thresholds)
+    return Predictor(model.to(device).requires_grad_(False), classes, config, device, thresholds)
 
 
 def load_model(path: Path) -> tuple[DETR | DETRsegm, ClassTable, TrainConfig]:
