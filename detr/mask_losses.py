@@ -6,6 +6,7 @@ a photo; here a few masks at a time go through, and what is kept is as small as 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -33,7 +34,8 @@ class _FocalAndDice(torch.autograd.Function):
         learns = ctx.needs_input_grad[0]
         size = max(1, AT_ONCE // wanted[0].numel()) if logits.device.type == "cpu" else len(logits)
         parts = zip(torch.split(logits, size), torch.split(wanted, size), strict=True)
-        each = [_losses(*part, learns=learns) for part in parts]
+        with torch.autocast(logits.device.type, enabled=False):
+            each = [_losses(*part, learns=learns) for part in parts]
         focal, dice, *gradients = (torch.cat(values) for values in zip(*each, strict=True))
         ctx.save_for_backward(*gradients)
         return focal, dice
@@ -74,7 +76,25 @@ def _losses(logits: Tensor, wanted: Tensor, *, learns: bool) -> tuple[Tensor, ..
     # of overlap over both by the chance of the segment, whose own gradient is right times wrong
     a, b = (x[:, None, None] for x in (overlap / both.square(), 2 / both))
     torch.mul(truth.mul_(-b).add_(a).mul_(wrong), right, out=gradients[1])
-    small = torch.ops.aten.upsample_bilinear2d_backward(
-        gradients, wanted.shape[-2:], (2, *logits.shape), False
-    )
-    return focal, dice, *small
+    return focal, dice, *_shrink(gradients, logits.shape[-2:])
+
+
+def _shrink(gradients: Tensor, size: Sequence[int]) -> Tensor:
+    """Gradients (2, K, H, W) of what was grown to those (2, K, h, w) of what was there before.
+
+    Of a fourfold growth this is a convolution, on a CPU three times as fast as torch's own. Pixels
+    at the border were grown from the outermost places alone, so what would go to places beyond
+    those comes to them.
+    """
+    grown, shape = gradients.shape[-2:], (*gradients.shape[:2], *size)
+    fourfold = all(large == 4 * small for large, small in zip(grown, size, strict=True))
+    if not fourfold or gradients.device.type != "cpu":
+        plain: Tensor = torch.ops.aten.upsample_bilinear2d_backward(gradients, grown, shape, False)
+        return plain
+    line = gradients.new_tensor([1, 3, 5, 7, 7, 5, 3, 1]) / 8
+    kernel = torch.outer(line, line)[None, None]
+    small = F.conv2d(gradients.flatten(0, 1)[:, None], kernel, stride=4, padding=6)[:, 0]
+    for from_, to in ((0, 1), (-1, -2)):  # one place more than there is on every side
+        small[:, to] += small[:, from_]
+        small[:, :, to] += small[:, :, from_]
+    return small[:, 1:-1, 1:-1].reshape(shape)

@@ -20,8 +20,10 @@ def by_formula(logits: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     return sigmoid_focal_loss(grown, truth, alpha=0.25, gamma=2).mean(1), dice
 
 
-@pytest.mark.parametrize("size", [(8, 12), (16, 24), (13, 22)], ids=["same", "twice", "odd"])
-@pytest.mark.parametrize("at_once", [1, 500, 2**20], ids=["one", "two or more", "all"])
+@pytest.mark.parametrize(
+    "size", [(8, 12), (32, 48), (31, 48), (13, 22)], ids=["same", "fourfold", "nearly", "odd"]
+)
+@pytest.mark.parametrize("at_once", [1, 3000, 2**20], ids=["one", "some", "all"])
 def test_losses_and_gradients(
     monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], at_once: int
 ) -> None:
@@ -61,3 +63,13 @@ def test_the_arguments_are_not_changed() -> None:
     focal_and_dice(logits, wanted)
     focal_and_dice(logits.requires_grad_(True), wanted)
     assert torch.equal(before[0], logits) and torch.equal(before[1], wanted)
+
+
+def test_within_autocast_nothing_is_computed_in_less() -> None:
+    logits, wanted = torch.randn(2, 4, 4, requires_grad=True), torch.rand(2, 16, 16) > 0.5
+    gradients = []
+    for lower in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=lower):
+            loss = torch.stack(focal_and_dice(logits, wanted)).sum()
+        gradients += torch.autograd.grad(loss, logits)
+    assert torch.equal(*gradients)
