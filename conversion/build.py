@@ -120,17 +120,18 @@ def _stuff_digest(painter: Painter, store: Store, photo: Path) -> bytes:
 def _paint(painter: Painter, store: Store, plan: Plan, scheduler: str | None) -> None:
     """Paint what is not painted yet; each result is kept at once."""
     moved: list[tuple[str, str]] = []
-    count = plan.find_todo(lambda seen: _is_painted(painter.dataset, seen, moved))
+    count, new = plan.find_todo(lambda seen: _is_painted(painter.dataset, seen, moved))
     for photo, png in moved:
         store.moved(photo, png)
-    if not count:
-        return
-    (painter.dataset.panoptic / "manifest.json").unlink(missing_ok=True)
-    results = run_tasks(painter, plan.todo(), scheduler)
+    manifest = painter.dataset.panoptic / "manifest.json"
+    if new:
+        manifest.unlink(missing_ok=True)
+    results = run_tasks(painter, plan.todo(), scheduler) if count else ()
     for number, result in enumerate(track(results, "convert", total=count), start=1):
         if isinstance(result, Failure):
             store.keep_failure(result.photo, result.key, result.message)
         else:
+            manifest.unlink(missing_ok=True)
             store.keep_painted(result)
         if number % _COMMIT == 0:
             store.commit()

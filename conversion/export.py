@@ -15,7 +15,7 @@ import yaml
 from numpy.typing import NDArray
 
 from annotation.dataset import Dataset
-from annotation.files import InputError, inside, write_json
+from annotation.files import InputError, inside, write_bytes, write_json
 from annotation.progress import track
 from conversion.categories import Category
 from conversion.export_outline import outline_of_mask
@@ -33,8 +33,8 @@ def export(dataset: Dataset, format: Format, out: Path) -> int:
     The folder appears when it is whole. InputError where it is there already, or nothing is built.
     """
     splits = _read_splits(dataset)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out}: exists already; expected a new or an empty folder")
+    if out.exists() and (not out.is_dir() or any(out.iterdir()) or out.samefile(Path.cwd())):
+        raise InputError(f"{out}: exists already; expected a new or an empty folder elsewhere")
     write = _write_yolo if format == "yolo-seg" else _write_semantic
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
@@ -75,8 +75,7 @@ def _write_semantic(dataset: Dataset, splits: dict[str, PanopticSet], out: Path)
         if pixels.max() == UNKNOWN:
             raise InputError(f"{panoptic.json_path}: {photo.png_name} has ids without a segment")
         path = inside(out / split, photo.png_name, where=str(panoptic.json_path))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), pixels.astype(np.uint8))
+        write_bytes(path, cv2.imencode(".png", pixels.astype(np.uint8))[1].tobytes())
     write_json(out / "classes.json", _class_values(categories), indent=2)
 
 
@@ -101,11 +100,12 @@ def _write_yolo(dataset: Dataset, splits: dict[str, PanopticSet], out: Path) -> 
     """`images/<split>/`, `labels/<split>/*.txt` and `data.yaml`; the classes are the things."""
     things = [c for c in next(iter(splits.values())).categories if c.isthing]
     class_of = {c.id: number for number, c in enumerate(things)}
+    images = dataset.root.resolve() / "images"
     for split, panoptic, photo in _photos(splits):
         where = str(panoptic.json_path)
         # the name of its PNG is unique, but for .png; photos a.jpg and a.png would share a.txt
         stem, suffix = photo.png_name.removesuffix(".png"), PurePosixPath(photo.file_name).suffix
-        source = inside(dataset.images, photo.file_name, where=where)
+        source = inside(images, photo.file_name, where=where)
         _link(source, inside(out / "images" / split, stem + suffix, where=where))
         path = inside(out / "labels" / split, f"{stem}.txt", where=where)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,6 +141,6 @@ def _link(source: Path, target: Path) -> None:
     """A link to the photo; a copy where links do not work."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        target.symlink_to(os.path.relpath(source.absolute(), target.parent.absolute()))
+        target.symlink_to(os.path.relpath(source, target.parent.resolve()))
     except OSError:
         shutil.copyfile(source, target)

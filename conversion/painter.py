@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from errno import ENAMETOOLONG
 from typing import Any
 
 import msgspec
@@ -57,11 +58,23 @@ class Painter:
         try:
             return self._paint(task)
         except InputError as error:
-            return Failure(task.photo.file_name, task.key, str(error))
+            said = str(error)
+        except MemoryError:
+            said = f"{task.annotation}: memory does not suffice to paint it"
+        except OSError as error:
+            if error.errno != ENAMETOOLONG:
+                raise
+            said = f"{task.annotation}: too long a name for its PNG, '{task.png}'; rename the photo"
+        return Failure(task.photo.file_name, task.key, said)
 
     def _paint(self, task: Task) -> Row:
         keep_freed_memory()
         photo, first = task.photo, task.photo.id
+        if "\\" in photo.file_name:  # elsewhere it would be a folder
+            raise InputError(
+                f"{task.annotation}: its photo '{photo.file_name}' has a backslash in its name;"
+                " rename it, and imagePath"
+            )
         shapes = read_annotation(self.dataset.root / task.annotation, known=self.known).shapes
         stuff, refused = self.stuff.look(
             self.dataset.images / photo.file_name, shapes, height=photo.height, width=photo.width

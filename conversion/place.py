@@ -117,10 +117,10 @@ def place(build: Build) -> Built:
     """Put everything into its place; the manifest comes last and says that the set is whole."""
     folder, plan = build.folder, build.plan
     (folder / "manifest.json").unlink(missing_ok=True)
-    old = read_dealt(build.dataset)
-    _write(folder / "split.json", build.dealt())
     _move_pngs(build)
+    old = read_dealt(build.dataset)
     _remove_strange(build, () if old is None else old.rule["shares"])
+    _write(folder / "split.json", build.dealt())  # the old one names what is still to be removed
     for split in build.splits():
         _link_photos(build, split)
     files = {}
@@ -197,10 +197,12 @@ def _link_photos(build: Build, split: str) -> None:
             (folder / name).unlink()
     _remove_empty(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    # `..` in a link leads up from where its folder lies, not from what a path calls it
+    images, below = build.dataset.root.resolve() / "images", folder.resolve()
     for name in build.plan.photos(split):
-        link, source = folder / name, build.dataset.images / name
+        link, source = folder / name, images / name
         link.parent.mkdir(parents=True, exist_ok=True)
-        target = os.path.relpath(source, link.parent)
+        target = os.path.relpath(source, (below / name).parent)
         try:
             if os.readlink(link) == target:  # noqa: PTH115 (a third of the time)
                 continue

@@ -27,6 +27,7 @@ _TABLES = """
     CREATE TEMP TABLE dealt (photo TEXT PRIMARY KEY, split TEXT) WITHOUT ROWID;
     CREATE TEMP TABLE todo (photo TEXT PRIMARY KEY) WITHOUT ROWID;
 """
+_FAILED = "failed.photo = plan.photo AND failed.key = plan.key"
 _PNG = "'panoptic_' || split || '/' || png_name"
 Piece = Literal["image", "panoptic", "instances", "counts", "changes"]
 V = TypeVar("V")
@@ -145,16 +146,22 @@ class Plan:
             query = "UPDATE plan SET png_name = ?, png_folded = ? WHERE photo = ?"
             self._db.executemany(query, ((png, png.lower(), name) for name, png in names.items()))
 
-    def find_todo(self, is_painted: Callable[[Seen], bool]) -> int:
-        """How many photos are to be painted: all but those that failed before or are painted."""
+    def find_todo(self, is_painted: Callable[[Seen], bool]) -> tuple[int, int]:
+        """How many photos are to be painted, and how many of these did not fail the last time.
+
+        What failed is tried again: a disk that is away for a moment is no fault of the photo's.
+        """
         rows = self._all(
             "SELECT photo, png_name, png, size, mtime, painted.key IS plan.key FROM plan"
-            " LEFT JOIN painted USING (photo) WHERE NOT EXISTS (SELECT 1 FROM failed"
-            " WHERE failed.photo = plan.photo AND failed.key = plan.key)"
+            " LEFT JOIN painted USING (photo)"
         )
         todo = ((row[0],) for row in rows if not (row[5] and is_painted(Seen(*row[:5]))))
         self._db.executemany("INSERT INTO todo VALUES (?)", todo)
-        return self._number("SELECT count(*) FROM todo")
+        count = self._number("SELECT count(*) FROM todo")
+        again = f"SELECT count(*) FROM todo JOIN plan USING (photo) JOIN failed ON {_FAILED}"
+        new = count - self._number(again)
+        self._db.execute("DELETE FROM failed")
+        return count, new
 
     def todo(self) -> Iterator[Task]:
         """What is to be painted."""
@@ -166,10 +173,9 @@ class Plan:
 
     def leave_out_failed(self) -> list[tuple[str, str]]:
         """Leave out what could not be painted; gives those annotations, and why."""
-        same = "failed.photo = plan.photo AND failed.key = plan.key"
-        failed = list(self._all(f"SELECT annotation, message FROM plan JOIN failed ON {same}"))
+        failed = list(self._all(f"SELECT annotation, message FROM plan JOIN failed ON {_FAILED}"))
         self.left_out = sorted([*self.left_out, *failed])
-        self._db.execute(f"DELETE FROM plan WHERE EXISTS (SELECT 1 FROM failed WHERE {same})")
+        self._db.execute(f"DELETE FROM plan WHERE EXISTS (SELECT 1 FROM failed WHERE {_FAILED})")
         return failed
 
     def before(self) -> Mapping[str, str]:

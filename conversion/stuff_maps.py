@@ -63,10 +63,13 @@ class LabelMaps:
             return None
         try:
             data = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        try:
             with Image.open(io.BytesIO(data)) as image:
                 self._check(path, image, height=height, width=width)
                 codes, meanings = self._decode(image, data)
-        except InputError:
+        except (InputError, MemoryError):
             raise
         except Exception:  # broken files make Pillow raise nearly anything
             raise InputError(f"{path}: cannot be read as a PNG") from None

@@ -65,7 +65,8 @@ class ViewCache:
             photos = [examples.panoptic.photos[index] for index in cut]
             files = [self._files[self._key(examples, photo)] for photo in photos]
             kept = [_load(each.features) for each in files]
-            features = [pad(level) for level in zip(*(k["levels"] for k in kept), strict=True)]
+            levels = [k["levels"] if examples.with_masks else k["levels"][-1:] for k in kept]
+            features = [pad(level) for level in zip(*levels, strict=True)]
             targets = [_segments(p, k) for p, k in zip(photos, kept, strict=True)]
             if not examples.with_masks:
                 targets = [target.without_masks() for target in targets]

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from conversion.panoptic import read_panoptic
 from tests.drawn import YAML, draw_dataset, draw_photo, square
 
 H, W = 240, 320
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -159,6 +162,36 @@ def test_nothing_is_overwritten_and_nothing_half_done_stays(
     with pytest.raises(InputError, match="cannot be read as a PNG"):
         export(dataset, "semantic", tmp_path / "new")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "set"]
+
+
+def test_pngs_that_cannot_be_written_are_not_passed_over(dataset: Dataset, tmp_path: Path) -> None:
+    """A full disk, played by a limit of no bytes a file."""
+    words = [sys.executable, str(ROOT / "pipeline.py"), "export", str(dataset.root)]
+    words += ["--format", "semantic", "--out", str(tmp_path / "new")]
+    limited = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *words]
+    done = subprocess.run(limited, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode not in (0, 1), done.stdout
+    assert "too large" in done.stderr.lower()
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_into_the_folder_one_is_in(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(InputError, match="expected a new or an empty folder elsewhere"):
+        export(dataset, "semantic", Path())
+
+
+def test_links_to_photos_from_behind_a_link(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "deep/er").mkdir(parents=True)
+    (tmp_path / "short").symlink_to(tmp_path / "deep/er")
+    export(dataset, "yolo-seg", tmp_path / "short/out")
+    photos = [*(tmp_path / "deep/er/out/images").rglob("*.jpg")]
+    assert len(photos) == 2
+    assert all(path.is_file() for path in photos)
 
 
 def test_an_unbuilt_set_says_what_to_do(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -10,6 +11,7 @@ import shutil
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -19,6 +21,7 @@ import pytest
 from annotation.dataset import Dataset, open_dataset
 from annotation.files import InputError
 from annotation.labelme import Shape
+from conversion import place
 from conversion.build import convert
 from conversion.panoptic import read_panoptic
 from conversion.store import open_store
@@ -178,6 +181,34 @@ def test_another_split_moves_pngs_and_leaves_no_old_files(tmp_path: Path) -> Non
     assert len(list((dataset.panoptic / "annotations").iterdir())) == 4
 
 
+@pytest.mark.parametrize("step", ["_move_pngs", "_remove_strange", "_link_photos", "_built"])
+@pytest.mark.parametrize("after", [False, True])
+def test_stopped_while_splits_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
+) -> None:
+    """Old splits go, whichever step came last, and though the next run may know the new ones."""
+    yaml = YAML.replace("train: 0.5, test: 0.5", "train: 0.6, val: 0.4")
+    fresh = draw(tmp_path / "fresh", 6, yaml)
+    convert(fresh)
+    convert(draw(tmp_path / "set", 6))
+    (tmp_path / "set/dataset.yaml").write_text(yaml)
+    dataset = open_dataset(tmp_path / "set")
+    real = getattr(place, step)
+
+    def stop(*given: object) -> None:
+        if after:
+            real(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(place, step, stop)
+        convert(dataset)
+    convert(dataset)
+    assert tree(dataset) == tree(fresh)
+    folders = [{p.name for p in one.panoptic.rglob("*")} for one in (dataset, fresh)]
+    assert folders[0] == folders[1]
+
+
 def test_a_photo_that_cannot_be_painted_stops_no_other(tmp_path: Path) -> None:
     dataset = draw(tmp_path, 4)
     cv2.imwrite(str(tmp_path / "stuff/p001.png"), np.zeros((5, 5), np.uint8))
@@ -187,10 +218,85 @@ def test_a_photo_that_cannot_be_painted_stops_no_other(tmp_path: Path) -> None:
     assert file == "labelme/p001.json"
     assert "p001.png" in why
     assert "40x30" in why
-    assert not convert(dataset).fresh
+    kept = (dataset.panoptic / "manifest.json").stat().st_mtime_ns
+    again = convert(dataset)
+    assert (again.fresh, again.left_out) == (False, built.left_out)
+    assert (dataset.panoptic / "manifest.json").stat().st_mtime_ns == kept
     draw_photo(tmp_path, "p001", shapes(1))
     mended = convert(dataset)
     assert (sum(mended.photos.values()), mended.segments, mended.left_out) == (4, 16, ())
+
+
+def test_what_fails_for_a_moment_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that does not answer, memory that does not suffice: no photo is to blame."""
+    dataset, fresh = draw(tmp_path / "set", 4), draw(tmp_path / "fresh", 4)
+    convert(dataset)
+    convert(fresh)
+    for one in (dataset, fresh):
+        cv2.imwrite(str(one.root / "stuff/p001.png"), np.full((30, 40), 149, np.uint8))
+    convert(fresh)
+    read_bytes = Path.read_bytes
+
+    def failing(error: Exception) -> Callable[[Path], bytes]:
+        def read(path: Path) -> bytes:
+            if path.name == "p001.png":
+                raise error
+            return read_bytes(path)
+
+        return read
+
+    for error, said in [
+        (OSError(errno.EIO, "Input/output error"), "p001.png: cannot be read: Input/output error"),
+        (MemoryError(), "labelme/p001.json: memory does not suffice"),
+    ]:
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "read_bytes", failing(error))
+            ((file, why),) = convert(dataset).left_out
+        assert file == "labelme/p001.json"
+        assert said in why
+    whole = convert(dataset)
+    assert (sum(whole.photos.values()), whole.left_out) == (4, ())
+    assert tree(dataset) == tree(fresh)
+    assert not convert(dataset).fresh
+
+
+@pytest.mark.skipif(os.sep == "\\", reason="there a backslash parts folders")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("a\\b.jpg", "has a backslash in its name"), (f"{'n' * 249}.jpeg", "too long a name")],
+)
+def test_names_that_no_png_can_have(tmp_path: Path, name: str, said: str) -> None:
+    dataset = draw(tmp_path, 2)
+    photo = (dataset.images / "p000.jpg").read_bytes()
+    (dataset.images / name).write_bytes(photo)
+    text = (dataset.labelme / "p000.json").read_text()
+    strange = json.dumps(f"../images/{name}")
+    (dataset.labelme / "strange.json").write_text(text.replace('"../images/p000.jpg"', strange))
+    if said.startswith("too long"):  # its PNG would have the same name as this one's
+        (dataset.images / f"{'n' * 249}.jpg").write_bytes(photo)
+        other = text.replace("p000.jpg", f"{'n' * 249}.jpg")
+        (dataset.labelme / "other.json").write_text(other)
+    built = convert(dataset)
+    assert sum(built.photos.values()) == 2
+    assert all(said in why for _, why in built.left_out)
+    assert "labelme/strange.json" in dict(built.left_out)
+    assert not convert(dataset).fresh
+
+
+def test_a_set_that_lies_behind_a_link(tmp_path: Path) -> None:
+    """`..` in a link leads up from where it really lies."""
+    dataset = draw(tmp_path / "set", 4)
+    elsewhere = tmp_path / "large/disk/here"
+    elsewhere.mkdir(parents=True)
+    dataset.panoptic.symlink_to(elsewhere)
+    convert(dataset)
+    photos = [*elsewhere.glob("train/*.jpg"), *elsewhere.glob("test/*.jpg")]
+    assert len(photos) == 4
+    assert all(path.is_file() for path in photos)
+    (tmp_path / "other").symlink_to(tmp_path / "set")
+    assert not convert(open_dataset(tmp_path / "other")).fresh
 
 
 def tree_of_fresh(root: Path, count: int) -> dict[str, bytes]:

@@ -62,3 +62,17 @@ def test_the_cache_is_kept_for_a_stopped_run_and_removed_after_the_last(
     assert len(new) == 4 * 2 and {p.parts[-3] for p in new} == {"decoded"}  # features still hold
     train(panoptic, tmp_path, run_config(CACHED, epochs=1), "boxes")
     assert not (tmp_path / "cache").exists()
+
+
+def test_for_boxes_only_the_last_features_are_read(panoptic: Path, tmp_path: Path) -> None:
+    splits, config = read_splits(panoptic), replace(CACHED, flip=True)
+    detr = DETR(config, len(splits.classes), pretrained=False).eval()
+    examples = replace(splits.examples("train", config), epoch=0)
+    cache = ViewCache(tmp_path, detr, views=1, decoded=False)
+    list(cache.fill(examples, device=CPU))
+    (with_masks,) = cache.batches(examples, [[0, 1]])
+    (boxes,) = cache.batches(replace(examples, with_masks=False), [[0, 1]])
+    assert isinstance(with_masks.seen, list) and len(with_masks.seen) == 4
+    assert isinstance(boxes.seen, list) and len(boxes.seen) == 1
+    assert torch.equal(boxes.seen[0].values, with_masks.seen[3].values)
+    assert torch.equal(boxes.seen[0].padding, with_masks.seen[3].padding)
