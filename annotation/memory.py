@@ -17,8 +17,15 @@ def keep_freed_memory() -> None:
     and asked for; having the system clear them each time costs a tenth to a third of the time. Does
     nothing where there is no glibc.
     """
-    if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            mallopt(_MMAP_MAX, 0)
-            mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+    _call("mallopt", _MMAP_MAX, 0)
+    _call("mallopt", _TRIM_THRESHOLD, 2**31 - 1)
+
+
+def return_freed_memory() -> None:
+    """Give the system back what was kept, at the end of work that a notebook may have called."""
+    _call("malloc_trim", 0)
+
+
+def _call(name: str, *values: int) -> None:
+    if sys.platform == "linux" and (function := getattr(ctypes.CDLL(None), name, None)) is not None:
+        function(*values)

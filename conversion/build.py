@@ -17,6 +17,7 @@ import msgspec
 
 from annotation.dataset import Dataset, Limits, Split
 from annotation.files import InputError, digest
+from annotation.memory import return_freed_memory
 from annotation.photos import PhotoIndex
 from annotation.progress import track
 from annotation.rules import pixels
@@ -60,7 +61,9 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> Built:
             raise InputError(failed[0][1])
         _deal(dataset, store, plan)
         build = Build(dataset, plan, categories, _versions())
-        return placed(build) or place(build)
+        built = placed(build) or place(build)
+    return_freed_memory()
+    return built
 
 
 def _read(dataset: Dataset, store: Store, plan: Plan) -> frozenset[str]:
