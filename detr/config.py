@@ -5,7 +5,7 @@ No torch here: the command line reads and checks a configuration before anything
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,8 @@ class TrainConfig:
     keep_every: int = 0  # epochs of which a checkpoint of its own is kept; 0: none
     seed: int = 42
     num_workers: int = 2  # processes that read photos; 0 reads in the training process
-    precision: str = "auto"  # "bfloat16" where GPU or processor has it, else "float32"
+    precision: str = "auto"  # "bfloat16" where GPU or processor has it, else "float32"; of a begun
+    # run what it began with
     compile: bool = False  # torch.compile for the box model while it is trained; takes minutes
 
     # model
@@ -164,7 +165,10 @@ def read_run(run: Path) -> RunConfig:
     path = run / "config.yaml"
     if not path.is_file():
         raise InputError(f"{path}: missing; '{run}' is no run (train one first)")
-    return read_yaml(path, RunConfig)
+    config = read_yaml(path, RunConfig)
+    if config.train.precision == "auto":  # as begun before runs said what it meant
+        config = replace(config, train=replace(config.train, precision="float32"))
+    return config
 
 
 def check_same_run(run: Path, wanted: RunConfig, done: dict[str, int]) -> None:

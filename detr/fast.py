@@ -16,9 +16,9 @@ _LARGE = 8_000_000  # multiplications; below, a convolution takes longer to begi
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """(B, N, I) to (B, N, O) by a weight (O, I) and a bias (O,)."""
-    large = len(x) * x.shape[1] * weight.numel() > _LARGE
-    slow = x.device.type == "cpu" and large and not torch.is_autocast_enabled("cpu")
-    if not slow or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or x.is_cuda or torch.is_autocast_enabled("cpu"):
+        return F.linear(x, weight, bias)
+    if len(x) * x.shape[1] * weight.numel() < _LARGE:
         return F.linear(x, weight, bias)
     columns = x.transpose(1, 2).unsqueeze(2)  # (B, I, 1, N): channels-last without a copy
     # squeezed, not indexed: the gradient of an index is an array of zeros that is then filled

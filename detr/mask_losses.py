@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 AT_ONCE = 2**20  # pixels, on a CPU: more do not stay in its caches
@@ -41,6 +42,7 @@ class _FocalAndDice(torch.autograd.Function):
         return focal, dice
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *losses: Tensor) -> tuple[Tensor, None]:
         of_focal, of_dice = ctx.saved_tensors
         focal, dice = (loss[:, None, None] for loss in losses)

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+
+T = TypeVar("T")
 
 PATIENCE = timedelta(hours=2)  # the others wait so long while the first predicts and scores
 
@@ -39,9 +42,9 @@ class Processes:
         """Until all processes are here."""
         self.sum(torch.zeros(1))
 
-    def told(self, values: dict[str, float]) -> dict[str, float]:
+    def told(self, value: T) -> T:
         """What the first process has, for all."""
-        box = [values]
+        box = [value]
         if self.world > 1:
             distributed.broadcast_object_list(box, device=self.device)
         return box[0]

@@ -8,6 +8,7 @@ reach the weights through the multiplication.
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 import torchvision
@@ -22,15 +23,17 @@ LAYERS = {
     "resnet101": (3, 4, 23, 3),
     "resnet152": (3, 8, 36, 3),
 }
+_KEPT: WeakKeyDictionary[nn.Conv2d, tuple[list[Any], Tensor, Tensor]] = WeakKeyDictionary()
 NARROW = ("resnet18", "resnet34")  # without bottlenecks
 
 
 def conv_norm(x: Tensor, conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> Tensor:
     """The convolution and the batch norm after it, as one convolution."""
-    places = x.shape[0] * x.shape[2] * x.shape[3] // (conv.stride[0] * conv.stride[1])
-    if _is_settled(conv):
-        weight, shift = _folded(conv, norm, x.device.type)
-    elif conv.weight[0].numel() > 2 * places:
+    if torch.compiler.is_compiling():  # sizes in conditions would have it compiled again and again
+        weight, shift = _fold(conv, norm)
+    elif _is_settled(x, conv):
+        weight, shift = _folded(conv, norm)
+    elif _is_small(x, conv):
         # more weights than features, as in the last stage: the norm is cheaper on the features
         out = F.conv2d(x, conv.weight, None, conv.stride, conv.padding, conv.dilation, conv.groups)
         scale, shift = (one[:, None, None].to(out.dtype) for one in _scale_and_shift(norm))
@@ -40,29 +43,36 @@ def conv_norm(x: Tensor, conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> Tensor:
     return F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
 
 
-def _is_settled(conv: nn.Conv2d) -> bool:
+def _is_small(x: Tensor, conv: nn.Conv2d) -> bool:
+    places = x.shape[0] * x.shape[2] * x.shape[3] // (conv.stride[0] * conv.stride[1])
+    return conv.weight[0].numel() > 2 * places
+
+
+def _is_settled(x: Tensor, conv: nn.Conv2d) -> bool:
     """Whether the weights are frozen, and torch would say if they changed nevertheless."""
-    if torch.compiler.is_compiling() or torch.is_inference_mode_enabled():
-        return False
-    if conv.weight.requires_grad:
-        conv.__dict__.pop("folded", None)  # an optimiser does not count its step as a change
-    return not conv.weight.requires_grad and not conv.weight.is_inference()
+    weight = conv.weight
+    usual = x.device.type in ("cpu", "cuda") and weight.dtype == torch.float32
+    inference = torch.is_inference_mode_enabled() or weight.is_inference()
+    settled = usual and not weight.requires_grad and not inference
+    if not settled:
+        _KEPT.pop(conv, None)  # an optimiser does not count its step as a change
+    return settled
 
 
-def _folded(conv: nn.Conv2d, norm: FrozenBatchNorm2d, device: str) -> tuple[Tensor, Tensor]:
+def _folded(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> tuple[Tensor, Tensor]:
     """Weight and bias of the convolution that does both, in autocast's type.
 
-    They are kept beside the convolution until one of their parts changes.
+    They are kept until one of their parts changes.
     """
+    device = conv.weight.device.type
     lower = torch.is_autocast_enabled(device)
-    dtype = torch.get_autocast_dtype(device) if lower else conv.weight.dtype
+    dtype = torch.get_autocast_dtype(device) if lower else torch.float32
     parts = (conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
     state = [dtype, *((part.data_ptr(), part._version) for part in parts)]
-    kept: tuple[Any, ...] | None = conv.__dict__.get("folded")
+    kept = _KEPT.get(conv)
     if kept is None or kept[0] != state:
         weight, shift = _fold(conv, norm)
-        kept = (state, weight.to(dtype), shift.to(dtype))
-        conv.__dict__["folded"] = kept
+        kept = _KEPT[conv] = (state, weight.to(dtype), shift.to(dtype))
     return kept[1], kept[2]
 
 

@@ -13,7 +13,7 @@ from detr.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_c
 from detr.config import RunConfig, TrainConfig, check_same_run, read_run
 from detr.data import Splits
 from detr.features import folder_size
-from detr.learner import Stage
+from detr.learner import Stage, has_bfloat16
 from detr.log import write_log, write_tensorboard
 from detr.processes import Processes
 from detr.schedule import best_epoch, stage_epochs, stopped_early
@@ -44,6 +44,18 @@ def held(run: Path, processes: Processes) -> AbstractContextManager[None]:
     if not processes.first:
         return nullcontext()
     return locked(run / ".lock", f"{run}: another `train` is at work on it")
+
+
+def with_precision(run: Path, config: RunConfig, processes: Processes) -> RunConfig:
+    """The configuration with `auto` decided: as the run began, or by what the first process has."""
+    if config.train.precision != "auto":
+        return config
+    if any(checkpoint_path(run, stage).exists() for stage in STAGES):
+        precision = read_run(run).train.precision
+    else:
+        precision = "bfloat16" if has_bfloat16(processes.device.type) else "float32"
+    train = replace(config.train, precision=processes.told(precision))
+    return replace(config, train=train)
 
 
 def begin(job: Job, config: RunConfig, stages: Iterable[Stage]) -> Begun:

@@ -32,7 +32,18 @@ from detr.log import summary
 from detr.memory import says_what_to_lower
 from detr.optimizer import build_optimizer, load_state_by_name, state_by_name
 from detr.processes import joined
-from detr.run import Begun, Job, begin, finished, forget, held, remove_cache, save, trained_boxes
+from detr.run import (
+    Begun,
+    Job,
+    begin,
+    finished,
+    forget,
+    held,
+    remove_cache,
+    save,
+    trained_boxes,
+    with_precision,
+)
 from detr.schedule import stage_epochs
 from detr.stage import build_model, epoch_seed
 
@@ -53,6 +64,7 @@ def train(panoptic: Path, run: Path, config: RunConfig, stage: Wanted) -> None:
         says_what_to_lower(config.train),
         says_what_compiling_needs(),
     ):
+        config = with_precision(run, config, processes)
         job = Job(
             splits=read_splits(panoptic),
             run=run,

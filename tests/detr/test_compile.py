@@ -6,6 +6,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,9 @@ from detr.config import TrainConfig
 from detr.data import read_splits
 from detr.learner import Stage, start_learner
 from detr.loader import batches, plan
+from detr.model import DETR
 from detr.optimizer import build_optimizer
+from detr.padded import pad
 from detr.processes import Processes
 from detr.stage import build_model, set_training, step_losses
 from tests.detr.drawn import draw_set
@@ -80,3 +83,19 @@ def test_without_a_compiler_one_line_says_so() -> None:
         twice(torch.ones(4))
     with pytest.raises(RuntimeError, match="other"), says_what_compiling_needs():
         raise RuntimeError("other")
+
+
+def test_photos_of_many_sizes_are_compiled_once() -> None:
+    """What is done otherwise for small inputs is not, where each case would be compiled anew."""
+    torch.compiler.reset()
+    graphs: list[object] = []
+
+    def counting(graph: Any, inputs: object) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    detr = DETR(replace(SMALL, lr_backbone=1e-5), 4, pretrained=False).train()
+    compiled = torch.compile(detr, dynamic=True, backend=counting)
+    for side in (64, 96, 160, 224, 320):
+        compiled(pad([torch.rand(3, side, side + 32), torch.rand(3, side, side)]))
+    assert len(graphs) == 1

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,21 +63,26 @@ def test_unknown_key_in_the_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_begun_run_may_only_grow(tmp_path: Path) -> None:
-    begun = RunConfig("yard", TrainConfig(epochs=5))
+    def five(**changed: Any) -> TrainConfig:
+        return TrainConfig(**{"epochs": 5, "precision": "bfloat16", **changed})
+
+    begun = RunConfig("yard", five())
     write_yaml(tmp_path / "config.yaml", begun)
     assert read_run(tmp_path) == begun
     done = {"epochs": 3, "mask_epochs": 0}
     for epochs in (3, 4, 9):  # all that is not less than what is done
-        check_same_run(tmp_path, RunConfig("yard", TrainConfig(epochs=epochs, num_workers=0)), done)
+        check_same_run(tmp_path, RunConfig("yard", five(epochs=epochs, num_workers=0)), done)
     there = str(Path("yard").resolve())  # as another working directory would name it
-    check_same_run(tmp_path, RunConfig(there, TrainConfig(epochs=5)), done)
+    check_same_run(tmp_path, RunConfig(there, five()), done)
     for changed, said in [
         (replace(begun, dataset="other"), "dataset: yard -> other"),
-        (replace(begun, train=TrainConfig(epochs=2)), "epochs: 3 are done -> 2"),
-        (replace(begun, train=TrainConfig(epochs=5, lr=0.5)), "lr: 0.0001 -> 0.5"),
+        (replace(begun, train=five(epochs=2)), "epochs: 3 are done -> 2"),
+        (replace(begun, train=five(lr=0.5)), "lr: 0.0001 -> 0.5"),
     ]:
         with pytest.raises(InputError, match=f"{said}.*another --run"):
             check_same_run(tmp_path, changed, done)
+    write_yaml(tmp_path / "config.yaml", RunConfig("yard", five(precision="auto")))
+    assert read_run(tmp_path).train.precision == "float32"  # what it meant when it was written
 
 
 def test_reading_a_configuration_loads_no_torch() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from detr.resnet import conv_norm
+from detr.resnet import _KEPT, conv_norm
 
 
 def layers(channels: int = 8, out: int = 16) -> tuple[nn.Conv2d, FrozenBatchNorm2d]:
@@ -54,7 +54,10 @@ def test_what_is_kept_of_frozen_weights_changes_with_them() -> None:
         x = torch.randn(2, 8, 6, 6, dtype=conv.weight.dtype)
         for _ in range(2):
             assert torch.allclose(conv_norm(x, conv, norm), norm(conv(x)), atol=1e-4)
-    assert "folded" in conv.__dict__
+    assert conv not in _KEPT  # of other types than float32 nothing is kept
+    conv.float(), norm.float()
+    conv_norm(x.float(), conv, norm)
+    assert conv in _KEPT
 
 
 def test_frozen_weights_in_inference_mode_and_after_it() -> None:
@@ -78,7 +81,7 @@ def test_kept_weights_are_in_autocasts_type_and_no_part_of_the_model() -> None:
     plain = conv_norm(x, conv, norm)
     with torch.autocast("cpu", torch.bfloat16):
         lower = conv_norm(x, conv, norm)
-        assert conv.folded[1].dtype == torch.bfloat16
+        assert _KEPT[conv][1].dtype == torch.bfloat16
     assert (plain.dtype, lower.dtype) == (torch.float32, torch.bfloat16)
     assert torch.allclose(plain, lower.float(), rtol=0.02, atol=0.05)
     assert torch.equal(conv_norm(x, conv, norm), plain)

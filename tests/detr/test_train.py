@@ -19,7 +19,7 @@ import torch
 from annotation.files import InputError, locked, write_json
 from conversion.panoptic import PanopticSet, write_panoptic
 from detr.checkpoint import load_checkpoint, save_checkpoint
-from detr.config import RunConfig, TrainConfig
+from detr.config import RunConfig, TrainConfig, read_run
 from detr.train import train
 from tests.detr.drawn import CATEGORIES, SQUARE, draw_set, write_photo
 
@@ -248,6 +248,24 @@ def test_a_broken_photo_is_one_line(tmp_path: Path, num_workers: int) -> None:
     with pytest.raises(InputError) as error:
         train(panoptic, tmp_path / "run", run_config(CONFIG, num_workers=num_workers), "boxes")
     assert str(error.value) == f"{photo}: cannot be read as a photo"
+
+
+def test_a_run_keeps_its_precision_on_another_machine(
+    panoptic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`auto` is decided once, by what the machine has that begins the run."""
+    for there, wanted, decided in [
+        (True, "auto", "bfloat16"),
+        (False, "auto", "bfloat16"),
+        (False, "bfloat16", "bfloat16"),
+    ]:
+        monkeypatch.setattr("detr.run.has_bfloat16", lambda device, there=there: there)
+        train(panoptic, tmp_path, run_config(CONFIG, epochs=1, precision=wanted), "boxes")
+        assert read_run(tmp_path).train.precision == decided
+    with pytest.raises(InputError, match="precision: bfloat16 -> float32"):
+        train(panoptic, tmp_path, run_config(CONFIG, epochs=1, precision="float32"), "boxes")
+    train(panoptic, tmp_path / "new", run_config(CONFIG, epochs=1), "boxes")
+    assert read_run(tmp_path / "new").train.precision == "float32"
 
 
 def test_without_test_photos_it_trains(tmp_path: Path) -> None:
