@@ -94,7 +94,7 @@ def test_photos_of_many_sizes_are_compiled_once() -> None:
         graphs.append(graph)
         return graph.forward
 
-    detr = DETR(replace(SMALL, lr_backbone=1e-5), 4, pretrained=False).train()
+    detr = DETR(replace(SMALL, dim_feedforward=2048), 4, pretrained=False).train()
     compiled = torch.compile(detr, dynamic=True, backend=counting)
     for side in (64, 96, 160, 224, 320):
         compiled(pad([torch.rand(3, side, side + 32), torch.rand(3, side, side)]))
