@@ -91,7 +91,7 @@ class ViewCache:
                 {
                     "logits": torch.stack([g.logits[0] for g in output.guesses]).cpu(),
                     "cxcywh_norm": torch.stack([g.cxcywh_norm[0] for g in output.guesses]).cpu(),
-                    "state": _half(output.state[0]),
+                    "state": output.state[0].half().cpu(),
                     "memory": _half(output.memory[0]),
                 },
             )
@@ -114,8 +114,8 @@ class ViewCache:
 
 
 def _half(values: Tensor) -> Tensor:
-    """Contiguous, which every later reading is faster by."""
-    return values.half().cpu().contiguous()
+    """(C, H, W) with the channels last in memory, as the convolutions read them fastest."""
+    return values.half().cpu().permute(1, 2, 0).contiguous().permute(2, 0, 1)
 
 
 def _decoded(features: list[Padded], files: list[Files]) -> Decoded:

@@ -111,17 +111,19 @@ def on_device(seen: Seen, device: torch.device) -> Seen:
     if isinstance(seen, Padded):
         return seen.to(device)
     if isinstance(seen, list):
-        return [_as_read(level, device) for level in seen]
+        levels = [_as_read(level, device) for level in seen]
+        # code compiled for photos of any size relies on it
+        return [Padded(level.values.contiguous(), level.padding) for level in levels]
     arrays = (seen.logits, seen.cxcywh_norm, seen.state, seen.memory)
     levels = [_as_read(level, device) for level in seen.features]
     return Decoded(levels, *(a.to(device).float() for a in arrays))
 
 
 def _as_read(padded: Padded, device: torch.device) -> Padded:
-    """In autocast's type or float32. Contiguous: code compiled for any size relies on it."""
+    """In autocast's type, else float32; a CPU is fast from and to float32 only."""
     lower = torch.is_autocast_enabled(device.type)
     dtype = torch.get_autocast_dtype(device.type) if lower else torch.float32
-    return Padded(padded.values.to(device).to(dtype).contiguous(), padded.padding.to(device))
+    return Padded(padded.values.to(device).float().to(dtype), padded.padding.to(device))
 
 
 def guesses_in_float32(output: Output) -> Output:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-AT_ONCE = 2**20  # pixels, on a CPU: more do not stay in its caches
+AT_ONCE = 2**18  # pixels, on a CPU: of more, what is computed on the way leaves its caches
 
 
 def focal_and_dice(logits: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:

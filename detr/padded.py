@@ -25,12 +25,19 @@ class Padded:
 
 
 def pad(arrays: Sequence[Tensor]) -> Padded:
-    """Stack (C, h, w) arrays into the top left corners of one (B, C, H, W) batch of zeros."""
+    """Stack (C, h, w) arrays into the top left corners of one (B, C, H, W) batch of zeros.
+
+    Where their channels are last in memory, those of the batch are, too.
+    """
     height = max(array.shape[1] for array in arrays)
     width = max(array.shape[2] for array in arrays)
-    shape = (len(arrays), arrays[0].shape[0], height, width)
-    values = arrays[0].new_zeros(shape)
-    padding = torch.ones(len(arrays), height, width, dtype=torch.bool, device=values.device)
+    count, channels = len(arrays), arrays[0].shape[0]
+    new = arrays[0].new_empty if len({a.shape for a in arrays}) == 1 else arrays[0].new_zeros
+    if arrays[0].stride(0) == 1:
+        values = new(count, height, width, channels).permute(0, 3, 1, 2)
+    else:
+        values = new(count, channels, height, width)
+    padding = torch.ones(count, height, width, dtype=torch.bool, device=values.device)
     for index, array in enumerate(arrays):
         _, h, w = array.shape
         values[index, :, :h, :w] = array
