@@ -58,11 +58,12 @@ class Attention(nn.MultiheadAttention):
     ) -> Tensor:
         """Asking (B, N, D), seen and values (B, S, D), hidden (B, S) bool to (B, N, D)."""
         query, key, value = map(self._heads, self._project(asking, seen, values))
-        if self.training and not asking.is_cuda:
-            found = self._attend(query, key, value, hidden)
+        share = self.dropout if self.training else 0.0
+        # torch's fused attention knows no dropout on a CPU, and is slow in bfloat16 there
+        if not asking.is_cuda and (self.training or query.dtype == torch.bfloat16):
+            found = self._attend(query, key, value, hidden, share)
         else:
             shown = None if hidden is None else ~hidden[:, None, None]
-            share = self.dropout if self.training else 0.0
             found = F.scaled_dot_product_attention(query, key, value, shown, share)
         together = found.transpose(1, 2).flatten(2)
         return linear(together, self.out_proj.weight, self.out_proj.bias)
@@ -83,8 +84,10 @@ class Attention(nn.MultiheadAttention):
         """(B, N, D) to (B, heads, N, D / heads)."""
         return x.view(*x.shape[:2], self.num_heads, -1).transpose(1, 2)
 
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> Tensor:
-        """torch has no fused attention with dropout for a CPU; this is its formula."""
+    def _attend(
+        self, query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None, share: float
+    ) -> Tensor:
+        """Attention by its formula; a `share` of the weights is dropped."""
         scale, shape = query.shape[-1] ** -0.5, query.shape
         query, key, value = (x.flatten(0, 1) for x in (query, key, value))  # (B heads, N or S, ...)
         if hidden is None:
@@ -93,4 +96,4 @@ class Attention(nn.MultiheadAttention):
             away = query.new_zeros(hidden.shape).masked_fill_(hidden, float("-inf"))  # (B, S)
             away = away.repeat_interleave(self.num_heads, 0)[:, None]
             weights = torch.baddbmm(away, query, key.transpose(1, 2), alpha=scale)
-        return (dropout(weights.softmax(-1), self.dropout) @ value).view(shape)
+        return (dropout(weights.softmax(-1), share) @ value).view(shape)

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from detr.backbone import build_backbone, channels_of
 from detr.config import TrainConfig
+from detr.fast import Linear
 from detr.padded import Padded
 from detr.transformer import Transformer
 
@@ -56,7 +57,7 @@ class DETR(nn.Module):
         self.input_proj = nn.Conv2d(self.channels[-1], dim, 1)
         self.transformer = Transformer(config)
         self.query_embed = nn.Embedding(config.num_queries, dim)
-        self.class_embed = nn.Linear(dim, num_classes + 1)
+        self.class_embed = Linear(dim, num_classes + 1)
         self.bbox_embed = MLP(dim, dim, 4, layers=3)
 
     def forward(self, images: Padded) -> Output:
@@ -72,8 +73,9 @@ class DETR(nn.Module):
             projected, last.padding, self.query_embed.weight, position
         )  # (L, B, Q, D)
         # in float32, whatever the layers compute in: matching and losses are not safe in less
-        logits = self.class_embed(states).float()
-        boxes = self.bbox_embed(states).float().sigmoid()
+        each = states.flatten(0, 1)  # (L B, Q, D)
+        logits = self.class_embed(each).float().view(*states.shape[:-1], -1)
+        boxes = self.bbox_embed(each).float().sigmoid().view(*states.shape[:-1], -1)
         guesses = tuple(Guess(*pair) for pair in zip(logits, boxes, strict=True))
         return Output(guesses, states[-1], memory, Padded(projected, last.padding), features)
 
@@ -84,7 +86,7 @@ class MLP(nn.Module):
     def __init__(self, dim: int, hidden: int, out: int, *, layers: int) -> None:
         super().__init__()
         sizes = [dim, *[hidden] * (layers - 1), out]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.layers = nn.ModuleList(Linear(a, b) for a, b in pairwise(sizes))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers[:-1]:

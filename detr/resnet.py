@@ -72,7 +72,8 @@ def _folded(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> tuple[Tensor, Tensor]:
     kept = _KEPT.get(conv)
     if kept is None or kept[0] != state:
         weight, shift = _fold(conv, norm)
-        kept = _KEPT[conv] = (state, weight.to(dtype), shift.to(dtype))
+        weight = weight.to(dtype, memory_format=torch.channels_last)
+        kept = _KEPT[conv] = (state, weight, shift.to(dtype))
     return kept[1], kept[2]
 
 
@@ -123,7 +124,7 @@ class ResNet(torchvision.models.ResNet):  # type: ignore[misc]
         )
         del self.fc  # the classifier has no place in published weights
         # as the features, else both are copied; the last stage has small features, and large
-        # weights, whose gradients would be copied at every step
+        # weights, whose gradients, where it is trained, would be copied at every step
         self.to(memory_format=torch.channels_last)
         self.layer4.to(memory_format=torch.contiguous_format)
 
@@ -134,4 +135,6 @@ class ResNet(torchvision.models.ResNet):  # type: ignore[misc]
         for index, stage in enumerate((self.layer1, self.layer2, self.layer3)):
             x = stage(x)
             features[str(index)] = x
-        return {**features, "3": self.layer4(x.contiguous())}
+        if self.layer4[0].conv1.weight.requires_grad:
+            x = x.contiguous()
+        return {**features, "3": self.layer4(x)}

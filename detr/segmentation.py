@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detr.config import TrainConfig
+from detr.fast import Linear
 from detr.model import DETR, Output
 
 AT_ONCE = 32  # queries whose activations are in memory together when all masks are wanted
@@ -58,7 +59,7 @@ class MHAttentionMap(nn.Module):
         super().__init__()
         self.heads = heads
         self.q_linear = nn.Linear(dim, dim)
-        self.k_linear = nn.Linear(dim, dim)
+        self.k_linear = Linear(dim, dim)
         for linear in (self.q_linear, self.k_linear):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)

@@ -80,3 +80,16 @@ def test_attention_drops_its_weights_in_training() -> None:
     assert not torch.allclose(attention(x, x, x), attention(x, x, x))
     attention.eval()
     assert torch.equal(attention(x, x, x), attention(x, x, x))
+
+
+def test_attention_in_bfloat16_is_near_that_in_float32() -> None:
+    torch.manual_seed(0)
+    attention, x = Attention(32, 4, 0.5).eval(), torch.randn(2, 9, 32)
+    hidden = torch.zeros(2, 9, dtype=torch.bool)
+    hidden[1, 5:] = True
+    exact = attention(x, x, x, hidden)
+    with torch.autocast("cpu", torch.bfloat16):
+        near = attention(x, x, x, hidden)
+    assert near.dtype == torch.bfloat16
+    assert torch.allclose(near.float(), exact, atol=0.02)
+    assert not torch.equal(near.float(), exact)
