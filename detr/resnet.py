@@ -135,6 +135,6 @@ class ResNet(torchvision.models.ResNet):  # type: ignore[misc]
         for index, stage in enumerate((self.layer1, self.layer2, self.layer3)):
             x = stage(x)
             features[str(index)] = x
-        if self.layer4[0].conv1.weight.requires_grad:
+        if self.layer4[0].conv1.weight.requires_grad or torch.compiler.is_compiling():
             x = x.contiguous()
         return {**features, "3": self.layer4(x)}
