@@ -160,7 +160,8 @@ class Plan:
         count = self._number("SELECT count(*) FROM todo")
         again = f"SELECT count(*) FROM todo JOIN plan USING (photo) JOIN failed ON {_FAILED}"
         new = count - self._number(again)
-        self._db.execute("DELETE FROM failed")
+        if any(self._all("SELECT 1 FROM failed LIMIT 1")):  # else nothing is written
+            self._db.execute("DELETE FROM failed")
         return count, new
 
     def todo(self) -> Iterator[Task]:
