@@ -14,6 +14,12 @@ from torch.nn import functional as F
 _LARGE = 8_000_000  # multiplications; below, a convolution takes longer to begin than it saves
 
 
+def compute_type(device: str) -> torch.dtype:
+    """What layers compute in on "cpu" or "cuda": autocast's type, else float32."""
+    lower = torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if lower else torch.float32
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """(B, N, I) to (B, N, O) by a weight (O, I) and a bias (O,)."""
     if torch.compiler.is_compiling() or x.is_cuda or torch.is_autocast_enabled("cpu"):

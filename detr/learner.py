@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from detr.clock import Clock
 from detr.config import TrainConfig
 from detr.data import Decoded
+from detr.fast import compute_type
 from detr.model import DETR, Guess, Output
 from detr.padded import Padded
 from detr.processes import Processes
@@ -121,9 +122,8 @@ def on_device(seen: Seen, device: torch.device) -> Seen:
 
 def _as_read(padded: Padded, device: torch.device) -> Padded:
     """In autocast's type, else float32; a CPU is fast from and to float32 only."""
-    lower = torch.is_autocast_enabled(device.type)
-    dtype = torch.get_autocast_dtype(device.type) if lower else torch.float32
-    return Padded(padded.values.to(device).float().to(dtype), padded.padding.to(device))
+    values = padded.values.to(device).float().to(compute_type(device.type))
+    return Padded(values, padded.padding.to(device))
 
 
 def guesses_in_float32(output: Output) -> Output:

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops.misc import FrozenBatchNorm2d
 
+from detr.fast import compute_type
+
 LAYERS = {
     "resnet18": (2, 2, 2, 2),
     "resnet34": (3, 4, 6, 3),
@@ -64,9 +66,7 @@ def _folded(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> tuple[Tensor, Tensor]:
 
     They are kept until one of their parts changes.
     """
-    device = conv.weight.device.type
-    lower = torch.is_autocast_enabled(device)
-    dtype = torch.get_autocast_dtype(device) if lower else torch.float32
+    dtype = compute_type(conv.weight.device.type)
     parts = (conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
     state = [dtype, *((part.data_ptr(), part._version) for part in parts)]
     kept = _KEPT.get(conv)
