@@ -15,6 +15,7 @@ from detr.mask_losses import focal_and_dice
 from detr.matcher import Match, match_layers
 from detr.model import Guess, Output
 
+MASK_LOSSES = ("loss_mask", "loss_dice")
 Losses = dict[str, Tensor]  # by published name, weighted; class_error and cardinality_error are not
 
 
@@ -100,19 +101,21 @@ def guess_errors(guess: Guess, targets: list[Target], matches: list[Match]) -> L
     }
 
 
-def mask_losses(logits: Tensor, wanted: Tensor, count: int, config: TrainConfig) -> Losses:
+def mask_losses(
+    logits: Tensor, wanted: Tensor, count: int, config: TrainConfig
+) -> tuple[Tensor, Losses]:
     """Focal and dice loss of mask logits (K, h, w) at the size of the `wanted` masks (K, H, W).
 
-    `count` is the number of segments in the whole batch: parts of it add up.
+    Their sum, which has a gradient, and each by name, which have none. `count` is the number of
+    segments in the whole batch: parts of it add up.
     """
     if not len(wanted):
         zero = logits.sum()  # of nothing, but with a gradient: an empty batch is a step too
-        return {"loss_mask": zero, "loss_dice": zero}
-    focal, dice = focal_and_dice(logits, wanted)
-    return {
-        "loss_mask": config.mask_loss_coef * focal.sum() / count,
-        "loss_dice": config.dice_loss_coef * dice.sum() / count,
-    }
+        return zero, {name: zero.detach() for name in MASK_LOSSES}
+    weights = (config.mask_loss_coef / count, config.dice_loss_coef / count)
+    both, *each = focal_and_dice(logits, wanted, weights=weights)
+    pairs = zip(MASK_LOSSES, weights, each, strict=True)
+    return both.sum(), {name: weight * loss.sum() for name, weight, loss in pairs}
 
 
 def matched_queries(matches: list[Match]) -> tuple[Tensor, Tensor]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import torch
 from rich.table import Table
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from annotation.memory import keep_freed_memory
 from detr.compiling import says_what_compiling_needs
 from detr.config import TrainConfig
+from detr.conv_norm import ADDED, ALONE
 from detr.data import Batch, Splits, read_splits
 from detr.learner import Learner, Stage, start_learner
 from detr.loader import Step, batches, plan
@@ -26,6 +28,8 @@ from detr.optimizer import build_optimizer
 from detr.processes import Processes, joined
 from detr.schedule import stage_epochs
 from detr.stage import build_model, set_training, step_losses
+
+Size = Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def _measure(splits: Splits, config: TrainConfig, stage: Stage, processes: Proce
     start = perf_counter()
     _step(learner, optimizer, steps[0], read)
     step = perf_counter() - start
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping=_fused_flops()) as counter:
         _step(learner, optimizer, steps[0], read)
     # testing goes forward only: about a third of a step
     tests = len(splits.test.photos) / steps[0].photos / 3
@@ -81,6 +85,18 @@ def _measure(splits: Splits, config: TrainConfig, stage: Stage, processes: Proce
         epoch=overlapped * (len(steps) + tests),
         epochs=stage_epochs(config, stage),
     )
+
+
+def _fused_flops() -> dict[Any, Callable[..., int]]:
+    """How to count what torch's counter does not know."""
+
+    def alone(x: Size, weight: Size, *_: Any, out_shape: Size, **__: Any) -> int:
+        return int(conv_flop_count(list(x), list(weight), list(out_shape)))
+
+    def added(beside: Size, x: Size, weight: Size, *_: Any, out_shape: Size, **__: Any) -> int:
+        return alone(x, weight, out_shape=out_shape)
+
+    return {op: count for op, count in ((ALONE, alone), (ADDED, added)) if op is not None}
 
 
 def _step(

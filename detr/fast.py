@@ -7,17 +7,68 @@ generator that takes longer than the layer beside it. On a GPU torch's own are u
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 _LARGE = 8_000_000  # multiplications; below, a convolution takes longer to begin than it saves
+_KEPT: WeakKeyDictionary[nn.Module, _Kept] = WeakKeyDictionary()
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What was `made` of parts, which are held so that no others come to lie where they lay."""
+
+    parts: Sequence[Tensor]
+    state: list[Any]
+    made: Any
 
 
 def compute_type(device: str) -> torch.dtype:
     """What layers compute in on "cpu" or "cuda": autocast's type, else float32."""
     lower = torch.is_autocast_enabled(device)
     return torch.get_autocast_dtype(device) if lower else torch.float32
+
+
+def kept(
+    module: nn.Module,
+    parts: Sequence[Tensor],
+    make: Callable[[torch.dtype], Made],
+) -> Made | None:
+    """What `make` makes, in the compute type, of a frozen module's `parts`.
+
+    It is made once, and again where one of them changed. None where they are not frozen, or torch
+    would not say that they changed.
+    """
+    if torch.compiler.is_compiling():
+        return None
+    first = parts[0]
+    usual = first.device.type in ("cpu", "cuda") and first.dtype == torch.float32
+    inference = torch.is_inference_mode_enabled() or any(part.is_inference() for part in parts)
+    if not usual or inference or any(part.requires_grad for part in parts):
+        _KEPT.pop(module, None)  # an optimiser does not count its step as a change
+        return None
+    dtype = compute_type(first.device.type)
+    state = [dtype, *((part.data_ptr(), part._version) for part in parts)]
+    old = _KEPT.get(module)
+    same = old is not None and all(a is b for a, b in zip(old.parts, parts, strict=True))
+    if old is None or not same or old.state != state:
+        with torch.no_grad():
+            old = _KEPT[module] = _Kept(parts, state, make(dtype))
+    made: Made = old.made
+    return made
+
+
+def as_computed(module: nn.Module, *weights: Tensor) -> tuple[Tensor, ...]:
+    """A module's weights; frozen ones in autocast's type, which would cast them at every call."""
+    made = kept(module, weights, lambda dtype: tuple(weight.to(dtype) for weight in weights))
+    return weights if made is None else made
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -46,7 +97,7 @@ class Linear(nn.Linear):
     """torch's parameters."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return linear(input, self.weight, self.bias)
+        return linear(input, *as_computed(self, self.weight, self.bias))
 
 
 class Dropout(nn.Dropout):
@@ -63,7 +114,12 @@ class Attention(nn.MultiheadAttention):
         self, asking: Tensor, seen: Tensor, values: Tensor, hidden: Tensor | None = None
     ) -> Tensor:
         """Asking (B, N, D), seen and values (B, S, D), hidden (B, S) bool to (B, N, D)."""
-        query, key, value = map(self._heads, self._project(asking, seen, values))
+        last = self.out_proj
+        weight, bias, *outwards = as_computed(
+            self, self.in_proj_weight, self.in_proj_bias, last.weight, last.bias
+        )
+        parts = self._project(asking, seen, values, weight, bias)
+        query, key, value = map(self._heads, parts)
         share = self.dropout if self.training else 0.0
         # torch's fused attention knows no dropout on a CPU, and is slow in bfloat16 there
         if not asking.is_cuda and (self.training or query.dtype == torch.bfloat16):
@@ -72,16 +128,18 @@ class Attention(nn.MultiheadAttention):
             shown = None if hidden is None else ~hidden[:, None, None]
             found = F.scaled_dot_product_attention(query, key, value, shown, share)
         together = found.transpose(1, 2).flatten(2)
-        return linear(together, self.out_proj.weight, self.out_proj.bias)
+        return linear(together, *outwards)
 
-    def _project(self, asking: Tensor, seen: Tensor, values: Tensor) -> tuple[Tensor, ...]:
+    def _project(
+        self, asking: Tensor, seen: Tensor, values: Tensor, weight: Tensor, bias: Tensor
+    ) -> tuple[Tensor, ...]:
         """Queries, keys and values; the first two in one go where the same asks and is seen."""
         itself = asking is seen
         inputs = [asking, values] if itself else [asking, seen, values]
         dim = self.embed_dim
         sizes = [2 * dim, dim] if itself else [dim] * 3
         # split, not sliced one by one: each slice's gradient would be an array of all rows
-        weights, biases = (torch.split(x, sizes) for x in (self.in_proj_weight, self.in_proj_bias))
+        weights, biases = (torch.split(x, sizes) for x in (weight, bias))
         parts = zip(inputs, weights, biases, strict=True)
         first, *others = [linear(*part) for part in parts]
         return (*first.chunk(2, dim=-1), *others) if itself else (first, *others)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from detr.config import TrainConfig
 from detr.criterion import (
+    MASK_LOSSES,
     Losses,
     box_losses,
     mask_losses,
@@ -31,7 +32,6 @@ from detr.model import DETR, Output
 from detr.segmentation import DETRsegm
 
 STAGES: tuple[Stage, ...] = ("boxes", "masks", "joint")
-MASK_LOSSES = ("loss_mask", "loss_dice")
 MASKS_AT_ONCE = 32
 
 
@@ -144,13 +144,13 @@ def _mask_losses(
         with learner.clock("forward"):
             with learner.autocast():
                 logits = learner.head(output, photo[part], query[part])
-            losses = mask_losses(logits.float(), wanted[part], count, learner.config)
-            losses = _scaled(losses, share)
+            both, losses = mask_losses(logits.float(), wanted[part], count, learner.config)
+            losses = _scaled({"both": both, **losses}, share)
+        both = losses.pop("both")
         if torch.is_grad_enabled():
             with learner.clock("backward"):
-                loss = total_loss(losses, "masks") * learner.processes.world
-                torch.autograd.backward(loss)
-        total = {n: total.get(n, 0) + value.detach() for n, value in losses.items()}
+                torch.autograd.backward(both * learner.processes.world)
+        total = {name: total.get(name, 0) + value for name, value in losses.items()}
     return total
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -115,24 +116,28 @@ def test_mask_losses_of_undecided_masks() -> None:
     truth = torch.zeros(1, 4, 4)
     truth[0, :2, :2] = 1
     photo = target([0], [[0.25, 0.25, 0.5, 0.5]], truth)
-    losses = mask_losses(torch.zeros(1, 1, 1), photo.masks, 1, CONFIG)
-    assert float(losses["loss_mask"]) == pytest.approx(math.log(2) / 4 * 0.625, abs=1e-6)
-    assert float(losses["loss_dice"]) == pytest.approx(1 - 5 / 13, abs=1e-6)
+    config = replace(CONFIG, mask_loss_coef=2, dice_loss_coef=3)
+    both, losses = mask_losses(torch.zeros(1, 1, 1), photo.masks, 4, config)
+    focal, dice = math.log(2) / 4 * 0.625, 1 - 5 / 13
+    assert float(losses["loss_mask"]) == pytest.approx(2 * focal / 4, abs=1e-6)
+    assert float(losses["loss_dice"]) == pytest.approx(3 * dice / 4, abs=1e-6)
+    assert float(both) == pytest.approx((2 * focal + 3 * dice) / 4, abs=1e-6)
 
 
 def test_mask_losses_pad_smaller_photos_with_nothing() -> None:
     """A 2x2 photo full of one segment beside a 4x4 photo: at 4x4 a quarter is the segment."""
     full = target([0], [[0.5, 0.5, 1, 1]], torch.ones(1, 2, 2))
     matches = pairs(([0], [0]), ([], []))
-    losses = mask_losses(torch.zeros(1, 2, 2), stack_masks([full, NONE], matches), 1, CONFIG)
+    _, losses = mask_losses(torch.zeros(1, 2, 2), stack_masks([full, NONE], matches), 1, CONFIG)
     assert float(losses["loss_dice"]) == pytest.approx(1 - 5 / 13, abs=1e-6)
 
 
 def test_mask_losses_without_segments_are_zero_and_still_a_step() -> None:
     logits = torch.zeros(0, 2, 2, requires_grad=True)
-    losses = mask_losses(logits, stack_masks([NONE], pairs(([], []))), 1, CONFIG)
-    assert float(losses["loss_mask"].detach()) == float(losses["loss_dice"].detach()) == 0
-    torch.autograd.backward(losses["loss_mask"])
+    both, losses = mask_losses(logits, stack_masks([NONE], pairs(([], []))), 1, CONFIG)
+    assert float(losses["loss_mask"]) == float(losses["loss_dice"]) == 0
+    torch.autograd.backward(both)
+    assert logits.grad is not None
 
 
 def test_boxes_without_area_have_a_loss_and_a_gradient() -> None:

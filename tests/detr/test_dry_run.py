@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from annotation.files import write_yaml
 from detr.config import TrainConfig
@@ -26,6 +29,17 @@ def test_costs_are_those_of_the_model_and_grow_with_the_photos(tmp_path: Path) -
     large = TrainConfig(**{**vars(CONFIG), "train_sizes": (256,), "max_size": 400})
     (cost,) = measure_costs(panoptic, large, ("boxes",))
     assert cost.flops > 4 * boxes.flops
+
+
+def test_no_operation_goes_uncounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a frozen backbone does in oneDNN's fused operations is counted as outside of them."""
+    panoptic = draw_set(tmp_path / "panoptic")
+    counts = []
+    for fuses in (True, False):
+        monkeypatch.setattr("detr.conv_norm._can_fuse", lambda dtype, fuses=fuses: fuses)
+        config = replace(CONFIG, backbone="resnet18")
+        counts += [cost.flops for cost in measure_costs(panoptic, config, ("boxes", "masks"))]
+    assert counts[:2] == counts[2:]
 
 
 def test_a_dry_run_leaves_nothing(tmp_path: Path) -> None:

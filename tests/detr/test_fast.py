@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detr.fast import Attention, Dropout, Linear, dropout
+from detr.fast import _KEPT, Attention, Dropout, Linear, dropout
 
 
 def gradients(found: Tensor, *leaves: Tensor) -> tuple[Tensor, ...]:
@@ -99,3 +99,25 @@ def test_attention_in_bfloat16_is_near_that_in_float32() -> None:
     assert near.dtype == torch.bfloat16
     assert torch.allclose(near.float(), exact, atol=0.02)
     assert not torch.equal(near.float(), exact)
+
+
+@torch.no_grad()
+def test_frozen_layers_in_bfloat16_follow_their_weights() -> None:
+    """What is kept of them is what autocast makes of them at every call."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 5, 16)
+    for layer, inputs in ((Linear(16, 8), (x,)), (Attention(16, 4).eval(), (x, x, x))):
+        state = layer.state_dict()
+        for _ in range(8):  # new weights often come to lie where old ones lay
+            new = {name: torch.randn_like(value) for name, value in state.items()}
+            layer.load_state_dict(new, assign=True)
+            found = []
+            for trains in (True, False):
+                layer.requires_grad_(trains)
+                with torch.autocast("cpu", torch.bfloat16):
+                    found.append(layer(*inputs))
+            assert torch.equal(*found)
+            assert layer in _KEPT
+        layer.requires_grad_(True)
+        layer(*inputs)
+        assert layer not in _KEPT

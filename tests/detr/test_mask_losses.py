@@ -27,31 +27,33 @@ def by_formula(logits: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
 def test_losses_and_gradients(
     monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], at_once: int
 ) -> None:
-    """Each mask's focal loss weighs otherwise than its dice loss, and than other masks'."""
+    """Focal and dice loss weigh differently, and so does every mask."""
     monkeypatch.setattr("detr.mask_losses.AT_ONCE", at_once)
     torch.manual_seed(0)
     logits = torch.randn(5, 8, 12, dtype=torch.float64, requires_grad=True)
     wanted = torch.rand(5, *size) > 0.7
-    weights = torch.rand(2, 5, dtype=torch.float64)
-    ours, theirs = focal_and_dice(logits * 5, wanted), by_formula(logits * 5, wanted)
-    for found, expected in zip(ours, theirs, strict=True):
+    both, *each = focal_and_dice(logits * 5, wanted, weights=(0.3, 2))
+    focal, dice = by_formula(logits * 5, wanted)
+    for found, expected in zip((both, *each), (0.3 * focal + 2 * dice, focal, dice), strict=True):
         assert torch.allclose(found, expected, atol=1e-12)
-    found, expected = (
-        torch.autograd.grad((torch.stack(losses) * weights).sum(), logits)[0]
-        for losses in (ours, theirs)
-    )
-    assert torch.allclose(found, expected, atol=1e-12)
+    masks = torch.rand(5, dtype=torch.float64)
+    gradients = [
+        torch.autograd.grad((loss * masks).sum(), logits) for loss in (both, 0.3 * focal + 2 * dice)
+    ]
+    assert torch.allclose(gradients[0][0], gradients[1][0], atol=1e-12)
+    assert not any(loss.requires_grad for loss in each)
     with torch.no_grad():
-        assert torch.equal(torch.stack(focal_and_dice(logits * 5, wanted)), torch.stack(ours))
+        again = focal_and_dice(logits * 5, wanted, weights=(0.3, 2))
+    assert torch.equal(torch.stack(again), torch.stack([both, *each]))
 
 
 def test_of_a_perfect_mask_both_are_near_zero_and_of_its_opposite_not() -> None:
     wanted = torch.tensor([[[True, True], [False, False]]])
     logits = (wanted.float() - 0.5) * 200
-    focal, dice = focal_and_dice(logits, wanted)
+    _, focal, dice = focal_and_dice(logits, wanted)
     assert float(focal) == pytest.approx(0, abs=1e-6)
     assert float(dice) == pytest.approx(0, abs=1e-6)
-    focal, dice = focal_and_dice(-logits, wanted)
+    _, focal, dice = focal_and_dice(-logits, wanted)
     assert float(focal) == pytest.approx(100 * 0.5)  # alpha weighs 1/4 and 3/4
     assert float(dice) == pytest.approx(1 - 1 / 5)
 
@@ -70,6 +72,6 @@ def test_within_autocast_nothing_is_computed_in_less() -> None:
     gradients = []
     for lower in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=lower):
-            loss = torch.stack(focal_and_dice(logits, wanted)).sum()
-        gradients += torch.autograd.grad(loss, logits)
+            both, *_ = focal_and_dice(logits, wanted)
+        gradients += torch.autograd.grad(both.sum(), logits)
     assert torch.equal(*gradients)

@@ -215,7 +215,7 @@ def _our_losses(model: DETRsegm, output: Output, targets: list[Target]) -> Losse
         return losses  # theirs has no masks of nothing
     photo, query = matched_queries(matches)
     masks, wanted = model.masks(output, photo, query), stack_masks(targets, matches)
-    return losses | mask_losses(masks, wanted, num_boxes(targets), SMALL)
+    return losses | mask_losses(masks, wanted, num_boxes(targets), SMALL)[1]
 
 
 @torch.no_grad()

@@ -6,10 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from detr.resnet import _KEPT, conv_norm
+from detr import conv_norm as module
+from detr.conv_norm import conv_norm
+from detr.fast import _KEPT
+from detr.resnet import ResNet
 
 
 def layers(channels: int = 8, out: int = 16) -> tuple[nn.Conv2d, FrozenBatchNorm2d]:
@@ -81,8 +85,59 @@ def test_kept_weights_are_in_autocasts_type_and_no_part_of_the_model() -> None:
     plain = conv_norm(x, conv, norm)
     with torch.autocast("cpu", torch.bfloat16):
         lower = conv_norm(x, conv, norm)
-        assert _KEPT[conv][1].dtype == torch.bfloat16
+        assert _KEPT[conv].made.weight.dtype == torch.bfloat16
     assert (plain.dtype, lower.dtype) == (torch.float32, torch.bfloat16)
     assert torch.allclose(plain, lower.float(), rtol=0.02, atol=0.05)
     assert torch.equal(conv_norm(x, conv, norm), plain)
     assert list(conv.state_dict()) == ["weight"]
+
+
+@pytest.mark.parametrize("fuses", [True, False])
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("side", [1, 2, 9])
+def test_what_follows_frozen_weights(
+    monkeypatch: pytest.MonkeyPatch, fuses: bool, relu: bool, order: torch.memory_format, side: int
+) -> None:
+    """An addition and ReLU, by oneDNN or after it, in either precision."""
+    assert module._can_fuse(torch.float32) == torch.backends.cpu.get_cpu_capability().startswith(
+        "AVX"
+    )
+    if not fuses:
+        monkeypatch.setattr(module, "_can_fuse", lambda dtype: False)
+    conv, norm = layers(16, 24)
+    conv.requires_grad_(False)
+    x = torch.randn(2, 16, side, side).to(memory_format=order)
+    beside = torch.randn_like(norm(conv(x))).to(memory_format=order)
+    for added in (None, beside):
+        expected = norm(conv(x)) if added is None else norm(conv(x)) + added
+        expected = F.relu(expected) if relu else expected
+        own = None if added is None else added.clone()  # its memory may be used
+        assert torch.allclose(conv_norm(x, conv, norm, relu=relu, beside=own), expected, atol=1e-5)
+        with torch.autocast("cpu", torch.bfloat16):
+            own = None if added is None else added.bfloat16()
+            lower = conv_norm(x.bfloat16(), conv, norm, relu=relu, beside=own)
+        assert torch.allclose(lower.float(), expected, rtol=0.02, atol=0.1)
+
+
+def test_broken_weights_show() -> None:
+    """Though oneDNN's ReLU makes zeros of what is not a number."""
+    conv, norm = layers()
+    conv.requires_grad_(False).weight.fill_(float("nan"))
+    assert conv_norm(torch.ones(1, 8, 4, 4), conv, norm, relu=True).isnan().all()
+
+
+def outputs(model: ResNet, x: Tensor) -> list[Tensor]:
+    return [level.clone() for level in model(x).values()]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_a_frozen_network_gives_what_a_trained_one_gives(name: str) -> None:
+    torch.manual_seed(0)
+    model, x = ResNet(name), torch.randn(2, 3, 75, 101)
+    trained, before = outputs(model, x), x.clone()
+    model.requires_grad_(False)
+    for _ in range(2):
+        for ours, expected in zip(outputs(model, x), trained, strict=True):
+            assert (ours - expected).abs().max() < 1e-4 * expected.max()
+    assert torch.equal(x, before)

@@ -1,0 +1,128 @@
+"""A convolution and the frozen batch norm behind it, as one convolution.
+
+A frozen batch norm is a multiplication and an addition a channel. Done on the weights instead of
+on the features it is the same to rounding, and saves half of the passes over memory; gradients
+reach the weights through the multiplication.
+
+Of frozen convolutions more is saved: the weights are multiplied once, and on a CPU what follows, an
+addition and ReLU, is done while a result is still in the processor's caches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops.misc import FrozenBatchNorm2d
+
+from detr.fast import kept
+
+# oneDNN's convolution with what follows it, alone and added to something; torch's compiler calls
+# them, and torch has no public name for them
+ALONE: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
+ADDED: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise_", None)
+
+
+def conv_norm(
+    x: Tensor,
+    conv: nn.Conv2d,
+    norm: FrozenBatchNorm2d,
+    *,
+    relu: bool = False,
+    beside: Tensor | None = None,
+) -> Tensor:
+    """`x` through both; then `beside`, whose memory may be used for the result, is added; ReLU."""
+    learns = torch.is_grad_enabled() and any(
+        part is not None and part.requires_grad for part in (x, beside)
+    )
+    frozen = None if learns else _kept(conv, norm)
+    if frozen is not None and frozen.fuses:
+        return _fused(x, conv, frozen, relu=relu, beside=beside)
+    if frozen is not None:
+        out = _convolve(x, conv, frozen.weight, frozen.bias)
+    elif not torch.compiler.is_compiling() and _is_small(x, conv):
+        # more weights than features, as in the last stage: the norm is cheaper on the features;
+        # code that is compiled would be compiled again and again for sizes in conditions
+        out = _convolve(x, conv, conv.weight, None)
+        scale, shift = (one[:, None, None].to(out.dtype) for one in _scale_and_shift(norm))
+        out = torch.addcmul(shift, out, scale)
+    else:
+        out = _convolve(x, conv, *_fold(conv, norm))
+    if beside is not None:
+        out += beside
+    return F.relu(out, inplace=True) if relu else out
+
+
+def _convolve(x: Tensor, conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
+
+
+@dataclass(frozen=True)
+class _Frozen:
+    """The convolution that does both; whether it `fuses` with what follows."""
+
+    weight: Tensor
+    bias: Tensor
+    fuses: bool
+
+
+def _kept(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> _Frozen | None:
+    def make(dtype: torch.dtype) -> _Frozen:
+        weight, shift = _fold(conv, norm)
+        weight = weight.to(dtype, memory_format=torch.channels_last)
+        # oneDNN's ReLU makes zeros of NaN, which would hide that a model is broken
+        fuses = weight.device.type == "cpu" and _can_fuse(dtype) and bool(weight.isfinite().all())
+        return _Frozen(weight, shift.to(dtype), fuses)
+
+    parts = (conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    return kept(conv, parts, make)
+
+
+def _fused(
+    x: Tensor, conv: nn.Conv2d, frozen: _Frozen, *, relu: bool, beside: Tensor | None
+) -> Tensor:
+    """The same by oneDNN; as it knows no gradients, none may be asked for."""
+    dtype, how = frozen.bias.dtype, (conv.padding, conv.stride, conv.dilation, conv.groups)
+    # channels last, as the result is: it has to lie in memory as what is added to it
+    x = x.to(dtype, memory_format=torch.channels_last)
+    weight, bias = frozen.weight, frozen.bias
+    if beside is None:
+        alone: Tensor = ALONE(x, weight, bias, *how, "relu" if relu else "none", [], "")
+        return alone
+    beside = beside.to(dtype, memory_format=torch.channels_last)
+    then: tuple[Any, ...] = ("add", 1.0, "relu" if relu else None, [], "")
+    added: Tensor = ADDED.binary(beside, x, weight, bias, *how, *then)
+    return added
+
+
+@cache
+def _can_fuse(dtype: torch.dtype) -> bool:
+    """Whether this torch can on this processor."""
+    if not torch.backends.cpu.get_cpu_capability().startswith("AVX"):
+        return False  # other processors' libraries stand behind the same names
+    weight = torch.ones(16, 16, 1, 1, dtype=dtype)
+    x, one = torch.ones(1, 16, 2, 2, dtype=dtype), _Frozen(weight, weight[:, 0, 0, 0], True)
+    try:
+        found = _fused(x, nn.Conv2d(16, 16, 1), one, relu=True, beside=x.clone())
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return bool((found == 18).all())
+
+
+def _is_small(x: Tensor, conv: nn.Conv2d) -> bool:
+    places = x.shape[0] * x.shape[2] * x.shape[3] // (conv.stride[0] * conv.stride[1])
+    return conv.weight[0].numel() > 2 * places
+
+
+def _fold(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> tuple[Tensor, Tensor]:
+    scale, shift = _scale_and_shift(norm)
+    return conv.weight * scale[:, None, None, None], shift
+
+
+def _scale_and_shift(norm: FrozenBatchNorm2d) -> tuple[Tensor, Tensor]:
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return scale, norm.bias - norm.running_mean * scale
