@@ -12,19 +12,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from detr.fast import kept
+from detr.fast import compute_type, kept
 
 # oneDNN's convolution with what follows it, alone and added to something; torch's compiler calls
 # them, and torch has no public name for them
 ALONE: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
 ADDED: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise_", None)
+
+Act = Literal["relu", "relu6"]
+_ACTS: dict[Act | None, tuple[Any, ...]] = {  # in oneDNN's words
+    None: ("none", [], ""),
+    "relu": ("relu", [], ""),
+    "relu6": ("hardtanh", [0.0, 6.0], ""),
+}
 
 
 def conv_norm(
@@ -32,16 +39,16 @@ def conv_norm(
     conv: nn.Conv2d,
     norm: FrozenBatchNorm2d,
     *,
-    relu: bool = False,
     beside: Tensor | None = None,
+    act: Act | None = None,
 ) -> Tensor:
-    """`x` through both; then `beside`, whose memory may be used for the result, is added; ReLU."""
+    """`x` through both; `beside`, whose memory may be used for the result, is added; then `act`."""
     learns = torch.is_grad_enabled() and any(
         part is not None and part.requires_grad for part in (x, beside)
     )
     frozen = None if learns else _kept(conv, norm)
     if frozen is not None and frozen.fuses:
-        return _fused(x, conv, frozen, relu=relu, beside=beside)
+        return _fused(x, conv, frozen, beside, act)
     if frozen is not None:
         out = _convolve(x, conv, frozen.weight, frozen.bias)
     elif not torch.compiler.is_compiling() and _is_small(x, conv):
@@ -54,11 +61,25 @@ def conv_norm(
         out = _convolve(x, conv, *_fold(conv, norm))
     if beside is not None:
         out += beside
-    return F.relu(out, inplace=True) if relu else out
+    return _activate(out, act)
+
+
+def _activate(x: Tensor, act: Act | None) -> Tensor:
+    """`x` itself, changed."""
+    if act is None:
+        return x
+    return F.relu(x, inplace=True) if act == "relu" else F.relu6(x, inplace=True)
 
 
 def _convolve(x: Tensor, conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
+    how: tuple[Any, ...] = (conv.stride, conv.padding, conv.dilation, conv.groups)
+    lower = x.device.type == "cpu" and compute_type("cpu") != torch.float32
+    if lower and conv.groups > 1 and torch.is_grad_enabled():
+        # in bfloat16 the gradient of a convolution by channel takes four times as long
+        with torch.autocast("cpu", enabled=False):
+            out = F.conv2d(x.float(), weight, bias, *how)
+        return out.to(compute_type("cpu"))
+    return F.conv2d(x, weight, bias, *how)
 
 
 @dataclass(frozen=True)
@@ -83,20 +104,20 @@ def _kept(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> _Frozen | None:
 
 
 def _fused(
-    x: Tensor, conv: nn.Conv2d, frozen: _Frozen, *, relu: bool, beside: Tensor | None
+    x: Tensor, conv: nn.Conv2d, frozen: _Frozen, beside: Tensor | None, act: Act | None
 ) -> Tensor:
     """The same by oneDNN; as it knows no gradients, none may be asked for."""
-    dtype, how = frozen.bias.dtype, (conv.padding, conv.stride, conv.dilation, conv.groups)
-    # channels last, as the result is: it has to lie in memory as what is added to it
-    x = x.to(dtype, memory_format=torch.channels_last)
     weight, bias = frozen.weight, frozen.bias
+    how = (conv.padding, conv.stride, conv.dilation, conv.groups)
+    # channels last, as the result is: it has to lie in memory as what is added to it
+    x = x.to(bias.dtype, memory_format=torch.channels_last)
     if beside is None:
-        alone: Tensor = ALONE(x, weight, bias, *how, "relu" if relu else "none", [], "")
+        alone: Tensor = ALONE(x, weight, bias, *how, *_ACTS[act])
         return alone
-    beside = beside.to(dtype, memory_format=torch.channels_last)
-    then: tuple[Any, ...] = ("add", 1.0, "relu" if relu else None, [], "")
-    added: Tensor = ADDED.binary(beside, x, weight, bias, *how, *then)
-    return added
+    beside = beside.to(bias.dtype, memory_format=torch.channels_last)
+    then: tuple[Any, ...] = ("relu" if act == "relu" else None, [], "")
+    added: Tensor = ADDED.binary(beside, x, weight, bias, *how, "add", 1.0, *then)
+    return added if act == "relu" else _activate(added, act)
 
 
 @cache
@@ -106,8 +127,9 @@ def _can_fuse(dtype: torch.dtype) -> bool:
         return False  # other processors' libraries stand behind the same names
     weight = torch.ones(16, 16, 1, 1, dtype=dtype)
     x, one = torch.ones(1, 16, 2, 2, dtype=dtype), _Frozen(weight, weight[:, 0, 0, 0], True)
+    conv = nn.Conv2d(16, 16, 1, device="meta")  # draws no random weights, which would shift seeds
     try:
-        found = _fused(x, nn.Conv2d(16, 16, 1), one, relu=True, beside=x.clone())
+        found = _fused(x, conv, one, x.clone(), "relu")
     except (AttributeError, RuntimeError, TypeError):
         return False
     return bool((found == 18).all())

@@ -7,11 +7,14 @@ names that the weights file uses.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops.misc import FrozenBatchNorm2d
+
+from detr.conv_norm import conv_norm
 
 # kernel, stride, expansion, channels out, blocks
 STAGES = (
@@ -32,24 +35,26 @@ NOT_USED = ("_conv_head.", "_bn1.", "_fc.")  # the classifier
 class SameConv2d(nn.Conv2d):
     """A convolution padded as TensorFlow pads: where it strides, one pixel more right and below."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        spread = self.dilation[0] * (self.kernel_size[0] - 1)
+    def __init__(self, channels: int, out: int, kernel: int, **options: Any) -> None:
+        super().__init__(channels, out, kernel, **options)
+        spread = self.dilation[0] * (kernel - 1)
         before = (spread - self.stride[0] + 1) // 2
-        after = spread - before - self.stride[0] + 1
-        return super().forward(F.pad(input, (before, after, before, after)))
+        self._more = spread - self.stride[0] + 1 - 2 * before  # right and below
+        self.padding = (before, before)
 
+    def padded(self, x: Tensor) -> Tensor:
+        """With what the padding on all sides does not cover."""
+        return F.pad(x, (0, self._more, 0, self._more)) if self._more else x
 
-class FrozenNorm(FrozenBatchNorm2d):  # type: ignore[misc]
-    """torchvision's frozen batch norm in one pass over the features instead of two."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
-        )
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(self.padded(input))
 
 
 class Block(nn.Module):
-    """Inverted bottleneck: widen, filter each channel, narrow; added to its input if it fits."""
+    """Inverted bottleneck: widen, filter each channel, narrow; added to its input if it fits.
+
+    Frozen, it may change its input.
+    """
 
     def __init__(
         self, channels: int, out: int, *, kernel: int, stride: int, expansion: int, dilation: int
@@ -58,21 +63,21 @@ class Block(nn.Module):
         wide = channels * expansion
         if expansion > 1:
             self._expand_conv = nn.Conv2d(channels, wide, 1, bias=False)
-            self._bn0 = FrozenNorm(wide, eps=1e-3)
+            self._bn0 = FrozenBatchNorm2d(wide, eps=1e-3)
         self._depthwise_conv = SameConv2d(
             wide, wide, kernel, stride=stride, dilation=dilation, groups=wide, bias=False
         )
-        self._bn1 = FrozenNorm(wide, eps=1e-3)
+        self._bn1 = FrozenBatchNorm2d(wide, eps=1e-3)
         self._project_conv = nn.Conv2d(wide, out, 1, bias=False)
-        self._bn2 = FrozenNorm(out, eps=1e-3)
+        self._bn2 = FrozenBatchNorm2d(out, eps=1e-3)
         self.expands = expansion > 1
         self.adds = stride == 1 and channels == out
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = F.relu6(self._bn0(self._expand_conv(x)), inplace=True) if self.expands else x
-        wide = F.relu6(self._bn1(self._depthwise_conv(wide)), inplace=True)
-        narrow: Tensor = self._bn2(self._project_conv(wide))
-        return narrow + x if self.adds else narrow
+        wide = conv_norm(x, self._expand_conv, self._bn0, act="relu6") if self.expands else x
+        filtering = self._depthwise_conv
+        wide = conv_norm(filtering.padded(wide), filtering, self._bn1, act="relu6")
+        return conv_norm(wide, self._project_conv, self._bn2, beside=x if self.adds else None)
 
 
 class EfficientNetLite0(nn.Module):
@@ -85,11 +90,11 @@ class EfficientNetLite0(nn.Module):
     def __init__(self, *, dilation: bool = False) -> None:
         super().__init__()
         self._conv_stem = SameConv2d(3, 32, 3, stride=2, bias=False)
-        self._bn0 = FrozenNorm(32, eps=1e-3)
+        self._bn0 = FrozenBatchNorm2d(32, eps=1e-3)
         self._blocks = nn.ModuleList(_blocks(dilation))
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        x = F.relu6(self._bn0(self._conv_stem(x)), inplace=True)
+        x = conv_norm(self._conv_stem.padded(x), self._conv_stem, self._bn0, act="relu6")
         features = {}
         for index, block in enumerate(self._blocks):
             x = block(x)

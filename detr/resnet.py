@@ -23,19 +23,19 @@ class BasicBlock(torchvision.models.resnet.BasicBlock):  # type: ignore[misc]
     """Two convolutions; module names as torchvision's. Frozen, it may change its input."""
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = conv_norm(x, self.conv1, self.bn1, relu=True)
+        inner = conv_norm(x, self.conv1, self.bn1, act="relu")
         beside = conv_norm(x, *self.downsample) if self.downsample else x
-        return conv_norm(inner, self.conv2, self.bn2, relu=True, beside=beside)
+        return conv_norm(inner, self.conv2, self.bn2, beside=beside, act="relu")
 
 
 class Bottleneck(torchvision.models.resnet.Bottleneck):  # type: ignore[misc]
     """Narrow, filter, widen; module names as torchvision's. Frozen, it may change its input."""
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = conv_norm(x, self.conv1, self.bn1, relu=True)
-        inner = conv_norm(inner, self.conv2, self.bn2, relu=True)
+        inner = conv_norm(x, self.conv1, self.bn1, act="relu")
+        inner = conv_norm(inner, self.conv2, self.bn2, act="relu")
         beside = conv_norm(x, *self.downsample) if self.downsample else x
-        return conv_norm(inner, self.conv3, self.bn3, relu=True, beside=beside)
+        return conv_norm(inner, self.conv3, self.bn3, beside=beside, act="relu")
 
 
 class ResNet(torchvision.models.ResNet):  # type: ignore[misc]
@@ -56,7 +56,7 @@ class ResNet(torchvision.models.ResNet):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         x = x.contiguous(memory_format=torch.channels_last)
-        x = self.maxpool(conv_norm(x, self.conv1, self.bn1, relu=True))
+        x = self.maxpool(conv_norm(x, self.conv1, self.bn1, act="relu"))
         features = {}
         for index, stage in enumerate((self.layer1, self.layer2, self.layer3)):
             x = stage(x)

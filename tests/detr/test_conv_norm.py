@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 from detr import conv_norm as module
-from detr.conv_norm import conv_norm
+from detr.conv_norm import Act, conv_norm
 from detr.fast import _KEPT
 from detr.resnet import ResNet
 
@@ -93,13 +93,17 @@ def test_kept_weights_are_in_autocasts_type_and_no_part_of_the_model() -> None:
 
 
 @pytest.mark.parametrize("fuses", [True, False])
-@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize("act", [None, "relu", "relu6"])
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("side", [1, 2, 9])
 def test_what_follows_frozen_weights(
-    monkeypatch: pytest.MonkeyPatch, fuses: bool, relu: bool, order: torch.memory_format, side: int
+    monkeypatch: pytest.MonkeyPatch,
+    fuses: bool,
+    act: Act | None,
+    order: torch.memory_format,
+    side: int,
 ) -> None:
-    """An addition and ReLU, by oneDNN or after it, in either precision."""
+    """An addition and an activation, by oneDNN or after it, in either precision."""
     assert module._can_fuse(torch.float32) == torch.backends.cpu.get_cpu_capability().startswith(
         "AVX"
     )
@@ -111,12 +115,12 @@ def test_what_follows_frozen_weights(
     beside = torch.randn_like(norm(conv(x))).to(memory_format=order)
     for added in (None, beside):
         expected = norm(conv(x)) if added is None else norm(conv(x)) + added
-        expected = F.relu(expected) if relu else expected
+        expected = {None: lambda x: x, "relu": F.relu, "relu6": F.relu6}[act](expected)
         own = None if added is None else added.clone()  # its memory may be used
-        assert torch.allclose(conv_norm(x, conv, norm, relu=relu, beside=own), expected, atol=1e-5)
+        assert torch.allclose(conv_norm(x, conv, norm, beside=own, act=act), expected, atol=1e-5)
         with torch.autocast("cpu", torch.bfloat16):
             own = None if added is None else added.bfloat16()
-            lower = conv_norm(x.bfloat16(), conv, norm, relu=relu, beside=own)
+            lower = conv_norm(x.bfloat16(), conv, norm, beside=own, act=act)
         assert torch.allclose(lower.float(), expected, rtol=0.02, atol=0.1)
 
 
@@ -124,7 +128,7 @@ def test_broken_weights_show() -> None:
     """Though oneDNN's ReLU makes zeros of what is not a number."""
     conv, norm = layers()
     conv.requires_grad_(False).weight.fill_(float("nan"))
-    assert conv_norm(torch.ones(1, 8, 4, 4), conv, norm, relu=True).isnan().all()
+    assert conv_norm(torch.ones(1, 8, 4, 4), conv, norm, act="relu").isnan().all()
 
 
 def outputs(model: ResNet, x: Tensor) -> list[Tensor]:
@@ -141,3 +145,11 @@ def test_a_frozen_network_gives_what_a_trained_one_gives(name: str) -> None:
         for ours, expected in zip(outputs(model, x), trained, strict=True):
             assert (ours - expected).abs().max() < 1e-4 * expected.max()
     assert torch.equal(x, before)
+
+
+def test_asking_whether_it_fuses_draws_no_random_numbers() -> None:
+    """They would be missing where a training goes on in another process."""
+    module._can_fuse.cache_clear()
+    before = torch.get_rng_state()
+    module._can_fuse(torch.float32)
+    assert torch.equal(torch.get_rng_state(), before)
