@@ -334,8 +334,8 @@ def compare(case: str) -> None:
     print(f"{case} (at most, of {beside}: {allowed})")
     for side in sides:
         print(
-            f"  {side:19} {wall[side]:7.3f} s, {wall[side] / wall[beside]:.2f} of {beside};"
-            f" processor {busy[side]:7.3f} s, {busy[side] / busy[beside]:.2f};"
+            f"  {side:19} {wall[side]:7.3f} s, {wall[side] / wall[beside]:.3f} of {beside};"
+            f" processor {busy[side]:7.3f} s, {busy[side] / busy[beside]:.3f};"
             f" {peak[side]:5d} MB, {peak[side] / peak[beside]:.2f}; {parts[side]}",
             flush=True,
         )
