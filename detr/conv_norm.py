@@ -43,11 +43,10 @@ def conv_norm(
     act: Act | None = None,
 ) -> Tensor:
     """`x` through both; `beside`, whose memory may be used for the result, is added; then `act`."""
-    learns = torch.is_grad_enabled() and any(
-        part is not None and part.requires_grad for part in (x, beside)
-    )
-    frozen = None if learns else _kept(conv, norm)
-    if frozen is not None and frozen.fuses:
+    # a trace keeps what torch has public names for
+    traced = type(x) is not Tensor or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+    frozen = None if traced else _kept(conv, norm)
+    if frozen is not None and frozen.fuses and not _learns(x, beside):
         return _fused(x, conv, frozen, beside, act)
     if frozen is not None:
         out = _convolve(x, conv, frozen.weight, frozen.bias)
@@ -64,6 +63,12 @@ def conv_norm(
     return _activate(out, act)
 
 
+def _learns(x: Tensor, beside: Tensor | None) -> bool:
+    """Whether a gradient goes through a frozen convolution, or past it."""
+    asked = x.requires_grad or (beside is not None and beside.requires_grad)
+    return asked and torch.is_grad_enabled()
+
+
 def _activate(x: Tensor, act: Act | None) -> Tensor:
     """`x` itself, changed."""
     if act is None:
@@ -74,7 +79,7 @@ def _activate(x: Tensor, act: Act | None) -> Tensor:
 def _convolve(x: Tensor, conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> Tensor:
     how: tuple[Any, ...] = (conv.stride, conv.padding, conv.dilation, conv.groups)
     lower = x.device.type == "cpu" and compute_type("cpu") != torch.float32
-    if lower and conv.groups > 1 and torch.is_grad_enabled():
+    if lower and conv.groups > 1 and weight.dtype == torch.float32 and torch.is_grad_enabled():
         # in bfloat16 the gradient of a convolution by channel takes four times as long
         with torch.autocast("cpu", enabled=False):
             out = F.conv2d(x.float(), weight, bias, *how)
@@ -84,7 +89,7 @@ def _convolve(x: Tensor, conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -
 
 @dataclass(frozen=True)
 class _Frozen:
-    """The convolution that does both; whether it `fuses` with what follows."""
+    """The convolution that does both; with `fuses`, oneDNN can and may do what follows, too."""
 
     weight: Tensor
     bias: Tensor
@@ -96,7 +101,8 @@ def _kept(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> _Frozen | None:
         weight, shift = _fold(conv, norm)
         weight = weight.to(dtype, memory_format=torch.channels_last)
         # oneDNN's ReLU makes zeros of NaN, which would hide that a model is broken
-        fuses = weight.device.type == "cpu" and _can_fuse(dtype) and bool(weight.isfinite().all())
+        sound = bool(weight.isfinite().all() and shift.isfinite().all())
+        fuses = weight.device.type == "cpu" and sound and _can_fuse(dtype)
         return _Frozen(weight, shift.to(dtype), fuses)
 
     parts = (conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
@@ -106,7 +112,7 @@ def _kept(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> _Frozen | None:
 def _fused(
     x: Tensor, conv: nn.Conv2d, frozen: _Frozen, beside: Tensor | None, act: Act | None
 ) -> Tensor:
-    """The same by oneDNN; as it knows no gradients, none may be asked for."""
+    """The same by oneDNN, which knows no gradients: the caller sees to it that none is needed."""
     weight, bias = frozen.weight, frozen.bias
     how = (conv.padding, conv.stride, conv.dilation, conv.groups)
     # channels last, as the result is: it has to lie in memory as what is added to it

@@ -23,9 +23,10 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class _Kept:
-    """What was `made` of parts, which are held so that no others come to lie where they lay."""
+    """What was `made` of parts; their values are held, so that no others come to lie there."""
 
     parts: Sequence[Tensor]
+    values: list[Tensor]
     state: list[Any]
     made: Any
 
@@ -43,8 +44,9 @@ def kept(
 ) -> Made | None:
     """What `make` makes, in the compute type, of a frozen module's `parts`.
 
-    It is made once, and again where one of them changed. None where they are not frozen, or torch
-    would not say that they changed.
+    It is made once, and again where torch says that one of them changed; a change through `.data`
+    in place it does not tell. None where they are not frozen, or of a kind whose changes are not
+    told.
     """
     if torch.compiler.is_compiling():
         return None
@@ -60,7 +62,9 @@ def kept(
     same = old is not None and all(a is b for a, b in zip(old.parts, parts, strict=True))
     if old is None or not same or old.state != state:
         with torch.no_grad():
-            old = _KEPT[module] = _Kept(parts, state, make(dtype))
+            old = _KEPT[module] = _Kept(
+                parts, [part.detach() for part in parts], state, make(dtype)
+            )
     made: Made = old.made
     return made
 
@@ -89,8 +93,8 @@ def dropout(x: Tensor, share: float) -> Tensor:
     # one draw of 64 bits decides over four values, each by a number from -2^15 to 2^15 - 1
     draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64)
     numbers = draws.random_(-(2**63), None).view(torch.int16)[: x.numel()].view(x.shape)
-    kept = (numbers >= round(share * 2**16) - 2**15).to(x.dtype)
-    return x * kept.mul_(1 / (1 - share))
+    stays = (numbers >= round(share * 2**16) - 2**15).to(x.dtype)
+    return x * stays.mul_(1 / (1 - share))
 
 
 class Linear(nn.Linear):

@@ -90,6 +90,6 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers[:-1]:
-            x = F.relu(layer(x), inplace=True)
+            x = F.relu(layer(x))
         last: Tensor = self.layers[-1](x)
         return last

@@ -39,7 +39,10 @@ class Bottleneck(torchvision.models.resnet.Bottleneck):  # type: ignore[misc]
 
 
 class ResNet(torchvision.models.ResNet):  # type: ignore[misc]
-    """(B, 3, H, W) to features of stride 4, 8, 16 and 32 (16 if dilated), named "0" to "3"."""
+    """(B, 3, H, W) to features of stride 4, 8, 16 and 32 (16 if dilated), named "0" to "3".
+
+    Frozen, its blocks write over what earlier ones of their stage gave, also to hooks.
+    """
 
     def __init__(self, name: str, *, dilation: bool = False) -> None:
         super().__init__(

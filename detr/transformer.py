@@ -101,7 +101,7 @@ class EncoderLayer(nn.Module):
         return dropped
 
     def _think(self, tokens: Tensor) -> Tensor:
-        wide = self.dropout(F.relu(self.linear1(tokens), inplace=True))
+        wide = self.dropout(F.relu(self.linear1(tokens)))
         dropped: Tensor = self.dropout(self.linear2(wide))
         return dropped
 
@@ -147,6 +147,6 @@ class DecoderLayer(nn.Module):
         return dropped
 
     def _think(self, state: Tensor) -> Tensor:
-        wide = self.dropout(F.relu(self.linear1(state), inplace=True))
+        wide = self.dropout(F.relu(self.linear1(state)))
         dropped: Tensor = self.dropout(self.linear2(wide))
         return dropped

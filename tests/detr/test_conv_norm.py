@@ -32,6 +32,9 @@ def changes(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> Iterator[object]:
     with torch.no_grad():
         yield conv.weight.copy_(torch.randn_like(conv.weight))
         yield norm.running_var.mul_(2)
+    for _ in range(8):  # new values often come to lie where old ones lay
+        conv.weight.data = torch.randn_like(conv.weight)
+        yield None
     yield conv.requires_grad_(True)
     optimizer = torch.optim.AdamW(conv.parameters(), lr=0.1, fused=True)
     conv.weight.grad = torch.randn_like(conv.weight)
@@ -124,11 +127,47 @@ def test_what_follows_frozen_weights(
         assert torch.allclose(lower.float(), expected, rtol=0.02, atol=0.1)
 
 
-def test_broken_weights_show() -> None:
+@pytest.mark.parametrize("part", ["weight", "bias", "running_mean"])
+def test_broken_weights_show(part: str) -> None:
     """Though oneDNN's ReLU makes zeros of what is not a number."""
     conv, norm = layers()
-    conv.requires_grad_(False).weight.fill_(float("nan"))
+    conv.requires_grad_(False)
+    broken = conv.weight if part == "weight" else getattr(norm, part)
+    broken.fill_(float("nan"))
     assert conv_norm(torch.ones(1, 8, 4, 4), conv, norm, act="relu").isnan().all()
+
+
+@pytest.mark.parametrize("name", ["x", "beside"])
+def test_gradients_go_through_frozen_weights_and_past_them(name: str) -> None:
+    conv, norm = layers()
+    conv.requires_grad_(False)
+    inputs = {"x": torch.randn(1, 8, 6, 6), "beside": torch.randn(1, 16, 3, 3)}
+    inputs[name].requires_grad_(True)
+    found = conv_norm(inputs["x"], conv, norm, beside=inputs["beside"], act="relu")
+    expected = F.relu(norm(conv(inputs["x"])) + inputs["beside"])
+    assert torch.allclose(found, expected, atol=1e-5)
+    gradients = [torch.autograd.grad(y.square().sum(), inputs[name]) for y in (found, expected)]
+    assert torch.allclose(gradients[0][0], gradients[1][0], atol=1e-4)
+
+
+def test_what_was_kept_is_forgotten_where_it_is_trained_meanwhile() -> None:
+    """Torch does not count a fused optimiser's step as a change."""
+    torch.manual_seed(0)
+    model, x = ResNet("resnet18").requires_grad_(False), torch.randn(1, 3, 64, 64)
+    outputs(model, x)
+    optimizer = torch.optim.AdamW(model.requires_grad_(True).parameters(), lr=0.01, fused=True)
+    torch.autograd.backward(torch.stack([y.square().mean() for y in outputs(model, x)]).sum())
+    optimizer.step()
+    found = outputs(model.requires_grad_(False), x)
+    _KEPT.clear()
+    assert all(torch.equal(a, b) for a, b in zip(found, outputs(model, x), strict=True))
+
+
+def test_a_frozen_network_can_be_traced() -> None:
+    model, x = ResNet("resnet18").requires_grad_(False), torch.randn(1, 3, 64, 64)
+    expected = outputs(model, x)[-1]
+    traced = torch.jit.trace(lambda photo: model(photo)["3"], x, check_trace=False)
+    assert torch.allclose(traced(x), expected, atol=1e-4)
 
 
 def outputs(model: ResNet, x: Tensor) -> list[Tensor]:

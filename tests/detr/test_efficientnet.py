@@ -55,8 +55,13 @@ def test_values_and_gradients(dilation: bool, frozen: int) -> None:
         assert all(near(a, b, 1e-3) for a, b in zip(*gradients, strict=True))
 
 
+@pytest.mark.parametrize("fuses", [True, False])
 @pytest.mark.parametrize("frozen", [True, False])
-def test_in_bfloat16_values_are_near(frozen: bool) -> None:
+def test_in_bfloat16_values_are_near(
+    monkeypatch: pytest.MonkeyPatch, frozen: bool, fuses: bool
+) -> None:
+    if not fuses:
+        monkeypatch.setattr("detr.conv_norm._can_fuse", lambda dtype: False)
     torch.manual_seed(0)
     model, x = pretrained().requires_grad_(not frozen), torch.rand(1, 3, 64, 96)
     expected = by_layers(model, x)
