@@ -316,7 +316,8 @@ def parse_config(data: Any, *, where: str) -> DatasetConfig:
 def list_photos(folder: Path) -> Paths:
     """All photos below `folder`, sorted; InputError where the folder is missing."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: missing; expected a folder of photos")
+        found = "is a file" if folder.exists() else "missing"
+        raise InputError(f"{folder}: {found}; expected a folder of photos")
     return _files(PHOTO_SUFFIXES, folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def masks_path(run: Path) -> Path:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint whole or not at all."""
+    """Write a checkpoint whole or not at all, through the system's cache to the disk."""
     plain = {
         **vars(checkpoint),
         "classes": list(checkpoint.classes.category_ids),
@@ -61,6 +62,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     }
     with replacing(path) as temporary:
         torch.save(plain, temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -147,7 +147,7 @@ def load_config(path: Path | None, overrides: list[str]) -> TrainConfig:
         if not equals:
             raise InputError(f"{override}: expected key=value")
         values[key.strip()] = _value(text, where=key)
-    return parse(TrainConfig, values, where=str(path or "command line")) if overrides else config
+    return parse(TrainConfig, values, where="--set") if overrides else config
 
 
 def _value(text: str, *, where: str) -> Any:

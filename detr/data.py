@@ -6,6 +6,7 @@ off the ids afterwards, so nothing can come apart, and thirty masks cost no more
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -194,7 +196,24 @@ def read_photo(path: Path) -> Pixels:
         bgr = None
     if bgr is None:
         raise InputError(f"{path}: cannot be read as a photo")
+    _check_end(path)
     return np.asarray(bgr, dtype=np.uint8)
+
+
+def _check_end(path: Path) -> None:
+    """InputError where a JPEG ends too early: of these alone OpenCV makes up what is missing."""
+    with path.open("rb") as file:
+        start = file.read(2)
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 2))
+        if start != b"\xff\xd8" or file.read() == b"\xff\xd9":
+            return
+    try:  # a whole one may have something behind it
+        with Image.open(path) as image:
+            image.load()
+    except Exception as error:  # broken files make Pillow raise nearly anything
+        raise InputError(
+            f"{path}: can be decoded only in part: {error}; replace it by a whole copy"
+        ) from None
 
 
 def normalise(bgr: Pixels, backbone: str) -> Tensor:

@@ -164,7 +164,14 @@ def _save(path: Path, value: dict[str, Any]) -> None:
 
 def _load(path: Path) -> dict[str, Any]:
     """Memory-mapped: the system keeps in memory what there is room for."""
-    kept: dict[str, Any] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    try:
+        kept: dict[str, Any] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    except Exception:  # as a power cut may leave it; a broken file can fail in any way
+        path.unlink(missing_ok=True)
+        raise InputError(
+            f"{path}: this file of the cache was damaged and is removed; start the same command"
+            " again, which computes it anew and goes on"
+        ) from None
     return kept
 
 

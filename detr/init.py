@@ -59,8 +59,9 @@ class Started:
         rows = [f"start from {self.where}"]
         for part in self.parts:
             how = "kept" if part.kept == part.total else "fresh" if not part.kept else "in part"
-            note = f"; {part.note}" if part.note else ""
-            rows.append(f"  {part.name:22} {how:8} {part.kept} of {part.total} tensors{note}")
+            told = [f"{how:8} {part.kept} of {part.total} tensors"] * (part.name != "class_embed")
+            told += [part.note] * bool(part.note)
+            rows.append(f"  {part.name:22} {'; '.join(told)}")
         for name, source in self.classes:
             rows.append(f"  class {name:16} {f'from {source}' if source else 'fresh'}")
         return rows
@@ -130,8 +131,10 @@ def _keep(own: State, given: State, name: str) -> bool:
 
 
 def _note(part: str, own: State, given: State) -> str:
-    if part == "query_embed" and QUERIES in given and len(given[QUERIES]) != len(own[QUERIES]):
-        return f"{min(len(given[QUERIES]), len(own[QUERIES]))} of {len(own[QUERIES])} queries"
+    if part == "query_embed" and QUERIES in given:
+        (count, width), (wanted, own_width) = given[QUERIES].shape, own[QUERIES].shape
+        some = width == own_width and count != wanted
+        return f"{min(count, wanted)} of {wanted} queries" if some else ""
     return "rows by class, below" if part == "class_embed" else ""
 
 

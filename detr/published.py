@@ -10,7 +10,7 @@ from torch import Tensor
 
 from annotation.files import InputError, nearest
 from detr.model import DETR
-from detr.padded import pad
+from detr.padded import Padded, pad
 from detr.segmentation import DETRsegm
 from detr.weights import load_strictly, read_weights
 
@@ -28,6 +28,14 @@ FILES = {
 UNPUBLISHED = FILES["detr-r101-dc5-panoptic"]  # others may have trained such weights
 
 
+def _batch(images: Sequence[Tensor]) -> Padded:
+    """ValueError where these are no photos."""
+    shapes = [tuple(image.shape) for image in images]
+    if not shapes or any(len(shape) != 3 or shape[0] != 3 for shape in shapes):
+        raise ValueError(f"images: expected a list of (3, H, W) tensors, got {shapes or 'none'}")
+    return pad(images)
+
+
 class Detector(DETR):
     """A box model that takes photos as they are."""
 
@@ -36,7 +44,7 @@ class Detector(DETR):
 
         `pred_logits` (B, Q, classes + 1), `pred_boxes` (B, Q, 4) cxcywh in 0..1 of its photo.
         """
-        guess = super().forward(pad(images)).guesses[-1]
+        guess = super().forward(_batch(images)).guesses[-1]
         return {"pred_logits": guess.logits, "pred_boxes": guess.cxcywh_norm}
 
 
@@ -45,7 +53,7 @@ class Segmenter(DETRsegm):
 
     def forward(self, images: Sequence[Tensor]) -> dict[str, Tensor]:
         """As `Detector`, and `pred_masks` (B, Q, H/4, W/4): logits over the padded batch."""
-        output = self.detr(pad(images))
+        output = self.detr(_batch(images))
         guess = output.guesses[-1]
         return {
             "pred_logits": guess.logits,
@@ -77,6 +85,9 @@ def find_weights(source: str | Path) -> Path:
     if str(source) in FILES:
         return _download(FILES[str(source)])
     path = Path(source)
+    if path.is_dir():
+        such = path / "checkpoints" / "masks.pt"
+        raise InputError(f"{path}: is a folder; expected a file of weights, such as {such}")
     if not path.is_file():
         known = nearest(str(source), FILES)
         raise InputError(f"{source}: is neither a file nor a published name{known}")

@@ -110,9 +110,10 @@ def save(job: Job, stage: Stage, begun: Begun) -> None:
         save_checkpoint(_variant(path, "best"), checkpoint)
     if job.config.keep_every and checkpoint.epoch % job.config.keep_every == 0:
         save_checkpoint(_variant(path, f"{checkpoint.epoch:04}"), checkpoint)
+    # before the checkpoint: after a kill an epoch that stands here too early is written over
+    write_tensorboard(job.run / "tensorboard", checkpoint.history[-1])
     save_checkpoint(path, checkpoint)
     _write_log(job, begun)
-    write_tensorboard(job.run / "tensorboard", checkpoint.history[-1])
 
 
 def forget(job: Job, stage: Stage) -> None:

@@ -47,6 +47,8 @@ def read_torch(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except Exception as error:  # what is no such file can fail in any way
         first = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+        if "weights_only" in first:  # torch's advice is to run what the file holds
+            first = "it holds more than numbers and words, or is damaged"
         raise InputError(
             f"{path}: is no checkpoint: expected a file of torch.save ({first})"
         ) from None

@@ -55,6 +55,13 @@ def test_wrong_values_are_named(override: str, said: str) -> None:
         load_config(None, [override])
 
 
+def test_values_of_the_command_line_are_not_said_to_be_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text("batch_size: 4\n")
+    with pytest.raises(InputError, match=r"^--set: .*'epoch'.*'epochs'"):
+        load_config(path, ["epoch=3"])
+
+
 def test_unknown_key_in_the_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "train.yaml"
     path.write_text("batchsize: 4\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,7 @@ import torch
 from annotation.files import InputError
 from conversion.panoptic import PanopticSet, Photo, write_panoptic
 from detr.config import TrainConfig
-from detr.data import Examples, SegmentMap, Target, _change_colours, read_splits
+from detr.data import Examples, SegmentMap, Target, _change_colours, read_photo, read_splits
 from detr.loader import batches
 from detr.padded import pad
 from detr.view import View, draw_view, plain_view
@@ -165,3 +166,18 @@ def test_a_category_or_a_size_that_does_not_fit_is_named(tmp_path: Path) -> None
         examples(folder)[0]
     with pytest.raises(InputError, match=r"panoptic_train\.json: missing"):
         read_splits(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tif"])
+def test_a_photo_that_ends_too_early_is_named(tmp_path: Path, suffix: str) -> None:
+    """What follows a whole photo, as some phones add, is allowed."""
+    path = tmp_path / f"a{suffix}"
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
+    assert cv2.imwrite(str(path), pixels)
+    whole = path.read_bytes()
+    for data in (whole, whole + b"more of the phone's own"):
+        path.write_bytes(data)
+        assert read_photo(path).shape == (40, 60, 3)
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(InputError, match=rf"a\{suffix}: can"):
+        read_photo(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from annotation.files import InputError
 from detr.data import read_splits
 from detr.features import ViewCache
 from detr.learner import Trunk, on_device
@@ -76,3 +77,23 @@ def test_for_boxes_only_the_last_features_are_read(panoptic: Path, tmp_path: Pat
     assert isinstance(boxes.seen, list) and len(boxes.seen) == 1
     assert torch.equal(boxes.seen[0].values, with_masks.seen[3].values)
     assert torch.equal(boxes.seen[0].padding, with_masks.seen[3].padding)
+
+
+@pytest.mark.parametrize("kind", ["features", "decoded"])
+def test_a_damaged_file_is_removed_and_computed_anew(
+    panoptic: Path, tmp_path: Path, kind: str
+) -> None:
+    """As a power cut may leave it."""
+    splits, config = read_splits(panoptic), replace(CACHED, flip=True)
+    detr = DETR(config, len(splits.classes), pretrained=False).eval()
+    examples = replace(splits.examples("train", config), epoch=0)
+    cache = ViewCache(tmp_path, detr, views=1, decoded=True)
+    list(cache.fill(examples, device=CPU))
+    damaged = next((tmp_path / kind).rglob("*.pt"))
+    damaged.write_bytes(damaged.read_bytes()[:50])
+    with pytest.raises(InputError, match="was damaged and is removed; start the same command"):
+        list(cache.batches(examples, [[0, 1, 2, 3]]))
+    assert not damaged.exists()
+    list(cache.fill(examples, device=CPU))
+    (batch,) = cache.batches(examples, [[0, 1, 2, 3]])
+    assert len(batch.targets) == 4

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from annotation.files import InputError
+from detr import run
 from detr.checkpoint import load_checkpoint
 from detr.predict import predict
 from detr.train import train
@@ -43,6 +45,30 @@ def test_tensorboard_has_the_numbers_of_the_log(panoptic: Path, tmp_path: Path) 
     )
     values = [event.value for event in events.Scalars("train/loss")]
     assert values == pytest.approx([line["train"]["loss"] for line in log(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("before", "calls"), [("write_tensorboard", 0), ("save_checkpoint", 0), ("write_log", 1)]
+)
+def test_tensorboard_misses_no_epoch_after_a_kill(
+    panoptic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, calls: int
+) -> None:
+    """Whichever of the second epoch's files it comes before; a start writes the log, too."""
+    train(panoptic, tmp_path, run_config(CACHED, epochs=1), "boxes")
+    real, left = getattr(run, before), iter(range(calls))
+
+    def killed(*arguments: Any) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        real(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run, before, killed)
+        train(panoptic, tmp_path, run_config(CACHED, epochs=3), "boxes")
+    train(panoptic, tmp_path, run_config(CACHED, epochs=3), "boxes")
+    events = EventAccumulator(str(tmp_path / "tensorboard" / "boxes"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("train/loss")] == [1, 2, 3]
 
 
 def test_every_line_says_where_the_time_went(panoptic: Path, tmp_path: Path) -> None:

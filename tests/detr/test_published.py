@@ -48,6 +48,9 @@ def test_photos_of_different_sizes_go_in_and_published_names_come_out(
     tmp_path: Path, masks: bool
 ) -> None:
     model = load_published(save(tmp_path / "own.pth", SMALL, 5, masks=masks))
+    for wrong in ([], torch.zeros(3, 64, 64), [torch.zeros(1, 64, 64)]):
+        with pytest.raises(ValueError, match=r"expected a list of \(3, H, W\) tensors"):
+            model(wrong)
     photos = [torch.randn(3, 64, 96), torch.randn(3, 96, 64)]
     with torch.no_grad():
         found = model(photos)
@@ -156,8 +159,9 @@ def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
             return Path.touch, (tmp_path / "ran",)
 
     torch.save({"model": Trap()}, tmp_path / "trap.pth")
-    with pytest.raises(InputError, match="is no checkpoint"):
+    with pytest.raises(InputError, match="is no checkpoint") as error:
         load_published(tmp_path / "trap.pth")
+    assert "weights_only" not in str(error.value)  # torch advises to run the code
     assert not (tmp_path / "ran").exists()
 
 
@@ -166,6 +170,8 @@ def test_names_and_files_that_do_not_exist(tmp_path: Path) -> None:
         load_published("detr-r50dc5")
     with pytest.raises(InputError, match="neither a file nor a published name"):
         load_published(tmp_path / "missing.pth")
+    with pytest.raises(InputError, match=r"is a folder; expected a file .*checkpoints/masks\.pt"):
+        load_published(tmp_path)
 
 
 def test_without_a_network_the_steps_by_hand_are_said(
