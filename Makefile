@@ -60,7 +60,7 @@ review: given  ## show the predictions of RUN beside the truth in FiftyOne's App
 
 demo: DATASET := datasets/yard
 demo: RUN := runs/yard
-demo: setup  ## the whole way on yard, no questions asked (about 15 minutes on 2 cores)
+demo: setup  ## the whole way on yard, no questions asked (about 10 minutes on 2 cores)
 	@$(MAKE) --no-print-directory dataset train DATASET=$(DATASET) RUN=$(RUN)
 	@echo "== review $(RUN)"; $(PIPELINE) review $(RUN) --no-app
 	@echo
