@@ -3,6 +3,8 @@
 torch multiplies float32 matrices with MKL, which is slow on other makers' processors, and convolves
 with oneDNN, which is not: a linear layer is a convolution of size 1. And torch draws dropout with a
 generator that takes longer than the layer beside it. On a GPU torch's own are used.
+
+What layers compute with is made of frozen weights once, and kept beside the model.
 """
 
 from __future__ import annotations
