@@ -22,7 +22,7 @@ help:  ## list the targets
 
 setup: $(VENV)/ready  ## make .venv with pinned versions, and a database for FiftyOne
 
-$(VENV)/ready: pyproject.toml constraints.txt curation/setup_database.py
+$(VENV)/ready: pyproject.toml constraints.txt curation/app/setup_database.py
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or later is missing (Debian, Ubuntu: apt install python3 python3-venv)"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or later is needed, $(PYTHON) is older; choose another with PYTHON="; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "error: Python's venv is missing (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
@@ -30,7 +30,7 @@ $(VENV)/ready: pyproject.toml constraints.txt curation/setup_database.py
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable '.[test]'
-	$(VENV)/bin/python -W ignore -m curation.setup_database
+	$(VENV)/bin/python -W ignore -m curation.app.setup_database
 	@touch $@
 
 sample: setup  ## draw the synthetic sample set datasets/yard

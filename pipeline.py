@@ -17,10 +17,11 @@ from rich.console import Console
 from tyro.conf import Positional, UseAppendAction, arg
 
 from annotation.dataset import Dataset, open_dataset
-from annotation.files import InputError, write_json
 from annotation.findings import Finding
-from annotation.listing import finding_lines, findings_table
-from annotation.validate import Checked, check_dataset
+from annotation.report.listing import finding_lines, findings_table
+from annotation.rules.validate import Checked, check_dataset
+from base.errors import InputError
+from base.parsing import write_json
 
 DatasetPath = Annotated[Path, arg(metavar="DATASET", help="folder with dataset.yaml")]
 RunPath = Annotated[Path, arg(metavar="RUN", help="folder of a training run")]
@@ -65,7 +66,7 @@ def sample(
         seed: other seeds draw other scenes.
         flaws: plant annotation mistakes and list them in flaws.json.
     """
-    from annotation.yard.sample import draw_yard
+    from samples.yard.sample import draw_yard
 
     draw_yard(out, images=images, seed=seed, flaws=flaws)
 
@@ -83,7 +84,7 @@ def collect(
         long_side: shrink photos whose longer side has more pixels.
         every: seconds between two frames of a video.
     """
-    from annotation.collect import collect as collect_photos
+    from annotation.intake.collect import collect as collect_photos
 
     if len(paths) < 2:
         raise InputError(f"expected one or more sources and a data set, got {len(paths)} paths")
@@ -105,7 +106,7 @@ def import_(
         dataset: folder of the data set; made where it is missing.
         images: folder of the photos, where they are not found beside the JSON.
     """
-    from conversion.coco_import import import_coco
+    from conversion.importing.importer import import_coco
 
     for line in import_coco(source, dataset, images=images).lines():
         print(line)
@@ -120,7 +121,7 @@ def annotate(dataset: Positional[DatasetPath], only: Path | None = None) -> None
         only: open just the photos named in this text file, in its order: one path below images/
             a line; - reads standard input.
     """
-    from annotation.launch import annotate as open_labelme
+    from annotation.labeling.launch import annotate as open_labelme
 
     done = open_labelme(_open_or_propose(dataset), only)
     print(f"changed annotations: {len(done.changed)}")
@@ -164,7 +165,7 @@ def validate(
     if json is not None:
         write_json(json, {"findings": checked.findings}, indent=2)
     if html is not None:
-        from annotation.page import write_page
+        from annotation.report.page import write_page
 
         write_page(html, opened, checked)
         print(f"{html}: written")
@@ -174,7 +175,7 @@ def validate(
 
 def _fix(dataset: Dataset, checked: Checked) -> bool:
     """Apply the safe fixes and say what was done and left; whether anything was done."""
-    from annotation.fix import fix_dataset
+    from annotation.fixing.fix import fix_dataset
 
     fixes = fix_dataset(dataset, checked)
     for one in fixes:
@@ -186,7 +187,7 @@ def _fix(dataset: Dataset, checked: Checked) -> bool:
 
 
 def _end_fixes(dataset: Dataset, *, undo: bool) -> None:
-    from annotation.originals import confirm_fixes, undo_fixes
+    from annotation.fixing.originals import confirm_fixes, undo_fixes
 
     if not undo:
         print(f"originals deleted: {len(confirm_fixes(dataset))}")
@@ -206,8 +207,8 @@ def stuff(dataset: Positional[DatasetPath], weights: str, confidence: float = 0.
         weights: published panoptic weights, a file or a name such as detr-r50-panoptic; or a run.
         confidence: least score of a segment.
     """
-    from detr.predict import predict as run_prediction
-    from detr.predictor import Thresholds
+    from detr.prediction.predict import predict as run_prediction
+    from detr.prediction.predictor import Thresholds
 
     opened = open_dataset(dataset)
     out = dataset / "stuff_predicted"
@@ -228,7 +229,7 @@ def convert(dataset: Positional[DatasetPath], scheduler: str | None = None) -> N
         dataset: folder with dataset.yaml.
         scheduler: address of a Dask scheduler whose workers paint, such as tcp://127.0.0.1:8786.
     """
-    from conversion.build import convert as build
+    from conversion.building.build import convert as build
 
     opened = open_dataset(dataset)
     built = build(opened, scheduler=scheduler)
@@ -255,8 +256,8 @@ def export(
             coco is one JSON of whole outlines, as drawn, for all photos.
         out: new folder; for coco the JSON file.
     """
-    from conversion.export import export as run_export
-    from conversion.export_coco import export_instances
+    from conversion.exporting.export import export as run_export
+    from conversion.exporting.instances import export_instances
 
     opened = open_dataset(dataset)
     if format != "coco":
@@ -273,7 +274,7 @@ def export(
 @app.command
 def curate(dataset: Positional[DatasetPath]) -> None:
     """Load the set into FiftyOne: instances, stuff scene, tags for splits and findings."""
-    from curation.load import load_dataset
+    from curation.loading.load import load_dataset
 
     opened = open_dataset(dataset)
     load_dataset(opened, _check(opened))
@@ -302,9 +303,9 @@ def train(
         dry_run: measure one step a stage, print what the training would cost, train nothing.
     """
     from detr.config import RunConfig, load_config
-    from detr.dry_run import cost_table, measure_costs
-    from detr.train import stages_of
-    from detr.train import train as run_training
+    from detr.training.dry_run import cost_table, measure_costs
+    from detr.training.train import stages_of
+    from detr.training.train import train as run_training
 
     opened = open_dataset(dataset)
     default = dataset / "train.yaml"
@@ -334,8 +335,8 @@ def predict(
         threshold: least score of a segment; default: the run's own, or DETR's 0.85.
         instance_threshold: least score of an instance in instances.json.
     """
-    from detr.predict import predict as run_prediction
-    from detr.predictor import Thresholds
+    from detr.prediction.predict import predict as run_prediction
+    from detr.prediction.predictor import Thresholds
 
     run_prediction(run, images, out, Thresholds(threshold, instance_threshold))
 
@@ -351,7 +352,7 @@ def onnx(run: Annotated[Positional[str], arg(metavar="RUN")], out: Path) -> None
         run: folder of a training run, a file of published weights, or their name.
         out: the file to write.
     """
-    from detr.export_onnx import export_onnx
+    from detr.prediction.export_onnx import export_onnx
 
     export_onnx(run, out)
     print(f"{out}: written")
@@ -370,7 +371,7 @@ def evaluate(
         prediction: another one, for the same photos.
         json: write the scores to this file, too.
     """
-    from evaluation.scores import evaluate_files, scores_table
+    from evaluation.scores.scores import evaluate_files, scores_table
 
     scores = evaluate_files(truth, prediction)
     console.print(scores_table(scores))
@@ -387,7 +388,7 @@ def report(run: Positional[RunPath], rows: int = 100, seed: int = 0) -> None:
         rows: number of test photos to show.
         seed: decides which.
     """
-    from evaluation.report import write_report
+    from evaluation.report.page import write_report
 
     dataset, truth, prediction = _run_files(run)
     report = write_report(
@@ -412,9 +413,9 @@ def review(run: Positional[RunPath], app: bool = True, port: int = 5151) -> None
         app: open the App and wait; --no-app only loads.
         port: of the App, on 127.0.0.1.
     """
-    from curation.app import open_app
-    from curation.load import load_dataset
-    from curation.review import review as load_predictions
+    from curation.app.app import open_app
+    from curation.loading.load import load_dataset
+    from curation.review.review import review as load_predictions
 
     dataset, truth, prediction = _run_files(run)
     load_dataset(dataset, _check(dataset))
@@ -439,7 +440,7 @@ def _run_files(run: Path) -> tuple[Dataset, Path, Path]:
 
 def _check(dataset: Dataset, *, pixels: bool = False) -> Checked:
     """All findings on a set, those on its split included."""
-    from conversion.split import split_findings
+    from conversion.building.split import split_findings
 
     checked = check_dataset(dataset, pixels=pixels)
     return replace(checked, findings=(*checked.findings, *split_findings(dataset, checked.records)))
@@ -447,7 +448,7 @@ def _check(dataset: Dataset, *, pixels: bool = False) -> Checked:
 
 def _open_or_propose(root: Path) -> Dataset:
     """The data set; where it has no `dataset.yaml`, with one proposed from its labels."""
-    from annotation.propose import propose_config
+    from annotation.intake.propose import propose_config
 
     path = root / "dataset.yaml"
     if root.is_dir() and not path.exists():

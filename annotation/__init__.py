@@ -1,1 +1,1 @@
-"""Labelme files: read, check, write, open the real Labelme; synthetic sample scenes."""
+"""Labelme files and the photos they describe: read, check, repair, draw."""

@@ -14,8 +14,10 @@ from typing import Annotated, Any, Literal, overload
 
 import msgspec
 
-from annotation.files import InputError, inside, load_yaml, nearest, parse
 from annotation.findings import RULES
+from base.errors import InputError, nearest
+from base.files import inside
+from base.parsing import load_yaml, parse
 
 LEAST_CONFIDENCE = 0.5  # of a predicted segment, where the set does not say
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")

@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from annotation.dataset import open_dataset
-from annotation.labelme import Annotation, Shape, write_annotation
-from conversion.build import convert
-from conversion.export_coco import export_instances
+from annotation.labelme.annotation import Annotation, Shape, write_annotation
+from conversion.building.build import convert
+from conversion.exporting.instances import export_instances
 
 YAML = """\
 name: bench

@@ -32,19 +32,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from annotation.files import write_json
-from annotation.memory import keep_freed_memory
-from conversion.panoptic import PanopticSet, write_panoptic
-from detr.clock import Clock
+from base.memory import keep_freed_memory
+from base.parsing import write_json
+from conversion.coco.panoptic import PanopticSet, write_panoptic
 from detr.config import TrainConfig
-from detr.criterion import box_losses, mask_losses, matched_queries, num_boxes, stack_masks
-from detr.data import Target, read_splits
-from detr.features import ViewCache
-from detr.learner import Trunk, guesses_in_float32, has_bfloat16, on_device
-from detr.matcher import match
-from detr.model import DETR, Output
-from detr.padded import pad
-from detr.segmentation import DETRsegm
+from detr.data.examples import Target, read_splits
+from detr.data.padded import pad
+from detr.losses.criterion import box_losses, mask_losses, matched_queries, num_boxes, stack_masks
+from detr.losses.matcher import match
+from detr.model.detr import DETR, Output
+from detr.model.segmentation import DETRsegm
+from detr.training.clock import Clock
+from detr.training.features import ViewCache
+from detr.training.learner import Trunk, guesses_in_float32, has_bfloat16, on_device
 
 CLASSES, OBJECTS, BATCH, THREADS, WARM, ROUNDS = 91, 7, 2, 2, 1, 2
 FULL = TrainConfig()

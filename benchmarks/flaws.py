@@ -8,9 +8,9 @@ from collections import Counter
 from pathlib import Path
 
 from annotation.dataset import open_dataset
-from annotation.files import read_json
-from annotation.validate import check_dataset
-from annotation.yard.sample import draw_yard
+from annotation.rules.validate import check_dataset
+from base.parsing import read_json
+from samples.yard.sample import draw_yard
 
 
 def main() -> None:

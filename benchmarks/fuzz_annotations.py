@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from annotation.progress import track
-from annotation.validate import check_dataset
+from annotation.rules.validate import check_dataset
+from base.progress import track
 from tests.annotation.mutate import corpus, mutate
 from tests.drawn import draw_dataset, square
 

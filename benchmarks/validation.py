@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 
 from annotation.dataset import open_dataset
-from annotation.labelme import Annotation, Shape, write_annotation
-from annotation.validate import check_dataset
+from annotation.labelme.annotation import Annotation, Shape, write_annotation
+from annotation.rules.validate import check_dataset
 
 YAML = "name: bench\nthings: [box, disc, post]\nlimits: {few: 0, outlier: 1000}\n"
 WIDTH, HEIGHT, SHAPES, VERTICES, KINDS = 640, 480, 7, 15, 50

@@ -1,1 +1,1 @@
-"""The panoptic data set: ids, categories, rasterising, mask arithmetic, splits, COCO files."""
+"""The panoptic data set: built from Labelme files and stuff, imported, exported."""

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 import yaml
 
-from annotation.files import InputError, nearest, parse, read_yaml
+from base.errors import InputError, nearest
+from base.parsing import parse, read_yaml
 
 BACKBONES = ("efficientnet_lite0", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 EPOCHS = ("epochs", "mask_epochs")  # a run may be trained for longer than it first was

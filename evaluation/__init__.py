@@ -1,1 +1,1 @@
-"""Panoptic quality, box and mask AP, error kinds, the report with its pictures."""
+"""How good a prediction is: panoptic quality, average precision, errors, the report."""

@@ -20,8 +20,8 @@ def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URI of a MongoDB that lives as long as the tests: nobody's FiftyOne is touched."""
     import fiftyone as fo  # takes seconds, and most tests do not need it
 
-    from curation.database import check_server
-    from curation.mongod import bundled_mongod, check_mongod
+    from curation.app.database import check_server
+    from curation.app.mongod import bundled_mongod, check_mongod
 
     check_mongod(bundled_mongod())
     folder, port = tmp_path_factory.mktemp("mongo"), free_port()

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from annotation.dataset import Dataset, open_dataset
-from annotation.labelme import Annotation, Shape, write_annotation
+from annotation.labelme.annotation import Annotation, Shape, write_annotation
 
 YAML = """\
 name: drawn

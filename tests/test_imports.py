@@ -9,11 +9,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
-    "annotation": set(),
-    "conversion": {"annotation"},
-    "evaluation": {"annotation", "conversion"},
-    "curation": {"annotation", "conversion", "evaluation"},
-    "detr": {"annotation", "conversion", "evaluation"},
+    "base": set(),
+    "annotation": {"base"},
+    "conversion": {"base", "annotation"},
+    "evaluation": {"base", "conversion"},
+    "curation": {"base", "annotation", "conversion", "evaluation"},
+    "detr": {"base", "annotation", "conversion", "evaluation"},
+    "samples": {"base", "annotation"},
 }
 ONLY_IN = {"fiftyone": "curation", "torch": "detr", "torchvision": "detr", "labelme": "annotation"}
 

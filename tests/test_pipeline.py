@@ -235,7 +235,9 @@ def test_every_set_counts_and_the_last_of_a_key(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[RunConfig] = []
-    monkeypatch.setattr("detr.train.train", lambda _, run, config, stage: asked.append(config))
+    monkeypatch.setattr(
+        "detr.training.train.train", lambda _, run, config, stage: asked.append(config)
+    )
     (tmp_path / "dataset.yaml").write_text(YAML)
     pipeline.app.cli(args=["train", str(tmp_path), "--run", "run", *words])
     (config,) = asked

@@ -1,1 +1,1 @@
-"""The rules of validation, a file a kind; each yields complaints, none raises for bad input."""
+"""Validation: one rule or family of rules per file, and the check of a whole data set."""

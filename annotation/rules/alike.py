@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from annotation.findings import Complaint
-from annotation.likeness import near_pairs
+from annotation.photos.likeness import near_pairs
 from annotation.rules.pixels import Look
 
 Firsts = dict[int, list[tuple[int, str]]]  # by hash: photo and group, of the first two groups

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from annotation.files import InputError
 from annotation.findings import Complaint
-from annotation.labelme import Annotation
-from annotation.photos import Found, Header, Size, open_embedded, read_header
+from annotation.labelme.annotation import Annotation
+from annotation.photos.files import Found, Header, Size, open_embedded, read_header
+from base.errors import InputError
 
 EMBEDDED_FIX = "look at it in Labelme; save it without image data if the photo is right"
 

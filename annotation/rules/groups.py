@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import shapely
 
-from annotation.drawing import Drawing
 from annotation.findings import Complaint
-from annotation.instances import Instance, find_stuff
+from annotation.labelme.instances import Instance, find_stuff
+from annotation.rules.drawing import Drawing
 from annotation.rules.measures import Floats, Measured, as_array, common, together
 
 

@@ -7,9 +7,9 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
-from annotation.drawing import Drawing
-from annotation.files import nearest
 from annotation.findings import Complaint
+from annotation.rules.drawing import Drawing
+from base.errors import nearest
 
 _LONGEST = 64  # characters of a label that is compared with others
 _MOST_FLAGS = 20  # unknown ones that are reported of one file

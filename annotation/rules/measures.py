@@ -10,7 +10,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from annotation.drawing import Drawing
+from annotation.rules.drawing import Drawing
 
 Figures = NDArray[np.object_]  # (N,) shapely geometries
 Floats = NDArray[np.float64]

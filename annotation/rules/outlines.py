@@ -9,8 +9,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.drawing import Drawing
 from annotation.findings import Complaint
+from annotation.rules.drawing import Drawing
 from annotation.rules.measures import Floats, Measured
 
 Points = tuple[tuple[float, float], ...]

@@ -10,8 +10,8 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from annotation.drawing import Drawing
-from annotation.instances import painting_order
+from annotation.labelme.instances import painting_order
+from annotation.rules.drawing import Drawing
 from annotation.rules.measures import Figures, Floats, Measured, as_array, common, less, together
 
 BLOCK = 256  # rows of boxes compared at once: some megabytes for thousands of shapes

@@ -8,8 +8,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from annotation.drawing import Drawing
 from annotation.findings import Complaint
+from annotation.rules.drawing import Drawing
 from annotation.rules.groups import group_complaints
 from annotation.rules.measures import Floats, Measured, common, less, measure, together
 from annotation.rules.painted import Painted, Pairs, meet, paint

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from annotation.files import InputError
 from annotation.findings import Complaint
-from annotation.labelme import read_annotation
-from annotation.likeness import perceptual_hash
-from annotation.photos import open_embedded, open_photo, read_orientation
+from annotation.labelme.annotation import read_annotation
+from annotation.photos.files import open_embedded, open_photo, read_orientation
+from annotation.photos.likeness import perceptual_hash
 from annotation.rules.files import EMBEDDED_FIX, unreadable
-from annotation.workers import alone
+from base.errors import InputError
+from base.workers import alone
 
 Grey = NDArray[np.uint8]  # (h, w), the photo reduced to THUMB pixels or a little more
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.dataset import DatasetConfig
-from annotation.drawing import Drawing
 from annotation.findings import Complaint
-from annotation.instances import Instance
-from annotation.judge import CHECKED
+from annotation.labelme.instances import Instance
+from annotation.rules.drawing import Drawing
+from annotation.rules.judge import CHECKED
 from annotation.rules.measures import measure
 
 LEAST = 20  # instances of a category from which one can be called unusual

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import shapely
 
-from annotation.drawing import Drawing
 from annotation.findings import Complaint
-from annotation.geometry import LINES
+from annotation.labelme.geometry import LINES
+from annotation.rules.drawing import Drawing
 from annotation.rules.measures import Measured, as_array, common, measure
 from annotation.rules.outlines import outline_complaints
 

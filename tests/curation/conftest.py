@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from annotation.dataset import Dataset
-from annotation.validate import check_dataset
-from conversion.build import convert
-from conversion.panoptic import PanopticSet, Segment, measure, read_panoptic, write_panoptic
-from conversion.png import write_segment_ids
-from curation.load import load_dataset
+from annotation.rules.validate import check_dataset
+from conversion.building.build import convert
+from conversion.coco.panoptic import PanopticSet, Segment, measure, read_panoptic, write_panoptic
+from conversion.coco.png import write_segment_ids
+from curation.loading.load import load_dataset
 from tests.drawn import BOX, DISC, ROAD, YAML, draw_dataset, square
 
 GOOD = [square("box", 4, 4, 8), square("box", 20, 4, 8), square("disc", 30, 20, 6)]

@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from annotation.files import write_json
-from conversion.categories import dataset_categories
-from conversion.panoptic import PanopticSet, Photo, Segment, measure, write_panoptic
-from conversion.png import write_segment_ids
+from base.parsing import write_json
+from conversion.coco.categories import dataset_categories
+from conversion.coco.panoptic import PanopticSet, Photo, Segment, measure, write_panoptic
+from conversion.coco.png import write_segment_ids
 
 CATEGORIES = dataset_categories(
     ["circle", "square"], ["grass-merged", "sky-other-merged"], where=""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import DetrConfig, DetrForObjectDetection, DetrForSegmentation
 
 from detr.config import TrainConfig
-from detr.padded import Padded
+from detr.data.padded import Padded
 
 Peer = DetrForObjectDetection | DetrForSegmentation
 QUERY_KEY_VALUE = ("q_proj", "k_proj", "v_proj")

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from annotation.files import InputError, write_yaml
+from base.errors import InputError
+from base.parsing import write_yaml
 from detr.config import RunConfig, TrainConfig, check_same_run, load_config, read_run
 
 

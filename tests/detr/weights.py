@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from detr.config import TrainConfig
-from detr.model import DETR
-from detr.segmentation import DETRsegm
+from detr.model.detr import DETR
+from detr.model.segmentation import DETRsegm
 
 SMALL = TrainConfig(
     backbone="resnet18",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from annotation.dataset import Dataset
 from annotation.findings import Finding
-from annotation.validate import check_dataset
+from annotation.rules.validate import check_dataset
 
 
 def findings(dataset: Dataset, rule: str, *, pixels: bool = False) -> list[Finding]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from annotation.dataset import DatasetConfig
-from annotation.drawing import Drawing, draw
 from annotation.findings import Complaint
-from annotation.labelme import Annotation, Shape
-from annotation.photos import Size
+from annotation.labelme.annotation import Annotation, Shape
+from annotation.photos.files import Size
+from annotation.rules.drawing import Drawing, draw
 from annotation.rules.pairs import pair_complaints
 from annotation.rules.shapes import shape_complaints
 

@@ -14,8 +14,8 @@ from PIL import Image
 
 from annotation.dataset import Dataset
 from annotation.findings import RULES
-from annotation.labelme import MOST_BYTES, read_annotation, write_annotation
-from annotation.validate import check_dataset
+from annotation.labelme.annotation import MOST_BYTES, read_annotation, write_annotation
+from annotation.rules.validate import check_dataset
 from tests.annotation.mutate import bomb
 from tests.annotation.rules.found import findings, places
 from tests.drawn import YAML, draw_dataset, square

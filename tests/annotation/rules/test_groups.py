@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from annotation.labelme import Shape
+from annotation.labelme.annotation import Shape
 from tests.annotation.rules.said import box, complaints, said
 
 HOLE, IGNORED = "__hole__", "__ignore__"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from annotation.labelme import Shape, read_annotation, write_annotation
+from annotation.labelme.annotation import Shape, read_annotation, write_annotation
 from annotation.rules.labels import find_spelling
-from annotation.validate import check_dataset
+from annotation.rules.validate import check_dataset
 from tests.annotation.rules.found import findings, places
 from tests.drawn import YAML, draw_dataset, square
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from annotation.geometry import encode_mask_png
-from annotation.labelme import Shape
+from annotation.labelme.annotation import Shape
+from annotation.labelme.geometry import encode_mask_png
 from tests.annotation.rules.said import CONFIG, box, complaints, polygon, said
 
 MASK = encode_mask_png(np.ones((5, 6), np.bool_))

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter, ImageOps
 
-from annotation import workers
 from annotation.dataset import Dataset
-from annotation.files import InputError
-from annotation.labelme import read_annotation, write_annotation
+from annotation.labelme.annotation import read_annotation, write_annotation
 from annotation.rules import pixels
 from annotation.rules.alike import alike_complaints
 from annotation.rules.pixels import Look
-from annotation.validate import check_dataset
+from annotation.rules.validate import check_dataset
+from base import workers
+from base.errors import InputError
 from tests.annotation.rules.found import findings, places
 from tests.drawn import YAML, draw_dataset, square
 

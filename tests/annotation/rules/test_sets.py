@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from annotation.dataset import Dataset
-from annotation.labelme import Shape, read_annotation, write_annotation
+from annotation.labelme.annotation import Shape, read_annotation, write_annotation
 from annotation.rules.sets import robust_deviations
-from annotation.validate import check_dataset
-from conversion.split import split_findings
+from annotation.rules.validate import check_dataset
+from conversion.building.split import split_findings
 from tests.annotation.rules.found import findings, places
 from tests.drawn import YAML, draw_dataset, square
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from annotation.dataset import Limits
-from annotation.geometry import MOST_MASK_RUNS, encode_mask_png, figure
-from annotation.labelme import Shape
+from annotation.labelme.annotation import Shape
+from annotation.labelme.geometry import MOST_MASK_RUNS, encode_mask_png, figure
 from tests.annotation.rules.said import CONFIG, box, complaints, polygon, said
 
 NAN, INF = float("nan"), float("inf")

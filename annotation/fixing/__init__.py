@@ -1,0 +1,1 @@
+"""Safe repairs of annotation files, and undoing them."""

@@ -1,0 +1,1 @@
+"""Collecting photos from folders, zip files and videos into a data set."""

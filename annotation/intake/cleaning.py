@@ -1,0 +1,154 @@
+"""One photo made ready for a data set: upright, without place data, of a bounded size."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from annotation.intake.metadata import jpeg_without_place, kept_exif, picture_tells_place
+from annotation.photos.likeness import perceptual_hash
+
+Frame = NDArray[np.uint8]  # (H, W, 3) BGR
+
+MAX_PIXELS = 178_956_970  # where Pillow stops, and so Labelme: a larger photo could not be drawn on
+MAX_BYTES = 1 << 29  # a file of that size holds MAX_PIXELS uncompressed RGB pixels
+QUALITY = 95  # of JPEG and WebP where a photo is compressed anew
+
+SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg"),
+    "MPO": (".jpg", ".jpeg"),  # several JPEG pictures in one file; the first one is the photo
+    "PNG": (".png",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+# Only the named formats are tried: Pillow knows formats that start other programs.
+_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": QUALITY, "subsampling": 0},
+    "TIFF": {"compression": "tiff_lzw"},
+    "WEBP": {"quality": QUALITY},
+}
+
+
+class RefusedError(Exception):
+    """One photo that cannot be brought in; the message says why."""
+
+
+@dataclass(frozen=True)
+class CleanPhoto:
+    """The file to store, the suffixes its format may have (usual one first), its 64-bit hash."""
+
+    data: bytes
+    suffixes: tuple[str, ...]
+    likeness: int
+
+
+def clean_photo(data: bytes, *, long_side: int | None = None) -> CleanPhoto:
+    """Turn a photo's file upright, drop its place data, limit its long side (pixels).
+
+    The bytes stay as they are where nothing has to change, and the compressed pixels of a JPEG
+    where only place data have to go. Raises RefusedError.
+    """
+    with _opened(data) as image:
+        kind = str(image.format)
+        turned = image.getexif().get(ExifTags.Base.Orientation) in range(2, 9)
+        changed = turned or (long_side is not None and max(image.size) > long_side)
+        jpeg = kind in ("JPEG", "MPO")
+        stored = None
+        if jpeg and not changed:
+            stored = jpeg_without_place(data, kept_exif(image))
+            if image.mode == "RGB":  # the hash needs no more: decodes in a third of the time
+                image.draft("L", (256, 256))
+        image.load()
+        if not jpeg and not changed and not picture_tells_place(image):
+            stored = data
+        if stored is not None:
+            return CleanPhoto(stored, SUFFIXES[kind], _likeness(image))
+        upright = _limited(ImageOps.exif_transpose(image), long_side)
+        saved = _encoded(upright, "JPEG" if jpeg else kind, kept_exif(image))
+        return CleanPhoto(saved, SUFFIXES[kind], _likeness(upright))
+
+
+def clean_frame(frame: Frame, *, long_side: int | None = None) -> CleanPhoto:
+    """Make a JPEG of a video frame, its long side (pixels) limited."""
+    height, width = frame.shape[:2]
+    if long_side is not None and max(height, width) > long_side:
+        scale = long_side / max(height, width)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        frame = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+    _, encoded = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return CleanPhoto(encoded.tobytes(), SUFFIXES["JPEG"], perceptual_hash(frame))
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse a picture bomb by the size in its header, before anything is decoded."""
+    if width * height > MAX_PIXELS:
+        raise RefusedError(f"{width} x {height} pixels; at most {MAX_PIXELS:,} can be opened")
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    # Pillow's own limit stands aside: it warns at half of ours, and its message names no size.
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        # Pillow warns of odd metadata, which nobody reads here.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(BytesIO(data), formats=_FORMATS) as image,
+        ):
+            check_size(*image.size)
+            yield image
+    except RefusedError:
+        raise
+    except UnidentifiedImageError:
+        raise RefusedError(f"is no {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]} picture") from None
+    except Exception as error:  # broken files make Pillow raise nearly anything
+        raise RefusedError(f"cannot be decoded: {error}") from None
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _likeness(image: Image.Image) -> int:
+    return perceptual_hash(np.asarray(_eight_bit(image).convert("L")))
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """16-bit grey as its high bytes, since Pillow's own conversion cuts all above 255 off."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise RefusedError(f"holds 32-bit numbers (mode {image.mode}), no photo")
+    return image
+
+
+def _limited(image: Image.Image, long_side: int | None) -> Image.Image:
+    if long_side is None or max(image.size) <= long_side:
+        return image
+    small = _eight_bit(image)
+    if small.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):  # palettes cannot be interpolated
+        small = small.convert("RGBA" if "transparency" in small.info else "RGB")
+    scale = long_side / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return small.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def _encoded(image: Image.Image, kind: str, exif: bytes) -> bytes:
+    """The picture as a file of its own format, with its colour profile and nothing else."""
+    plain = image.copy()  # saving would take comments and XMP from the old `info`
+    plain.info = {k: v for k, v in image.info.items() if k in ("icc_profile", "transparency")}
+    options = dict(_SAVE_OPTIONS.get(kind, {}), icc_profile=plain.info.get("icc_profile"))
+    if exif and kind in ("JPEG", "PNG", "WEBP"):
+        options["exif"] = exif
+    out = BytesIO()
+    plain.save(out, kind, **options)
+    return out.getvalue()

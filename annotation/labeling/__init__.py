@@ -1,0 +1,1 @@
+"""Opening Labelme on the photos that are to be drawn."""

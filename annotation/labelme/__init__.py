@@ -1,0 +1,1 @@
+"""Labelme's annotation files: read, written, and what their shapes cover."""

@@ -1,0 +1,187 @@
+"""Labelme's JSON files, read into frozen dataclasses and written back.
+
+Read is what Labelme 3 to 7 write. Keys that this project does not know are kept, and a shape that
+cannot be understood stands in its place with its `problem`, so that the others keep their numbers
+and nothing is lost on writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from annotation.labelme.decoding import Decoded, decode_json
+from base.errors import InputError
+from base.files import check_regular
+from base.parsing import write_json
+
+LABELME_VERSION = "5.5.0"  # the oldest format version that holds every key written here
+MOST_BYTES = 128 << 20  # of one file; an embedded picture of 100 megapixels fits
+MOST_SHAPES = 100_000  # of one file
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One figure; `points` are (x, y) in pixels, the pixel's corner at whole numbers.
+
+    `mask` is a base64 PNG whose upper left corner lies at the first point. Where `problem` is set,
+    only `extra` counts: the JSON value as it was found.
+    """
+
+    label: str
+    points: tuple[tuple[float, float], ...]
+    shape_type: str = "polygon"
+    group_id: int | None = None
+    flags: dict[str, bool] = field(default_factory=dict)
+    description: str | None = ""
+    mask: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """All shapes of one photo; `image_path` is as stored, relative to the JSON file's folder."""
+
+    image_path: str
+    height: int | None
+    width: int | None
+    shapes: tuple[Shape, ...]
+    flags: dict[str, bool] = field(default_factory=dict)
+    image_data: str | None = None
+    version: str = LABELME_VERSION
+    extra: dict[str, Any] = field(default_factory=dict)
+    encoding: str = field(default="utf-8", compare=False)  # of the file it was read from
+    repeated_keys: tuple[str, ...] = field(default=(), compare=False)  # only the last one counted
+
+
+class NotReadableError(InputError):
+    """A file that is no annotation; `rule` is the finding that says so."""
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+
+
+class _ShapeKeys(msgspec.Struct):
+    label: str
+    points: list[tuple[float, float]]
+    shape_type: str | None = "polygon"  # Labelme 3 had no other at first
+    group_id: int | None = None
+    flags: dict[str, bool] | None = None
+    description: str | None = ""
+    mask: str | None = None
+
+
+class _FileKeys(msgspec.Struct, rename="camel"):
+    image_path: str
+    shapes: Annotated[list[Any], msgspec.Meta(max_length=MOST_SHAPES)]
+    image_height: int | None = None
+    image_width: int | None = None
+    image_data: str | None = None
+    flags: dict[str, bool] | None = None
+    version: str | None = None
+
+
+_SHAPE_KEYS = frozenset(_ShapeKeys.__struct_encode_fields__)
+_FILE_KEYS = frozenset(_FileKeys.__struct_encode_fields__)
+
+
+def read_annotation(path: Path, *, known: Collection[str] = ()) -> Annotation:
+    """Read one Labelme file.
+
+    `known` words (labels, names of photos) help where the file is in a Windows code page. Raises
+    NotReadableError, which says file, place, what was expected and found.
+    """
+    decoded = _decode_file(path, known)
+    try:
+        keys = msgspec.convert(decoded.value, _FileKeys)
+    except msgspec.ValidationError as error:
+        raise NotReadableError("file-not-labelme", f"{path}: is no Labelme file: {error}") from None
+    return Annotation(
+        image_path=keys.image_path,
+        height=keys.image_height,
+        width=keys.image_width,
+        shapes=tuple(map(_read_shape, keys.shapes)),
+        flags=keys.flags or {},
+        image_data=keys.image_data,
+        version=keys.version or LABELME_VERSION,
+        extra=_other_keys(decoded.value, _FILE_KEYS),
+        encoding=decoded.encoding,
+        repeated_keys=decoded.repeated_keys,
+    )
+
+
+def _decode_file(path: Path, known: Collection[str]) -> Decoded:
+    try:
+        check_regular(path, most_bytes=MOST_BYTES)
+        with open(path, "rb") as file:  # noqa: PTH123 (twice as fast for small files)
+            data = file.read()
+    except InputError as error:
+        raise NotReadableError("file-unreadable", f"{path}: {error}") from None
+    except OSError as error:
+        message = f"{path}: cannot be read: {error.strerror}"
+        raise NotReadableError("file-unreadable", message) from None
+    try:
+        return decode_json(data, known=known)
+    except ValueError as error:
+        raise NotReadableError("file-not-json", f"{path}: is no JSON: {error}") from None
+
+
+def _read_shape(raw: Any) -> Shape:
+    try:
+        keys = msgspec.convert(raw, _ShapeKeys)
+    except msgspec.ValidationError as error:
+        found = raw.get("label") if isinstance(raw, dict) else None
+        label = found if isinstance(found, str) else ""
+        return Shape(label, (), extra={"": raw}, problem=str(error))
+    return Shape(
+        label=keys.label,
+        points=tuple(keys.points),
+        shape_type=keys.shape_type or "polygon",
+        group_id=keys.group_id,
+        flags=keys.flags or {},
+        description=keys.description,
+        mask=keys.mask,
+        extra=_other_keys(raw, _SHAPE_KEYS),
+    )
+
+
+def _other_keys(data: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    if data.keys() <= known:
+        return {}
+    return {key: value for key, value in data.items() if key not in known}
+
+
+def write_annotation(path: Path, annotation: Annotation) -> None:
+    """Write one Labelme file in the order of keys that Labelme itself uses, as UTF-8."""
+    data = {
+        "version": annotation.version,
+        "flags": annotation.flags,
+        "shapes": [_shape_values(shape) for shape in annotation.shapes],
+        "imagePath": annotation.image_path,
+        "imageData": annotation.image_data,
+        "imageHeight": annotation.height,
+        "imageWidth": annotation.width,
+        **annotation.extra,
+    }
+    write_json(path, data, indent=2)
+
+
+def _shape_values(shape: Shape) -> Any:
+    if shape.problem is not None:
+        return shape.extra[""]
+    return {
+        "label": shape.label,
+        "points": shape.points,
+        "group_id": shape.group_id,
+        "description": shape.description,
+        "shape_type": shape.shape_type,
+        "flags": shape.flags,
+        "mask": shape.mask,
+        **shape.extra,
+    }

@@ -1,0 +1,1 @@
+"""The findings of validation for people: in the terminal and as an HTML page with pictures."""

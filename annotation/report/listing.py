@@ -1,0 +1,82 @@
+"""The findings in a terminal: a line each, counts by rule, the worst files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from annotation.findings import Finding, Severity
+from base.naming import printable
+
+MOST_LINES = 200
+MOST_FILES = 10
+COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
+
+
+@dataclass(frozen=True)
+class FileCounts:
+    """How many findings one file has."""
+
+    file: str
+    errors: int
+    warnings: int
+    notes: int
+
+
+def worst_files(findings: Sequence[Finding]) -> list[FileCounts]:
+    """All files with findings, those with the most errors first, then warnings, then notes."""
+    counts = Counter((finding.file, finding.severity) for finding in findings)
+    severities: tuple[Severity, ...] = ("error", "warning", "note")
+    files = [
+        FileCounts(file, *(counts[file, severity] for severity in severities))
+        for file in dict.fromkeys(finding.file for finding in findings)
+    ]
+    return sorted(files, key=lambda one: (-one.errors, -one.warnings, -one.notes, one.file))
+
+
+def finding_lines(findings: Sequence[Finding], *, most: int = MOST_LINES) -> Iterator[str]:
+    """One line for each of the first findings, errors first, and how many more there are."""
+    order = list(COLOURS)
+    ranked = sorted(findings, key=lambda finding: order.index(finding.severity))
+    for f in islice(ranked, most):
+        place = f.file if f.shape is None else f"{f.file}: shapes[{f.shape}]"
+        yield printable(f"{f.severity:7} {place}: {f.message} [{f.rule}; {f.fix}]")
+    if len(findings) > most:
+        yield f"... {len(findings) - most} more, see --json or --html"
+
+
+def findings_table(findings: Sequence[Finding]) -> RenderableType:
+    """Counts by rule and the worst files, for rich; nothing in the data is taken for markup."""
+    if not findings:
+        return Text("no findings: every annotation can be converted")
+    rules = Table("severity", "rule", title="findings by rule", title_justify="left")
+    rules.add_column("findings", justify="right")
+    rules.add_column("files", justify="right")
+    counts = Counter((finding.severity, finding.rule) for finding in findings)
+    files = Counter(rule for rule, _ in {(finding.rule, finding.file) for finding in findings})
+    order = list(COLOURS)
+    for (severity, rule), count in sorted(
+        counts.items(), key=lambda item: (order.index(item[0][0]), -item[1], item[0][1])
+    ):
+        name = Text(severity, COLOURS[severity])
+        rules.add_row(name, Text(rule), f"{count:,}", f"{files[rule]:,}")
+    return Group(rules, _files_table(findings))
+
+
+def _files_table(findings: Sequence[Finding]) -> Table:
+    table = Table("file", title="worst files", title_justify="left")
+    for name in ("errors", "warnings", "notes"):
+        table.add_column(name, justify="right")
+    worst = worst_files(findings)
+    for one in worst[:MOST_FILES]:
+        numbers = (str(count or "") for count in (one.errors, one.warnings, one.notes))
+        table.add_row(Text(printable(one.file), overflow="fold"), *numbers)
+    if len(worst) > MOST_FILES:
+        table.caption = f"{len(worst) - MOST_FILES:,} more files have findings"
+    return table

@@ -1,0 +1,187 @@
+"""A small picture of a finding: the shape in red on its photo, zoomed to where it lies."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from annotation.findings import Finding
+from annotation.labelme.annotation import Annotation, Shape, read_annotation
+from annotation.labelme.geometry import LINES, ShapeError, figure, outline
+from annotation.report.frames import Picture, Scene, View, around, open_scene, whole
+from base.errors import InputError
+
+Colour = tuple[int, int, int]  # RGB
+Points = NDArray[np.float64]  # (N, 2) x, y
+RED, BLUE, YELLOW, WHITE = (232, 28, 28), (40, 170, 255), (255, 214, 0), (255, 255, 255)
+SMALL = 30  # pixels of the picture: what is smaller gets a ring around it
+QUALITY = 82  # of the JPEG
+_SUB = 3  # bits of a pixel's fraction that cv2 draws
+_OTHERS = re.compile(r"shapes\[(\d{1,6})\]")
+_PLACE = re.compile(r"x, y = (-?\d{1,9}), (-?\d{1,9})")
+
+
+@dataclass(frozen=True)
+class Task:
+    """The findings on one file that are to be shown, on its photo."""
+
+    annotation: Path | None
+    photo: Path | None
+    findings: tuple[Finding, ...]
+
+
+def draw_findings(task: Task) -> list[bytes | None]:
+    """A JPEG for each finding, None where there is no photo to be read; never raises."""
+    try:
+        annotation = None if task.annotation is None else read_annotation(task.annotation)
+    except InputError:
+        annotation = None
+    marks = [_marks(annotation, finding) for finding in task.findings]
+    try:
+        with open_scene(task.photo, annotation) as scene:
+            views = [_view(scene, mark) for mark in marks]
+            scene.load(views)
+            drawn = zip(task.findings, marks, views, strict=True)
+            return [_jpeg(_drawn(scene, annotation, *one)) for one in drawn]
+    except Exception:  # broken files make Pillow raise nearly anything
+        return [None] * len(task.findings)
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Shapes that a finding speaks of: the `own` one, and `others` that its message names."""
+
+    own: Shape | None
+    others: tuple[Shape, ...]
+
+
+def _marks(annotation: Annotation | None, finding: Finding) -> Marks:
+    shapes = () if annotation is None else annotation.shapes
+    if finding.shape is None or finding.shape >= len(shapes):
+        return Marks(None, ())
+    named = {int(number) for number in _OTHERS.findall(finding.message)} - {finding.shape}
+    return Marks(shapes[finding.shape], tuple(shapes[i] for i in sorted(named) if i < len(shapes)))
+
+
+def _view(scene: Scene, marks: Marks) -> View:
+    """The part of the photo around all marked shapes; the whole one where there are none."""
+    shapes = [] if marks.own is None else [marks.own, *marks.others]
+    points = [ring for shape in shapes for ring in _rings(shape)]
+    return around(np.concatenate(points), scene.size) if points else whole(scene.size)
+
+
+def _rings(shape: Shape) -> list[Points]:
+    """Lines to be drawn for a shape, in pixels of the photo; also for one that covers nothing."""
+    try:
+        if shape.shape_type == "mask":
+            polygons = getattr(figure(shape), "geoms", [figure(shape)])
+            rings = [ring for p in polygons for ring in (p.exterior, *p.interiors)]
+            return [np.array(ring.coords) for ring in rings if len(ring.coords)]
+        if shape.shape_type not in LINES:
+            return [outline(shape)]
+    except ShapeError:
+        pass
+    points = np.array(shape.points, np.float64).reshape(-1, 2)
+    points = points[(np.abs(points) < 1e9).all(axis=1)]  # neither NaN
+    return [points] if len(points) else []
+
+
+def _drawn(
+    scene: Scene, annotation: Annotation | None, finding: Finding, marks: Marks, view: View
+) -> Picture:
+    picture = scene.cut(view)
+    for shape in () if annotation is None else annotation.shapes:
+        if shape not in (marks.own, *marks.others):
+            colour, thick = (WHITE, 1) if marks.own else (BLUE, 2)
+            _draw_shape(picture, view, shape, colour, thick=thick)
+    for shape in marks.others:
+        _draw_shape(picture, view, shape, BLUE, thick=2)
+    if marks.own is not None:
+        _fill(picture, view, marks.own)
+        _draw_shape(picture, view, marks.own, RED, thick=2)
+        _point_at(picture, view, marks.own)
+        if place := _PLACE.search(finding.message):
+            spot = view.to_picture(np.array([[float(place[1]), float(place[2])]]))
+            _ring(picture, spot[0], 12, YELLOW)
+    if view.share(scene.size) < 0.2:
+        _inset(picture, scene, view)
+    return picture
+
+
+def _fixed(points: Points) -> NDArray[np.int32]:
+    """Points as cv2 takes them, in fractions of pixels; what lies far away is brought nearer."""
+    return np.round(np.clip(points, -4000, 4000) * (1 << _SUB)).astype(np.int32)
+
+
+def _draw_shape(picture: Picture, view: View, shape: Shape, colour: Colour, *, thick: int) -> None:
+    """An outline; the thick ones on a light seam, the red ones with their vertices."""
+    closed = shape.shape_type not in LINES
+    for ring in _rings(shape):
+        points = view.to_picture(ring)
+        fixed = [_fixed(points)]
+        if thick > 1:
+            cv2.polylines(picture, fixed, closed, WHITE, thick + 2, cv2.LINE_AA, _SUB)
+        cv2.polylines(picture, fixed, closed, colour, thick, cv2.LINE_AA, _SUB)
+        if colour == RED and len(points) <= 40:
+            for point in fixed[0].tolist():
+                cv2.circle(picture, point, 3 << _SUB, colour, -1, cv2.LINE_AA, _SUB)
+
+
+def _fill(picture: Picture, view: View, shape: Shape) -> None:
+    """A red veil over what a shape covers."""
+    if shape.shape_type in LINES:
+        return
+    veil = picture.copy()
+    rings = [_fixed(view.to_picture(ring)) for ring in _rings(shape)]
+    cv2.fillPoly(veil, rings, RED, cv2.LINE_AA, _SUB)
+    picture[:] = cv2.addWeighted(veil, 0.22, picture, 0.78, 0)
+
+
+def _point_at(picture: Picture, view: View, shape: Shape) -> None:
+    """A ring around a shape that is hard to see, an arrow to one that lies outside."""
+    rings = _rings(shape)
+    if not rings:
+        return
+    points = view.to_picture(np.concatenate(rings))
+    low, high = points.min(axis=0), points.max(axis=0)
+    centre, (height, width) = (low + high) / 2, picture.shape[:2]
+    if (high < 0).any() or (low > (width, height)).any():
+        tip = np.clip(centre, 8, (width - 8, height - 8))
+        back = np.array([width, height]) / 2 - tip
+        tail = tip + back / max(float(np.hypot(*back)), 1) * 60
+        for colour, thick in ((WHITE, 7), (RED, 4)):
+            start, end = (np.round(one).astype(int).tolist() for one in (tail, tip))
+            cv2.arrowedLine(picture, start, end, colour, thick, cv2.LINE_AA, tipLength=0.4)
+    elif (high - low).max() < SMALL:
+        _ring(picture, centre, 26, RED)
+
+
+def _ring(picture: Picture, centre: Points, radius: int, colour: Colour) -> None:
+    place = _fixed(centre).tolist()
+    for ink, thick in ((WHITE if colour == RED else (0, 0, 0), 5), (colour, 2)):
+        cv2.circle(picture, place, radius << _SUB, ink, thick, cv2.LINE_AA, _SUB)
+
+
+def _inset(picture: Picture, scene: Scene, view: View) -> None:
+    """The whole photo in a corner, with a frame around what is shown; `picture` is changed."""
+    height, width = scene.size
+    scale = min(picture.shape[1] / width, picture.shape[0] / height) * 0.24
+    small = cv2.resize(
+        scene.pixels,
+        (max(1, round(width * scale)), max(1, round(height * scale))),
+        interpolation=cv2.INTER_AREA,
+    )
+    x0, y0, x1, y1 = (round(edge * scale) for edge in (view.x0, view.y0, view.x1, view.y1))
+    cv2.rectangle(small, (x0, y0), (max(x1, x0 + 3), max(y1, y0 + 3)), RED, 2)
+    framed = cv2.copyMakeBorder(small, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=WHITE)
+    picture[-framed.shape[0] :, -framed.shape[1] :] = framed
+
+
+def _jpeg(picture: Picture) -> bytes:
+    _, encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return encoded.tobytes()

@@ -1,0 +1,71 @@
+"""The file boundary: atomic writing, safe paths, content hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PureWindowsPath
+from secrets import token_hex
+
+from base.errors import InputError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it into place when the block ends well."""
+    folder = os.path.dirname(path)  # noqa: PTH120 (is called for every photo)
+    if folder:
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+    temporary = Path(folder, f".{token_hex(8)}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)  # noqa: PTH105
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def inside(folder: Path, relative: str, *, where: str) -> Path:
+    """Join a path read from a data file to `folder`; InputError where it leads out of it.
+
+    Backslashes count as separators, since Labelme on Windows writes them. The path itself is
+    judged, with its `..` resolved by name: links that the user has put into a folder are followed.
+    """
+    path = os.path.normpath(relative.replace("\\", "/"))
+    leaves = path.split("/")[0] == ".." or path.startswith("/") or PureWindowsPath(path).drive
+    if leaves or "\0" in path:
+        raise InputError(f"{where}: path must stay in {folder}, got '{relative}'")
+    return folder / path
+
+
+def check_regular(path: Path, *, most_bytes: int) -> None:
+    """Refuse what reading would never end of: pipes, devices, absurdly large files.
+
+    Raises InputError without the path, or OSError.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError("is no regular file")
+    if status.st_size > most_bytes:
+        raise InputError(f"expected at most {most_bytes >> 20} MB, got {status.st_size >> 20} MB")
+
+
+def digest(*parts: bytes | str | Path) -> str:
+    """SHA-256 over strings, bytes and the contents of files, in order, as 64 hex digits."""
+    total = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Path):
+            data = part.read_bytes() if part.exists() else b""
+        else:
+            data = part.encode() if isinstance(part, str) else part
+        total.update(hashlib.sha256(data).digest())
+    return total.hexdigest()

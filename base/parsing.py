@@ -1,0 +1,88 @@
+"""JSON and YAML files as frozen dataclasses: safe loading, unknown keys refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import typing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+from base.errors import InputError, nearest
+from base.files import write_bytes
+
+T = TypeVar("T")
+_SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, in C where it was built
+
+
+def write_json(path: Path, value: Any, *, indent: int = 0) -> None:
+    """Write plain values, dataclasses included, as UTF-8 JSON."""
+    encoded = msgspec.json.encode(value)
+    write_bytes(path, msgspec.json.format(encoded, indent=indent) if indent else encoded)
+
+
+def read_json(path: Path) -> Any:
+    """Decode one JSON file; InputError where it is missing or no JSON."""
+    try:
+        return msgspec.json.decode(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is no JSON: {error}") from None
+
+
+def read_yaml(path: Path, cls: type[T]) -> T:
+    """Parse one YAML file into the frozen dataclass `cls`; unknown keys are rejected."""
+    return parse(cls, load_yaml(path), where=str(path))
+
+
+def load_yaml(path: Path) -> Any:
+    """Plain values of one YAML file; InputError where it is missing or no YAML."""
+    try:
+        data = yaml.load(path.read_text("utf-8"), _SAFE)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is no YAML: {error}") from None
+    return {} if data is None else data
+
+
+def write_yaml(path: Path, value: Any) -> None:
+    """Write a dataclass as YAML, keys in the order of its fields."""
+    plain = msgspec.to_builtins(value)
+    write_bytes(path, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode())
+
+
+def parse(cls: type[T], data: Any, *, where: str) -> T:
+    """Turn plain values into the dataclass `cls`; InputError says `where` and which key."""
+    _reject_unknown_keys(cls, data, where)
+    try:
+        return msgspec.convert(data, cls, strict=False)  # YAML 1.1 takes 1e-4 for a word
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def _reject_unknown_keys(kind: Any, data: Any, where: str) -> None:
+    if dataclasses.is_dataclass(kind) and isinstance(data, dict):
+        types = {field.name: field.type for field in dataclasses.fields(kind)}
+        for key, value in data.items():
+            if key not in types:
+                raise InputError(f"{where}: unknown key '{key}'{nearest(str(key), types)}")
+            if isinstance(value, dict | list):
+                _reject_unknown_keys(_resolved(types[key], kind), value, f"{where}: {key}")
+    elif isinstance(data, list):
+        for item_kind in typing.get_args(kind)[:1]:
+            for index, item in enumerate(data):
+                _reject_unknown_keys(item_kind, item, f"{where}[{index}]")
+
+
+def _resolved(written: Any, kind: Any) -> Any:
+    """One type as a class's module means it; all types of the class take longer than the file."""
+    if not isinstance(written, str):
+        return written
+    alone = SimpleNamespace(__annotations__={"one": written})
+    return typing.get_type_hints(alone, vars(sys.modules[kind.__module__]))["one"]

@@ -1,0 +1,1 @@
+"""Building `panoptic/`: the plan, the splits, the workers, and placing the files."""

@@ -1,0 +1,108 @@
+"""COCO panoptic annotations to Labelme mask shapes and label maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+
+from annotation.labelme.annotation import Shape
+from annotation.photos.files import Size, photo_size
+from base.errors import InputError
+from base.files import inside
+from conversion.coco.file import CocoFile, CocoImage, Id, Problems
+from conversion.coco.panoptic import measure
+from conversion.coco.png import SegmentIds, read_segment_ids
+from conversion.importing.labels import Labels
+from conversion.importing.shapes import Drawn, mask_shape, split_flags
+from conversion.painting.merge import KEPT
+
+
+class _SegmentKeys(msgspec.Struct):
+    id: Annotated[int, msgspec.Meta(ge=1, lt=1 << 24)]
+    category_id: Id
+    iscrowd: int | bool = 0
+
+
+class _PanopticKeys(msgspec.Struct):
+    file_name: str
+    segments_info: list[dict[str, Any]]
+
+
+def draw_segments(
+    file: CocoFile, image: CocoImage, labels: Labels, size: Size, problems: Problems
+) -> Drawn:
+    """Turn the segments of an image of (height, width) pixels into masks and stuff.
+
+    What cannot be turned is added to `problems` and left out.
+    """
+    if len(image.annotations) != 1:
+        problems.add(f"{image.where}: expected one annotation, got {len(image.annotations)}")
+        return Drawn()
+    ((place, raw),) = image.annotations
+    where = f"{file.path}: annotations[{place}]"
+    with problems.collecting(where):
+        keys = msgspec.json.decode(raw, type=_PanopticKeys)
+        ids = _read_png(file, keys.file_name, size)
+        segments = _read_segments(where, keys.segments_info, problems)
+        boxes = measure(ids)
+        if strange := sorted(boxes.keys() - {one.id for one, _ in segments}):
+            raise InputError(f"{keys.file_name} has ids without a segment: {strange[:5]}")
+        return _draw(segments, ids, boxes, labels)
+    return Drawn()
+
+
+def _read_segments(
+    where: str, raw: Sequence[dict[str, Any]], problems: Problems
+) -> list[tuple[_SegmentKeys, dict[str, Any]]]:
+    found: dict[int, tuple[_SegmentKeys, dict[str, Any]]] = {}
+    for number, values in enumerate(raw):
+        with problems.collecting(f"{where}: segments_info[{number}]"):
+            keys = msgspec.convert(values, _SegmentKeys)
+            if keys.id in found:
+                raise InputError(f"id {keys.id} stands twice")
+            found[keys.id] = (keys, values)
+    return list(found.values())
+
+
+def _read_png(file: CocoFile, name: str, size: Size) -> SegmentIds:
+    """The segment ids of an image; the PNGs lie in the folder named like the JSON.
+
+    That is beside it, or beside its folder, as in COCO's own layout.
+    """
+    path = file.path
+    folders = [path.with_suffix(""), path.parent.parent / path.stem, path.parent]
+    pngs = [inside(folder, name, where="file_name") for folder in folders]
+    png = next((png for png in pngs if png.is_file()), None)
+    if png is None:
+        looked = ", ".join(map(str, folders))
+        raise InputError(f"file_name: PNG '{name}' is missing; looked in {looked}")
+    if (found := photo_size(png)) != size:
+        expected = f"{size[1]}x{size[0]} pixels as the photo"
+        raise InputError(f"{png}: expected {expected}, got {found[1]}x{found[0]}")
+    return read_segment_ids(png)
+
+
+def _draw(
+    segments: Sequence[tuple[_SegmentKeys, dict[str, Any]]],
+    ids: SegmentIds,
+    boxes: dict[int, tuple[int, tuple[int, int, int, int]]],
+    labels: Labels,
+) -> Drawn:
+    shapes: list[Shape] = []
+    kept: list[dict[str, Any]] = []
+    stuff = np.zeros(ids.shape, np.uint8)
+    for keys, values in segments:
+        x, y, width, height = boxes[keys.id][1] if keys.id in boxes else (0, 0, 1, 1)
+        box = np.s_[y : y + height, x : x + width]
+        mask = ids[box] == keys.id
+        if keys.category_id in labels.stuff:
+            stuff[box][mask] = labels.stuff[keys.category_id]
+            kept.append(values)
+        else:
+            label = labels.things.get(keys.category_id, "")
+            flags, rest = split_flags(values)
+            shapes.append(mask_shape(label, (mask, (x, y)), flags, {KEPT: rest}))
+    return Drawn(tuple(shapes), stuff if kept else None, tuple(kept))

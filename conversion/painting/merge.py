@@ -1,0 +1,216 @@
+"""Mask arithmetic: things painted over stuff."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from annotation.dataset import DatasetConfig
+from annotation.labelme.annotation import Shape
+from annotation.labelme.instances import Instance, find_instances, painting_order
+from conversion.coco.categories import Category
+from conversion.coco.panoptic import ATTRIBUTES, Segment
+from conversion.coco.png import VOID
+from conversion.painting.raster import Cropped, shape_masks, united, without
+from conversion.painting.slivers import NOTHING_CLEANED, Cleaned, LocalIds, clean_slivers
+
+KEPT = "coco"  # where shapes carry what an import could not say in Labelme's words
+MEASURED = frozenset(
+    {
+        *("id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd", "score"),
+        *ATTRIBUTES,
+    }
+)
+Box = tuple[int, int, int, int]  # xywh
+
+
+@dataclass(frozen=True)
+class Merged:
+    """One photo: (H, W) ids from 1, 0 for void, and the segments that have pixels.
+
+    `whole` are the pixels of each thing's shapes by segment id, covered ones included. `hidden`
+    things have no pixels to be seen and `dropped` ones too few, both by the number of their first
+    shape; `ignored_pixels` became void, and slivers of stuff were given away.
+    """
+
+    ids: LocalIds
+    segments: tuple[Segment, ...]
+    whole: dict[int, Cropped]
+    instances: dict[int, Instance]
+    hidden: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
+    dropped_pixels: int = 0
+    ignored_pixels: int = 0
+    slivers: Cleaned = NOTHING_CLEANED
+
+
+def merge(
+    shapes: Sequence[Shape],
+    stuff: NDArray[np.uint16],
+    categories: tuple[Category, ...],
+    config: DatasetConfig,
+) -> Merged:
+    """Paint a photo's shapes, in the set's order, over its stuff, (H, W) uint16 category ids.
+
+    Each stuff category is one segment; shapes of one label and `group_id` are one segment, less
+    the holes of their group. Regions to ignore become a crowd where they name a thing, else void.
+    Ids count from 1: stuff by category id, then things by their first shape. Area and box are
+    those of the pixels that stay visible; what nothing covers stays void.
+
+    A thing of which less than `least_visible` is left is taken away, and what lies below it shows.
+    Slivers are given away last, so that those that painting leaves are found, too.
+    """
+    canvas = _Canvas(shapes, stuff, config)
+    ids = canvas.painted()
+    dropped: dict[int, int] = {}  # with the pixels that were seen
+    while config.least_visible and (low := canvas.too_little_seen(ids)):
+        top = max(low, key=canvas.order.index)  # what it hides may show then
+        dropped[top] = low[top]
+        ids = canvas.painted(dropped)
+    cleaned, done = clean_slivers(ids, config.slivers, range(1, len(canvas.stuff) + 1))
+    merged = canvas.measured(cleaned, categories)
+    hidden = [i for i, own in canvas.id_of.items() if own not in merged.whole and i not in dropped]
+    return replace(
+        merged,
+        hidden=tuple(canvas.instances[i].parts[0] for i in hidden),
+        dropped=tuple(sorted(canvas.instances[i].parts[0] for i in dropped)),
+        dropped_pixels=sum(dropped.values()),
+        ignored_pixels=canvas.ignored_pixels(ids, dropped),
+        slivers=done,
+    )
+
+
+class _Canvas:
+    """One photo's stuff and instances with their pixels, to be painted."""
+
+    def __init__(
+        self, shapes: Sequence[Shape], stuff: NDArray[np.uint16], config: DatasetConfig
+    ) -> None:
+        self.shapes, self.config = shapes, config
+        self.stuff = _present(stuff)
+        self.instances = find_instances(shapes, config)
+        things = [i for i, one in enumerate(self.instances) if config.thing_of(one.label)]
+        self.id_of = {i: len(self.stuff) + n for n, i in enumerate(things, start=1)}
+        last = len(self.stuff) + len(things)
+        self._ground = _renumber(stuff, self.stuff, np.uint8 if last < 256 else np.uint16)
+        height, width = stuff.shape
+        self.parts: dict[int, Cropped] = {}
+        used = sorted({i for one in self.instances for i in (*one.parts, *one.holes)})
+        size = {"height": height, "width": width, "line_width": config.line_width}
+        masks = dict(zip(used, shape_masks([shapes[i] for i in used], **size), strict=True))
+        for instance in self.instances:
+            holes = [masks[hole] for hole in instance.holes]
+            self.parts |= {part: without(masks[part], *holes) for part in instance.parts}
+        by_area = config.painting == "smaller-on-top"
+        areas = [self.area(i) for i in range(len(self.instances))] if by_area else []
+        self._painting = painting_order(self.instances, config, areas)
+        self.order = [owner for _, owner in self._painting]  # the lowest first
+
+    def whole(self, index: int) -> Cropped:
+        """All pixels of an instance, covered or not."""
+        return united([self.parts[part] for part in self.instances[index].parts])
+
+    def area(self, index: int) -> int:
+        return int(np.count_nonzero(self.whole(index)[0]))
+
+    def painted(self, left_out: Collection[int] = ()) -> LocalIds:
+        """(H, W) ids of what is seen, without some instances."""
+        ids = self._ground.copy()
+        for part, owner in self._painting:
+            if owner not in left_out:
+                mask, (x, y) = self.parts[part]
+                bottom, right = y + mask.shape[0], x + mask.shape[1]
+                ids[y:bottom, x:right][mask] = self.id_of.get(owner, VOID)
+        painted: LocalIds = ids
+        return painted
+
+    def too_little_seen(self, ids: LocalIds) -> dict[int, int]:
+        """Visible pixels of the things of which less than the set's share is to be seen."""
+        areas = {i: int(np.count_nonzero(self._seen(ids, i)[0])) for i in self.id_of}
+        least = self.config.least_visible
+        return {i: area for i, area in areas.items() if 0 < area < least * self.area(i)}
+
+    def _seen(self, ids: LocalIds, index: int) -> Cropped:
+        boxes = [self.parts[part] for part in self.instances[index].parts]
+        boxes = [box for box in boxes if box[0].size]
+        if not boxes:
+            return np.zeros((0, 0), bool), (0, 0)
+        left, top = (min(corner[axis] for _, corner in boxes) for axis in (0, 1))
+        right = max(x + mask.shape[1] for mask, (x, _) in boxes)
+        bottom = max(y + mask.shape[0] for mask, (_, y) in boxes)
+        return ids[top:bottom, left:right] == self.id_of[index], (left, top)
+
+    def ignored_pixels(self, ids: LocalIds, left_out: Iterable[int]) -> int:
+        """Pixels that are void because somebody drew them so."""
+        ignored = [i for i in range(len(self.instances)) if i not in self.id_of]
+        if not ignored:
+            return 0
+        without_them = self.painted([*ignored, *left_out])
+        return int(np.count_nonzero((ids == VOID) & (without_them != VOID)))
+
+    def measured(self, ids: LocalIds, categories: tuple[Category, ...]) -> Merged:
+        """The segments that have pixels, with their area and box."""
+        segments = [
+            Segment(segment_id, category_id, *found)
+            for segment_id, category_id in enumerate(self.stuff, start=1)
+            if (found := _measure(ids == segment_id, (0, 0)))
+        ]
+        thing_of = {c.name: c.id for c in categories if c.isthing}
+        whole, instances = {}, {}
+        for index in self.id_of:
+            mask, corner = self._seen(ids, index)
+            if found := _measure(mask, corner):
+                segment_id, instance = self.id_of[index], self.instances[index]
+                category_id = thing_of[self.config.thing_of(instance.label) or ""]
+                segments.append(self._thing(segment_id, category_id, found, instance))
+                whole[segment_id], instances[segment_id] = self.whole(index), instance
+        return Merged(ids, tuple(segments), whole, instances)
+
+    def _thing(
+        self, segment_id: int, category_id: int, found: tuple[int, Box], instance: Instance
+    ) -> Segment:
+        return Segment(
+            segment_id,
+            category_id,
+            *found,
+            iscrowd=instance.ignored or "crowd" in instance.flags,
+            attributes=tuple(name for name in ATTRIBUTES if name in instance.flags),
+            extra=_kept_keys(self.shapes[instance.parts[0]]),
+        )
+
+
+def _present(values: NDArray[np.uint16]) -> list[int]:
+    """The values other than void that occur, ascending; each has its first row, or one above."""
+    changed = np.flatnonzero(values[1:] != values[:-1])
+    found = np.concatenate([values[:1].ravel(), values[1:].ravel()[changed]])
+    return [value for value in np.unique(found).tolist() if value != VOID]
+
+
+def _renumber(values: NDArray[np.uint16], present: Sequence[int], dtype: type) -> LocalIds:
+    """The values, numbered from 1 in the order of `present`; 0 stays."""
+    table: NDArray[Any] = np.zeros(max(256, *present, 0) + 1, dtype)
+    table[list(present)] = np.arange(1, len(present) + 1)
+    if max(present, default=0) < 256 and dtype is np.uint8:
+        return np.asarray(cv2.LUT(values.astype(np.uint8), table[:256]))  # several times faster
+    renumbered: LocalIds = table[values]
+    return renumbered
+
+
+def _measure(mask: NDArray[np.bool_], corner: tuple[int, int]) -> tuple[int, Box] | None:
+    """Area and xywh box of the pixels; None where there are none."""
+    if not mask.any():
+        return None
+    pixels = np.ascontiguousarray(mask).view(np.uint8)
+    x, y, width, height = cv2.boundingRect(pixels)
+    return cv2.countNonZero(pixels), (corner[0] + x, corner[1] + y, width, height)
+
+
+def _kept_keys(shape: Shape) -> dict[str, Any]:
+    """COCO's keys that an import left on a shape, but those that are measured anew."""
+    kept = shape.extra.get(KEPT)
+    return {k: v for k, v in kept.items() if k not in MEASURED} if isinstance(kept, dict) else {}

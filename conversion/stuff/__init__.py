@@ -1,0 +1,1 @@
+"""Stuff sources: which stuff category lies at each pixel of a photo."""

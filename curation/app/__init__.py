@@ -1,0 +1,1 @@
+"""FiftyOne's App and the database behind it."""

@@ -1,0 +1,1 @@
+"""Panoptic data sets into FiftyOne."""

@@ -1,0 +1,126 @@
+"""Which photos of a data set go into FiftyOne, and what validation found in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from annotation.dataset import Dataset
+from annotation.findings import Finding
+from annotation.photos.files import photo_size
+from annotation.rules.validate import Checked
+from base.errors import InputError
+from base.files import digest, inside
+from conversion.coco.panoptic import PanopticSet, Photo, read_panoptic
+
+SPLITS = ("train", "test")
+EXCLUDED = "excluded"  # tag of a photo that is not in the panoptic set because of an error
+FINDING = "finding:"  # begins the tags that name rules
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One photo to load; `photo` and `panoptic` are None where it is excluded."""
+
+    name: str
+    path: Path
+    width: int
+    height: int
+    tags: tuple[str, ...]
+    findings: tuple[str, ...]
+    panoptic: PanopticSet | None = None
+    photo: Photo | None = None
+
+
+def read_splits(dataset: Dataset) -> dict[str, PanopticSet]:
+    """The panoptic sets by split; InputError where none was built."""
+    paths = {name: truth_json(dataset, name) for name in SPLITS}
+    sets = {name: read_panoptic(path) for name, path in paths.items() if path.is_file()}
+    if not sets:
+        raise InputError(f"{dataset.panoptic}: no panoptic set; run `convert` first")
+    return sets
+
+
+def truth_json(dataset: Dataset, split: str) -> Path:
+    """Where the panoptic JSON of a split lies."""
+    return dataset.panoptic / "annotations" / f"panoptic_{split}.json"
+
+
+def panoptic_digest(dataset: Dataset) -> str:
+    """Digest of what was built: the manifest knows the photos and shapes, the JSONs the result."""
+    jsons = [truth_json(dataset, split) for split in SPLITS]
+    return digest(dataset.panoptic / "manifest.json", *jsons)
+
+
+def list_entries(dataset: Dataset, splits: dict[str, PanopticSet], checked: Checked) -> list[Entry]:
+    """Photos of the panoptic set, and excluded ones that can still be looked at, by name."""
+    by_photo = findings_by_photo(dataset, checked)
+    entries = [
+        _panoptic_entry(dataset, split, panoptic, photo, by_photo.get(photo.file_name, []))
+        for split, panoptic in splits.items()
+        for photo in panoptic.photos
+    ]
+    built = {entry.name for entry in entries}
+    left = [r for r in checked.records if (r.excluded or not r.usable) and r.photo]
+    names = {r.photo.relative_to(dataset.images).as_posix() for r in left if r.photo} - built
+    names |= {name for name, found in by_photo.items() if _has_error(found)} - built
+    excluded = _excluded_entries(dataset, {name: by_photo.get(name, []) for name in names})
+    return sorted([*entries, *excluded], key=lambda entry: entry.name)
+
+
+def _has_error(found: list[Finding]) -> bool:
+    return any(finding.severity == "error" for finding in found)
+
+
+def _panoptic_entry(
+    dataset: Dataset, split: str, panoptic: PanopticSet, photo: Photo, found: list[Finding]
+) -> Entry:
+    where = str(panoptic.json_path.relative_to(dataset.root))
+    path = inside(dataset.images, photo.file_name, where=where).resolve()
+    tags = (split, *_rule_tags(found))
+    messages = tuple(map(describe, found))
+    return Entry(photo.file_name, path, photo.width, photo.height, tags, messages, panoptic, photo)
+
+
+def _excluded_entries(dataset: Dataset, left: dict[str, list[Finding]]) -> Iterator[Entry]:
+    for name, found in left.items():
+        path = (dataset.images / name).resolve()
+        try:
+            height, width = photo_size(path)
+        except InputError:
+            continue
+        tags = (EXCLUDED, *_rule_tags(found))
+        yield Entry(name, path, width, height, tags, tuple(map(describe, found)))
+
+
+def _rule_tags(found: list[Finding]) -> list[str]:
+    return sorted({f"{FINDING}{finding.rule}" for finding in found})
+
+
+def describe(finding: Finding) -> str:
+    """One finding as one line: `error label-unknown: shape 3: label 'cra' is unknown`."""
+    place = "" if finding.shape is None else f"shape {finding.shape}: "
+    return f"{finding.severity} {finding.rule}: {place}{finding.message}"
+
+
+def findings_by_photo(dataset: Dataset, checked: Checked) -> dict[str, list[Finding]]:
+    """Findings by the photo they speak of, a name below `images/`; those of no photo are left."""
+    photo_of = {dataset.relative(r.path): r.photo for r in checked.records if r.photo}
+    by_stem: dict[str, Path] = {}
+    for photo in dataset.photos():
+        photo_of[dataset.relative(photo)] = photo
+        by_stem[_inner_stem(dataset.relative(photo))] = photo
+    result: dict[str, list[Finding]] = {}
+    for finding in checked.findings:
+        # an unreadable annotation is most likely of the photo of its name
+        found = photo_of.get(finding.file) or by_stem.get(_inner_stem(finding.file))
+        if found is not None:
+            name = found.relative_to(dataset.images).as_posix()
+            result.setdefault(name, []).append(finding)
+    return result
+
+
+def _inner_stem(file: str) -> str:
+    """`labelme/a/b.json` and `images/a/b.jpg` to `a/b`."""
+    return file.partition("/")[2].rpartition(".")[0]

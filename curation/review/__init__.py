@@ -1,0 +1,1 @@
+"""Predictions beside the ground truth in FiftyOne."""

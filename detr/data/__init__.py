@@ -1,0 +1,1 @@
+"""Training examples: photos and their segments as batches of tensors."""

@@ -1,0 +1,1 @@
+"""Layers and settings that make training and prediction fast on CPUs."""

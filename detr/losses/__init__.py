@@ -1,0 +1,1 @@
+"""Matching of queries to segments, and the losses of what is matched."""

@@ -1,0 +1,1 @@
+"""The networks: backbone, transformer, box and mask heads."""

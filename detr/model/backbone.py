@@ -1,0 +1,93 @@
+"""The backbone: features of four strides from a network trained on ImageNet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from base.errors import InputError
+from detr.config import TrainConfig
+from detr.data.padded import Padded
+from detr.model import efficientnet
+from detr.model.position_encoding import PositionEmbeddingLearned, PositionEmbeddingSine
+from detr.model.resnet import NARROW, ResNet
+
+
+class Backbone(nn.Module):
+    """A body whose batch norms are frozen."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, images: Padded) -> list[Padded]:
+        """(B, 3, H, W) normalised photos to features of stride 4, 8, 16 and 32."""
+        features: dict[str, Tensor] = self.body(images.values)
+        return [_with_padding(features[name], images.padding) for name in sorted(features)]
+
+
+def _with_padding(values: Tensor, padding: Tensor) -> Padded:
+    """Features with the photo's padding at their size."""
+    small = F.interpolate(padding[:, None].float(), size=values.shape[-2:])  # nearest
+    return Padded(values, small[:, 0].bool())
+
+
+def build_backbone(config: TrainConfig, *, pretrained: bool) -> nn.Sequential:
+    """Backbone and position embedding, as published: `backbone.0.body` and `backbone.1`."""
+    if config.backbone == "efficientnet_lite0":
+        backbone = _efficientnet(config, pretrained)
+        trained: tuple[str, ...] = tuple(f"_blocks.{i}." for i in range(3, 16))
+    else:
+        backbone = _resnet(config, pretrained)
+        trained = ("layer2.", "layer3.", "layer4.")
+    for name, parameter in backbone.body.named_parameters():
+        # as published, what comes before stride 8 is never trained
+        parameter.requires_grad_(config.lr_backbone > 0 and name.startswith(trained))
+    return nn.Sequential(backbone, _position_embedding(config))
+
+
+def channels_of(config: TrainConfig) -> tuple[int, ...]:
+    """Channels of the features, finest first."""
+    if config.backbone == "efficientnet_lite0":
+        return efficientnet.CHANNELS
+    return (64, 128, 256, 512) if config.backbone in NARROW else (256, 512, 1024, 2048)
+
+
+def _position_embedding(config: TrainConfig) -> nn.Module:
+    if config.position_embedding == "learned":
+        return PositionEmbeddingLearned(config.hidden_dim // 2)
+    return PositionEmbeddingSine(config.hidden_dim // 2)
+
+
+def _efficientnet(config: TrainConfig, pretrained: bool) -> Backbone:
+    body = efficientnet.EfficientNetLite0(dilation=config.dilation)
+    if pretrained:
+        efficientnet.load_weights(body)
+    return Backbone(body)
+
+
+def _resnet(config: TrainConfig, pretrained: bool) -> Backbone:
+    body = ResNet(config.backbone, dilation=config.dilation)
+    if pretrained:
+        state = _download(config.backbone)
+        body.load_state_dict({n: v for n, v in state.items() if not n.startswith("fc.")})
+    return Backbone(body)
+
+
+def _download(name: str) -> dict[str, Any]:
+    """ImageNet weights through torchvision; InputError with the steps by hand where that fails."""
+    weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+    try:
+        state: dict[str, Any] = weights.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:  # no network; a broken file
+        folder = f"{torch.hub.get_dir()}/checkpoints"
+        raise InputError(
+            f"backbone {name}: weights cannot be loaded from {weights.url} ({error}); download"
+            f" that file by other means and put it into {folder}, or choose backbone:"
+            " efficientnet_lite0, whose weights are installed with this project"
+        ) from None
+    return state

@@ -1,0 +1,1 @@
+"""From photos to panoptic predictions on disk, and the model as ONNX."""

@@ -1,0 +1,1 @@
+"""Training: the loop, its schedule, log, scores and several processes."""

@@ -1,0 +1,1 @@
+"""Files of weights: published ones, checkpoints, and starting from others."""

@@ -1,0 +1,1 @@
+"""The HTML report: scores, loss curves, and pictures of ground truth and prediction."""

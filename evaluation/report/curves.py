@@ -1,0 +1,81 @@
+"""Loss curves of a training run, drawn from its `log.jsonl`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import msgspec
+
+from base.errors import InputError
+from base.files import replacing
+
+matplotlib.use("Agg")  # no window, on machines without a screen either
+from matplotlib import pyplot as plt
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What the curves need of one line of `log.jsonl`: losses by name, None where not finite."""
+
+    stage: str
+    epoch: int
+    train: dict[str, float | None]
+    test: dict[str, float | None]
+
+
+def read_log(path: Path) -> list[Epoch]:
+    """Read `log.jsonl`: one finished epoch a line; InputError names the line that is none."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    log = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            if line.strip():
+                log.append(msgspec.json.decode(line, type=Epoch))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"{path}: line {number}: cannot be read as an epoch of a training log: {error}"
+            ) from None
+    return log
+
+
+def draw_curves(log: Sequence[Epoch], folder: Path) -> list[Path]:
+    """Draw one picture a stage: the total loss and its parts, train and test, by epoch."""
+    paths = []
+    for stage in dict.fromkeys(line.stage for line in log):
+        lines = [line for line in log if line.stage == stage]
+        names = _shown(lines)
+        if names:
+            paths.append(folder / f"loss_{stage}.png")
+            _draw_stage(lines, names, f"{stage} stage", paths[-1])
+    return paths
+
+
+def _shown(lines: Sequence[Epoch]) -> list[str]:
+    """Losses of the auxiliary heads end in a number; the last layer's stand for them."""
+    known = dict.fromkeys(name for line in lines for name in line.train)
+    return [name for name in known if name.startswith("loss") and not name[-1].isdigit()]
+
+
+def _draw_stage(lines: Sequence[Epoch], names: Sequence[str], title: str, path: Path) -> None:
+    figure, grid = plt.subplots(1, len(names), figsize=(3.2 * len(names), 3), squeeze=False)
+    epochs = [line.epoch for line in lines]
+    for axes, name in zip(grid[0], names, strict=True):
+        for split, style in (("train", "-"), ("test", "--")):
+            values = [getattr(line, split).get(name) for line in lines]
+            axes.plot(epochs, values, style, marker="." if len(lines) < 4 else "", label=split)
+        axes.set_title("total loss" if name == "loss" else name, fontsize=10)
+        axes.set_xlabel("epoch")
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+    grid[0][0].legend()
+    figure.suptitle(title, fontsize=11)
+    figure.tight_layout()
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+    plt.close(figure)

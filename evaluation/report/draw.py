@@ -1,0 +1,91 @@
+"""Pictures of panoptic segments over a photo."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from conversion.coco.categories import Category
+from conversion.coco.panoptic import Segment
+from conversion.coco.png import VOID, SegmentIds
+
+Picture = NDArray[np.uint8]  # (H, W, 3) RGB
+WRONG = (235, 30, 30)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def draw_segments(
+    photo: Picture,
+    ids: SegmentIds,
+    segments: Sequence[Segment],
+    categories: Sequence[Category],
+    *,
+    wrong: Collection[int] = (),
+) -> Picture:
+    """Paint segments over a photo in their categories' colours, with borders and names.
+
+    `ids` is (H, W) uint32, of the photo or of a larger one that it was shrunk from; void stays a
+    dimmed photo. Segments whose id is in `wrong` get a red border.
+    """
+    ids = _sampled(ids, photo.shape[:2])
+    by_id = {c.id: c for c in categories}
+    tint = np.zeros_like(photo)
+    for number, segment in enumerate(segments):
+        tint[ids == segment.id] = _shade(by_id[segment.category_id], number)
+    mixed = np.where((ids == VOID)[..., None], photo * 0.35, photo * 0.4 + tint * 0.6)
+    picture = np.ascontiguousarray(mixed.astype(np.uint8))
+    picture[_borders(ids)] = 255
+    red = _borders(np.where(np.isin(ids, list(wrong)), ids, 0).astype(np.uint32))
+    picture[cv2.dilate(red.astype(np.uint8), np.ones((2, 2), np.uint8)) > 0] = WRONG
+    for segment in segments:
+        _write_name(picture, ids == segment.id, by_id[segment.category_id].name)
+    return picture
+
+
+def shrink(photo: Picture, *, long_side: int) -> Picture:
+    """The photo with at most so many pixels on its longer side."""
+    height, width = photo.shape[:2]
+    factor = long_side / max(height, width)
+    if factor >= 1:
+        return photo
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _sampled(ids: SegmentIds, size: tuple[int, ...]) -> SegmentIds:
+    """The ids in the middle of each pixel of a picture of `size`, (height, width)."""
+    pairs = zip(ids.shape, size, strict=True)
+    middles = [(2 * np.arange(small) + 1) * large // (2 * small) for large, small in pairs]
+    sampled: SegmentIds = ids[np.ix_(*middles)]
+    return sampled
+
+
+def _shade(category: Category, number: int) -> NDArray[np.uint8]:
+    """The category's colour, a little lighter or darker from instance to instance."""
+    factor = (1.0, 0.8, 0.9, 0.7)[number % 4] if category.isthing else 1.0
+    return (np.array(category.color) * factor).astype(np.uint8)
+
+
+def _borders(ids: SegmentIds) -> NDArray[np.bool_]:
+    """Pixels whose right or lower neighbour belongs to another segment."""
+    border = np.zeros(ids.shape, bool)
+    border[:, :-1] |= ids[:, :-1] != ids[:, 1:]
+    border[:-1] |= ids[:-1] != ids[1:]
+    return border
+
+
+def _write_name(picture: Picture, mask: NDArray[np.bool_], name: str) -> None:
+    """Write a name at the innermost point of a segment, where it is large enough to bear it."""
+    scale = max(picture.shape[1] / 1000, 0.32)
+    (width, height), _ = cv2.getTextSize(name, FONT, scale, 1)
+    if np.count_nonzero(mask) < 2 * width * height:
+        return
+    padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    _, _, _, (x, y) = cv2.minMaxLoc(cv2.distanceTransform(padded, cv2.DIST_L2, 3))
+    left = int(np.clip(x - width // 2, 1, max(1, picture.shape[1] - width - 1)))
+    origin = (left, int(np.clip(y + height // 2, height + 1, picture.shape[0] - 2)))
+    cv2.putText(picture, name, origin, FONT, scale, (0, 0, 0), 3, cv2.LINE_AA)
+    cv2.putText(picture, name, origin, FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)

@@ -1,0 +1,132 @@
+"""Average precision of boxes and masks, computed by pycocotools."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from conversion.coco.panoptic import PanopticSet, Photo
+from conversion.coco.results import read_results
+from conversion.painting.raster import encode_mask
+
+
+@dataclass(frozen=True)
+class AveragePrecision:
+    """COCO's AP at IoU 0.50:0.95, at 0.50 and at 0.75, in 0..1."""
+
+    ap: float
+    ap50: float
+    ap75: float
+
+
+def average_precision(
+    truth: PanopticSet, prediction: PanopticSet
+) -> tuple[AveragePrecision | None, AveragePrecision | None]:
+    """Box AP and mask AP of the things; None where no thing is true, or nothing has a score.
+
+    The predicted instances are those of `instances.json` beside the prediction's JSON (COCO's
+    results format), which holds low scores too; without that file, the segments with scores.
+    The true ones are the visible things of the truth.
+    """
+    results = _results(prediction)
+    if results is None:
+        return None, None
+    id_of = {photo.file_name: photo.id for photo in truth.photos}
+    name_of = {photo.id: photo.file_name for photo in prediction.photos}
+    kept = [
+        {**r, "image_id": id_of[name_of[r["image_id"]]]}
+        for r in results
+        if name_of.get(r["image_id"]) in id_of
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+        ground = COCO()
+        ground.dataset = _ground(truth)
+        ground.createIndex()
+        return _evaluate(ground, kept, "bbox"), _evaluate(ground, kept, "segm")
+
+
+def box_precision(truth: PanopticSet, results: list[dict[str, Any]]) -> AveragePrecision | None:
+    """Box AP of things alone, from boxes in COCO's results format; no PNG is read.
+
+    None where no thing is true.
+    """
+    things = {c.id for c in truth.categories if c.isthing}
+    found = [r for r in results if r["category_id"] in things]
+    annotations = [
+        {"image_id": p.id, "category_id": s.category_id, "bbox": list(s.bbox), "area": s.area}
+        | {"iscrowd": int(s.iscrowd)}
+        for p in truth.photos
+        for s in p.segments
+        if s.category_id in things
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        ground = COCO()
+        ground.dataset = _dataset(truth, annotations)
+        ground.createIndex()
+        return _evaluate(ground, found, "bbox")
+
+
+def _evaluate(ground: Any, results: list[dict[str, Any]], kind: str) -> AveragePrecision | None:
+    if all(annotation["iscrowd"] for annotation in ground.dataset["annotations"]):
+        return None
+    if not results:
+        return AveragePrecision(0.0, 0.0, 0.0)
+    evaluation = COCOeval(ground, ground.loadRes([dict(r) for r in results]), kind)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    ap, ap50, ap75 = (max(0.0, float(value)) for value in evaluation.stats[:3])
+    return AveragePrecision(ap, ap50, ap75)
+
+
+def _results(prediction: PanopticSet) -> list[dict[str, Any]] | None:
+    path = prediction.json_path.parent / "instances.json"
+    if path.is_file():
+        return read_results(path, prediction)
+    things = {c.id for c in prediction.categories if c.isthing}
+    results = [
+        {**instance, "score": score}
+        for photo in prediction.photos
+        for instance, score in _thing_segments(prediction, photo, things)
+        if score is not None
+    ]
+    return results or None
+
+
+def _ground(truth: PanopticSet) -> dict[str, Any]:
+    things = {c.id for c in truth.categories if c.isthing}
+    return _dataset(
+        truth,
+        [i for photo in truth.photos for i, _ in _thing_segments(truth, photo, things)],
+    )
+
+
+def _dataset(truth: PanopticSet, annotations: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "images": [{"id": p.id, "width": p.width, "height": p.height} for p in truth.photos],
+        "annotations": [{**a, "id": i} for i, a in enumerate(annotations, start=1)],
+        "categories": [{"id": c.id, "name": c.name} for c in truth.categories if c.isthing],
+    }
+
+
+def _thing_segments(
+    panoptic: PanopticSet, photo: Photo, things: set[int]
+) -> Iterator[tuple[dict[str, Any], float | None]]:
+    ids = panoptic.segment_ids(photo)
+    for segment in photo.segments:
+        if segment.category_id in things:
+            instance = {
+                "image_id": photo.id,
+                "category_id": segment.category_id,
+                "bbox": list(segment.bbox),
+                "area": segment.area,
+                "iscrowd": int(segment.iscrowd),
+                "segmentation": encode_mask(ids == segment.id),
+            }
+            yield instance, segment.score

@@ -1,0 +1,71 @@
+"""All scores of a prediction against the truth, and how they are printed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from conversion.coco.panoptic import PanopticSet, read_panoptic
+from evaluation.scores.matching import PhotoMatch, match_sets
+from evaluation.scores.precision import AveragePrecision, average_precision
+from evaluation.scores.quality import PanopticQuality, panoptic_quality
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Panoptic quality, AP where there are things and scores, and the matches behind them."""
+
+    quality: PanopticQuality
+    box_ap: AveragePrecision | None
+    mask_ap: AveragePrecision | None
+    matches: tuple[PhotoMatch, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values: all, things, stuff, categories, and box_ap and mask_ap where known."""
+        values = asdict(self.quality)
+        for name, ap in (("box_ap", self.box_ap), ("mask_ap", self.mask_ap)):
+            if ap is not None:
+                values[name] = asdict(ap)
+        return values
+
+
+def evaluate_files(truth_json: Path, prediction_json: Path) -> Scores:
+    """Evaluate one panoptic JSON against another; see `evaluate_sets`."""
+    return evaluate_sets(read_panoptic(truth_json), read_panoptic(prediction_json))
+
+
+def evaluate_sets(truth: PanopticSet, prediction: PanopticSet) -> Scores:
+    """Evaluate a prediction; photos are joined by file name.
+
+    Raises InputError where a photo has no prediction or where categories disagree.
+    """
+    matches = tuple(match_sets(truth, prediction))
+    box_ap, mask_ap = average_precision(truth, prediction)
+    return Scores(panoptic_quality(matches, truth.categories), box_ap, mask_ap, matches)
+
+
+def scores_table(scores: Scores) -> Table:
+    """The scores in per cent, as a table for the terminal."""
+    table = Table("", "PQ", "SQ", "RQ", "hit", "false", "missed")
+    quality = scores.quality
+    for name, mean in (("all", quality.all), ("things", quality.things), ("stuff", quality.stuff)):
+        values = (mean.pq, mean.sq, mean.rq) if mean.n else (None, None, None)
+        table.add_row(name, *map(percent, values), "", "", "")
+    table.add_section()
+    for name, q in quality.categories.items():
+        table.add_row(name, *map(percent, (q.pq, q.sq, q.rq)), *map(str, (q.tp, q.fp, q.fn)))
+    aps = (("box AP", scores.box_ap), ("mask AP", scores.mask_ap))
+    table.caption = "  ".join(f"{name} {_ap_text(ap)}" for name, ap in aps)
+    return table
+
+
+def percent(value: float | None) -> str:
+    """0.5 as 50.0, and a dash for what there is nothing to tell of."""
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _ap_text(ap: AveragePrecision | None) -> str:
+    return f"{percent(ap.ap)} (AP50 {percent(ap.ap50)})" if ap else percent(None)

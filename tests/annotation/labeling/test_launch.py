@@ -1,0 +1,239 @@
+"""The real Labelme on a virtual screen, from `make annotate` to a converted data set."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from annotation.dataset import Dataset
+from annotation.labeling.launch import annotate, labelme_settings
+from annotation.labelme.annotation import read_annotation
+from base.errors import InputError
+from tests.annotation.labeling.labelme_window import (
+    MISSING,
+    PIPELINE,
+    ROOT,
+    Window,
+    virtual_screen,
+    wait_for,
+)
+from tests.drawn import draw_dataset, square
+
+needs_screen = pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}")
+MAKE = ("make", "--no-print-directory", "--assume-old=.venv/ready", "annotate")
+CORNERS = ((250, 220), (420, 230), (430, 330), (260, 340))  # on the screen, in the photo's middle
+
+
+@pytest.fixture
+def screen(tmp_path: Path) -> Iterator[dict[str, str]]:
+    with virtual_screen(tmp_path / "home") as env:
+        yield env
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    files = (path for path in root.rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+
+
+def run(*command: object, env: dict[str, str] | None = None, status: int = 0) -> str:
+    words = [str(word) for word in command]
+    done = subprocess.run(words, env=env, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def start(env: dict[str, str], *command: object) -> subprocess.Popen[str]:
+    words = [str(word) for word in command]
+    return subprocess.Popen(words, env=env, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def end(program: subprocess.Popen[str], window: Window) -> str:
+    window.quit()
+    output, _ = program.communicate(timeout=60)
+    return output
+
+
+def draw_mixed(root: Path) -> Dataset:
+    """In the order of names: fine, new, with an error, new, with a warning."""
+    dataset = draw_dataset(
+        root,
+        {
+            "a": [square("box", 2, 3, 10)],
+            "b": [],
+            "c": [square("bxo", 2, 3, 10)],
+            "sub/b": [],
+            "sub/d": [square("box", 2, 3, 50)],  # out of the picture
+        },
+    )
+    (dataset.labelme / "b.json").unlink()
+    (dataset.labelme / "sub/b.json").unlink()
+    return dataset
+
+
+@needs_screen
+def test_make_annotate_from_the_first_photo_to_a_converted_set(
+    tmp_path: Path, screen: dict[str, str]
+) -> None:
+    dataset = draw_mixed(tmp_path / "set")
+    before = contents(dataset.root)
+    drawn = dataset.labelme / "sub/b.json"
+    window = Window(screen)
+    program = start(screen, *MAKE, f"DATASET={dataset.root}")
+    try:
+        window.wait_until_shown()
+        titles = [window.title(), *(window.step(key) for key in ("d", "d", "d", "d", "a"))]
+        assert titles == [
+            "1-new/b.jpg [1/5]",
+            "2-new/sub/b.jpg [2/5]",
+            "3-error/c.jpg [3/5]",
+            "4-warning/sub/d.jpg [4/5]",
+            "5-fine/a.jpg [5/5]",
+            "4-warning/sub/d.jpg [4/5]",
+        ]
+        assert window.step("a") and window.step("a") == "2-new/sub/b.jpg [2/5]"
+        window.draw_polygon("disc", CORNERS)
+        wait_for(drawn.exists, "the saved polygon, while Labelme is open")
+        said = run(*PIPELINE, "annotate", dataset.root, env=screen, status=2)
+        assert "is open in Labelme" in said
+        output = end(program, window)
+    finally:
+        program.kill()
+    left = "photos without annotation: 1 of 5; files with errors: 1, with warnings: 1"
+    assert f"changed annotations: 1\nleft: {left}\n" in output
+    assert program.returncode == 0
+
+    after = contents(dataset.root)
+    assert after.keys() - before.keys() == {"labelme/sub/b.json"}
+    assert before.items() <= after.items()
+    annotation = read_annotation(drawn)
+    assert (annotation.image_path, annotation.image_data) == ("../../images/sub/b.jpg", None)
+    assert annotation.flags == {"exclude": False}
+    (shape,) = annotation.shapes
+    assert (shape.label, shape.shape_type, len(shape.points)) == ("disc", "polygon", 4)
+    assert set(shape.flags) == {"crowd", "occluded", "truncated", "checked"}
+
+    found = tmp_path / "findings.json"
+    run(*PIPELINE, "validate", dataset.root, "--json", found, status=1)
+    files = {f["file"]: f["rule"] for f in json.loads(found.read_text())["findings"]}
+    assert "labelme/sub/b.json" not in files
+    assert files["labelme/c.json"].startswith("label-")
+    said = run(*PIPELINE, "convert", dataset.root, status=1)
+    assert "left out: labelme/c.json" in said
+    assert "disc" in things(dataset, "sub/b.jpg")
+
+
+def things(dataset: Dataset, photo: str) -> set[str]:
+    """Names of the categories that a converted photo has."""
+    names: set[str] = set()
+    for path in dataset.panoptic.glob("annotations/panoptic_*.json"):
+        coco = json.loads(path.read_text())
+        by_id = {c["id"]: c["name"] for c in coco["categories"]}
+        numbers = [image["id"] for image in coco["images"] if image["file_name"] == photo]
+        for one in coco["annotations"]:
+            if one["image_id"] in numbers:
+                names |= {by_id[segment["category_id"]] for segment in one["segments_info"]}
+    return names
+
+
+@needs_screen
+def test_only_opens_just_those_and_saves_beside_the_photos(
+    tmp_path: Path, screen: dict[str, str]
+) -> None:
+    dataset = draw_dataset(tmp_path / "set", {n: [square("bxo", 2, 3, 10)] for n in "abcd"})
+    for path in sorted(dataset.labelme.iterdir()):
+        data = {**json.loads(path.read_text()), "imagePath": f"{path.stem}.jpg"}
+        (dataset.images / path.name).write_text(json.dumps(data))
+        path.unlink()
+    (dataset.images / "d.json").unlink()
+    dataset.labelme.rmdir()
+    settings = Path(screen["HOME"]) / ".labelmerc"
+    settings.write_text("auto_save: false\nstore_data: true\nwith_image_data: true\n")
+    only = tmp_path / "only.txt"
+    only.write_text("d.jpg\r\n\nb.jpg\n")
+    before = contents(tmp_path)
+    window = Window(screen)
+    program = start(screen, *PIPELINE, "annotate", dataset.root, "--only", only)
+    try:
+        window.wait_until_shown()
+        assert window.title() == "1-new/d.jpg [1/2]"
+        window.draw_polygon("box", CORNERS)
+        assert window.step("d") == "2-error/b.jpg [2/2]"
+        window.draw_polygon("box", CORNERS)
+        output = end(program, window)
+    finally:
+        program.kill()
+    after = {k: v for k, v in contents(tmp_path).items() if not k.startswith("home/.c")}
+    changed = {"set/images/b.json", "set/images/d.json"}
+    assert {k for k in after if after[k] != before.get(k)} == changed
+    for path in (dataset.images / "b.json", dataset.images / "d.json"):
+        annotation = read_annotation(path)
+        assert (annotation.image_path, annotation.image_data) == (f"{path.stem}.jpg", None)
+    assert program.returncode == 1
+    assert "error   images/b.json: shapes[0]: label 'bxo'" in output
+    assert "images/a.json" not in output
+    assert (
+        "left: photos without annotation: 0 of 4; files with errors: 3, with warnings: 0" in output
+    )
+
+
+@needs_screen
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"DISPLAY": ":54321"}, "no screen: .*could not connect to display :54321"),
+        ({"QT_QPA_PLATFORM": "nothing"}, "system libraries .* apt install libgl1"),
+    ],
+)
+def test_where_the_window_cannot_open_it_says_why(
+    tmp_path: Path, change: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = draw_mixed(tmp_path / "set")
+    before = contents(dataset.root)
+    for name, value in change.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(InputError, match=message):
+        annotate(dataset)
+    assert contents(dataset.root) == before
+    assert not (dataset.root / ".annotate").exists()
+
+
+def test_without_screen_photos_or_labelme_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = draw_dataset(tmp_path, {"a": []})
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InputError, match="no screen"):
+        annotate(dataset)
+    monkeypatch.setenv("DISPLAY", ":1")
+    (tmp_path / "images/a.jpg").unlink()
+    with pytest.raises(InputError, match="no photos"):
+        annotate(dataset)
+    assert not (tmp_path / ".annotate").exists()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="labelme is not installed; run `make setup`"):
+        annotate(dataset)
+
+
+def test_the_users_own_settings_hold_where_this_labelme_knows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    own = "labels: [x]\nstore_data: true\nshortcuts: {open_next: N, add_point_to_edge: P}\n"
+    (tmp_path / ".labelmerc").write_text(own)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/default_config.yaml").write_text(
+        "labels:\nwith_image_data: false\nshortcuts: {open_next: D, quit: Q}\n"
+    )
+    config = draw_dataset(tmp_path / "set", {"a": []}).config
+    settings = labelme_settings(config, tmp_path)
+    assert settings["shortcuts"] == {"open_next": "N"}
+    assert settings["labels"] == ["box", "disc", "__ignore__", "__hole__"]
+    assert "store_data" not in settings

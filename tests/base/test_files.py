@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from annotation.dataset import DatasetConfig, open_dataset
+from base.errors import InputError
+from base.files import inside, replacing
+from base.parsing import parse, read_json
+
+
+def test_unknown_key_names_the_nearest(tmp_path: Path) -> None:
+    path = tmp_path / "dataset.yaml"
+    path.write_text("name: a\nthings: [b]\nsplit: {trian: 0.8, test: 0.2}\n")
+    with pytest.raises(InputError, match=r"dataset.yaml: expected a split 'train'.*got trian"):
+        open_dataset(tmp_path)
+    path.write_text("name: a\nthings: [b]\nsplit: {train: 1, group_buy: x.csv}\n")
+    with pytest.raises(InputError, match=r"split: unknown key 'group_buy'.*'group_by'"):
+        open_dataset(tmp_path)
+
+
+def test_unknown_key_in_a_list_says_which_entry() -> None:
+    data = {"name": "a", "things": ["b"], "stuff_sources": [{"label_map": "stuff"}]}
+    with pytest.raises(InputError, match=r"stuff_sources\[0\]: unknown key 'label_map'"):
+        parse(DatasetConfig, data, where="x")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("things: [a]", "name"),
+        ("name: a\nthings: []", "at least one label"),
+        ("name: a\nthings: [b, b]", "'b' stands twice"),
+        ("name: a\nthings: [b]\nsplit: {train: 0.9, test: 0.3}", "sum to 1"),
+        ("name: a\nthings: 5", "Expected `array`, got `int`"),
+        ("name: [", "is no YAML"),
+        ("name: a\nthings: [b]\nx: !!python/object/apply:os.system ['true']", "is no YAML"),
+    ],
+)
+def test_wrong_dataset_yaml(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "dataset.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        open_dataset(tmp_path)
+    assert str(path) in str(error.value)
+    assert message in str(error.value)
+
+
+def test_paths_from_data_stay_in_the_set(tmp_path: Path) -> None:
+    assert inside(tmp_path, "a\\b.jpg", where="x") == tmp_path / "a/b.jpg"
+    assert inside(tmp_path, "a/../b.jpg", where="x").resolve() == (tmp_path / "b.jpg").resolve()
+    for path in ("../b.jpg", "/etc/passwd", "a/../../b.jpg", "..\\b.jpg"):
+        with pytest.raises(InputError, match="must stay in"):
+            inside(tmp_path, path, where="x")
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_broken_json_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"a": ')
+    with pytest.raises(InputError, match=r"a.json: is no JSON"):
+        read_json(path)

@@ -1,0 +1,44 @@
+"""The examples of docs/conversion.md are what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from annotation.dataset import DatasetConfig, parse_config
+from conversion.painting.merge import merge
+from tests.conversion.painting.test_merge import CATEGORIES, LARGE, MIDDLE, SMALL
+
+TEXT = (Path(__file__).parents[3] / "docs/conversion.md").read_text()
+PICTURES = re.findall(r"```yaml\n(painting: .*?)\n```\n```\n([\d\n]+)\n```", TEXT)
+LINES = [
+    line.split("  #")[0].rstrip()
+    for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    for line in block.splitlines()
+]
+
+
+def config_of(line: str) -> DatasetConfig:
+    values = {"name": "x", "things": ["box", "disc", "person"], **yaml.safe_load(line)}
+    return parse_config(values, where="docs/conversion.md")
+
+
+@pytest.mark.parametrize(("line", "picture"), PICTURES)
+def test_the_pictures_of_painting(line: str, picture: str) -> None:
+    stuff = np.zeros((6, 8), np.uint16)
+    ids = merge((LARGE, SMALL, MIDDLE), stuff, CATEGORIES, config_of(line)).ids
+    assert "\n".join("".join(map(str, row[:6])) for row in ids[:4].tolist()) == picture
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_every_line_of_yaml_is_understood(line: str) -> None:
+    config_of(line)
+
+
+def test_they_were_found() -> None:
+    assert len(PICTURES) == 3
+    assert len(LINES) >= 12

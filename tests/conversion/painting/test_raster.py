@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from annotation.labelme.annotation import Shape
+from conversion.painting.raster import (
+    Cropped,
+    encode_cropped,
+    encode_mask,
+    polygon_masks,
+    shape_mask,
+)
+
+
+def whole(cropped: Cropped, height: int, width: int) -> NDArray[np.bool_]:
+    mask, (x, y) = cropped
+    picture = np.zeros((height, width), bool)
+    picture[y : y + mask.shape[0], x : x + mask.shape[1]] = mask
+    return picture
+
+
+def coco_pixels(polygon: NDArray[np.float64], height: int, width: int) -> NDArray[np.bool_]:
+    rles = coco_mask.frPyObjects([polygon.ravel().tolist()], height, width)
+    return np.asarray(coco_mask.decode(rles)[..., 0], dtype=bool)
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_pixels_are_those_of_pycocotools(seed: int) -> None:
+    """Round coordinates as Labelme writes them, halves, whole ones; in, across, beside, around."""
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(1, 60, 2).tolist()
+    spread = rng.choice([3, 20, 90])
+    centre = rng.uniform(-10, 70, 2)
+    polygon = centre + rng.uniform(-spread, spread, (rng.integers(3, 12), 2))
+    polygon = (polygon * 2).round() / 2 if seed % 3 == 0 else polygon.round(int(seed % 3))
+    beside = centre + rng.uniform(-spread, spread, (5, 2))
+    found = polygon_masks([beside, polygon, beside[:3]], height=height, width=width)
+    for drawn, one in zip((beside, polygon, beside[:3]), found, strict=True):
+        expected = coco_pixels(drawn, height, width)
+        assert np.array_equal(whole(one, height, width), expected)
+    mask, _ = found[1]
+    if mask.size:  # no row or column of the box is empty, unless a run goes round its border
+        assert mask.any(axis=0)[[0, -1]].all()
+        assert mask.shape[0] == height or mask.any(axis=1)[[0, -1]].all()
+
+
+def test_the_whole_picture_and_nothing() -> None:
+    square = np.array([[0, 0], [40, 0], [40, 30], [0, 30]], float)
+    assert polygon_masks([square], height=30, width=40)[0][0].all()
+    assert not polygon_masks([square - 100], height=30, width=40)[0][0].size
+    assert not polygon_masks([np.zeros((3, 2))], height=30, width=40)[0][0].size
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_codes_are_those_of_pycocotools(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(1, 20, 2).tolist()
+    mask = rng.random((height, width)) < rng.choice([0.0, 0.1, 0.5, 0.9, 1.0])
+    expected = coco_mask.encode(np.asfortranarray(mask).view(np.uint8))
+    assert encode_mask(mask) == {"size": [height, width], "counts": expected["counts"].decode()}
+    y, x = (int(rng.integers(0, size)) for size in mask.shape)
+    part = np.zeros_like(mask)
+    part[y:, x:] = mask[y:, x:]
+    expected = coco_mask.encode(np.asfortranarray(part).view(np.uint8))
+    code = encode_cropped((mask[y:, x:], (x, y)), height=height, width=width)
+    assert code["counts"] == expected["counts"].decode()
+
+
+def test_a_widened_line_keeps_what_it_goes_round() -> None:
+    ring = Shape("box", ((5, 5), (25, 5), (25, 25), (5, 25), (5, 6)), shape_type="linestrip")
+    picture = whole(shape_mask(ring, height=30, width=40, line_width=3), 30, 40)
+    assert picture[5, 5:25].all()
+    assert picture[5:25, 25].all()
+    assert not picture[10:20, 10:20].any()
+    assert picture.sum() < 400

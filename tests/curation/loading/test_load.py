@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import fiftyone as fo
+import numpy as np
+import pytest
+
+from annotation.dataset import Dataset
+from base.errors import InputError
+from conversion.coco.panoptic import Photo, Segment
+from curation.loading.load import load_dataset
+from curation.loading.masks import scene_map
+from curation.review.review import review
+from tests.curation.conftest import GOOD, Curate, predict, truth_of
+from tests.drawn import BOX, DISC, ROAD, SKY, draw_photo, square
+
+
+def by_photo(samples: fo.Dataset) -> dict[str, fo.Sample]:
+    return {sample["photo"]: sample for sample in samples}
+
+
+def test_each_photo_is_a_sample_with_its_split_and_findings(drawn: Dataset, curate: Curate) -> None:
+    samples = by_photo(curate(drawn))
+    assert sorted(samples) == ["a.jpg", "b.jpg", "c.jpg"]
+    assert sorted([samples["a.jpg"].tags, samples["b.jpg"].tags]) == [["test"], ["train"]]
+    assert samples["a.jpg"].filepath == str(drawn.images / "a.jpg")
+    assert samples["a.jpg"].metadata.width == 40
+    assert samples["c.jpg"].tags == ["excluded", "finding:label-unknown"]
+    assert samples["c.jpg"]["findings"][0].startswith("error label-unknown: shape 0: label 'bxo'")
+    assert samples["c.jpg"]["ground_truth"] is None
+
+
+def test_things_and_stuff_are_detections_with_cropped_masks(drawn: Dataset, curate: Curate) -> None:
+    samples = by_photo(curate(drawn))
+    truth = truth_of(drawn)
+    (photo,) = truth.photos
+    ids, sample = truth.segment_ids(photo), samples[photo.file_name]
+    things, stuff = sample["ground_truth"].detections, sample["ground_truth_stuff"].detections
+    assert [d.label for d in things].count("box") == 2
+    assert sorted(d.label for d in stuff) == ["road", "sky-other-merged"]
+    assert len(things) + len(stuff) == len(photo.segments)
+    for label in [*things, *stuff]:
+        x, y, w, h = (
+            round(v * s) for v, s in zip(label.bounding_box, (40, 30, 40, 30), strict=True)
+        )
+        mask = cv2.imread(label.mask_path, cv2.IMREAD_UNCHANGED)
+        assert mask.shape == (h, w)
+        whole = np.zeros((30, 40), bool)
+        whole[y : y + h, x : x + w] = mask == 255
+        assert (whole == (ids == label["segment_id"])).all()
+        assert label["area"] == whole.sum()
+        assert label.mask is None  # nothing large in the database
+
+
+def test_the_scene_holds_category_ids(drawn: Dataset, curate: Curate) -> None:
+    loaded = curate(drawn)
+    scene = cv2.imread(by_photo(loaded)["a.jpg"]["scene"].mask_path, cv2.IMREAD_UNCHANGED)
+    assert [scene[0, 0], scene[5, 5], scene[25, 0], scene[22, 32], scene[29, 0]] == [
+        SKY,
+        BOX,
+        ROAD,
+        DISC,
+        0,
+    ]
+    assert loaded.default_mask_targets[BOX] == "box"
+    assert loaded.persistent
+
+
+@pytest.mark.parametrize("field", ["ground_truth", "scene", "findings"])
+def test_a_deleted_field_is_loaded_again(drawn: Dataset, curate: Curate, field: str) -> None:
+    curate(drawn).delete_sample_field(field)
+    samples = by_photo(curate(drawn))
+    assert [len(samples[name]["ground_truth"].detections) for name in ("a.jpg", "b.jpg")] == [3, 3]
+    assert samples["a.jpg"]["scene"] is not None
+    assert samples["c.jpg"]["findings"]
+
+
+def test_large_category_ids_widen_the_scene() -> None:
+    ids = np.array([[1, 1, 2]], np.uint32)
+    segments = (Segment(1, 300, 2, (0, 0, 2, 1)), Segment(2, 7, 1, (2, 0, 1, 1)))
+    scene = scene_map(ids, Photo(1, "a.jpg", 3, 1, "a.png", segments))
+    assert scene.tolist() == [[300, 300, 7]]
+    assert scene.dtype == np.uint16
+
+
+def test_loading_again_changes_nothing(
+    drawn: Dataset, curate: Curate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = curate(drawn).values("id")
+    capsys.readouterr()
+    second = curate(drawn).values("id")
+    assert first == second
+    assert "up to date, 3 photos" in capsys.readouterr().out
+
+
+def test_a_change_keeps_what_the_user_added(drawn: Dataset, curate: Curate) -> None:
+    samples = curate(drawn)
+    samples.add_sample_field("mine", fo.StringField)
+    sample = by_photo(samples)["a.jpg"]
+    sample.tags.append("look again")
+    sample["mine"] = "hello"
+    kept = sample["ground_truth"].detections[0]
+    kept.tags.append("redraw")
+    sample.save()
+
+    draw_photo(drawn.root, "c", GOOD)  # the label is mended
+    draw_photo(drawn.root, "a", [*GOOD, square("disc", 2, 20, 5)])
+    draw_photo(drawn.root, "d", GOOD)
+    (drawn.labelme / "b.json").unlink()
+    again = by_photo(curate(drawn))
+
+    assert sorted(again) == ["a.jpg", "c.jpg", "d.jpg"]
+    assert again["a.jpg"].id == sample.id
+    assert again["a.jpg"]["mine"] == "hello"
+    assert "look again" in again["a.jpg"].tags
+    assert len(again["a.jpg"].tags) == 2  # and one split
+    assert len(again["a.jpg"]["ground_truth"].detections) == 4
+    tagged = [d for d in again["a.jpg"]["ground_truth"].detections if d.tags]
+    assert [(d.id, d.label, d.tags) for d in tagged] == [(kept.id, kept.label, ["redraw"])]
+    assert "excluded" not in again["c.jpg"].tags
+    assert len(list((drawn.root / "fiftyone").iterdir())) == 1  # old masks are gone
+
+
+def test_lost_masks_are_written_again(drawn: Dataset, curate: Curate) -> None:
+    scene = Path(by_photo(curate(drawn))["a.jpg"]["scene"].mask_path)
+    (folder,) = (drawn.root / "fiftyone").iterdir()
+    folder.rename(drawn.root / "elsewhere")
+    curate(drawn)
+    assert scene.is_file()
+
+
+def test_a_strange_data_set_of_that_name_is_left_alone(drawn: Dataset, curate: Curate) -> None:
+    strange = fo.Dataset(drawn.config.name)
+    strange.add_sample(fo.Sample("/somewhere/else.jpg"))
+    with pytest.raises(InputError, match=r"name: FiftyOne has another data set 'drawn "):
+        curate(drawn)
+    assert len(strange) == 1
+
+
+def test_nothing_built(drawn: Dataset) -> None:
+    with pytest.raises(InputError, match="no panoptic set; run `convert` first"):
+        load_dataset(drawn, [])
+
+
+def test_two_folders_of_one_name_do_not_share_a_set(
+    drawn: Dataset, curate: Curate, tmp_path: Path
+) -> None:
+    """As in two clones: one set would throw out the other's photos and the user's tags."""
+    samples = curate(drawn)
+    samples.tag_samples("mine")
+    other = replace(drawn, root=tmp_path / "other")
+    shutil.copytree(drawn.root, other.root)
+    beside = curate(other)
+    try:
+        assert beside.name.startswith(f"{samples.name}-")
+        assert curate(other).name == beside.name
+        assert curate(drawn).name == samples.name
+        assert samples.count_sample_tags()["mine"] == 3
+        assert "mine" not in beside.count_sample_tags()
+        prediction = predict(other, tmp_path / "run")
+        truth = truth_of(other).json_path
+        assert review(other, truth, prediction, run=tmp_path / "run") == beside.name
+    finally:
+        fo.delete_dataset(beside.name)
+
+
+def test_a_moved_folder_keeps_its_set(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
+    curate(drawn).tag_samples("mine")
+    moved = replace(drawn, root=drawn.root.rename(tmp_path / "moved"))
+    samples = curate(moved)
+    assert (samples.name, samples.info["root"]) == (drawn.config.name, str(moved.root))
+    assert samples.count_sample_tags()["mine"] == 3
+
+
+def test_a_name_that_fiftyone_refuses(drawn: Dataset, curate: Curate) -> None:
+    named = replace(drawn, config=replace(drawn.config, name="***"))
+    with pytest.raises(InputError, match=r"dataset\.yaml: name: FiftyOne refuses '\*\*\*'"):
+        curate(named)

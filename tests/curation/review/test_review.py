@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import fiftyone as fo
+import pytest
+
+from annotation.dataset import Dataset
+from base.errors import InputError
+from curation.review.review import review
+from tests.curation.conftest import GOOD, Curate, predict, truth_of
+from tests.drawn import draw_photo
+
+PQ = (1 + 1 + 652 / 716) / (3 + (1 + 2) / 2)  # box 1, sky and road hit; one false, two missed
+
+
+def reviewed(dataset: Dataset, prediction: Path) -> fo.Dataset:
+    return fo.load_dataset(
+        review(dataset, truth_of(dataset).json_path, prediction, run=prediction.with_name("first"))
+    )
+
+
+def outcomes(labels: fo.Detections) -> list[tuple[str, str, list[str]]]:
+    return sorted((d.label, d["outcome"], d.tags) for d in labels.detections)
+
+
+def test_every_segment_is_marked(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
+    curate(drawn)
+    samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
+    (sample,) = samples.match_tags("test")
+    assert outcomes(sample["predictions"]) == [
+        ("box", "false", ["false"]),
+        ("box", "hit", ["hit"]),
+    ]
+    assert outcomes(sample["predictions_stuff"]) == [
+        ("road", "hit", ["hit"]),
+        ("sky-other-merged", "hit", ["hit"]),
+    ]
+    assert outcomes(sample["ground_truth"]) == [
+        ("box", "hit", ["hit"]),
+        ("box", "missed", ["missed"]),
+        ("disc", "missed", ["missed"]),
+    ]
+    road = sample["ground_truth_stuff"].detections
+    assert {d.label: round(d["iou"], 4) for d in road} == {
+        "road": round(652 / 716, 4),
+        "sky-other-merged": 1.0,
+    }
+    assert (sample["hits"], sample["false"], sample["missed"]) == (3, 1, 2)
+    assert (tmp_path / "run/first/redraw.txt").read_text() == f"{sample['photo']}\n"
+    assert sample["pq"] == pytest.approx(PQ)
+    assert {d.confidence for d in sample["predictions"].detections} == {0.75}
+
+
+def test_predictions_lie_beside_the_truth(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
+    curate(drawn)
+    samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
+    (sample,) = samples.match_tags("test")
+    scene = cv2.imread(sample["predicted_scene"].mask_path, cv2.IMREAD_UNCHANGED)
+    truth = cv2.imread(sample["scene"].mask_path, cv2.IMREAD_UNCHANGED)
+    assert (scene != truth).sum() == 64 + 36
+    (other,) = samples.match_tags("train")
+    assert other["predictions"] is None
+    assert other["pq"] is None
+    assert {d["outcome"] for d in other["ground_truth"].detections} == {None}
+
+
+def test_saved_views_show_the_worst_first(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
+    curate(drawn)
+    samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
+    (photo,) = truth_of(drawn).photos
+    for name in ("reviewed", "worst first", "with missed", "with false", "errors only"):
+        assert samples.load_saved_view(name).values("photo") == [photo.file_name]
+    (sample,) = samples.load_saved_view("errors only")
+    assert [d["outcome"] for d in sample["predictions"].detections] == ["false"]
+    assert [d["outcome"] for d in sample["ground_truth"].detections] == ["missed", "missed"]
+    assert sample["predictions_stuff"].detections == []
+
+
+def test_a_second_review(
+    drawn: Dataset, curate: Curate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    curate(drawn)
+    prediction = predict(drawn, tmp_path / "run")
+    (sample,) = reviewed(drawn, prediction).match_tags("test")
+    sample["predictions"].detections[0].tags.append("ask")
+    sample.save()
+    capsys.readouterr()
+    reviewed(drawn, prediction)
+    assert "up to date" in capsys.readouterr().out
+
+    review(drawn, truth_of(drawn).json_path, prediction, run=tmp_path / "second")
+    sample.reload()
+    first = sample["predictions"].detections[0]
+    assert sorted(first.tags) == sorted([first["outcome"], "ask"])
+    assert len(sample["predictions"].detections) == 2
+
+
+@pytest.mark.parametrize("field", ["pq", "predictions", "ground_truth.detections.outcome"])
+def test_a_deleted_field_is_reviewed_again(
+    drawn: Dataset, curate: Curate, tmp_path: Path, field: str
+) -> None:
+    curate(drawn)
+    prediction = predict(drawn, tmp_path / "run")
+    reviewed(drawn, prediction).delete_sample_field(field)
+    samples = reviewed(drawn, prediction)
+    (sample,) = samples.match_tags("test")
+    assert sample["pq"] == pytest.approx(PQ)
+    assert sorted(d["outcome"] for d in sample["predictions"].detections) == ["false", "hit"]
+    assert {d["outcome"] for d in sample["ground_truth"].detections} == {"hit", "missed"}
+
+
+def test_what_changed_must_be_loaded_first(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no data set 'drawn .*run `curate` first"):
+        review(drawn, tmp_path, tmp_path, run=tmp_path / "first")
+    curate(drawn)
+    prediction = predict(drawn, tmp_path / "run")
+    reviewed(drawn, prediction)
+    (drawn.panoptic / "manifest.json").write_text("{}")
+    with pytest.raises(InputError, match="has changed since it was loaded"):
+        reviewed(drawn, prediction)
+
+
+def test_loading_again_keeps_the_review(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
+    curate(drawn)
+    samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
+    colors = samples.app_config.color_scheme.to_dict()
+    draw_photo(drawn.root, "c", GOOD)
+    samples = curate(drawn)
+    samples.reload()
+    assert samples.app_config.color_scheme.to_dict() == colors
+    assert len(samples.exists("pq")) == 1
+
+
+def test_what_the_user_drew_in_the_app_has_no_outcome(
+    drawn: Dataset, curate: Curate, tmp_path: Path
+) -> None:
+    (sample,) = curate(drawn).match_tags("test")
+    own = fo.Detection(label="box", bounding_box=[0.1, 0.1, 0.2, 0.2])
+    sample["ground_truth"].detections.append(own)
+    sample.save()
+    samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
+    (sample,) = samples.match_tags("test")
+    found = [d for d in sample["ground_truth"].detections if d.bounding_box == [0.1, 0.1, 0.2, 0.2]]
+    assert [d.tags for d in found] == [[]]

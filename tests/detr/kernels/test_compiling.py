@@ -1,0 +1,101 @@
+"""torch.compile changes no number, and says in one line where it cannot be had."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch._inductor import config as inductor
+
+from base.errors import InputError
+from detr.config import TrainConfig
+from detr.data.examples import read_splits
+from detr.data.loader import batches, plan
+from detr.data.padded import pad
+from detr.kernels.compiling import says_what_compiling_needs
+from detr.model.detr import DETR
+from detr.training.learner import Stage, start_learner
+from detr.training.optimizer import build_optimizer
+from detr.training.processes import Processes
+from detr.training.stage import build_model, set_training, step_losses
+from tests.detr.drawn import draw_set
+from tests.detr.weights import SMALL
+
+COMPILER = os.environ.get("CXX", "g++")
+ONE_SIZE = {"min_size": 64, "max_size": 96, "train_sizes": (64,), "flip": False, "crop": 0}
+CONFIG = replace(SMALL, dec_layers=1, num_workers=0, dropout=0, **ONE_SIZE)
+
+
+def two_steps(panoptic: Path, config: TrainConfig, stage: Stage) -> list[dict[str, float]]:
+    """The losses of two steps; those of the second depend on the gradients of the first."""
+    torch.manual_seed(0)
+    model = build_model(config, 4, stage, pretrained=False)
+    learner = start_learner(model, stage, config, Processes(0, 1, torch.device("cpu")))
+    optimizer = build_optimizer(model, config, lr=1e-4)
+    examples = read_splits(panoptic).examples("train", config)
+    set_training(learner, True)
+    losses = []
+    for step in plan(range(4), config):
+        optimizer.zero_grad()
+        found = step_losses(learner, step, list(batches(examples, step.batches)))
+        optimizer.step()
+        losses.append({name: float(value) for name, value in found.items()})
+    return losses
+
+
+@pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"{COMPILER}: no such C++ compiler")
+@pytest.mark.parametrize(
+    ("stage", "config"),
+    [("boxes", replace(CONFIG, lr_backbone=0)), ("joint", CONFIG)],
+    ids=["boxes on a frozen backbone", "joint"],
+)
+def test_the_losses_are_the_same(tmp_path: Path, stage: Stage, config: TrainConfig) -> None:
+    """Takes minutes: all of the trunk goes through the C++ compiler."""
+    torch.compiler.reset()
+    panoptic = draw_set(tmp_path / "panoptic")
+    plain = two_steps(panoptic, config, stage)
+    with inductor.patch(compile_threads=1):
+        compiled = two_steps(panoptic, replace(config, compile=True), stage)
+    assert len(plain) == len(compiled) == 2
+    assert plain[0] != plain[1]
+    for one, other in zip(plain, compiled, strict=True):
+        assert other == pytest.approx(one, abs=1e-4)
+
+
+NO_COMPILER = {
+    "cpp.cxx": ("no-such-compiler",),
+    "force_disable_caches": True,
+    "compile_threads": 1,
+}
+
+
+@inductor.patch(NO_COMPILER)  # type: ignore[untyped-decorator]
+def test_without_a_compiler_one_line_says_so() -> None:
+    torch.compiler.reset()
+    twice = torch.compile(lambda x: (x * 2).relu())
+    said = r"^compile: torch.compile failed: .*; it needs a C\+\+ compiler .*compile=false$"
+    with pytest.raises(InputError, match=said), says_what_compiling_needs():
+        twice(torch.ones(4))
+    with pytest.raises(RuntimeError, match="other"), says_what_compiling_needs():
+        raise RuntimeError("other")
+
+
+def test_photos_of_many_sizes_are_compiled_once() -> None:
+    """What is done otherwise for small inputs is not, where each case would be compiled anew."""
+    torch.compiler.reset()
+    graphs: list[object] = []
+
+    def counting(graph: Any, inputs: object) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    detr = DETR(replace(SMALL, dim_feedforward=2048), 4, pretrained=False).train()
+    compiled = torch.compile(detr, dynamic=True, backend=counting)
+    for side in (64, 96, 160, 224, 320):
+        compiled(pad([torch.rand(3, side, side + 32), torch.rand(3, side, side)]))
+    assert len(graphs) == 1

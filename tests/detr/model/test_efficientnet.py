@@ -1,0 +1,90 @@
+"""EfficientNet-Lite0 is its layers one after the other, however they are computed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from detr.model.efficientnet import (
+    OUTPUTS,
+    SPREAD,
+    Block,
+    EfficientNetLite0,
+    SameConv2d,
+    load_weights,
+)
+
+
+def block_by_layers(block: Block, x: Tensor) -> Tensor:
+    wide = F.relu6(block._bn0(block._expand_conv(x))) if block.expands else x
+    wide = F.relu6(block._bn1(block._depthwise_conv(wide)))
+    narrow: Tensor = block._bn2(block._project_conv(wide))
+    return narrow + x if block.adds else narrow
+
+
+def by_layers(model: EfficientNetLite0, x: Tensor) -> dict[str, Tensor]:
+    x, features = F.relu6(model._bn0(model._conv_stem(x))), {}
+    for index, block in enumerate(model._blocks):
+        assert isinstance(block, Block)
+        x = block_by_layers(block, x)
+        if index in OUTPUTS:
+            features[OUTPUTS[index]] = x / SPREAD[OUTPUTS[index]]
+    return features
+
+
+def near(found: Tensor, expected: Tensor, share: float) -> bool:
+    return bool((found - expected).abs().max() < share * expected.abs().max())
+
+
+def pretrained(*, dilation: bool = False) -> EfficientNetLite0:
+    model = EfficientNetLite0(dilation=dilation)
+    load_weights(model)
+    return model
+
+
+@pytest.mark.parametrize("dilation", [False, True])
+@pytest.mark.parametrize("frozen", [0, 3, 16], ids=["trained", "partly frozen", "frozen"])
+def test_values_and_gradients(dilation: bool, frozen: int) -> None:
+    torch.manual_seed(0)
+    model, x = pretrained(dilation=dilation), torch.randn(2, 3, 71, 98)
+    trained = [f"_blocks.{index}." for index in range(frozen, 16)] + ["_conv_stem"] * (not frozen)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(tuple(trained)))
+    for _ in range(2):
+        found, expected, gradients = model(x), by_layers(model, x), []
+        for name, wanted in expected.items():
+            assert near(found[name], wanted, 1e-4)
+        weights = [p for p in model.parameters() if p.requires_grad]
+        for features in (found, expected) if weights else ():
+            gradients.append(torch.autograd.grad(features["3"].square().sum(), weights))
+        assert all(near(a, b, 1e-3) for a, b in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("fuses", [True, False])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_in_bfloat16_values_are_near(
+    monkeypatch: pytest.MonkeyPatch, frozen: bool, fuses: bool
+) -> None:
+    if not fuses:
+        monkeypatch.setattr("detr.kernels.conv_norm._can_fuse", lambda dtype: False)
+    torch.manual_seed(0)
+    model, x = pretrained().requires_grad_(not frozen), torch.rand(1, 3, 64, 96)
+    expected = by_layers(model, x)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model(x)
+    assert {level.dtype for level in found.values()} == {torch.bfloat16}
+    for name, wanted in expected.items():
+        assert (found[name].float() - wanted).square().mean().sqrt() < 0.1 * wanted.std()
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_padding_is_that_of_tensorflow(kernel: int, stride: int) -> None:
+    """As many places as strides begin; what is missing is added, one more right and below."""
+    conv, x = SameConv2d(1, 1, kernel, stride=stride, bias=False), torch.randn(1, 1, 8, 8)
+    pads = kernel - stride
+    padded = F.pad(x, (pads // 2, pads - pads // 2) * 2)
+    assert torch.allclose(conv(x), F.conv2d(padded, conv.weight, stride=stride), atol=1e-6)
+    assert conv(x).shape[-1] == 8 // stride

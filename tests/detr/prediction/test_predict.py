@@ -1,0 +1,263 @@
+"""Predictions on disk: a valid panoptic set, whatever the folder of photos looks like."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from base.errors import InputError
+from conversion.coco.panoptic import measure, read_panoptic
+from detr.config import RunConfig
+from detr.prediction.predict import predict
+from detr.prediction.predictor import Thresholds, load_predictor
+from detr.training.train import train
+from tests.annotation.mutate import bomb
+from tests.detr.drawn import draw_set
+from tests.detr.training.test_train import CACHED, run_config
+from tests.detr.weights import SMALL, save
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn set in `panoptic/` and a run on it in `run/`, hardly trained."""
+    root = tmp_path_factory.mktemp("predict")
+    draw_set(root / "panoptic", train=8)
+    train(root / "panoptic", root / "run", config(), "both")
+    return root
+
+
+def config() -> RunConfig:
+    return run_config(CACHED, epochs=12, mask_epochs=2, lr=1e-3, pre_norm=True, threshold=0.25)
+
+
+@pytest.fixture
+def photos(folder: Path, tmp_path: Path) -> Path:
+    """Photos of two sizes in nested folders, two of them with one stem."""
+    images = tmp_path / "photos"
+    shutil.copytree(folder / "panoptic" / "test", images / "yard" / "east")
+    shutil.copy(images / "yard/east/photo1.png", images / "a.b.png")
+    small = cv2.imread(str(images / "a.b.png"))[:40]
+    cv2.imwrite(str(images / "a.b.jpg"), small)
+    return images
+
+
+def test_ids_areas_and_boxes_are_those_of_the_pixels(
+    folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    predict(folder / "run", photos, tmp_path / "out")
+    found = read_panoptic(tmp_path / "out" / "panoptic.json")
+    names = ["a.b.jpg", "a.b.png", "yard/east/photo1.png", "yard/east/photo2.png"]
+    assert [photo.file_name for photo in found.photos] == names
+    assert [photo.png_name for photo in found.photos] == [
+        "a.b.jpg.png",
+        "a.b.png.png",
+        "yard/east/photo1.png",
+        "yard/east/photo2.png",
+    ]
+    assert sum(len(photo.segments) for photo in found.photos) > 0
+    stuff = {c.id for c in found.categories if not c.isthing}
+    for photo in found.photos:
+        seen = measure(found.segment_ids(photo))
+        assert seen == {s.id: (s.area, s.bbox) for s in photo.segments}
+        assert all(s.area > 4 and s.score is not None and s.score > 0.25 for s in photo.segments)
+        merged = [s.category_id for s in photo.segments if s.category_id in stuff]
+        assert len(merged) == len(set(merged))
+
+
+def test_instances_are_coco_results(folder: Path, photos: Path, tmp_path: Path) -> None:
+    predict(folder / "run", photos, tmp_path / "out")
+    found = json.loads((tmp_path / "out" / "instances.json").read_text())
+    sizes = {
+        p.id: (p.height, p.width) for p in read_panoptic(tmp_path / "out/panoptic.json").photos
+    }
+    assert found
+    for instance in found:
+        height, width = sizes[instance["image_id"]]
+        x, y, w, h = instance["bbox"]
+        assert instance["category_id"] in (201, 202)
+        assert 0.05 < instance["score"] <= 1
+        assert 0 <= x <= x + w <= width + 0.01 and 0 <= y <= y + h <= height + 0.01
+        assert coco_mask.decode(instance["segmentation"]).shape == (height, width)
+
+
+def test_a_second_call_does_nothing_and_a_changed_photo_does(
+    folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    predict(folder / "run", photos, out)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    predict(folder / "run", photos, out)
+    assert "up to date" in capsys.readouterr().out
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    (photos / "a.b.png").unlink()
+    predict(folder / "run", photos, out)
+    assert "up to date" not in capsys.readouterr().out
+    left = {p.relative_to(out / "panoptic").as_posix() for p in (out / "panoptic").rglob("*.png")}
+    assert left == {"a.b.png", "yard/east/photo1.png", "yard/east/photo2.png"}
+
+
+def test_an_unreadable_photo_is_named_after_all_others(
+    folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "a.b.jpg").write_bytes(b"no photo")
+    for _ in range(2):  # an incomplete prediction is never up to date
+        with pytest.raises(InputError, match=r"1 photos were skipped(.|\n)*a\.b\.jpg"):
+            predict(folder / "run", photos, tmp_path / "out")
+    assert len(read_panoptic(tmp_path / "out" / "panoptic.json").photos) == 3
+
+
+def test_prediction_does_not_depend_on_other_photos(
+    folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    predict(folder / "run", photos, tmp_path / "all")
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    shutil.copy(photos / "yard/east/photo2.png", alone)
+    predict(folder / "run", alone, tmp_path / "one")
+    every = read_panoptic(tmp_path / "all" / "panoptic.json")
+    one = read_panoptic(tmp_path / "one" / "panoptic.json")
+    same = every.segment_ids(every.photos[3]) == one.segment_ids(one.photos[0])
+    assert np.mean(same) > 0.99  # rounding may move a border
+
+
+def test_boxes_alone_predict_no_masks(folder: Path, photos: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(folder / "run", run)
+    (run / "checkpoints" / "masks.pt").unlink()
+    with pytest.raises(InputError, match="train the stage masks"):
+        predict(run, photos, tmp_path / "out")
+
+
+def test_a_folder_without_photos_is_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no photos"):
+        predict(folder / "run", tmp_path, tmp_path / "out")
+
+
+def test_odd_photos_are_predicted_too(folder: Path, tmp_path: Path) -> None:
+    images, noise = tmp_path / "odd", np.random.default_rng(0)
+    images.mkdir()
+    cv2.imwrite(str(images / "grey.png"), noise.integers(0, 255, (50, 60), np.uint8))
+    cv2.imwrite(str(images / "deep.png"), noise.integers(0, 65535, (50, 60, 3), np.uint16))
+    cv2.imwrite(str(images / "alpha.png"), noise.integers(0, 255, (50, 60, 4), np.uint8))
+    cv2.imwrite(str(images / "one.png"), np.zeros((1, 1, 3), np.uint8))
+    cv2.imwrite(str(images / "thin.png"), np.zeros((3, 900, 3), np.uint8))
+    predict(folder / "run", images, tmp_path / "out")
+    found = read_panoptic(tmp_path / "out" / "panoptic.json")
+    assert {(p.file_name, p.width, p.height) for p in found.photos} == {
+        *(("grey.png", 60, 50), ("deep.png", 60, 50), ("alpha.png", 60, 50)),
+        *(("one.png", 1, 1), ("thin.png", 900, 3)),
+    }
+    for photo in found.photos:
+        assert found.segment_ids(photo).shape == (photo.height, photo.width)
+
+
+def test_files_of_others_are_never_touched(folder: Path, photos: Path, tmp_path: Path) -> None:
+    """A data set as --out: its PNGs would have been taken for old predictions."""
+    own = tmp_path / "set" / "panoptic" / "panoptic_train" / "a.png"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"mine")
+    with pytest.raises(InputError, match="did not write"):
+        predict(folder / "run", photos, tmp_path / "set")
+    (tmp_path / "set/panoptic/manifest.json").write_text('{"inputs": "x"}')
+    with pytest.raises(InputError, match="did not write"):
+        predict(folder / "run", photos, tmp_path / "set" / "panoptic")
+    assert own.read_bytes() == b"mine"
+
+
+def test_only_predictions_are_removed_with_their_photos(
+    folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    predict(folder / "run", photos, out)
+    (out / "panoptic/mine.png").write_bytes(b"mine")
+    (photos / "a.b.jpg").unlink()
+    predict(folder / "run", photos, out)
+    left = {path.relative_to(out / "panoptic").as_posix() for path in out.rglob("*.png")}
+    assert left == {"a.b.png", "mine.png", "yard/east/photo1.png", "yard/east/photo2.png"}
+
+
+def test_a_stopped_prediction_leaves_no_mixture_and_goes_on(
+    folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    predict(folder / "run", photos, out)
+    whole = {p.name: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    shutil.copy(photos / "a.b.png", photos / "new.png")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("detr.prediction.predict._write", interrupted)
+        predict(folder / "run", photos, out)
+    assert not (out / "panoptic.json").exists()
+    assert not (out / "instances.json").exists()
+    (photos / "new.png").unlink()
+    predict(folder / "run", photos, out)
+    assert {p.name: p.read_bytes() for p in out.rglob("*") if p.is_file()} == whole
+
+
+def interrupted(*arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_predictions_may_not_lie_among_the_photos(folder: Path, photos: Path) -> None:
+    with pytest.raises(InputError, match="would be taken for photos"):
+        predict(folder / "run", photos, photos / "predictions")
+
+
+def test_a_picture_too_large_for_opencv_is_skipped_and_named(
+    folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "bomb.png").write_bytes(bomb(40_000, 40_000))
+    with pytest.raises(InputError, match=r"1 photos were skipped:\n.*bomb\.png"):
+        predict(folder / "run", photos, tmp_path / "out")
+    assert len(read_panoptic(tmp_path / "out/panoptic.json").photos) == 4
+
+
+def test_thresholds_are_options_and_part_of_what_is_up_to_date(
+    folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = []
+    for thresholds in (None, Thresholds(0.99), Thresholds(0.99, 0.99), Thresholds(0.0)):
+        predict(folder / "run", photos, tmp_path / "out", thresholds)
+        found = read_panoptic(tmp_path / "out/panoptic.json").photos
+        instances = json.loads((tmp_path / "out/instances.json").read_text())
+        counts.append((sum(len(p.segments) for p in found), len(instances)))
+    assert "up to date" not in capsys.readouterr().out
+    (own, all_things), (few, same_things), (_, few_things), (most, _) = counts
+    assert few < own <= most
+    assert few_things < all_things == same_things
+    with pytest.raises(InputError, match="--threshold: expected 0 to 1, got 85"):
+        Thresholds(85)
+
+
+def test_only_queries_that_count_go_through_the_mask_head(
+    folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    path = folder / "run/checkpoints/masks.pt"
+    predictor = load_predictor(path, Thresholds(0.9, 0.9))
+    head = predictor.model.bbox_attention
+    head.register_forward_hook(lambda _, args, out: asked.append(len(args[0])))
+    monkeypatch.setattr("detr.prediction.predict.load_predictor", lambda *_: predictor)
+    predict(folder / "run", photos, tmp_path / "out", Thresholds(0.9, 0.9))
+    found = read_panoptic(tmp_path / "out/panoptic.json").photos
+    assert len(asked) == len(found) == 4
+    assert sum(asked) < 4 * predictor.config.num_queries / 2
+
+
+def test_published_panoptic_weights_predict_coco_categories(photos: Path, tmp_path: Path) -> None:
+    config = replace(SMALL, num_queries=12)
+    path = save(tmp_path / "own.pth", config, 250, masks=True)
+    predict(path, photos, tmp_path / "out", Thresholds(0.0, 0.0))
+    found = read_panoptic(tmp_path / "out/panoptic.json")
+    assert len(found.categories) == 133 and len(found.photos) == 4
+    boxes = save(tmp_path / "boxes.pth", config, 91, masks=False)
+    with pytest.raises(InputError, match="has no mask head"):
+        predict(boxes, photos, tmp_path / "none")
+    with pytest.raises(InputError, match="neither a file nor a published name"):
+        predict(tmp_path / "nothing", photos, tmp_path / "none")

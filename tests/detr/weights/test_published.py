@@ -1,0 +1,199 @@
+"""Weights files: every published form loads strictly, and what is none is named.
+
+The real ones are large and on the net; these have their names and shapes, and random values.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from base.errors import InputError
+from detr.config import TrainConfig
+from detr.model.position_encoding import PositionEmbeddingLearned
+from detr.weights.checkpoint import load_published
+from detr.weights.published import FILES, Detector, Segmenter
+from tests.detr.weights import SMALL, save
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_published_forms_load_strictly_from_the_cache(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    cache = tmp_path / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+    masks, dc5 = name.endswith("-panoptic"), "dc5" in name
+    backbone = "resnet101" if "r101" in name else "resnet50"
+    config = TrainConfig(backbone=backbone, dilation=dc5)
+    path = save(cache / FILES[name], config, 250 if masks else 91, masks=masks)
+    model = load_published(name)
+    assert isinstance(model, Segmenter if masks else Detector) and not model.training
+    saved = torch.load(path, weights_only=True)["model"]
+    assert all(torch.equal(saved[key], value) for key, value in model.state_dict().items())
+    assert len(saved) == len(model.state_dict()) + 1  # the counter of batch norm
+    trunk = model.detr if isinstance(model, Segmenter) else model
+    with torch.no_grad():
+        assert trunk.backbone[0].body(torch.zeros(1, 3, 64, 64))["3"].shape[-1] == (4 if dc5 else 2)
+    assert trunk.transformer.encoder.layers[0].self_attn.num_heads == 8
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_photos_of_different_sizes_go_in_and_published_names_come_out(
+    tmp_path: Path, masks: bool
+) -> None:
+    model = load_published(save(tmp_path / "own.pth", SMALL, 5, masks=masks))
+    for wrong in ([], torch.zeros(3, 64, 64), [torch.zeros(1, 64, 64)]):
+        with pytest.raises(ValueError, match=r"expected a list of \(3, H, W\) tensors"):
+            model(wrong)
+    photos = [torch.randn(3, 64, 96), torch.randn(3, 96, 64)]
+    with torch.no_grad():
+        found = model(photos)
+    shapes = {"pred_logits": (2, 4, 6), "pred_boxes": (2, 4, 4), "pred_masks": (2, 4, 24, 24)}
+    assert {name: tuple(value.shape) for name, value in found.items()} == {
+        name: shape for name, shape in shapes.items() if masks or name != "pred_masks"
+    }
+    assert 0 <= float(found["pred_boxes"].min()) <= float(found["pred_boxes"].max()) <= 1
+    with torch.enable_grad():  # all masks at once, where a gradient is wanted
+        again = model(photos)
+    assert all(torch.allclose(found[name], again[name], atol=1e-5) for name in found)
+
+
+def test_everything_but_dilation_is_told_from_the_shapes(tmp_path: Path) -> None:
+    config = TrainConfig(
+        backbone="resnet34",
+        hidden_dim=128,
+        enc_layers=2,
+        dec_layers=3,
+        nheads=16,
+        pre_norm=True,
+        position_embedding="learned",
+    )
+    model = load_published(save(tmp_path / "own.pth", config, 3, masks=True))
+    assert isinstance(model, Segmenter)
+    assert len(model.detr.transformer.encoder.layers) == 2
+    assert len(model.detr.transformer.decoder.layers) == 3
+    assert model.detr.transformer.encoder.norm is not None
+    assert model.detr.transformer.encoder.layers[1].self_attn.num_heads == 16
+    assert isinstance(model.detr.backbone[1], PositionEmbeddingLearned)
+
+
+@pytest.mark.parametrize(
+    ("file", "option", "arguments", "dilated"),
+    [
+        ("own.pth", None, {}, False),
+        ("own-DC5.pth", None, {}, True),
+        ("own.pth", True, {}, True),
+        ("own-dc5.pth", False, {}, False),
+        ("checkpoint.pth", None, {"args": Namespace(dilation=True, nheads=16)}, True),
+    ],
+)
+def test_dilation_comes_from_option_arguments_or_file_name(
+    tmp_path: Path, file: str, option: bool | None, arguments: dict[str, Any], dilated: bool
+) -> None:
+    config = TrainConfig(backbone="resnet50", hidden_dim=128, enc_layers=1, dec_layers=1)
+    path = save(tmp_path / file, config, 2, masks=False, **arguments)
+    model = load_published(path, dilation=option)
+    heads = model.transformer.decoder.layers[0].multihead_attn.num_heads
+    assert heads == (16 if arguments else 8)
+    size = model.backbone[0].body(torch.zeros(1, 3, 64, 64))["3"].shape[-1]
+    assert size == (4 if dilated else 2)
+
+
+def spoil(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    """Write a checkpoint whose dict went through `change`."""
+
+    def write(path: Path) -> None:
+        save(path, SMALL, 2, masks=False)
+        torch.save(change(torch.load(path, weights_only=True)["model"]), path)
+
+    return write
+
+
+def without(state: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in state.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (lambda path: path.write_bytes(b"no weights"), "is no checkpoint: expected a file"),
+        (lambda path: path.write_bytes(b""), "is no checkpoint: expected a file"),
+        (lambda path: torch.save([1, 2], path), "expected a dict, got list"),
+        (lambda path: torch.save({"model": 3}, path), "expected tensors by name, got int"),
+        (lambda path: torch.save({}, path), "expected tensors by name"),
+        (lambda path: torch.save({"a": "b"}, path), "expected tensors by name, got 'a': str"),
+        (lambda path: torch.save({"fc.weight": torch.zeros(2, 2)}, path), "found fc.weight"),
+        (spoil(lambda s: without(s, "class_embed.weight")), "expected the matrix class_embed"),
+        (spoil(lambda s: without(s, "class_embed.bias")), "1 missing: class_embed.bias"),
+        (spoil(lambda s: s | {"extra": torch.zeros(1)}), "1 unknown: extra"),
+        (
+            spoil(lambda s: s | {"input_proj.bias": torch.zeros(3)}),
+            r"input_proj.bias \(expected \(128,\), got \(3,\)\)",
+        ),
+        (spoil(lambda s: s | {"query_embed.weight": torch.zeros(4, 100)}), "multiples of 128"),
+        (
+            spoil(lambda s: {n: v for n, v in s.items() if "layer3" not in n}),
+            "expected a ResNet, found backbone.0.body.conv1.weight",
+        ),
+    ],
+)
+def test_what_holds_no_detr_is_named(
+    tmp_path: Path, write: Callable[[Path], Any], said: str
+) -> None:
+    path = tmp_path / "bad.pth"
+    write(path)
+    with pytest.raises(InputError, match=said) as error:
+        load_published(path)
+    assert str(error.value).startswith(f"{path}: ")
+
+
+def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "ran",)
+
+    torch.save({"model": Trap()}, tmp_path / "trap.pth")
+    with pytest.raises(InputError, match="is no checkpoint") as error:
+        load_published(tmp_path / "trap.pth")
+    assert "weights_only" not in str(error.value)  # torch advises to run the code
+    assert not (tmp_path / "ran").exists()
+
+
+def test_names_and_files_that_do_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"neither a file nor a published name.*'detr-r50-dc5'"):
+        load_published("detr-r50dc5")
+    with pytest.raises(InputError, match="neither a file nor a published name"):
+        load_published(tmp_path / "missing.pth")
+    with pytest.raises(InputError, match=r"is a folder; expected a file .*checkpoints/masks\.pt"):
+        load_published(tmp_path)
+
+
+def test_without_a_network_the_steps_by_hand_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("detr.weights.published.ADDRESS", "http://127.0.0.1:9/")
+    with pytest.raises(InputError, match=r"checkpoints/detr-r50-e632da11\.pth: missing.*put it"):
+        load_published("detr-r50")
+
+
+def test_what_was_never_published_is_not_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    said = r"checkpoints/detr-r101-dc5-panoptic.pth: missing, .* never published .*detr-r101-panop"
+    with pytest.raises(InputError, match=said):
+        load_published("detr-r101-dc5-panoptic")
+
+
+def test_learned_positions_end_at_50_features() -> None:
+    learned = PositionEmbeddingLearned(4)
+    assert learned(torch.zeros(2, 50, 3, dtype=torch.bool)).shape == (2, 8, 50, 3)
+    with pytest.raises(InputError, match=r"50 rows and columns.*51x3.*at most 1600.*sine"):
+        learned(torch.zeros(2, 51, 3, dtype=torch.bool))

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from base.errors import InputError
+from conversion.coco.categories import Category
+from conversion.coco.panoptic import Photo, Segment, measure
+from conversion.coco.png import SegmentIds
+from evaluation.scores.matching import PhotoMatch, match_photo
+from evaluation.scores.quality import panoptic_quality
+
+THING, OTHER, STUFF = 1, 2, 3
+CATEGORIES = (
+    Category(THING, "thing", True, (1, 1, 1)),
+    Category(OTHER, "other", True, (2, 2, 2)),
+    Category(STUFF, "stuff", False, (3, 3, 3)),
+)
+
+
+def photo(ids: SegmentIds, categories: dict[int, int], crowd: tuple[int, ...] = ()) -> Photo:
+    segments = tuple(
+        Segment(i, categories[i], area, bbox, iscrowd=i in crowd)
+        for i, (area, bbox) in measure(ids).items()
+    )
+    return Photo(1, "a.jpg", ids.shape[1], ids.shape[0], "a.png", segments)
+
+
+def match(
+    truth: list[list[int]],
+    truth_categories: dict[int, int],
+    prediction: list[list[int]],
+    prediction_categories: dict[int, int],
+    crowd: tuple[int, ...] = (),
+) -> PhotoMatch:
+    true_ids = np.array(truth, np.uint32)
+    predicted_ids = np.array(prediction, np.uint32)
+    return match_photo(
+        photo(true_ids, truth_categories, crowd),
+        true_ids,
+        photo(predicted_ids, prediction_categories),
+        predicted_ids,
+    )
+
+
+def test_hit_false_and_missed_by_eye() -> None:
+    found = match(
+        [[1, 1, 1, 2], [5, 5, 5, 2]],
+        {1: THING, 2: OTHER, 5: STUFF},
+        [[9, 9, 9, 9], [8, 8, 8, 7]],
+        {9: THING, 8: STUFF, 7: OTHER},
+    )
+    assert [(h.truth.id, h.prediction.id, h.iou) for h in found.hits] == [(1, 9, 0.75), (5, 8, 1.0)]
+    assert [s.id for s in found.missed] == [2]  # IoU 1/2 is not above one half
+    assert [s.id for s in found.false] == [7]
+    assert found.pq == pytest.approx(1.75 / 3)
+
+    quality = panoptic_quality([found], CATEGORIES)
+    assert quality.categories["thing"].pq == 0.75
+    assert (quality.categories["other"].fp, quality.categories["other"].fn) == (1, 1)
+    assert quality.things.pq == pytest.approx((0.75 + 0) / 2)
+    assert quality.stuff.pq == 1
+    assert quality.all.pq == pytest.approx(1.75 / 3)
+    assert quality.all.n == 3
+
+
+def test_sq_and_rq_multiply_to_pq() -> None:
+    found = match([[1, 1, 1, 2]], {1: THING, 2: THING}, [[9, 9, 9, 9]], {9: THING})
+    thing = panoptic_quality([found], CATEGORIES).categories["thing"]
+    assert (thing.sq, thing.rq) == (0.75, pytest.approx(1 / 1.5))
+    assert thing.pq == pytest.approx(0.5)
+
+
+def test_another_category_is_no_hit() -> None:
+    found = match([[1, 1]], {1: THING}, [[9, 9]], {9: OTHER})
+    assert (found.hits, len(found.false), len(found.missed)) == ((), 1, 1)
+
+
+def test_void_counts_for_nobody() -> None:
+    found = match([[1, 1, 0, 0, 0]], {1: THING}, [[9, 9, 9, 9, 9]], {9: THING})
+    assert [h.iou for h in found.hits] == [1.0]
+    on_void = match([[0, 0, 1]], {1: THING}, [[9, 9, 9]], {9: OTHER})
+    assert on_void.false == ()  # two thirds of it lie on void
+    mostly_not = match([[0, 1, 1]], {1: THING}, [[9, 9, 9]], {9: OTHER})
+    assert [s.id for s in mostly_not.false] == [9]
+
+
+def test_crowd_excuses_its_own_category_and_is_never_missed() -> None:
+    crowd = match([[1, 1, 1]], {1: THING}, [[9, 9, 0]], {9: THING}, crowd=(1,))
+    assert (crowd.hits, crowd.false, crowd.missed) == ((), (), ())
+    other = match([[1, 1, 1]], {1: THING}, [[9, 9, 0]], {9: OTHER}, crowd=(1,))
+    assert [s.id for s in other.false] == [9]
+
+
+def test_categories_that_do_not_occur_do_not_count() -> None:
+    found = match([[1]], {1: THING}, [[9]], {9: THING})
+    quality = panoptic_quality([found], CATEGORIES)
+    assert (quality.all.pq, quality.all.n) == (1, 1)
+    assert (quality.stuff.pq, quality.stuff.n) == (0, 0)
+
+
+def test_sizes_must_agree() -> None:
+    with pytest.raises(InputError, match=r"a.jpg: truth has .*\(1, 2\).*\(1, 1\)"):
+        match([[1, 1]], {1: THING}, [[9]], {9: THING})

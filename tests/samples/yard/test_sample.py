@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from shapely.geometry import Polygon
+
+from annotation.dataset import open_dataset
+from annotation.labelme.annotation import read_annotation
+from annotation.labelme.geometry import outline
+from annotation.rules.validate import check_dataset
+from base.errors import InputError
+from samples.yard.sample import draw_yard
+
+PHOTOS = 24
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("yard") / "yard"
+    draw_yard(root, images=PHOTOS, seed=3)
+    return root
+
+
+def test_every_scene_is_whole_and_clean(yard: Path) -> None:
+    dataset = open_dataset(yard)
+    checked = check_dataset(dataset)
+    assert len(checked.records) == len(dataset.photos()) == PHOTOS
+    assert [f for f in checked.findings if f.file != "dataset.yaml"] == []  # few of some things
+    for one in checked.records:
+        assert one.photo is not None
+        photo = cv2.imread(str(one.photo))
+        stuff = cv2.imread(str(yard / "stuff" / f"{one.photo.stem}.png"), cv2.IMREAD_UNCHANGED)
+        assert photo is not None
+        assert stuff is not None
+        assert photo.shape == (240, 320, 3)
+        assert stuff.shape == (240, 320)
+        assert set(np.unique(stuff)) <= {0, 171, 184, 185, 187, 191, 194}
+
+
+def test_shapes_are_as_an_annotator_leaves_them(yard: Path) -> None:
+    annotations = [read_annotation(path) for path in sorted((yard / "labelme").glob("*.json"))]
+    shapes = [shape for annotation in annotations for shape in annotation.shapes]
+    labels = Counter(shape.label for shape in shapes)
+    assert len(labels) == 8
+    assert 3 * PHOTOS <= len(shapes) <= 14 * PHOTOS
+    assert {s.shape_type for s in shapes} >= {"polygon", "rectangle"}
+    for shape in shapes:
+        points = outline(shape)
+        assert Polygon(points).is_valid
+        assert points.min() >= 0
+        assert points[:, 0].max() <= 320
+        assert points[:, 1].max() <= 240
+    parts = Counter(
+        (index, shape.label, shape.group_id)
+        for index, annotation in enumerate(annotations)
+        for shape in annotation.shapes
+        if shape.group_id is not None
+    )
+    assert parts
+    assert min(parts.values()) >= 2
+    border = sum(outline(s)[:, 0].min() < 2 or outline(s)[:, 0].max() > 318 for s in shapes)
+    assert border > 0
+
+
+def test_the_seed_decides_every_byte_and_a_stopped_set_goes_on(yard: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    draw_yard(again, images=3, seed=3)
+    for file in ("images/yard_0002.jpg", "labelme/yard_0002.json", "stuff/yard_0002.png"):
+        assert (again / file).read_bytes() == (yard / file).read_bytes()
+    (again / "dataset.yaml").unlink()
+    (again / "labelme/yard_0001.json").unlink()
+    draw_yard(again, images=3, seed=3)
+    for file in ("images/yard_0001.jpg", "labelme/yard_0001.json"):
+        assert (again / file).read_bytes() == (yard / file).read_bytes()
+
+
+def test_a_complete_set_is_left_alone_and_strangers_files_are_refused(
+    yard: Path, tmp_path: Path
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in yard.rglob("*")}
+    draw_yard(yard, images=PHOTOS, seed=3)
+    assert {path: path.stat().st_mtime_ns for path in yard.rglob("*")} == before
+    with pytest.raises(InputError, match="holds another sample"):
+        draw_yard(yard, images=PHOTOS, seed=4)
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="did not draw"):
+        draw_yard(tmp_path, images=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_planted_flaws_differ_from_the_clean_set_where_the_list_says(
+    yard: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "flaws"
+    draw_yard(root, images=PHOTOS, seed=3, flaws=True)
+    flaws = json.loads((root / "flaws.json").read_text())["flaws"]
+    assert len({flaw["rule"] for flaw in flaws}) == 8
+    changed = {
+        path.relative_to(root).as_posix()
+        for path in (root / "labelme").glob("*.json")
+        if path.read_bytes() != (yard / "labelme" / path.name).read_bytes()
+    }
+    missing = [flaw["file"] for flaw in flaws if flaw["rule"] == "annotation-orphan"]
+    assert changed | set(missing) == {flaw["file"] for flaw in flaws}
+    for file in missing:
+        assert not (root / "images" / f"{Path(file).stem}.jpg").exists()
