@@ -1,4 +1,8 @@
-"""Lock files: one process at a time."""
+"""Lock files, so that one process at a time does what only one may do.
+
+The `filelock` package would serve but for one thing: it cannot hand a lock to a child process, and
+the lock on a data set that is open in Labelme must last as long as Labelme's window.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +15,21 @@ from base.errors import InputError
 
 
 @contextmanager
-def locked(path: Path, message: str) -> Iterator[None]:
-    """Hold the lock file `path`; InputError with the message where another process does.
+def locked(path: Path, *, busy: str | None = None) -> Iterator[int]:
+    """Hold the lock file `path`; yield its descriptor, which a child process may inherit.
 
-    The system lets go of it however the process ends.
+    The operating system releases the lock when the last process that has it ends. If another
+    process holds it, raise InputError with the message `busy`, or wait if there is none.
+    Raises InputError if the file cannot be created.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as lock:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+    with file:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
         except BlockingIOError:
-            raise InputError(message) from None
-        yield
+            raise InputError(f"{busy}") from None
+        yield file.fileno()

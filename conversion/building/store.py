@@ -124,7 +124,8 @@ def open_store(folder: Path) -> Iterator[Store]:
 
     Raises InputError where another process has it open.
     """
-    with locked(folder / "convert.lock", f"{folder.parent}: another `convert` is at work on it"):
+    busy = f"{folder.parent}: another `convert` is working on this data set"
+    with locked(folder / "convert.lock", busy=busy):
         connection = _connect(folder / "convert.sqlite")
         store = Store(connection)
         try:

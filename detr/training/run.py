@@ -41,11 +41,11 @@ class Job:
             print(text, flush=True)
 
 
-def held(run: Path, processes: Processes) -> AbstractContextManager[None]:
+def held(run: Path, processes: Processes) -> AbstractContextManager[object]:
     """The run, for this training only; InputError where another one is at work on it."""
     if not processes.first:
         return nullcontext()
-    return locked(run / ".lock", f"{run}: another `train` is at work on it")
+    return locked(run / ".lock", busy=f"{run}: another `train` is working on this run")
 
 
 def with_precision(run: Path, config: RunConfig, processes: Processes) -> RunConfig:

@@ -311,7 +311,7 @@ def test_two_trainings_never_work_on_one_run(panoptic: Path, tmp_path: Path) -> 
     run, config = tmp_path / "run", RunConfig(str(panoptic.parent), CONFIG)
     with (
         locked(run / ".lock", ""),
-        pytest.raises(InputError, match="run: another `train` is at work on it"),
+        pytest.raises(InputError, match="run: another `train` is working on this run"),
     ):
         train(panoptic, run, config, "boxes")
     assert [path.name for path in run.iterdir()] == [".lock"]

@@ -1,0 +1,28 @@
+"""Links to files, and copies where the file system has no links."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from base.files import replacing
+
+
+def link_or_copy(source: Path, target: Path, *, kind: Literal["symbolic", "hard"]) -> None:
+    """Create `target` as a link to the file `source`, or as a copy if links are not supported.
+
+    Symbolic links are relative, so that a data set can be moved with its links. `target` must not
+    exist. Raises OSError if neither a link nor a copy can be made.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if kind == "hard":
+            os.link(source, target)
+        else:
+            # `..` in a link leads up from the real folder, not from the name it was reached by
+            target.symlink_to(os.path.relpath(source.absolute(), target.parent.resolve()))
+    except OSError:
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)
