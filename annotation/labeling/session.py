@@ -9,9 +9,7 @@ its annotation. What Labelme saves there is carried to its own place at once, wh
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,6 +26,8 @@ from annotation.labelme.annotation import (
 from annotation.labelme.decoding import known_words
 from base.errors import InputError
 from base.files import replacing
+from base.links import link_or_copy
+from base.locks import locked
 from base.parsing import parse, read_json, write_json
 
 FOLDER = ".annotate"  # in the data set, so that what a dead machine left there is found again
@@ -56,18 +56,10 @@ def only_one(dataset: Dataset) -> Iterator[int]:
     Labelme inherits it, so that the set stays locked for as long as its window lives.
     """
     path = dataset.root / FOLDER / LOCK
-    try:
-        path.parent.mkdir(exist_ok=True)
-        lock = path.open("w")
-    except OSError as error:
-        raise InputError(f"{path.parent}: cannot be written: {error.strerror}") from None
-    with lock:
+    busy = f"{dataset.root}: is open in Labelme; close that window"
+    with locked(path, busy=busy) as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{dataset.root}: is open in Labelme; close that window") from None
-        try:
-            yield lock.fileno()
+            yield lock
         finally:
             if not (dataset.root / FOLDER / LIST).exists():
                 path.unlink(missing_ok=True)
@@ -100,10 +92,7 @@ class Session:
             link.parent.mkdir(parents=True, exist_ok=True)
             self._copy(item)
             link.unlink(missing_ok=True)  # copying over an old link would write into its photo
-            try:
-                link.symlink_to(os.path.relpath(photo.absolute(), link.parent.absolute()))
-            except OSError:  # not every file system has links
-                shutil.copyfile(photo, link)
+            link_or_copy(photo, link, kind="symbolic")
 
     def _copy(self, item: Item) -> None:
         """Copy an annotation as Labelme 6 can read it: UTF-8, all keys, the photo beside it."""
