@@ -79,7 +79,7 @@ See = Callable[[], tuple[Output, list[Target]]]
 CPU = torch.device("cpu")
 CLOCK = Clock(CPU)
 MATCHING = "matching and losses"  # within forward
-SPINS = "300000"  # of a waiting thread, by libgomp where nobody says so; see detr/__init__.py
+SPINS = "300000"  # of a waiting thread, by libgomp where nobody says so; see detr/kernels/threads.py
 
 
 def make_targets(size: int) -> list[Target]:

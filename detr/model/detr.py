@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from detr.config import TrainConfig
 from detr.data.padded import Padded
-from detr.kernels.fast import Linear
+from detr.kernels.layers import Linear
 from detr.model.backbone import build_backbone, channels_of
 from detr.model.transformer import Transformer
 

@@ -74,10 +74,10 @@ class Block(nn.Module):
         self.adds = stride == 1 and channels == out
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = conv_norm(x, self._expand_conv, self._bn0, act="relu6") if self.expands else x
+        wide = conv_norm(x, self._expand_conv, self._bn0, activation="relu6") if self.expands else x
         filtering = self._depthwise_conv
-        wide = conv_norm(filtering.padded(wide), filtering, self._bn1, act="relu6")
-        return conv_norm(wide, self._project_conv, self._bn2, beside=x if self.adds else None)
+        wide = conv_norm(filtering.padded(wide), filtering, self._bn1, activation="relu6")
+        return conv_norm(wide, self._project_conv, self._bn2, addend=x if self.adds else None)
 
 
 class EfficientNetLite0(nn.Module):
@@ -94,7 +94,7 @@ class EfficientNetLite0(nn.Module):
         self._blocks = nn.ModuleList(_blocks(dilation))
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        x = conv_norm(self._conv_stem.padded(x), self._conv_stem, self._bn0, act="relu6")
+        x = conv_norm(self._conv_stem.padded(x), self._conv_stem, self._bn0, activation="relu6")
         features = {}
         for index, block in enumerate(self._blocks):
             x = block(x)

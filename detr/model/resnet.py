@@ -23,19 +23,19 @@ class BasicBlock(torchvision.models.resnet.BasicBlock):  # type: ignore[misc]
     """Two convolutions; module names as torchvision's. Frozen, it may change its input."""
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = conv_norm(x, self.conv1, self.bn1, act="relu")
-        beside = conv_norm(x, *self.downsample) if self.downsample else x
-        return conv_norm(inner, self.conv2, self.bn2, beside=beside, act="relu")
+        inner = conv_norm(x, self.conv1, self.bn1, activation="relu")
+        shortcut = conv_norm(x, *self.downsample) if self.downsample else x
+        return conv_norm(inner, self.conv2, self.bn2, addend=shortcut, activation="relu")
 
 
 class Bottleneck(torchvision.models.resnet.Bottleneck):  # type: ignore[misc]
     """Narrow, filter, widen; module names as torchvision's. Frozen, it may change its input."""
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = conv_norm(x, self.conv1, self.bn1, act="relu")
-        inner = conv_norm(inner, self.conv2, self.bn2, act="relu")
-        beside = conv_norm(x, *self.downsample) if self.downsample else x
-        return conv_norm(inner, self.conv3, self.bn3, beside=beside, act="relu")
+        inner = conv_norm(x, self.conv1, self.bn1, activation="relu")
+        inner = conv_norm(inner, self.conv2, self.bn2, activation="relu")
+        shortcut = conv_norm(x, *self.downsample) if self.downsample else x
+        return conv_norm(inner, self.conv3, self.bn3, addend=shortcut, activation="relu")
 
 
 class ResNet(torchvision.models.ResNet):  # type: ignore[misc]
@@ -59,7 +59,7 @@ class ResNet(torchvision.models.ResNet):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         x = x.contiguous(memory_format=torch.channels_last)
-        x = self.maxpool(conv_norm(x, self.conv1, self.bn1, act="relu"))
+        x = self.maxpool(conv_norm(x, self.conv1, self.bn1, activation="relu"))
         features = {}
         for index, stage in enumerate((self.layer1, self.layer2, self.layer3)):
             x = stage(x)

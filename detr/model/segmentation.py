@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detr.config import TrainConfig
-from detr.kernels.fast import Linear
+from detr.kernels.layers import Linear
 from detr.model.detr import DETR, Output
 
 AT_ONCE = 32  # queries whose activations are in memory together when all masks are wanted

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detr.config import TrainConfig
-from detr.kernels.fast import Attention, Dropout, Linear
+from detr.kernels.layers import Attention, Dropout, Linear
 
 
 class Transformer(nn.Module):

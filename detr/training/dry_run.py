@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import torch
 from rich.table import Table
-from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
+from torch.utils.flop_counter import FlopCounterMode
 
 from base.memory import keep_freed_memory
 from detr.config import TrainConfig
 from detr.data.examples import Batch, Splits, read_splits
 from detr.data.loader import Step, batches, plan
-from detr.kernels.compiling import says_what_compiling_needs
-from detr.kernels.conv_norm import ADDED, ALONE
-from detr.kernels.memory import says_what_to_lower
+from detr.kernels.compiling import explained_compiler_errors
+from detr.kernels.memory import explained_memory_errors
+from detr.kernels.torch_private import fused_flop_counts
 from detr.training.learner import Learner, Stage, start_learner
 from detr.training.log import duration
 from detr.training.optimizer import build_optimizer
 from detr.training.processes import Processes, joined
 from detr.training.schedule import stage_epochs
 from detr.training.stage import build_model, set_training, step_losses
-
-Size = Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ def measure_costs(panoptic: Path, config: TrainConfig, stages: Sequence[Stage]) 
     """Measure the second step of each stage, with photos of the data set and fresh weights."""
     keep_freed_memory()
     splits = read_splits(panoptic)
-    with joined() as processes, says_what_to_lower(config), says_what_compiling_needs():
+    with joined() as processes, explained_memory_errors(config), explained_compiler_errors():
         return [_measure(splits, config, stage, processes) for stage in stages]
 
 
@@ -70,7 +67,7 @@ def _measure(splits: Splits, config: TrainConfig, stage: Stage, processes: Proce
     start = perf_counter()
     _step(learner, optimizer, steps[0], read)
     step = perf_counter() - start
-    with FlopCounterMode(display=False, custom_mapping=_fused_flops()) as counter:
+    with FlopCounterMode(display=False, custom_mapping=fused_flop_counts()) as counter:
         _step(learner, optimizer, steps[0], read)
     # testing goes forward only: about a third of a step
     tests = len(splits.test.photos) / steps[0].photos / 3
@@ -85,18 +82,6 @@ def _measure(splits: Splits, config: TrainConfig, stage: Stage, processes: Proce
         epoch=overlapped * (len(steps) + tests),
         epochs=stage_epochs(config, stage),
     )
-
-
-def _fused_flops() -> dict[Any, Callable[..., int]]:
-    """How to count what torch's counter does not know."""
-
-    def alone(x: Size, weight: Size, *_: Any, out_shape: Size, **__: Any) -> int:
-        return int(conv_flop_count(list(x), list(weight), list(out_shape)))
-
-    def added(beside: Size, x: Size, weight: Size, *_: Any, out_shape: Size, **__: Any) -> int:
-        return alone(x, weight, out_shape=out_shape)
-
-    return {op: count for op, count in ((ALONE, alone), (ADDED, added)) if op is not None}
 
 
 def _step(

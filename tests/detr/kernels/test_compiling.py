@@ -1,4 +1,4 @@
-"""torch.compile changes no number, and says in one line where it cannot be had."""
+"""torch.compile changes no loss, and one line explains why it fails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from detr.config import TrainConfig
 from detr.data.examples import read_splits
 from detr.data.loader import batches, plan
 from detr.data.padded import pad
-from detr.kernels.compiling import says_what_compiling_needs
+from detr.kernels.compiling import explained_compiler_errors
 from detr.model.detr import DETR
 from detr.training.learner import Stage, start_learner
 from detr.training.optimizer import build_optimizer
@@ -54,8 +54,10 @@ def two_steps(panoptic: Path, config: TrainConfig, stage: Stage) -> list[dict[st
     [("boxes", replace(CONFIG, lr_backbone=0)), ("joint", CONFIG)],
     ids=["boxes on a frozen backbone", "joint"],
 )
-def test_the_losses_are_the_same(tmp_path: Path, stage: Stage, config: TrainConfig) -> None:
-    """Takes minutes: all of the trunk goes through the C++ compiler."""
+def test_the_losses_are_those_without_compiling(
+    tmp_path: Path, stage: Stage, config: TrainConfig
+) -> None:
+    """Takes minutes: the C++ compiler compiles the whole trunk."""
     torch.compiler.reset()
     panoptic = draw_set(tmp_path / "panoptic")
     plain = two_steps(panoptic, config, stage)
@@ -75,18 +77,18 @@ NO_COMPILER = {
 
 
 @inductor.patch(NO_COMPILER)  # type: ignore[untyped-decorator]
-def test_without_a_compiler_one_line_says_so() -> None:
+def test_a_missing_compiler_is_explained_in_one_line() -> None:
     torch.compiler.reset()
     twice = torch.compile(lambda x: (x * 2).relu())
-    said = r"^compile: torch.compile failed: .*; it needs a C\+\+ compiler .*compile=false$"
-    with pytest.raises(InputError, match=said), says_what_compiling_needs():
+    message = r"^compile: torch.compile failed: .*; it needs a C\+\+ compiler .*compile=false$"
+    with pytest.raises(InputError, match=message), explained_compiler_errors():
         twice(torch.ones(4))
-    with pytest.raises(RuntimeError, match="other"), says_what_compiling_needs():
+    with pytest.raises(RuntimeError, match="other"), explained_compiler_errors():
         raise RuntimeError("other")
 
 
 def test_photos_of_many_sizes_are_compiled_once() -> None:
-    """What is done otherwise for small inputs is not, where each case would be compiled anew."""
+    """Code for small inputs is switched off, because each size would be compiled again."""
     torch.compiler.reset()
     graphs: list[object] = []
 

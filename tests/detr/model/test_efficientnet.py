@@ -68,7 +68,7 @@ def test_in_bfloat16_values_are_near(
     monkeypatch: pytest.MonkeyPatch, frozen: bool, fuses: bool
 ) -> None:
     if not fuses:
-        monkeypatch.setattr("detr.kernels.conv_norm._can_fuse", lambda dtype: False)
+        monkeypatch.setattr("detr.kernels.torch_private.can_fuse_convolutions", lambda dtype: False)
     torch.manual_seed(0)
     model, x = pretrained().requires_grad_(not frozen), torch.rand(1, 3, 64, 96)
     expected = by_layers(model, x)

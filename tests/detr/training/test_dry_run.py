@@ -36,7 +36,9 @@ def test_no_operation_goes_uncounted(tmp_path: Path, monkeypatch: pytest.MonkeyP
     panoptic = draw_set(tmp_path / "panoptic")
     counts = []
     for fuses in (True, False):
-        monkeypatch.setattr("detr.kernels.conv_norm._can_fuse", lambda dtype, fuses=fuses: fuses)
+        monkeypatch.setattr(
+            "detr.kernels.torch_private.can_fuse_convolutions", lambda dtype, fuses=fuses: fuses
+        )
         config = replace(CONFIG, backbone="resnet18")
         counts += [cost.flops for cost in measure_costs(panoptic, config, ("boxes", "masks"))]
     assert counts[:2] == counts[2:]

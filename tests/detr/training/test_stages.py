@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from base.errors import InputError
 from detr.config import TrainConfig
 from detr.data.examples import read_splits
 from detr.data.loader import Step, batches, plan
-from detr.kernels.memory import says_what_to_lower
 from detr.training.average import Average
 from detr.training.learner import Learner, Stage, has_bfloat16, start_learner
 from detr.training.optimizer import build_optimizer, load_state_by_name, state_by_name
@@ -190,25 +188,3 @@ def test_the_state_of_weights_outlives_freezing_and_a_new_head() -> None:
     restored.step()
     assert state_by_name(restored, after)["class_embed.weight"]["step"] == 1
     assert state_by_name(restored, after)["query_embed.weight"]["step"] == 2
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (torch.OutOfMemoryError("CUDA out of memory."), "batch_size=4 accumulate=2"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "batch_size=4"),
-        (MemoryError(), "lower batch_size, now 8"),
-        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), "num_workers"),
-    ],
-)
-def test_out_of_memory_says_what_to_lower(error: Exception, said: str) -> None:
-    with pytest.raises(InputError, match=said), says_what_to_lower(TrainConfig(batch_size=8)):
-        raise error
-    with pytest.raises(RuntimeError, match="shape"), says_what_to_lower(TrainConfig()):
-        raise RuntimeError("shape mismatch")
-
-
-def test_real_exhaustion_on_the_cpu_is_recognised() -> None:
-    said = pytest.raises(InputError, match="lower max_size and train_sizes, now up to 1333")
-    with said, says_what_to_lower(TrainConfig(batch_size=1)):
-        torch.empty(1 << 60, dtype=torch.uint8)
