@@ -51,20 +51,21 @@ class Names:
     """The stems in use. Labelme finds a photo's JSON by stem, and Windows sees no case."""
 
     def __init__(self, taken: Iterable[str]) -> None:
-        self._taken = {_fold(stem) for stem in taken}
+        self._taken = {fold(stem) for stem in taken}
         self._last: dict[str, int] = {}
 
     def take(self, wish: str) -> str:
         """The wished stem, or with the first free number behind it: `a`, `a-2`, `a-3`."""
-        number = self._last.get(_fold(wish), 0) + 1
+        number = self._last.get(fold(wish), 0) + 1
         stem = wish if number == 1 else f"{wish}-{number}"
-        while _fold(stem) in self._taken:
+        while fold(stem) in self._taken:
             number += 1
             stem = f"{wish}-{number}"
-        self._taken.add(_fold(stem))
-        self._last[_fold(wish)] = number
+        self._taken.add(fold(stem))
+        self._last[fold(wish)] = number
         return stem
 
 
-def _fold(stem: str) -> str:
-    return unicodedata.normalize("NFC", stem).casefold()
+def fold(name: str) -> str:
+    """Return a name without case and Unicode form, which differ between file systems."""
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()

@@ -35,10 +35,10 @@ from annotation.fixing.repair import (
 from annotation.labelme.annotation import Annotation, Shape, read_annotation, write_annotation
 from annotation.labelme.decoding import known_words
 from annotation.labelme.geometry import ShapeError
-from annotation.photos.files import PhotoIndex, fold
+from annotation.labelme.photo_index import PhotoIndex
 from annotation.rules.validate import Checked
 from base.errors import InputError
-from base.naming import printable
+from base.naming import fold, printable
 from base.progress import track
 
 __all__ = ["Fixed", "confirm_fixes", "fix_dataset", "undo_fixes"]

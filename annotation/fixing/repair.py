@@ -18,10 +18,12 @@ from annotation.dataset import Dataset
 from annotation.fixing.mending import LeftError
 from annotation.labelme.annotation import Annotation
 from annotation.labelme.decoding import CODE_PAGES, MARKS, known_words
-from annotation.photos.files import PhotoIndex, fold, open_embedded
+from annotation.labelme.photo_index import PhotoIndex
+from annotation.photos.files import open_embedded
 from annotation.rules.files import stored_size
 from annotation.rules.validate import Record
 from base.errors import InputError
+from base.naming import fold
 
 # findings that leave open which picture the shapes were drawn on
 PHOTO_DOUBTS = frozenset({"photo-rotation", "photo-embedded", "photo-unreadable", "photo-missing"})

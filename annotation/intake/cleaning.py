@@ -12,27 +12,17 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
 from annotation.intake.metadata import jpeg_without_place, kept_exif, picture_tells_place
+from annotation.photos.files import SUFFIXES, open_photo
 from annotation.photos.likeness import perceptual_hash
+from base.errors import InputError
 
 Frame = NDArray[np.uint8]  # (H, W, 3) BGR
 
-MAX_PIXELS = 178_956_970  # where Pillow stops, and so Labelme: a larger photo could not be drawn on
-MAX_BYTES = 1 << 29  # a file of that size holds MAX_PIXELS uncompressed RGB pixels
 QUALITY = 95  # of JPEG and WebP where a photo is compressed anew
 
-SUFFIXES = {
-    "JPEG": (".jpg", ".jpeg"),
-    "MPO": (".jpg", ".jpeg"),  # several JPEG pictures in one file; the first one is the photo
-    "PNG": (".png",),
-    "BMP": (".bmp",),
-    "TIFF": (".tif", ".tiff"),
-    "WEBP": (".webp",),
-}
-# Only the named formats are tried: Pillow knows formats that start other programs.
-_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": QUALITY, "subsampling": 0},
     "TIFF": {"compression": "tiff_lzw"},
@@ -90,32 +80,19 @@ def clean_frame(frame: Frame, *, long_side: int | None = None) -> CleanPhoto:
     return CleanPhoto(encoded.tobytes(), SUFFIXES["JPEG"], perceptual_hash(frame))
 
 
-def check_size(width: int, height: int) -> None:
-    """Refuse a picture bomb by the size in its header, before anything is decoded."""
-    if width * height > MAX_PIXELS:
-        raise RefusedError(f"{width} x {height} pixels; at most {MAX_PIXELS:,} can be opened")
-
-
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
-    # Pillow's own limit stands aside: it warns at half of ours, and its message names no size.
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    """Open a photo; every error in the block becomes a RefusedError with its reason."""
     try:
-        # Pillow warns of odd metadata, which nobody reads here.
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(BytesIO(data), formats=_FORMATS) as image,
-        ):
-            check_size(*image.size)
+        # Pillow warns of unusual metadata, which is not used here.
+        with warnings.catch_warnings(action="ignore"), open_photo(BytesIO(data)) as image:
             yield image
     except RefusedError:
         raise
-    except UnidentifiedImageError:
-        raise RefusedError(f"is no {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]} picture") from None
-    except Exception as error:  # broken files make Pillow raise nearly anything
+    except InputError as error:
+        raise RefusedError(str(error)) from None
+    except Exception as error:  # Pillow raises almost any exception for a damaged file
         raise RefusedError(f"cannot be decoded: {error}") from None
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _likeness(image: Image.Image) -> int:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from annotation.dataset import list_photos
 from annotation.intake.cleaning import CleanPhoto, Frame, RefusedError, clean_frame, clean_photo
 from annotation.intake.origins import (
     Alike,
@@ -23,6 +22,7 @@ from annotation.intake.origins import (
     write_groups,
 )
 from annotation.intake.sources import FoundPhoto, open_source
+from annotation.photos.listing import list_photos
 from base.errors import InputError
 from base.files import digest, write_bytes
 from base.naming import Names, readable_stem

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import msgspec
 
-from annotation.dataset import list_photos
 from annotation.intake.cleaning import RefusedError, clean_photo
 from annotation.photos.likeness import near_pairs
+from annotation.photos.listing import list_photos
 from base.errors import InputError
 from base.files import digest, write_bytes
 from base.progress import track

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import yaml
 
-from annotation.dataset import Dataset, DatasetConfig, list_photos, parse_config
+from annotation.dataset import Dataset, DatasetConfig, parse_config
 from annotation.fixing.mending import plain_label
 from annotation.labelme.annotation import NotReadableError, read_annotation
 from annotation.labelme.decoding import known_words
 from annotation.photos.groups import read_photo_groups
+from annotation.photos.listing import list_photos
 from annotation.rules.labels import find_spelling
 from base.errors import InputError
 from base.files import write_bytes

@@ -14,8 +14,9 @@ from pathlib import Path, PurePath, PurePosixPath
 import cv2
 import numpy as np
 
-from annotation.dataset import PHOTO_SUFFIXES
-from annotation.intake.cleaning import MAX_BYTES, Frame, RefusedError, check_size
+from annotation.intake.cleaning import Frame, RefusedError
+from annotation.photos.files import MAX_BYTES, check_size
+from annotation.photos.listing import PHOTO_SUFFIXES
 from base.errors import InputError
 from base.naming import path_parts, printable
 
@@ -160,7 +161,7 @@ def _frames(path: Path, every: float) -> Iterator[FoundPhoto]:
         check_size(
             *(int(video.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         )
-    except RefusedError as error:
+    except InputError as error:
         yield FoundPhoto(group, path.name, group, partial(_refuse, str(error)))
         return
     taken = 0

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from annotation.dataset import Dataset, Paths
+from annotation.dataset import Dataset
 from annotation.findings import Finding
-from annotation.photos.files import PhotoIndex, fold
+from annotation.labelme.photo_index import PhotoIndex
+from annotation.photos.listing import Paths
 from annotation.rules.validate import Record, check_annotation, check_dataset
 from base.errors import InputError, nearest
+from base.naming import fold
 
 State = Literal["new", "error", "warning", "fine"]  # in the order of drawing
 STATES: tuple[State, ...] = ("new", "error", "warning", "fine")

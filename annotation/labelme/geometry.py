@@ -14,6 +14,7 @@ from PIL import Image
 from shapely.geometry.base import BaseGeometry
 
 from annotation.labelme.annotation import Shape
+from annotation.photos.files import without_pixel_limit
 from base.errors import InputError
 
 CIRCLE_CORNERS = 64  # the polygon's area is then 0.2 % below the circle's
@@ -92,12 +93,12 @@ def mask_pixels(shape: Shape) -> tuple[NDArray[np.bool_], tuple[int, int]]:
         raise ShapeError("shape-unreadable", "mask: expected a base64 PNG, got none")
     try:
         data = base64.b64decode(shape.mask, validate=True)
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        with without_pixel_limit(), Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.width * image.height > MOST_MASK_PIXELS:
                 size = f"{image.width}x{image.height}"
                 raise ShapeError("shape-unreadable", f"mask: {size} pixels are too many")
             pixels = np.asarray(image)
-    except (ValueError, OSError, SyntaxError, binascii.Error, Image.DecompressionBombError):
+    except (ValueError, OSError, SyntaxError, binascii.Error):
         raise ShapeError("shape-unreadable", "mask: is no base64 PNG") from None
     flat = pixels if pixels.ndim == 2 else pixels.any(axis=2)
     return flat.astype(bool), (x, y)

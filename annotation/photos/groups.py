@@ -11,10 +11,10 @@ from base.errors import InputError
 
 def group_file(dataset: Dataset) -> Path | None:
     """The CSV that `split.group_by` names; None where there is none."""
-    if dataset.config.split.group_by is None:
+    if dataset.config.group_by is None:
         return None
     where = f"{dataset.root / 'dataset.yaml'}: split.group_by"
-    return dataset.inside(dataset.config.split.group_by, where=where)
+    return dataset.inside(dataset.config.group_by, where=where)
 
 
 def read_photo_groups(path: Path) -> dict[str, str]:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import jinja2
 
-from annotation.dataset import PHOTO_SUFFIXES, Dataset
+from annotation.dataset import Dataset
 from annotation.findings import Finding
-from annotation.photos.files import PhotoIndex
+from annotation.labelme.photo_index import PhotoIndex
+from annotation.photos.listing import PHOTO_SUFFIXES
 from annotation.report.frames import HEIGHT, WIDTH
 from annotation.report.listing import FileCounts, worst_files
 from annotation.report.pictures import Task, draw_findings

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from annotation.findings import Complaint
 from annotation.labelme.annotation import Annotation
-from annotation.photos.files import Found, Header, Size, open_embedded, read_header
+from annotation.labelme.photo_index import Found
+from annotation.photos.files import Header, Size, open_embedded, read_header
 from base.errors import InputError
 
 EMBEDDED_FIX = "look at it in Labelme; save it without image data if the photo is right"

@@ -12,7 +12,8 @@ from pathlib import Path
 from annotation.dataset import Dataset
 from annotation.findings import Complaint, Finding
 from annotation.labelme.annotation import Annotation, NotReadableError, read_annotation
-from annotation.photos.files import Header, PhotoIndex, Size
+from annotation.labelme.photo_index import PhotoIndex
+from annotation.photos.files import Header, Size
 from annotation.photos.groups import group_file, read_photo_groups
 from annotation.rules.alike import alike_complaints
 from annotation.rules.drawing import Drawing, draw
@@ -170,7 +171,7 @@ class _Survey:
 def _groups(dataset: Dataset) -> dict[str, str]:
     """Photos that may look alike: `collect` writes photos.csv, whether the split uses it or not."""
     path = group_file(dataset) or dataset.root / "photos.csv"
-    used = dataset.config.split.group_by is not None
+    used = dataset.config.group_by is not None
     return read_photo_groups(path) if used or path.is_file() else {}
 
 

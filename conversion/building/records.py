@@ -10,11 +10,12 @@ from pathlib import Path
 
 import msgspec
 
-from annotation.dataset import Dataset, Split
-from annotation.photos.files import PhotoIndex
+from annotation.dataset import Dataset
+from annotation.labelme.photo_index import PhotoIndex
 from annotation.rules.validate import Record, check_records
 from conversion.building.plan import Entry
 from conversion.building.store import Store
+from conversion.config import Split, config_values, read_conversion_config
 
 ERRORS = "has errors, see `validate`"
 NO_TEXT = "has a name, or a photo with a name, that is no UTF-8; rename it"
@@ -37,8 +38,9 @@ class Records:
     """
 
     def __init__(self, dataset: Dataset, store: Store, version: str) -> None:
-        config = msgspec.to_builtins(replace(dataset.config, split=Split()))
-        self._context = version.encode() + msgspec.json.encode(config)
+        config = replace(read_conversion_config(dataset), split=Split())
+        values = config_values(dataset.config, config)
+        self._context = version.encode() + msgspec.json.encode(values)
         self._dataset, self._store = dataset, store
         self._contents = (b"", b"")  # digests of the annotation at hand and of its photo
 

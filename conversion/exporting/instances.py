@@ -14,7 +14,8 @@ from pycocotools import mask as coco_mask
 from annotation.dataset import Dataset
 from annotation.labelme.annotation import Shape, read_annotation
 from annotation.labelme.instances import Instance, find_instances, instance_outlines
-from annotation.photos.files import PhotoIndex, Size, photo_size
+from annotation.labelme.photo_index import PhotoIndex
+from annotation.photos.files import Size, photo_size
 from base.errors import InputError, nearest
 from base.files import replacing
 from base.memory import keep_freed_memory

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from annotation.labelme.annotation import Shape
+from annotation.photos.files import without_pixel_limit
 from base.errors import InputError
 from conversion.stuff.index import coco_id
 from conversion.stuff.meanings import UNKNOWN, Map, Meanings, join_channels, translate
@@ -66,7 +67,7 @@ class LabelMaps:
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from None
         try:
-            with Image.open(io.BytesIO(data)) as image:
+            with without_pixel_limit(), Image.open(io.BytesIO(data)) as image:
                 self._check(path, image, height=height, width=width)
                 codes, meanings = self._decode(image, data)
         except (InputError, MemoryError):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from pycocotools import mask as coco_mask
 
-from annotation.dataset import list_photos
+from annotation.photos.listing import list_photos
 from base.errors import InputError
 from base.files import digest, inside
 from base.parsing import read_json, write_json

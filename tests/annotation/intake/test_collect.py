@@ -14,7 +14,7 @@ from PIL import ExifTags, Image
 import annotation.intake.collect
 from annotation.dataset import open_dataset
 from annotation.intake.collect import Collected, collect
-from annotation.intake.sources import MAX_BYTES
+from annotation.photos.files import MAX_BYTES
 from base.errors import InputError
 from conversion.building.split import split_photos
 from tests.annotation.intake.test_cleaning import bomb, exif, opened, saved
@@ -195,7 +195,7 @@ class TestZip:
         collected = collect([path], here / "set")
         assert names(here / "set") == ["good.jpg"]
         assert reasons(collected) == {
-            "bomb.png": "99999 x 99999 pixels; at most 178,956,970 can be opened",
+            "bomb.png": "99999x99999 pixels; at most 178,956,970 can be opened",
             "bzip.jpg": "is compressed with another method than stored or deflated",
             "link.jpg": "is a symbolic link, no photo",
             "lock.jpg": "is encrypted",
@@ -291,7 +291,7 @@ def test_one_bad_photo_does_not_stop_the_others(here: Path) -> None:
     collected = collect([Path("in")], Path("set"))
     assert names(here / "set") == ["a.jpg", "z.jpg"]
     assert list(reasons(collected)) == ["bad.jpg", "bomb.png", "half.jpg"]
-    bombs = "refused: in/bomb.png: 60000 x 60000 pixels; at most 178,956,970 can be opened"
+    bombs = "refused: in/bomb.png: 60000x60000 pixels; at most 178,956,970 can be opened"
     assert bombs in collected.lines()
 
 

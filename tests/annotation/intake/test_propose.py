@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from annotation.dataset import StuffSource, open_dataset
+from annotation.dataset import open_dataset
 from annotation.intake.propose import propose_config
 from annotation.labelme.annotation import Shape
 from base.errors import InputError
+from conversion.config import ConversionConfig, StuffSource, read_conversion_config
 from tests.drawn import draw_photo, square
 
 
@@ -27,8 +28,10 @@ def test_labels_become_things_by_frequency(tmp_path: Path) -> None:
     config = propose_config(tmp_path)
     assert config.name == tmp_path.name
     assert config.things == ("window", "door")
-    assert config.stuff_sources == () and config.split.group_by is None
-    assert open_dataset(tmp_path).config == config
+    assert config.group_by is None
+    dataset = open_dataset(tmp_path)
+    assert dataset.config == config
+    assert read_conversion_config(dataset) == ConversionConfig()
     text = (tmp_path / "dataset.yaml").read_text()
     assert "- window  # 5 shapes\n" in text and "- door  # 2 shapes\n" in text
 
@@ -75,11 +78,13 @@ def test_label_maps_and_groups_are_used(tmp_path: Path) -> None:
     draw_photo(tmp_path, "a", labels(box=1))
     (tmp_path / "photos.csv").write_text("image,scene\na.jpg,1\n")
     config = propose_config(tmp_path)
-    assert config.stuff_sources == (StuffSource("stuff"),)
-    assert config.split.group_by == "photos.csv"
+    assert config.group_by == "photos.csv"
+    conversion = read_conversion_config(open_dataset(tmp_path))
+    assert conversion.stuff_sources == (StuffSource("stuff"),)
+    assert conversion.split.group_by == "photos.csv"
     (tmp_path / "dataset.yaml").unlink()
     (tmp_path / "photos.csv").write_text("name\n")
-    assert propose_config(tmp_path).split.group_by is None
+    assert propose_config(tmp_path).group_by is None
 
 
 def test_files_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:

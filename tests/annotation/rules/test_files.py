@@ -232,10 +232,10 @@ def test_a_tiff_to_be_turned(dataset: Dataset) -> None:
 @pytest.mark.parametrize(
     ("image_data", "message"),
     [
-        ("", "is no JPEG"),
-        ("no base64!", "is no"),
-        ("grün", "is no base64"),
-        (base64.b64encode(b"no picture").decode(), "is no JPEG"),
+        ("", "is not a JPEG"),
+        ("no base64!", "is not a"),
+        ("grün", "is not valid base64"),
+        (base64.b64encode(b"no picture").decode(), "is not a JPEG"),
         (base64.b64encode(picture(80, 60)).decode(), "80x60, the photo has 40x30"),
         (base64.b64encode(bomb(60_000, 60_000)).decode(), "60000x60000 pixels; at most"),
     ],
