@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from annotation.dataset import open_dataset
 from commands.arguments import DatasetPath, RunPath
 from commands.datasets import check, run_files
+from conversion.config import open_valid_dataset
 
 
 def curate(dataset: DatasetPath) -> None:
@@ -15,7 +15,7 @@ def curate(dataset: DatasetPath) -> None:
     """
     from curation.loading.load import load_dataset
 
-    opened = open_dataset(dataset)
+    opened = open_valid_dataset(dataset)
     load_dataset(opened, check(opened))
 
 

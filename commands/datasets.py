@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from annotation.dataset import Dataset, open_dataset
+from annotation.dataset import Dataset
 from annotation.rules.validate import Checked, check_dataset
 from base.errors import InputError
+from conversion.config import open_valid_dataset
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def open_or_propose(root: Path) -> Dataset:
     if root.is_dir() and not path.exists():
         things = propose_config(root).things
         print(f"{path}: proposed from the labels found ({len(things)} things); please review it")
-    return open_dataset(root)
+    return open_valid_dataset(root)
 
 
 def check(dataset: Dataset, *, pixels: bool = False) -> Checked:
@@ -45,7 +46,7 @@ def run_files(run: Path) -> RunFiles:
     """
     from detr.config import read_run
 
-    dataset = open_dataset(Path(read_run(run).dataset))
+    dataset = open_valid_dataset(Path(read_run(run).dataset))
     prediction = run / "predictions" / "panoptic.json"
     if not prediction.is_file():
         test = dataset.panoptic / "test"

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from annotation.dataset import open_dataset
 from commands.arguments import DatasetPath, RunOrWeights, Settings
 from commands.printing import console
+from conversion.config import open_valid_dataset
 
 
 def train(
@@ -40,7 +40,7 @@ def train(
     from detr.training.train import stages_of
     from detr.training.train import train as run_training
 
-    opened = open_dataset(dataset)
+    opened = open_valid_dataset(dataset)
     default = dataset / "train.yaml"
     path = config or (default if default.is_file() else None)
     values = load_config(path, [value for values in set for value in values])

@@ -9,8 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from annotation.dataset import Dataset, open_dataset
+from annotation.dataset import Dataset
 from annotation.labelme.annotation import Annotation, Shape, write_annotation
+from conversion.config import open_valid_dataset
 
 YAML = """\
 name: drawn
@@ -52,7 +53,7 @@ def draw_dataset(root: Path, photos: dict[str, Sequence[Shape]], *, yaml: str = 
     (root / "dataset.yaml").write_text(yaml)
     for name, shapes in photos.items():
         draw_photo(root, name, shapes)
-    return open_dataset(root)
+    return open_valid_dataset(root)
 
 
 def free_port() -> int:

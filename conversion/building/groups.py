@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from annotation.dataset import Dataset
 from annotation.photos.groups import group_file, read_photo_groups
 from annotation.photos.likeness import near_pairs
+from conversion.config import read_conversion_config
 
 
 def group_photos(
@@ -36,7 +37,7 @@ def group_photos(
 
 def named_groups(dataset: Dataset, names: Iterable[str]) -> Iterable[list[str]]:
     """Lists of names that the CSV or the pattern puts together; a name may be in both."""
-    path, pattern = group_file(dataset), dataset.config.split.group_pattern
+    path, pattern = group_file(dataset), read_conversion_config(dataset).split.group_pattern
     if not path and not pattern:
         return []
     group_of = read_photo_groups(path) if path else {}

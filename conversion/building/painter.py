@@ -20,6 +20,7 @@ from conversion.building.store import Row
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import Photo, Segment, annotation_values, image_values
 from conversion.coco.png import VOID, SegmentIds, encode_png
+from conversion.config import ConversionConfig
 from conversion.painting.merge import Merged, merge
 from conversion.painting.raster import Cropped, encode_cropped
 from conversion.stuff.sources import StuffReader
@@ -50,6 +51,7 @@ class Painter:
     """All that painting needs to know of the set; it goes to other processes and machines."""
 
     dataset: Dataset
+    config: ConversionConfig
     categories: tuple[Category, ...]
     stuff: StuffReader
     known: frozenset[str]  # words that tell code pages apart
@@ -80,7 +82,14 @@ class Painter:
         stuff, refused = self.stuff.look(
             self.dataset.images / photo.file_name, shapes, height=photo.height, width=photo.width
         )
-        merged = merge(shapes, stuff, self.categories, self.dataset.config)
+        merged = merge(
+            shapes,
+            stuff,
+            self.categories,
+            self.dataset.config,
+            least_visible=self.config.least_visible,
+            slivers=self.config.slivers,
+        )
         segments = tuple(replace(s, id=first - 1 + s.id) for s in merged.segments)
         path = inside(self.dataset.panoptic, task.png, where=task.annotation)
         write_bytes(path, encode_png(merged.ids, _ids_in_set(merged, first)))
@@ -105,13 +114,13 @@ class Painter:
         self, photo: Photo, merged: Merged, shapes: Sequence[Shape]
     ) -> list[dict[str, Any]]:
         """COCO instance annotations of a photo's things: visible masks, or whole polygons."""
-        config, values = self.dataset.config, []
+        values = []
         for segment in photo.segments:
             local = segment.id - photo.id + 1
             if local not in merged.whole:
                 continue  # stuff
             mask, polygons = _seen(merged, local, segment), None
-            if config.instances == "amodal":
+            if self.config.instances == "amodal":
                 segment, mask = _amodal(segment, merged.whole[local])
                 polygons = instance_outlines(merged.instances[local], shapes)
             size = {"height": photo.height, "width": photo.width}

@@ -21,6 +21,7 @@ from conversion.building.plan import NEW, Plan
 from conversion.building.split import read_dealt, rule_of
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import category_values
+from conversion.config import ConversionConfig
 
 KINDS: tuple[Literal["panoptic", "instances"], ...] = ("panoptic", "instances")
 PARTS = ("annotation", "photo", "stuff")
@@ -46,6 +47,7 @@ class Build:
     """A set whose photos are all planned, painted and dealt."""
 
     dataset: Dataset
+    config: ConversionConfig
     plan: Plan
     categories: tuple[Category, ...]
     versions: Mapping[str, str]
@@ -55,12 +57,12 @@ class Build:
         return self.dataset.panoptic
 
     def splits(self) -> tuple[str, ...]:
-        return tuple(self.dataset.config.split.shares)
+        return tuple(self.config.split.shares)
 
     def inputs(self) -> str:
         """Digest of all that decides what is built."""
-        config = self.dataset.config
-        said = [config.name, config.split, category_values(self.categories), self.plan.left_out]
+        name, split = self.dataset.config.name, self.config.split
+        said = [name, split, category_values(self.categories), self.plan.left_out]
         total = sha256(msgspec.json.encode(said))
         for key, png in self.plan.inputs():
             total.update(key + png.encode() + b"\0")
@@ -68,7 +70,7 @@ class Build:
 
     def dealt(self) -> Iterator[bytes]:
         """What `split.json` is to say: the rule, and the split of every photo there ever was."""
-        rule = {"rule": rule_of(self.dataset.config.split)}
+        rule = {"rule": rule_of(self.config.split)}
         yield msgspec.json.format(msgspec.json.encode(rule), indent=1)[:-2] + b',\n "photos": {'
         yield from _lines((name, split) for name, split in self.plan.dealt())
         yield b"\n }\n}"
@@ -225,7 +227,7 @@ def _json(build: Build, kind: Literal["panoptic", "instances"], split: str) -> I
     info: dict[str, Any] = {"description": build.dataset.config.name}
     if kind == "instances":
         categories = tuple(c for c in categories if c.isthing)
-        info["masks"] = build.dataset.config.instances
+        info["masks"] = build.config.instances
     yield b'{"info":' + msgspec.json.encode(info) + b',"images":['
     yield from _joined(build.plan.pieces("image", split))
     yield b'],"annotations":['
@@ -259,7 +261,7 @@ def _manifest(build: Build, built: Built, files: Mapping[str, str]) -> Iterator[
     result = {name: value for name, value in asdict(built).items() if name != "fresh"}
     head = {
         "inputs": build.inputs(),
-        "seed": build.dataset.config.split.seed,
+        "seed": build.config.split.seed,
         "versions": dict(build.versions),
         "result": result,
         "files": dict(files),

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.dataset import Dataset, Split
+from annotation.dataset import Dataset
 from annotation.findings import Complaint, Finding
 from annotation.photos.groups import group_file, read_photo_groups
 from annotation.rules.judge import judge
@@ -20,6 +20,7 @@ from base.errors import InputError
 from base.files import digest, inside
 from base.parsing import parse, read_json
 from conversion.building.groups import group_photos, named_groups
+from conversion.config import Split, read_conversion_config
 
 LEAST_GROUPS = 5  # a category with as many is in every split
 _MOST_MOVES = 500  # of the search for a better deal; 50 were enough for every set tried
@@ -42,7 +43,7 @@ def read_dealt(dataset: Dataset) -> Remembered | None:
 
 def read_remembered(dataset: Dataset) -> dict[str, str]:
     """The split of each photo dealt before by the same rule; empty where the rule has changed."""
-    dealt, split = read_dealt(dataset), dataset.config.split
+    dealt, split = read_dealt(dataset), read_conversion_config(dataset).split
     if dealt is None or dealt.rule != rule_of(split):
         return {}
     return {photo: name for photo, name in dealt.photos.items() if name in split.shares}
@@ -81,7 +82,7 @@ def split_photos(
     are dealt so that every category has its share in each split, as far as groups allow. Chance
     comes from the seed and the names only. Raises InputError for a list that contradicts another.
     """
-    split = dataset.config.split
+    split = read_conversion_config(dataset).split
     groups = group_photos(dataset, sorted(counts), hashes, before)
     groups.sort(key=lambda group: digest(str(split.seed), *group))  # chance: who is dealt first
     listed = _listed(dataset)
@@ -94,7 +95,7 @@ def _listed(dataset: Dataset) -> dict[str, str]:
     """The split of every photo that stands in a list."""
     where = f"{dataset.root / 'dataset.yaml'}: split.lists"
     listed: dict[str, str] = {}
-    for split, file in dataset.config.split.lists.items():
+    for split, file in read_conversion_config(dataset).split.lists.items():
         path = dataset.inside(file, where=where)
         try:
             lines = path.read_text("utf-8-sig").splitlines()

@@ -16,6 +16,7 @@ from annotation.labelme.instances import Instance, find_instances, painting_orde
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import ATTRIBUTES, Segment
 from conversion.coco.png import VOID
+from conversion.config import Slivers
 from conversion.painting.raster import Cropped, shape_masks, united, without
 from conversion.painting.slivers import NOTHING_CLEANED, Cleaned, LocalIds, clean_slivers
 
@@ -27,6 +28,7 @@ MEASURED = frozenset(
     }
 )
 Box = tuple[int, int, int, int]  # xywh
+KEEP_SLIVERS = Slivers()
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ def merge(
     stuff: NDArray[np.uint16],
     categories: tuple[Category, ...],
     config: DatasetConfig,
+    *,
+    least_visible: float = 0,
+    slivers: Slivers = KEEP_SLIVERS,
 ) -> Merged:
     """Paint a photo's shapes, in the set's order, over its stuff, (H, W) uint16 category ids.
 
@@ -68,11 +73,11 @@ def merge(
     canvas = _Canvas(shapes, stuff, config)
     ids = canvas.painted()
     dropped: dict[int, int] = {}  # with the pixels that were seen
-    while config.least_visible and (low := canvas.too_little_seen(ids)):
+    while least_visible and (low := canvas.too_little_seen(ids, least_visible)):
         top = max(low, key=canvas.order.index)  # what it hides may show then
         dropped[top] = low[top]
         ids = canvas.painted(dropped)
-    cleaned, done = clean_slivers(ids, config.slivers, range(1, len(canvas.stuff) + 1))
+    cleaned, done = clean_slivers(ids, slivers, range(1, len(canvas.stuff) + 1))
     merged = canvas.measured(cleaned, categories)
     hidden = [i for i, own in canvas.id_of.items() if own not in merged.whole and i not in dropped]
     return replace(
@@ -129,10 +134,9 @@ class _Canvas:
         painted: LocalIds = ids
         return painted
 
-    def too_little_seen(self, ids: LocalIds) -> dict[int, int]:
-        """Visible pixels of the things of which less than the set's share is to be seen."""
+    def too_little_seen(self, ids: LocalIds, least: float) -> dict[int, int]:
+        """Visible pixels of the things of which a smaller share than `least` is visible."""
         areas = {i: int(np.count_nonzero(self._seen(ids, i)[0])) for i in self.id_of}
-        least = self.config.least_visible
         return {i: area for i, area in areas.items() if 0 < area < least * self.area(i)}
 
     def _seen(self, ids: LocalIds, index: int) -> Cropped:

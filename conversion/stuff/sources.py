@@ -11,12 +11,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.dataset import LEAST_CONFIDENCE, Dataset, DatasetConfig, StuffSource
+from annotation.dataset import Dataset, DatasetConfig
 from annotation.labelme.annotation import Shape
 from annotation.labelme.instances import find_stuff
 from base.errors import InputError, nearest
 from base.files import digest
 from conversion.coco.categories import Category
+from conversion.config import LEAST_CONFIDENCE, ConversionConfig, StuffSource
 from conversion.painting.raster import shape_masks, without
 from conversion.stuff.coco import open_coco
 from conversion.stuff.maps import LabelMaps
@@ -94,12 +95,14 @@ class StuffReader:
         return result, int(np.count_nonzero(refused))
 
 
-def open_stuff(dataset: Dataset, categories: Sequence[Category]) -> StuffReader:
+def open_stuff(
+    dataset: Dataset, config: ConversionConfig, categories: Sequence[Category]
+) -> StuffReader:
     """Open all stuff sources of a set; InputError where one is missing or wrong."""
-    names = name_meanings(dataset.config, categories)
+    names = name_meanings(dataset.config.things, config.stuff_groups, categories)
     sources = [
         _open_source(dataset, source, names, categories, where=_where(dataset, index))
-        for index, source in enumerate(dataset.config.stuff_sources)
+        for index, source in enumerate(config.stuff_sources)
     ]
     meanings = digest(*(repr(source.summary()) for source in sources))
     return StuffReader(dataset.images, tuple(sources), meanings)

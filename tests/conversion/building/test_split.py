@@ -126,16 +126,16 @@ def test_lists_that_cannot_be_obeyed(tmp_path: Path, lists: dict[str, str], mess
 @pytest.mark.parametrize(
     ("split", "message"),
     [
-        ("{train: 0.8, test: 0.3}", "shares must sum to 1, got train 0.8, test 0.3"),
+        ("{train: 0.8, test: 0.3}", "shares must sum to 1, found train 0.8, test 0.3"),
         ("{train: 0.8, test: 0.2, sed: 3}", "shares must sum to 1, .*sed 3"),
         (
             "{train: 0.8, test: 0.2, group_buy: x}",
             "unknown key 'group_buy'; did you mean 'group_by'",
         ),
-        ("{train: 0.5, ../test: 0.5}", "a split's name needs letters"),
-        ("{train: 1, lists: {tarin: a.txt}}", "'tarin' is no split; did you mean 'train'"),
-        ("{train: 1, group_pattern: 'a(b'}", "is no regular expression"),
-        ("{train: 1, group_pattern: 'ab'}", r"a group in \(...\) expected"),
+        ("{train: 0.5, ../test: 0.5}", "letters and digits in a split's name"),
+        ("{train: 1, lists: {tarin: a.txt}}", "unknown split 'tarin'; did you mean 'train'"),
+        ("{train: 1, group_pattern: 'a(b'}", "expected a regular expression"),
+        ("{train: 1, group_pattern: 'ab'}", r"expected a group in \(...\)"),
     ],
 )
 def test_wrong_splits(tmp_path: Path, split: str, message: str) -> None:
