@@ -1,4 +1,4 @@
-"""The layout: what each package is for, what it may import, and how long a file may be."""
+"""The layout: what each package may import, its purpose, and how long a file may be."""
 
 from __future__ import annotations
 
@@ -11,82 +11,64 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# What each package, subpackage and module beside the subpackages may import of this project: a row
-# "conversion" allows all of conversion. A row may name rows above it only, so there are no cycles.
-MAY_IMPORT = {
-    "base": "",
-    # annotation: Labelme files and photos
-    "annotation.findings": "base",
-    "annotation.photos": "base",
-    "annotation.dataset": "base annotation.findings annotation.photos",
-    "annotation.labelme": "base annotation.photos annotation.dataset",
-    "annotation.rules": (
-        "base annotation.findings annotation.photos annotation.dataset annotation.labelme"
+# Each package: the other packages, or parts of them, that it may import; then its subpackages and
+# the modules beside them, each with the parts of the same package that it may import. Parts name
+# only parts above them, and packages only packages above them, so there are no cycles.
+LAYOUT: dict[str, tuple[str, dict[str, str]]] = {
+    "base": ("", {}),
+    "annotation": (
+        "base",
+        {
+            "findings": "",
+            "photos": "",
+            "dataset": "findings photos",
+            "labelme": "photos dataset",
+            "rules": "findings photos dataset labelme",
+            "fixing": "findings photos dataset labelme rules",
+            "intake": "findings photos dataset labelme rules fixing",
+            "labeling": "findings photos dataset labelme rules",
+            "report": "findings photos dataset labelme rules",
+        },
     ),
-    "annotation.fixing": (
-        "base annotation.findings annotation.photos annotation.dataset annotation.labelme"
-        " annotation.rules"
+    "conversion": (
+        "base annotation",
+        {
+            "config": "",
+            "coco": "config",
+            "painting": "config coco",
+            "stuff": "config coco painting",
+            "building": "config coco painting stuff",
+            "importing": "config coco painting",
+            "exporting": "config coco painting stuff building",
+        },
     ),
-    "annotation.intake": (
-        "base annotation.findings annotation.photos annotation.dataset annotation.labelme"
-        " annotation.rules annotation.fixing"
+    "evaluation": (
+        "base conversion",
+        {"scores": "", "errors": "scores", "report": "scores errors"},
     ),
-    "annotation.labeling": (
-        "base annotation.findings annotation.photos annotation.dataset annotation.labelme"
-        " annotation.rules annotation.fixing"
+    "curation": (
+        "base annotation conversion evaluation",
+        {"app": "", "loading": "app", "review": "app loading"},
     ),
-    "annotation.report": (
-        "base annotation.findings annotation.photos annotation.dataset annotation.labelme"
-        " annotation.rules annotation.fixing"
+    "detr": (
+        "base annotation.photos conversion evaluation",
+        {
+            "config": "",
+            "kernels": "config",
+            "__init__": "kernels",  # settings that must be made before torch is imported
+            "data": "config",
+            "model": "config kernels data",
+            "losses": "config kernels data model",
+            "weights": "config kernels data model losses",
+            "prediction": "config kernels data model weights",
+            "training": "config kernels data model losses weights prediction",
+        },
     ),
-    "annotation": "",
-    # conversion: the panoptic data set
-    "conversion.config": "base annotation",
-    "conversion.coco": "base annotation conversion.config",
-    "conversion.painting": "base annotation conversion.config conversion.coco",
-    "conversion.stuff": "base annotation conversion.config conversion.coco conversion.painting",
-    "conversion.building": (
-        "base annotation conversion.config conversion.coco conversion.painting conversion.stuff"
-    ),
-    "conversion.importing": "base annotation conversion.config conversion.coco conversion.painting",
-    "conversion.exporting": (
-        "base annotation conversion.config conversion.coco conversion.painting conversion.stuff"
-        " conversion.building"
-    ),
-    "conversion": "",
-    # evaluation: scores and errors of a prediction; it knows no model and no Labelme
-    "evaluation.scores": "base conversion",
-    "evaluation.errors": "base conversion evaluation.scores",
-    "evaluation.report": "base conversion evaluation.scores evaluation.errors",
-    "evaluation": "",
-    # curation: FiftyOne
-    "curation.app": "base annotation conversion",
-    "curation.loading": "base annotation conversion evaluation curation.app",
-    "curation.review": "base annotation conversion evaluation curation.app curation.loading",
-    "curation": "",
-    # detr: the model
-    "detr.config": "base",
-    "detr.kernels": "base detr.config",
-    "detr.data": "base conversion annotation.photos detr.config",
-    "detr.model": "base detr.config detr.kernels detr.data",
-    "detr.losses": "base detr.config detr.kernels detr.data detr.model",
-    "detr.weights": ("base conversion detr.config detr.kernels detr.data detr.model detr.losses"),
-    "detr.prediction": (
-        "base conversion annotation.photos detr.config detr.kernels detr.data detr.model"
-        " detr.weights"
-    ),
-    "detr.training": (
-        "base conversion evaluation detr.config detr.kernels detr.data detr.model detr.losses"
-        " detr.weights detr.prediction"
-    ),
-    "detr": "detr.kernels",  # settings that must be made before torch is imported
-    # the sample set and the command line
-    "samples.yard": "base annotation.labelme",
-    "samples": "",
-    "commands": "base annotation conversion evaluation curation detr samples",
-    "pipeline": "base commands",
+    "samples": ("base annotation.labelme", {"yard": ""}),
+    "commands": ("base annotation conversion evaluation curation detr samples", {}),
+    "pipeline": ("base commands", {}),
 }
-PACKAGES = sorted({row.partition(".")[0] for row in MAY_IMPORT} - {"pipeline"})
+PACKAGES = sorted(LAYOUT.keys() - {"pipeline"})
 FOREIGN_ONLY_IN = {"fiftyone": "curation", "torch": "detr", "torchvision": "detr", "labelme": None}
 LONGEST_FILE = 300
 # Files that may use private names, each of one package that no other file in this list names
@@ -114,56 +96,49 @@ def imported(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def row_of(name: str) -> str | None:
-    """The row of the table that a dotted name belongs to: the longest one that it begins with."""
-    parts = name.split(".")
-    for length in range(len(parts), 0, -1):
-        row = ".".join(parts[:length])
-        if row in MAY_IMPORT:
-            return row
-    return None
+def split_name(dotted: str) -> tuple[str, str]:
+    """The package, and the part of it that the table lists, or '' if it lists no such part."""
+    package, _, rest = dotted.partition(".")
+    part = rest.partition(".")[0]
+    return package, part if part in LAYOUT[package][1] else ""
 
 
-def module_name(path: Path) -> str:
-    parts = path.with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def is_allowed(target: str, *, row: str) -> bool:
-    allowed = {row, *MAY_IMPORT[row].split()}
-    return target in allowed or target.partition(".")[0] in allowed
+def is_allowed(target: str, *, package: str, part: str) -> bool:
+    others, parts = LAYOUT[package]
+    target_package, target_part = split_name(target)
+    if target_package != package:
+        return not {target_package, f"{target_package}.{target_part}"}.isdisjoint(others.split())
+    return target_part == part or target_part in parts.get(part, "").split()
 
 
 @pytest.mark.parametrize("path", [*files_of(*PACKAGES), Path("pipeline.py")], ids=str)
 def test_imports_follow_the_table(path: Path) -> None:
-    row = row_of(module_name(path))
-    assert row is not None
+    package, part = split_name(".".join(path.with_suffix("").parts))
     for name in imported(path):
-        target = row_of(name)
-        assert target is None or is_allowed(target, row=row), f"{row} may not import {name}"
-        package = name.partition(".")[0]
-        if package in FOREIGN_ONLY_IN:
-            assert row.partition(".")[0] == FOREIGN_ONLY_IN[package], f"{path} imports {name}"
+        home = name.partition(".")[0]
+        if home in LAYOUT:
+            assert is_allowed(name, package=package, part=part), f"{path} may not import {name}"
+        if home in FOREIGN_ONLY_IN:
+            assert package == FOREIGN_ONLY_IN[home], f"{path} may not import {name}"
 
 
-def test_the_table_has_a_row_for_every_folder_and_no_other() -> None:
-    folders = {module_name(path.parent / "__init__.py") for path in files_of(*PACKAGES)}
-    modules = {row for row in MAY_IMPORT if (ROOT / f"{row.replace('.', '/')}.py").is_file()}
-    assert set(MAY_IMPORT) == folders | modules
-    beside = {
-        module_name(path)
-        for path in files_of(*PACKAGES)
-        if len(path.parts) == 2 and path.name != "__init__.py"
-    }
-    assert beside - modules == {n for n in beside if n.startswith(("base.", "commands."))}
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_table_lists_the_subpackages_and_modules_of_a_package(package: str) -> None:
+    parts = LAYOUT[package][1].keys() - {"__init__"}
+    folders = {path.parts[1] for path in files_of(package) if len(path.parts) > 2}
+    modules = {path.stem for path in files_of(package) if len(path.parts) == 2} - {"__init__"}
+    assert parts == (folders | modules if folders else set())
 
 
-def test_rows_of_the_table_name_rows_above_them() -> None:
-    above: set[str] = set()
-    for row, allowed in MAY_IMPORT.items():
-        known = above | {name.partition(".")[0] for name in above}
-        assert set(allowed.split()) <= known, row
-        above.add(row)
+def test_the_table_has_no_cycles() -> None:
+    known: set[str] = set()
+    for package, (others, parts) in LAYOUT.items():
+        assert set(others.split()) <= known, package
+        above: set[str] = set()
+        for part, allowed in parts.items():
+            assert set(allowed.split()) <= above, f"{package}.{part}"
+            above.add(part)
+        known |= {package, *(f"{package}.{part}" for part in parts)}
 
 
 def test_the_command_line_starts_without_the_heavy_packages() -> None:
