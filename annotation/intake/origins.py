@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from annotation.intake.cleaning import RefusedError, clean_photo
+from annotation.photos.groups import GroupTable, read_group_table
 from annotation.photos.likeness import near_pairs
 from annotation.photos.listing import list_photos
 from base.errors import InputError
@@ -44,14 +45,6 @@ class Alike:
     earlier: str
     distance: int
     same_source: bool
-
-
-@dataclass(frozen=True)
-class GroupTable:
-    """`photos.csv`: the header of its second column and the rows image, group."""
-
-    column: str
-    rows: tuple[tuple[str, str], ...]
 
 
 def read_record(root: Path) -> list[Origin]:
@@ -130,21 +123,12 @@ def _alike(later: Origin, earlier: Origin, distance: int) -> Alike:
 
 
 def read_groups(root: Path) -> GroupTable:
-    """Parse `photos.csv`, an empty table where there is none; InputError where it is wrong."""
+    """Read `photos.csv` of a set; an empty table if the file does not exist.
+
+    Raises InputError as `read_group_table` does.
+    """
     path = root / "photos.csv"
-    if not path.exists():
-        return GroupTable("source", ())
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header, *rows = [row for row in csv.reader(file) if row]
-    except (OSError, ValueError, csv.Error):
-        raise InputError(f"{path}: cannot be read as a CSV file with a header") from None
-    for number, row in enumerate([header, *rows], start=1):
-        if len(row) != 2 or header[0] != "image":
-            raise InputError(
-                f"{path}: row {number}: expected the columns image and a group, got {row}"
-            )
-    return GroupTable(header[1], tuple((row[0], row[1]) for row in rows))
+    return read_group_table(path) if path.exists() else GroupTable("source", ())
 
 
 def write_groups(root: Path, table: GroupTable, groups: Mapping[str, str]) -> None:
@@ -185,7 +169,11 @@ def group_photos(
 
 
 class _Groups:
-    """Names of groups that are joined step by step (union-find); no two fixed ones ever are."""
+    """Names of groups that are joined step by step (union-find); two fixed groups are never joined.
+
+    scipy's DisjointSet does not serve: it chooses the root of a set by size, but here the root is
+    the name of the group, which is that of the earlier one or the fixed one.
+    """
 
     def __init__(self, *, fixed: Iterable[str]) -> None:
         self._fixed = set(fixed)

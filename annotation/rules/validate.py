@@ -170,7 +170,7 @@ class _Survey:
 
 def _groups(dataset: Dataset) -> dict[str, str]:
     """Photos that may look alike: `collect` writes photos.csv, whether the split uses it or not."""
-    path = group_file(dataset) or dataset.root / "photos.csv"
+    path = group_file(dataset.root, dataset.config.group_by) or dataset.root / "photos.csv"
     used = dataset.config.group_by is not None
     return read_photo_groups(path) if used or path.is_file() else {}
 

@@ -37,7 +37,8 @@ def group_photos(
 
 def named_groups(dataset: Dataset, names: Iterable[str]) -> Iterable[list[str]]:
     """Lists of names that the CSV or the pattern puts together; a name may be in both."""
-    path, pattern = group_file(dataset), read_conversion_config(dataset).split.group_pattern
+    path = group_file(dataset.root, dataset.config.group_by)
+    pattern = read_conversion_config(dataset).split.group_pattern
     if not path and not pattern:
         return []
     group_of = read_photo_groups(path) if path else {}

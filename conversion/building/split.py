@@ -52,7 +52,7 @@ def read_remembered(dataset: Dataset) -> dict[str, str]:
 def check_split(dataset: Dataset) -> None:
     """InputError for lists and a group file that cannot be read, before anything is done."""
     _listed(dataset)
-    if path := group_file(dataset):
+    if path := group_file(dataset.root, dataset.config.group_by):
         read_photo_groups(path)
 
 

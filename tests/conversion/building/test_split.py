@@ -187,7 +187,7 @@ def test_a_handful_of_photos_fills_both_splits(tmp_path: Path) -> None:
 def test_broken_group_file_says_the_line(tmp_path: Path) -> None:
     dataset = set_of(tmp_path, ["a"], "split: {train: 1, group_by: photos.csv}")
     (tmp_path / "photos.csv").write_text("image,photo\na.jpg\n")
-    with pytest.raises(InputError, match=r"photos.csv: line 2: expected 2 columns, got 1"):
+    with pytest.raises(InputError, match=r"photos.csv: line 2: expected 2 columns, found 1"):
         split_of(dataset)
 
 
