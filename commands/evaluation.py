@@ -50,6 +50,7 @@ def report(run: RunPath, rows: int = 100, seed: int = 0) -> None:
         images=files.dataset.images,
         log=run / "log.jsonl",
         out=run / "report",
+        redraw=run,
         title=f"{files.dataset.config.name} · {run.name}",
         rows=rows,
         seed=seed,
