@@ -19,7 +19,7 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from annotation.dataset import DatasetConfig, Limits
-from annotation.labelme.annotation import Annotation, Shape
+from annotation.labelme.annotation import Annotation, Shape, UnreadableShape
 from annotation.labelme.geometry import encode_mask_png, mask_pixels, outline
 from annotation.photos.files import Size
 from annotation.rules.drawing import draw
@@ -43,7 +43,8 @@ class Mended:
 
 def free_group(shapes: Iterable[Shape]) -> int:
     """A group_id that no shape of the photo has."""
-    raw = (shape.extra[""] for shape in shapes if shape.problem is not None)
+    shapes = list(shapes)
+    raw = (shape.raw for shape in shapes if isinstance(shape, UnreadableShape))
     unread = (value.get("group_id") for value in raw if isinstance(value, dict))
     ids = [*(shape.group_id for shape in shapes), *unread]
     return max((one for one in ids if isinstance(one, int)), default=0) + 1

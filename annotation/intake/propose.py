@@ -13,7 +13,7 @@ import yaml
 
 from annotation.dataset import Dataset, DatasetConfig, parse_config
 from annotation.fixing.mending import plain_label
-from annotation.labelme.annotation import NotReadableError, read_annotation
+from annotation.labelme.annotation import NotReadableError, UnreadableShape, read_annotation
 from annotation.labelme.decoding import known_words
 from annotation.photos.groups import read_photo_groups
 from annotation.photos.listing import list_photos
@@ -73,7 +73,8 @@ def _count_labels(root: Path) -> Counter[str]:
             shapes = read_annotation(path, known=known).shapes
         except NotReadableError:
             continue
-        counts.update(shape.label for shape in shapes if shape.problem is None and shape.label)
+        readable = (shape for shape in shapes if not isinstance(shape, UnreadableShape))
+        counts.update(shape.label for shape in readable if shape.label)
     return counts
 
 

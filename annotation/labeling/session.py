@@ -19,7 +19,7 @@ from annotation.dataset import Dataset
 from annotation.labelme.annotation import (
     Annotation,
     NotReadableError,
-    Shape,
+    UnreadableShape,
     read_annotation,
     write_annotation,
 )
@@ -116,8 +116,8 @@ class Session:
                 read_annotation(place, known=self._known), image_path=name, image_data=None
             )
         except NotReadableError as error:
-            problem = Shape("", (), extra={"": {"cannot be read": str(error)}}, problem="")
-            return Annotation(name, None, None, (problem,))
+            entry = UnreadableShape("", (), raw={"cannot be read": str(error)})
+            return Annotation(name, None, None, (entry,))
 
     def carry(self, *, last: bool = False) -> None:
         """Carry what Labelme saved since the last call to where it belongs; raises OSError.

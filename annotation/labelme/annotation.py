@@ -1,8 +1,7 @@
 """Labelme's JSON files, read into frozen dataclasses and written back.
 
-Read is what Labelme 3 to 7 write. Keys that this project does not know are kept, and a shape that
-cannot be understood stands in its place with its `problem`, so that the others keep their numbers
-and nothing is lost on writing.
+Reads the files of Labelme 3 to 7. Unknown keys and shapes that cannot be parsed are kept, so that
+nothing is lost when a file is written back.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ MOST_SHAPES = 100_000  # of one file
 
 @dataclass(frozen=True)
 class Shape:
-    """One figure; `points` are (x, y) in pixels, the pixel's corner at whole numbers.
+    """One shape; `points` are (x, y) in pixels, with pixel corners at whole numbers.
 
-    `mask` is a base64 PNG whose upper left corner lies at the first point. Where `problem` is set,
-    only `extra` counts: the JSON value as it was found.
+    `mask` is a base64 PNG whose upper left corner is at the first point. `extra` holds keys that
+    this project does not know.
     """
 
     label: str
@@ -40,12 +39,24 @@ class Shape:
     description: str | None = ""
     mask: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
-    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class UnreadableShape(Shape):
+    """An entry of the list of shapes that cannot be parsed, for the `reason` given.
+
+    It has no points. Its label is known if it is valid, and `raw` is the JSON value of the entry,
+    which is written back unchanged. It takes the place of the shape, so that the indices of the
+    other shapes stay the same.
+    """
+
+    raw: Any = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """All shapes of one photo; `image_path` is as stored, relative to the JSON file's folder."""
+    """All shapes of one photo; `image_path` is as stored, relative to the folder of the file."""
 
     image_path: str
     height: int | None
@@ -138,7 +149,7 @@ def _read_shape(raw: Any) -> Shape:
     except msgspec.ValidationError as error:
         found = raw.get("label") if isinstance(raw, dict) else None
         label = found if isinstance(found, str) else ""
-        return Shape(label, (), extra={"": raw}, problem=str(error))
+        return UnreadableShape(label, (), raw=raw, reason=str(error))
     return Shape(
         label=keys.label,
         points=tuple(keys.points),
@@ -173,8 +184,8 @@ def write_annotation(path: Path, annotation: Annotation) -> None:
 
 
 def _shape_values(shape: Shape) -> Any:
-    if shape.problem is not None:
-        return shape.extra[""]
+    if isinstance(shape, UnreadableShape):
+        return shape.raw
     return {
         "label": shape.label,
         "points": shape.points,

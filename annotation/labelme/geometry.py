@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from shapely.geometry.base import BaseGeometry
 
-from annotation.labelme.annotation import Shape
+from annotation.labelme.annotation import Shape, UnreadableShape
 from annotation.photos.files import without_pixel_limit
 from base.errors import InputError
 
@@ -46,8 +46,8 @@ class ShapeError(InputError):
 
 def check_points(shape: Shape) -> NDArray[np.float64]:
     """Points of a shape, (N, 2) x, y pixels; ShapeError where type, number or values are wrong."""
-    if shape.problem is not None:
-        raise ShapeError("shape-unreadable", shape.problem)
+    if isinstance(shape, UnreadableShape):
+        raise ShapeError("shape-unreadable", shape.reason)
     if shape.shape_type not in POINTS:
         message = f"shape type '{shape.shape_type}' is unknown; known: {', '.join(POINTS)}"
         raise ShapeError("shape-unreadable", message)
