@@ -1,9 +1,10 @@
 """Speed and memory of conversion compared with common tools, on one core, in one run.
 
-Inputs are generated from a seed: 500 photos of 640x480 and 60 of 1920x1080, each with 7 shapes and a
-stuff map. The tools take turns, so that a busy machine slows all of them; CPU times are medians over
-the rounds. labelme2coco is not a dependency, because it installs an OpenCV that breaks Labelme's Qt.
-To measure it: `pip install --no-deps labelme2coco sahi` and `pip install fire terminaltables tqdm`.
+Inputs are generated from a seed: 500 photos of 640x480 and 60 of 1920x1080, each with 7 shapes and
+a stuff map. The tools take turns, so that a busy machine slows all of them; CPU times are medians
+over the rounds. labelme2coco is not a dependency, because it installs an OpenCV that breaks
+Labelme's Qt. To measure it, install it with `pip install --no-deps labelme2coco sahi` and
+`pip install fire terminaltables tqdm`.
 
     .venv/bin/python -m benchmarks.conversion            the table
     .venv/bin/python -m benchmarks.conversion scale N    time and memory of a set of N small photos
@@ -58,7 +59,7 @@ PARTS = {  # parts of a conversion, each with the function whose time is measure
 
 
 def make_set(root: Path, width: int, height: int, count: int) -> None:
-    """Write photos of noise, outlines of things and wavy bands of stuff; 50 different ones, repeated."""
+    """Write photos of noise with outlines of things and bands of stuff: 50 kinds, repeated."""
     rng = np.random.default_rng(0)
     for folder in ("images", "labelme", "stuff", "kinds"):
         (root / folder).mkdir(parents=True)

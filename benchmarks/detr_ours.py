@@ -96,7 +96,7 @@ def photos(detr: DETR, size: int, *, side: str) -> BoxOutputs:
 
 
 def cached_photos(detr: DETR, size: int, *, side: str) -> BoxOutputs:
-    """Return a function that reads the outputs of the box model from a cache in a temporary folder."""
+    """Return a function that reads the outputs of the box model from a cache on disk."""
     folder = TemporaryDirectory()
     panoptic = write_data_set(Path(folder.name) / "panoptic", size)
     config = replace(FULL, cached_views=1, train_sizes=(size,), crop=0, flip=False)

@@ -1,8 +1,8 @@
 """Time and memory of training steps and inference, compared with the DETR of `transformers`.
 
-Two threads, batches of 2 photos, 7 objects per photo, random weights and photos. Each side of a case
-runs in its own processes, in turns; a figure is the median over all of them. Both sides train the
-same parameters and end a step with clipping and AdamW. Our steps run as `train` runs them with its
+Two threads, batches of 2 photos, 7 objects per photo, random weights and photos. Each side of a
+case runs in its own processes, in turns; a figure is the median over all of them. Both sides train
+the same parameters and end a step with clipping and AdamW. Our steps run as in `train` with its
 default settings: in bfloat16 if the processor has instructions for it, otherwise in float32. Sides
 with `-float32` in their name run in float32 on every processor. The peer and all inference run in
 float32.
@@ -10,8 +10,8 @@ float32.
 The last column is the share of each part in the time of a step. For the peer, matching and losses
 are counted as forward.
 
-The peer is measured twice: as installed (`peer`), and with the settings of glibc and OpenMP that our
-training makes in `base/memory.py` and `detr/kernels/threads.py` (`peer-kept`), which help it too.
+The peer is measured twice: as installed (`peer`), and with the settings of glibc and OpenMP that
+our training makes in `base/memory.py` and `detr/kernels/threads.py` (`peer-kept`), which help it too.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def make_step(case: str, side: str) -> Callable[[], None]:
 
 
 def measure(case: str, side: str) -> None:
-    """Print the shares of the parts; then the peak memory in MB, and seconds and CPU seconds per step."""
+    """Print the share of each part; then peak memory in MB, and seconds and CPU seconds per step."""
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
     if side != "peer":
