@@ -11,7 +11,7 @@ The last column is the share of each part in the time of a step. For the peer, m
 are counted as forward.
 
 The peer is measured twice: as installed (`peer`), and with the settings of glibc and OpenMP that
-our training makes in `base/memory.py` and `detr/kernels/threads.py` (`peer-kept`), which help it too.
+our training makes (`peer-kept`; `base/memory.py`, `detr/kernels/threads.py`), which help it too.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def make_step(case: str, side: str) -> Callable[[], None]:
 
 
 def measure(case: str, side: str) -> None:
-    """Print the share of each part; then peak memory in MB, and seconds and CPU seconds per step."""
+    """Print the share of each part; then peak memory (MB), and seconds and CPU seconds per step."""
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
     if side != "peer":
