@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from commands.arguments import DatasetPath
-from conversion.config import open_valid_dataset
+from commands.datasets import open_dataset
 
 
 def stuff(dataset: DatasetPath, weights: str, confidence: float = 0.5) -> None:
@@ -22,7 +22,7 @@ def stuff(dataset: DatasetPath, weights: str, confidence: float = 0.5) -> None:
     from detr.prediction.predict import predict as run_prediction
     from detr.prediction.predictor import Thresholds
 
-    opened = open_valid_dataset(dataset)
+    opened = open_dataset(dataset)
     out = dataset / "stuff_predicted"
     run_prediction(weights, opened.images, out, Thresholds(confidence))
     print(f"{out}: written; to use it, add to {dataset / 'dataset.yaml'}:")
@@ -42,7 +42,7 @@ def convert(dataset: DatasetPath, scheduler: str | None = None) -> None:
     """
     from conversion.building.build import convert as build
 
-    opened = open_valid_dataset(dataset)
+    opened = open_dataset(dataset)
     built = build(opened, scheduler=scheduler)
     state = "built" if built.fresh else "up to date"
     counts = ", ".join(f"{count} {name}" for name, count in built.photos.items())
@@ -69,7 +69,7 @@ def export(
     from conversion.exporting.export import export as run_export
     from conversion.exporting.instances import export_instances
 
-    opened = open_valid_dataset(dataset)
+    opened = open_dataset(dataset)
     if format != "coco":
         print(f"{out}: {run_export(opened, format, out)} photos exported")
         return

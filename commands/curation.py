@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from commands.arguments import DatasetPath, RunPath
-from commands.datasets import check, run_files
-from conversion.config import open_valid_dataset
+from commands.datasets import check, open_dataset, run_files
 
 
 def curate(dataset: DatasetPath) -> None:
@@ -15,7 +14,7 @@ def curate(dataset: DatasetPath) -> None:
     """
     from curation.loading.load import load_dataset
 
-    opened = open_valid_dataset(dataset)
+    opened = open_dataset(dataset)
     load_dataset(opened, check(opened))
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from annotation.dataset import Dataset
 from annotation.rules.validate import Checked, check_dataset
 from base.errors import InputError
-from conversion.config import open_valid_dataset
 
 
 @dataclass(frozen=True)
@@ -20,6 +19,13 @@ class RunFiles:
     prediction: Path
 
 
+def open_dataset(root: Path) -> Dataset:
+    """Open the data set in `root` and check every key of its `dataset.yaml`."""
+    from conversion.config import open_valid_dataset
+
+    return open_valid_dataset(root)
+
+
 def open_or_propose(root: Path) -> Dataset:
     """Open the data set in `root`; if it has no `dataset.yaml`, propose one from its labels."""
     from annotation.intake.propose import propose_config
@@ -28,7 +34,7 @@ def open_or_propose(root: Path) -> Dataset:
     if root.is_dir() and not path.exists():
         things = propose_config(root).things
         print(f"{path}: proposed from the labels found ({len(things)} things); please review it")
-    return open_valid_dataset(root)
+    return open_dataset(root)
 
 
 def check(dataset: Dataset, *, pixels: bool = False) -> Checked:
@@ -46,7 +52,7 @@ def run_files(run: Path) -> RunFiles:
     """
     from detr.config import read_run
 
-    dataset = open_valid_dataset(Path(read_run(run).dataset))
+    dataset = open_dataset(Path(read_run(run).dataset))
     prediction = run / "predictions" / "panoptic.json"
     if not prediction.is_file():
         test = dataset.panoptic / "test"

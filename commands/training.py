@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from commands.arguments import DatasetPath, RunOrWeights, Settings
+from commands.datasets import open_dataset
 from commands.printing import console
-from conversion.config import open_valid_dataset
 
 
 def train(
@@ -36,16 +36,16 @@ def train(
             nothing.
     """
     from detr.config import RunConfig, load_config
-    from detr.training.dry_run import cost_table, measure_costs
+    from detr.training.dry_run import cost_table, estimate_costs
     from detr.training.train import stages_of
     from detr.training.train import train as run_training
 
-    opened = open_valid_dataset(dataset)
+    opened = open_dataset(dataset)
     default = dataset / "train.yaml"
     path = config or (default if default.is_file() else None)
     values = load_config(path, [value for values in set for value in values])
     if dry_run:
-        console.print(cost_table(measure_costs(opened.panoptic, values, stages_of(stage))))
+        console.print(cost_table(estimate_costs(opened.panoptic, values, stages_of(stage))))
     else:
         run_training(opened.panoptic, run, RunConfig(str(dataset.resolve()), values, init), stage)
 
