@@ -112,7 +112,7 @@ def read_annotation(path: Path, *, known: Collection[str] = ()) -> Annotation:
     try:
         keys = msgspec.convert(decoded.value, _FileKeys)
     except msgspec.ValidationError as error:
-        raise NotReadableError("file-not-labelme", f"{path}: is no Labelme file: {error}") from None
+        raise NotReadableError("file-not-labelme", f"{path}: is not a Labelme file: {error}") from None
     return Annotation(
         image_path=keys.image_path,
         height=keys.image_height,
@@ -140,7 +140,7 @@ def _decode_file(path: Path, known: Collection[str]) -> Decoded:
     try:
         return decode_json(data, known=known)
     except ValueError as error:
-        raise NotReadableError("file-not-json", f"{path}: is no JSON: {error}") from None
+        raise NotReadableError("file-not-json", f"{path}: is not valid JSON: {error}") from None
 
 
 def _read_shape(raw: Any) -> Shape:

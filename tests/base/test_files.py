@@ -34,8 +34,8 @@ def test_unknown_key_in_a_list_says_which_entry() -> None:
         ("name: a\nthings: [b, b]", "'b' appears twice"),
         ("name: a\nthings: [b]\nsplit: {train: 0.9, test: 0.3}", "sum to 1"),
         ("name: a\nthings: 5", "Expected `array`, got `int`"),
-        ("name: [", "is no YAML"),
-        ("name: a\nthings: [b]\nx: !!python/object/apply:os.system ['true']", "is no YAML"),
+        ("name: [", "is not valid YAML"),
+        ("name: a\nthings: [b]\nx: !!python/object/apply:os.system ['true']", "is not valid YAML"),
     ],
 )
 def test_wrong_dataset_yaml(tmp_path: Path, text: str, message: str) -> None:
@@ -68,5 +68,5 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
 def test_broken_json_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"a": ')
-    with pytest.raises(InputError, match=r"a.json: is no JSON"):
+    with pytest.raises(InputError, match=r"a.json: is not valid JSON"):
         read_json(path)

@@ -132,7 +132,7 @@ def test_an_annotation_that_cannot_be_read_cannot_be_drawn_over(dataset: Dataset
     path.write_text('{"half')
     with session_of(dataset, shown(dataset)) as session:
         copy = json.loads((session.folder / "2-error/a.json").read_text())
-        assert "a.json: is no JSON" in copy["shapes"][0]["cannot be read"]  # and no label
+        assert "a.json: is not valid JSON" in copy["shapes"][0]["cannot be read"]  # and no label
     assert path.read_text() == '{"half'
 
 
@@ -155,7 +155,7 @@ def test_one_at_a_time(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "session.json: is no JSON"), ('{"items": [{"link": "../../x"}]}', "session.json: ")],
+    [("", "session.json: is not valid JSON"), ('{"items": [{"link": "../../x"}]}', "session.json: ")],
 )
 def test_a_broken_list_says_where_to_look(dataset: Dataset, text: str, message: str) -> None:
     (dataset.root / FOLDER).mkdir()

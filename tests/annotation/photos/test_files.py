@@ -107,8 +107,8 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     with (tmp_path / "huge.jpg").open("wb") as file:
         file.truncate(1 << 40)
     for name, message in [
-        ("pipe.jpg", "no regular file"),
-        ("zero.jpg", "no regular file"),
+        ("pipe.jpg", "is not a regular file"),
+        ("zero.jpg", "is not a regular file"),
         ("loop.jpg", "symbolic links"),
         ("huge.jpg", "at most 512 MB"),
         ("gone.jpg", "No such file"),

@@ -53,7 +53,7 @@ def test_a_clean_file_has_no_finding(dataset: Dataset) -> None:
         ("file-not-json", b'{"shapes": [', "truncated"),
         ("file-not-json", b"", "truncated"),
         ("file-not-json", b"[" * 60_000, "nested too deeply"),
-        ("file-not-labelme", b"[]", "is no Labelme file"),
+        ("file-not-labelme", b"[]", "is not a Labelme file"),
         ("file-not-labelme", b'{"imagePath": "a.jpg"}', "missing required field `shapes`"),
         ("file-not-labelme", b'{"imagePath": "a.jpg", "shapes": {}}', "got `object`"),
         (
@@ -82,10 +82,10 @@ def test_files_that_can_not_be_read(dataset: Dataset) -> None:
         file.truncate(MOST_BYTES + 1)
     found = {f.file: f.message for f in findings(dataset, "file-unreadable")}
     assert found == {
-        "labelme/huge.json": "expected at most 128 MB, got 128 MB",
+        "labelme/huge.json": "expected at most 128 MB, found 128 MB",
         "labelme/loop.json": "cannot be read: Too many levels of symbolic links",
-        "labelme/pipe.json": "is no regular file",
-        "labelme/zero.json": "is no regular file",
+        "labelme/pipe.json": "is not a regular file",
+        "labelme/zero.json": "is not a regular file",
     }
 
 

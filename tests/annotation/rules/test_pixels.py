@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -244,38 +243,3 @@ def test_other_processes_find_the_same_in_the_same_order(
     assert check_dataset(dataset, pixels=True) == many
     assert [f.file for f in many.findings if f.rule == "photo-truncated"] == ["labelme/cut.json"]
     assert len([f for f in many.findings if f.rule == "photo-duplicate"]) == 10
-
-
-def double(value: int) -> int:
-    return value * 2
-
-
-@pytest.mark.usefixtures("processes")
-def test_results_come_in_the_order_of_the_tasks() -> None:
-    assert list(workers.in_processes(double, range(100))) == [2 * i for i in range(100)]
-
-
-@pytest.mark.usefixtures("processes")
-def test_tasks_are_taken_as_they_are_needed() -> None:
-    taken = 0
-
-    def tasks() -> Iterator[int]:
-        nonlocal taken
-        while taken < 100_000:
-            yield taken
-            taken += 1
-
-    results = workers.in_processes(double, tasks())
-    assert [next(results) for _ in range(3)] == [0, 2, 4]
-    assert taken < 10_000
-    results.close()  # type: ignore[attr-defined]
-
-
-def die(value: int) -> None:
-    os._exit(value)
-
-
-@pytest.mark.usefixtures("processes")
-def test_a_process_that_dies_is_told() -> None:
-    with pytest.raises(InputError, match="a process died"):
-        list(workers.in_processes(die, range(1, 100)))
