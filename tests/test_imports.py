@@ -48,7 +48,12 @@ LAYOUT: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "curation": (
         "base annotation conversion evaluation",
-        {"app": "", "loading": "app", "review": "app loading"},
+        {
+            "app": "",
+            "__init__": "app",  # settings that must be made before fiftyone is imported
+            "loading": "app",
+            "review": "app loading",
+        },
     ),
     "detr": (
         "base annotation.photos conversion evaluation",
@@ -72,7 +77,10 @@ PACKAGES = sorted(LAYOUT.keys() - {"pipeline"})
 FOREIGN_ONLY_IN = {"fiftyone": "curation", "torch": "detr", "torchvision": "detr", "labelme": None}
 LONGEST_FILE = 300
 # Files that may use private names, each of one package that no other file in this list names
-PRIVATE_NAMES_IN = {"detr/kernels/torch_private.py": "torch"}
+PRIVATE_NAMES_IN = {
+    "detr/kernels/torch_private.py": "torch",
+    "curation/app/fiftyone_private.py": "fiftyone",
+}
 
 
 def files_of(*folders: str) -> list[Path]:
