@@ -21,7 +21,8 @@ def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     import fiftyone as fo  # takes seconds, and most tests do not need it
 
     from curation.app.database import check_server
-    from curation.app.mongod import bundled_mongod, check_mongod
+    from curation.app.fiftyone_private import bundled_mongod
+    from curation.app.mongod import check_mongod
 
     check_mongod(bundled_mongod())
     folder, port = tmp_path_factory.mktemp("mongo"), free_port()
