@@ -7,8 +7,11 @@ from pathlib import Path
 
 import fiftyone as fo
 import pytest
+from fiftyone.constants import FIFTYONE_DB_BIN_DIR, MONGODB_MIN_VERSION
+from fiftyone.core.service import DatabaseService
 
 from curation.app.fiftyone_private import (
+    DEFAULT_SERVICE,
     bundled_mongod,
     database_services,
     name_database_service,
@@ -28,19 +31,15 @@ def without_private_names(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_public_way_finds_the_same_database(without_private_names: None) -> None:
-    public = (bundled_mongod(), oldest_mongodb())
-    sys.modules.pop("fiftyone.constants")
-    assert public == (bundled_mongod(), oldest_mongodb())
+    assert bundled_mongod() == Path(FIFTYONE_DB_BIN_DIR) / "mongod"
+    assert oldest_mongodb() == MONGODB_MIN_VERSION
 
 
 def test_without_private_names_fiftyone_chooses_its_service(without_private_names: None) -> None:
     assert database_services() == []
     assert not register_with(None)
     name_database_service("other")
-    sys.modules.pop("fiftyone.core.service")
-    from fiftyone.core.service import DatabaseService
-
-    assert DatabaseService.service_name != "other"
+    assert DatabaseService.service_name == DEFAULT_SERVICE
 
 
 def test_modules_inside_fiftyone_are_imported_in_one_file() -> None:
