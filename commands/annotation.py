@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from annotation.dataset import Dataset
-from annotation.rules.validate import Checked
+from annotation.rules.checked import Checked
 from base.errors import InputError
 from base.parsing import write_json
 from commands.arguments import DatasetPath
@@ -24,7 +24,7 @@ def annotate(dataset: DatasetPath, only: Path | None = None) -> None:
     """
     from annotation.labeling.launch import annotate as open_labelme
 
-    done = open_labelme(open_or_propose(dataset), only)
+    done = open_labelme(open_or_propose(dataset), only, check=check)
     print(f"changed annotations: {len(done.changed)}")
     if done.findings:  # on the changed files only
         print_findings(done.findings)
@@ -59,9 +59,9 @@ def validate(
     opened = open_or_propose(dataset)
     if confirm or undo:
         _end_fixes(opened, undo=undo)
-    checked = check(opened, pixels=pixels)
+    checked = check(opened, pixels="decode" if pixels else "skip")
     if fix and _fix(opened, checked):
-        checked = check(opened, pixels=pixels)
+        checked = check(opened, pixels="decode" if pixels else "skip")
     print_findings(checked.findings)
     if json is not None:
         write_json(json, {"findings": checked.findings}, indent=2)
@@ -89,7 +89,7 @@ def _fix(dataset: Dataset, checked: Checked) -> bool:
 
 def _end_fixes(dataset: Dataset, *, undo: bool) -> None:
     """Delete the originals that the fixes kept, or restore them; print what was done."""
-    from annotation.fixing.originals import confirm_fixes, undo_fixes
+    from annotation.fixing.backups import confirm_fixes, undo_fixes
 
     if not undo:
         print(f"originals deleted: {len(confirm_fixes(dataset))}")

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from annotation.dataset import Dataset, DatasetConfig, parse_config
-from annotation.fixing.mending import plain_label
+from annotation.fixing.shape_fixes import normalized_label
 from annotation.labelme.annotation import NotReadableError, UnreadableShape, read_annotation
 from annotation.labelme.decoding import known_words
 from annotation.photos.groups import read_photo_groups
@@ -91,7 +91,7 @@ def _merge(counts: Counter[str]) -> list[Proposed]:
 
 
 def _same(first: str, second: str) -> bool:
-    return plain_label(first) == plain_label(second)
+    return normalized_label(first) == normalized_label(second)
 
 
 def _lines(root: Path, things: Sequence[Proposed]) -> Iterator[str]:
