@@ -18,8 +18,8 @@ from fiftyone.utils.coco import COCODetectionDatasetImporter
 
 import pipeline
 from detr.config import RunConfig, TrainConfig
-from tests.detr.weights import SMALL
-from tests.detr.weights import save as save_weights
+from tests.detr.random_weights import SMALL
+from tests.detr.random_weights import save as save_weights
 from tests.drawn import YAML, free_port
 
 ROOT = Path(__file__).parents[1]

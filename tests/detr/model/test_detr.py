@@ -75,7 +75,7 @@ def test_a_photo_means_the_same_beside_another() -> None:
         beside = model.detr(Padded(torch.stack([photo, other]), both))
         masks = model.masks(alone, torch.zeros_like(query), query)
         masks_beside = model.masks(beside, torch.zeros_like(query), query)
-    for a, b in zip(alone.guesses, beside.guesses, strict=True):
+    for a, b in zip(alone.layers, beside.layers, strict=True):
         assert torch.allclose(a.logits[0], b.logits[0], atol=1e-4)
         assert torch.allclose(a.cxcywh_norm[0], b.cxcywh_norm[0], atol=1e-4)
     assert torch.allclose(masks, masks_beside, atol=1e-3)

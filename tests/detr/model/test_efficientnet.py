@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from detr.model.efficientnet import (
+    OUTPUT_STD,
     OUTPUTS,
-    SPREAD,
     Block,
     EfficientNetLite0,
     SameConv2d,
@@ -21,7 +21,7 @@ def block_by_layers(block: Block, x: Tensor) -> Tensor:
     wide = F.relu6(block._bn0(block._expand_conv(x))) if block.expands else x
     wide = F.relu6(block._bn1(block._depthwise_conv(wide)))
     narrow: Tensor = block._bn2(block._project_conv(wide))
-    return narrow + x if block.adds else narrow
+    return narrow + x if block.has_shortcut else narrow
 
 
 def by_layers(model: EfficientNetLite0, x: Tensor) -> dict[str, Tensor]:
@@ -30,7 +30,7 @@ def by_layers(model: EfficientNetLite0, x: Tensor) -> dict[str, Tensor]:
         assert isinstance(block, Block)
         x = block_by_layers(block, x)
         if index in OUTPUTS:
-            features[OUTPUTS[index]] = x / SPREAD[OUTPUTS[index]]
+            features[OUTPUTS[index]] = x / OUTPUT_STD[OUTPUTS[index]]
     return features
 
 

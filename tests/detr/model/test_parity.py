@@ -14,8 +14,8 @@ from transformers.loss.loss_for_object_detection import (
 )
 
 from detr.config import TrainConfig
-from detr.data.examples import Target
 from detr.data.padded import pad
+from detr.data.targets import Target
 from detr.losses.criterion import (
     Losses,
     box_losses,
@@ -183,16 +183,16 @@ def outputs() -> tuple[DETRsegm, Output]:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_matching_is_the_same_in_every_layer(outputs: tuple[DETRsegm, Output], case: Case) -> None:
-    guesses, targets = outputs[1].guesses, case.targets()
+    guesses, targets = outputs[1].layers, case.targets()
     matcher = HungarianMatcher(class_cost=1, bbox_cost=5, giou_cost=2)
     layers = match_layers(guesses, targets, SMALL)
     for guess, ours in zip(guesses, layers, strict=True):
         found = {"logits": guess.logits, "pred_boxes": guess.cxcywh_norm}
         theirs = matcher(found, peer_targets(targets))
         alone = match(guess, targets, SMALL)
-        for pairs in zip(ours, alone, theirs, strict=True):
-            assert len({tuple(queries.tolist()) for queries, _ in pairs}) == 1
-            assert len({tuple(segments.tolist()) for _, segments in pairs}) == 1
+        for of_all, of_one, (queries, segments) in zip(ours, alone, theirs, strict=True):
+            assert of_all.queries.tolist() == of_one.queries.tolist() == queries.tolist()
+            assert of_all.segments.tolist() == of_one.segments.tolist() == segments.tolist()
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -216,7 +216,7 @@ def test_every_loss_has_the_same_value(outputs: tuple[DETRsegm, Output], case: C
 
 @torch.no_grad()
 def _our_losses(model: DETRsegm, output: Output, targets: list[Target]) -> Losses:
-    matches = match(output.guesses[-1], targets, SMALL)
+    matches = match(output.layers[-1], targets, SMALL)
     losses = box_losses(output, targets, matches, SMALL)
     if num_boxes(targets) == 1 and not any(len(t.labels) for t in targets):
         return losses  # theirs has no masks of nothing
@@ -230,8 +230,8 @@ def _their_losses(
     model: DETRsegm, output: Output, targets: list[Target]
 ) -> tuple[Tensor, dict[str, Tensor]]:
     config = peer_config(SMALL, CLASSES, auxiliary_loss=True)
-    logits = torch.stack([guess.logits for guess in output.guesses])
-    boxes = torch.stack([guess.cxcywh_norm for guess in output.guesses])
+    logits = torch.stack([guess.logits for guess in output.layers])
+    boxes = torch.stack([guess.cxcywh_norm for guess in output.layers])
     labels, cpu = peer_targets(targets), torch.device("cpu")
     last = (logits[-1], labels, cpu, boxes[-1])
     if not any(len(t.labels) for t in targets):

@@ -13,7 +13,7 @@ import torch
 from detr.config import TrainConfig
 from detr.prediction.export_onnx import export_onnx
 from detr.weights.published import load_published
-from tests.detr.weights import SMALL, save
+from tests.detr.random_weights import SMALL, save
 
 SIZES = ((96, 128), (64, 200), (131, 77))  # the last no multiple of a stride
 

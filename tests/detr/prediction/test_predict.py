@@ -20,8 +20,8 @@ from detr.prediction.predictor import Thresholds, load_predictor
 from detr.training.train import train
 from tests.annotation.mutate import bomb
 from tests.detr.drawn import draw_set
+from tests.detr.random_weights import SMALL, save
 from tests.detr.training.test_train import CACHED, run_config
-from tests.detr.weights import SMALL, save
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from detr.data.classes import packed_classes
 from detr.model.detr import DETR
 from detr.model.segmentation import DETRsegm
 from detr.weights.init import read_start, start_from
-from tests.detr.weights import SMALL, save
+from tests.detr.random_weights import SMALL, save
 
 ROAD = next(c for c in coco_categories() if c.name == "road")
 CLASSES = packed_classes(
