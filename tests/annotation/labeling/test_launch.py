@@ -13,6 +13,7 @@ import pytest
 from annotation.dataset import Dataset
 from annotation.labeling.launch import annotate, labelme_settings
 from annotation.labelme.annotation import read_annotation
+from annotation.rules.validate import check_dataset
 from base.errors import InputError
 from tests.annotation.labeling.labelme_window import (
     MISSING,
@@ -36,8 +37,10 @@ def screen(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def contents(root: Path) -> dict[str, bytes]:
+    """All files but the cache of validation."""
     files = (path for path in root.rglob("*") if path.is_file())
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+    names = {path.relative_to(root): path for path in files}
+    return {n.as_posix(): p.read_bytes() for n, p in names.items() if ".cache" not in n.parts}
 
 
 def run(*command: object, env: dict[str, str] | None = None, status: int = 0) -> str:
@@ -186,7 +189,7 @@ def test_only_opens_just_those_and_saves_beside_the_photos(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"DISPLAY": ":54321"}, "no screen: .*could not connect to display :54321"),
+        ({"DISPLAY": ":54321"}, "no display: .*could not connect to display :54321"),
         ({"QT_QPA_PLATFORM": "nothing"}, "system libraries .* apt install libgl1"),
     ],
 )
@@ -199,7 +202,7 @@ def test_where_the_window_cannot_open_it_says_why(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(InputError, match=message):
-        annotate(dataset)
+        annotate(dataset, check=check_dataset)
     assert contents(dataset.root) == before
     assert not (dataset.root / ".annotate").exists()
 
@@ -210,16 +213,16 @@ def test_without_screen_photos_or_labelme_it_says_so(
     dataset = draw_dataset(tmp_path, {"a": []})
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(InputError, match="no screen"):
-        annotate(dataset)
+    with pytest.raises(InputError, match="no display"):
+        annotate(dataset, check=check_dataset)
     monkeypatch.setenv("DISPLAY", ":1")
     (tmp_path / "images/a.jpg").unlink()
     with pytest.raises(InputError, match="no photos"):
-        annotate(dataset)
+        annotate(dataset, check=check_dataset)
     assert not (tmp_path / ".annotate").exists()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="labelme is not installed; run `make setup`"):
-        annotate(dataset)
+        annotate(dataset, check=check_dataset)
 
 
 def test_the_users_own_settings_hold_where_this_labelme_knows_them(
