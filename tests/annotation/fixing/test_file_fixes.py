@@ -11,6 +11,7 @@ import pytest
 
 from annotation.labelme.annotation import Shape, read_annotation
 from tests.annotation.fixing.fixed import change, contents, drawn, fix, only, rules, shapes_of
+from tests.annotation.fixing.test_shape_fixes import FORK
 from tests.drawn import YAML, draw_dataset, square
 
 
@@ -149,8 +150,7 @@ def test_unreadable_shapes_are_written_back_unchanged(tmp_path: Path) -> None:
 
 
 def test_the_group_ids_of_unreadable_shapes_are_taken(tmp_path: Path) -> None:
-    fork = ((35.0, 2.0), (50.0, 2.0), (50.0, 20.0), (35.0, 20.0), (35.0, 15.0), (45.0, 15.0))
-    dataset = drawn(tmp_path, Shape("box", (*fork, (45.0, 7.0), (35.0, 7.0))))
+    dataset = drawn(tmp_path, Shape("box", FORK))
     path = dataset.labelme / "a.json"
     unreadable = {"label": 3, "points": "none", "group_id": 5}
     change(dataset, shapes=[*json.loads(path.read_text())["shapes"], unreadable])

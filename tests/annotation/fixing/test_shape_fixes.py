@@ -14,6 +14,10 @@ from tests.drawn import YAML, square
 
 LARGE = ((0.0, 0.0), (30.0, 0.0), (30.0, 20.0), (0.0, 20.0))
 SLIP = (*LARGE[:2], (30.0, 10.5), (30.6, 9.9), (29.6, 9.9), *LARGE[2:])  # a loop of 0.2 pixels
+FORK = (  # both prongs are partly in the photo, its back is outside
+    *((35.0, 2.0), (50.0, 2.0), (50.0, 20.0), (35.0, 20.0)),
+    *((35.0, 15.0), (45.0, 15.0), (45.0, 7.0), (35.0, 7.0)),
+)
 EIGHT = ((2.0, 2.0), (12.0, 12.0), (12.0, 2.0), (2.0, 12.0))
 
 
@@ -35,10 +39,8 @@ def test_a_polygon_is_clipped_and_nothing_else_changes(tmp_path: Path) -> None:
 
 
 def test_a_polygon_in_two_parts_gets_a_group_of_its_own(tmp_path: Path) -> None:
-    fork = ((35.0, 2.0), (50.0, 2.0), (50.0, 20.0), (35.0, 20.0), (35.0, 15.0), (45.0, 15.0))
-    fork = (*fork, (45.0, 7.0), (35.0, 7.0))
     taken = [square("disc", 2, 2, 5, 1), square("disc", 8, 2, 5, 1)]
-    dataset = drawn(tmp_path, Shape("box", fork), *taken)
+    dataset = drawn(tmp_path, Shape("box", FORK), *taken)
     assert only(fix(dataset), "out-of-picture").what.endswith("now 2 shapes of group 2")
     shapes = shapes_of(dataset)
     assert [(s.label, s.group_id) for s in shapes[1:3]] == [("box", 2), ("box", 2)]
@@ -48,9 +50,7 @@ def test_a_polygon_in_two_parts_gets_a_group_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_polygon_whose_label_allows_one_part_is_not_cut_in_two(tmp_path: Path) -> None:
-    fork = ((35.0, 2.0), (50.0, 2.0), (50.0, 20.0), (35.0, 20.0), (35.0, 15.0), (45.0, 15.0))
-    fork = (*fork, (45.0, 7.0), (35.0, 7.0))
-    dataset = drawn(tmp_path, Shape("box", fork), yaml=f"{YAML}ungrouped: [box]\n")
+    dataset = drawn(tmp_path, Shape("box", FORK), yaml=f"{YAML}ungrouped: [box]\n")
     assert not only(fix(dataset), "out-of-picture").done
     assert not list(tmp_path.rglob("*.orig"))
 
