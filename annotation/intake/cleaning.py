@@ -1,4 +1,4 @@
-"""One photo made ready for a data set: upright, without place data, of a bounded size."""
+"""Preparing one photo for a data set: EXIF rotation applied, location removed, size limited."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
-from annotation.intake.metadata import jpeg_without_place, kept_exif, picture_tells_place
+from annotation.intake.metadata import image_has_location, jpeg_without_location, kept_exif
 from annotation.photos.files import SUFFIXES, open_photo
 from annotation.photos.likeness import perceptual_hash
 from base.errors import InputError
 
 Frame = NDArray[np.uint8]  # (H, W, 3) BGR
 
-QUALITY = 95  # of JPEG and WebP where a photo is compressed anew
+QUALITY = 95  # of JPEG and WebP photos that are compressed again
 
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": QUALITY, "subsampling": 0},
@@ -31,12 +31,12 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 
 
 class RefusedError(Exception):
-    """One photo that cannot be brought in; the message says why."""
+    """A photo that cannot be added; the message says why."""
 
 
 @dataclass(frozen=True)
 class CleanPhoto:
-    """The file to store, the suffixes its format may have (usual one first), its 64-bit hash."""
+    """The file to store, the suffixes of its format (the usual one first) and its 64-bit hash."""
 
     data: bytes
     suffixes: tuple[str, ...]
@@ -44,23 +44,23 @@ class CleanPhoto:
 
 
 def clean_photo(data: bytes, *, long_side: int | None = None) -> CleanPhoto:
-    """Turn a photo's file upright, drop its place data, limit its long side (pixels).
+    """Apply the EXIF rotation of a photo, remove its location, limit its longer side in pixels.
 
-    The bytes stay as they are where nothing has to change, and the compressed pixels of a JPEG
-    where only place data have to go. Raises RefusedError.
+    The file is unchanged if nothing needs to be done. If only the location of a JPEG has to be
+    removed, its compressed pixels are copied. Raises RefusedError if the photo cannot be decoded.
     """
     with _opened(data) as image:
         kind = str(image.format)
-        turned = image.getexif().get(ExifTags.Base.Orientation) in range(2, 9)
-        changed = turned or (long_side is not None and max(image.size) > long_side)
+        rotated = image.getexif().get(ExifTags.Base.Orientation) in range(2, 9)
+        changed = rotated or (long_side is not None and max(image.size) > long_side)
         jpeg = kind in ("JPEG", "MPO")
         stored = None
         if jpeg and not changed:
-            stored = jpeg_without_place(data, kept_exif(image))
-            if image.mode == "RGB":  # the hash needs no more: decodes in a third of the time
+            stored = jpeg_without_location(data, kept_exif(image))
+            if image.mode == "RGB":  # enough for the hash, in a third of the time
                 image.draft("L", (256, 256))
         image.load()
-        if not jpeg and not changed and not picture_tells_place(image):
+        if not jpeg and not changed and not image_has_location(image):
             stored = data
         if stored is not None:
             return CleanPhoto(stored, SUFFIXES[kind], _likeness(image))
@@ -70,7 +70,7 @@ def clean_photo(data: bytes, *, long_side: int | None = None) -> CleanPhoto:
 
 
 def clean_frame(frame: Frame, *, long_side: int | None = None) -> CleanPhoto:
-    """Make a JPEG of a video frame, its long side (pixels) limited."""
+    """Encode a video frame as a JPEG, with its longer side limited to `long_side` pixels."""
     height, width = frame.shape[:2]
     if long_side is not None and max(height, width) > long_side:
         scale = long_side / max(height, width)
@@ -100,11 +100,11 @@ def _likeness(image: Image.Image) -> int:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey as its high bytes, since Pillow's own conversion cuts all above 255 off."""
+    """Reduce 16-bit grey to its high bytes; Pillow's own conversion clips values above 255."""
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise RefusedError(f"holds 32-bit numbers (mode {image.mode}), no photo")
+        raise RefusedError(f"has 32-bit values (mode {image.mode}), so it is not a photo")
     return image
 
 
@@ -120,8 +120,8 @@ def _limited(image: Image.Image, long_side: int | None) -> Image.Image:
 
 
 def _encoded(image: Image.Image, kind: str, exif: bytes) -> bytes:
-    """The picture as a file of its own format, with its colour profile and nothing else."""
-    plain = image.copy()  # saving would take comments and XMP from the old `info`
+    """Encode an image in its own format, with its colour profile and `exif` as only metadata."""
+    plain = image.copy()  # saving would write comments and XMP from the old `info`
     plain.info = {k: v for k, v in image.info.items() if k in ("icc_profile", "transparency")}
     options = dict(_SAVE_OPTIONS.get(kind, {}), icc_profile=plain.info.get("icc_profile"))
     if exif and kind in ("JPEG", "PNG", "WEBP"):

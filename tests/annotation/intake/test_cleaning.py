@@ -209,7 +209,7 @@ def bomb(width: int, height: int) -> bytes:
         (b"<html>not found</html>", "is not a JPEG, PNG, BMP, TIFF or WEBP image"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a JPEG"),
         (saved(scene(), "GIF"), "is not a JPEG"),
-        (saved(Image.new("F", (9, 9)), "TIFF"), "32-bit numbers"),
+        (saved(Image.new("F", (9, 9)), "TIFF"), "32-bit values"),
     ],
     ids=["bomb", "empty-picture", "truncated", "empty", "html", "eps", "gif", "float"],
 )

@@ -41,7 +41,7 @@ def test_slips_are_merged_and_named(tmp_path: Path) -> None:
     draw_photo(tmp_path, "a", labels(**counts))
     assert propose_config(tmp_path).things == ("window", "barrier", "carrier")
     text = (tmp_path / "dataset.yaml").read_text()
-    assert "20 shapes; taken for slips: 8 'Window'; taken for slips: 2 'windwo'" in text
+    assert "20 shapes; probably misspelt: 8 'Window'; probably misspelt: 2 'windwo'" in text
 
 
 def test_a_thing_called_hole_stays(tmp_path: Path) -> None:
