@@ -60,16 +60,36 @@ def check_regular(path: Path, *, most_bytes: int) -> None:
         raise InputError(f"expected at most {most_bytes >> 20} MB, found {status.st_size >> 20} MB")
 
 
+class RunningDigest:
+    """The `digest` of parts that are added one after another."""
+
+    def __init__(self, *parts: bytes | str | Path) -> None:
+        self._total = hashlib.sha256()
+        for part in parts:
+            self.add(part)
+
+    def add(self, part: bytes | str | Path) -> None:
+        """Add a string, bytes, or the content of a file; a file that does not exist is empty."""
+        if isinstance(part, Path):
+            data = part.read_bytes() if part.exists() else b""
+        else:
+            data = part.encode() if isinstance(part, str) else part
+        self._total.update(hashlib.sha256(data).digest())
+
+    def copy(self) -> RunningDigest:
+        """Return an independent copy, to which other parts can be added."""
+        other = RunningDigest()
+        other._total = self._total.copy()
+        return other
+
+    def hexdigest(self) -> str:
+        """Return the SHA-256 as 64 hexadecimal digits."""
+        return self._total.hexdigest()
+
+
 def digest(*parts: bytes | str | Path) -> str:
     """Hash strings, bytes and the contents of files in order; return 64 hexadecimal digits.
 
     The hash is SHA-256. A file that does not exist counts as empty.
     """
-    total = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, Path):
-            data = part.read_bytes() if part.exists() else b""
-        else:
-            data = part.encode() if isinstance(part, str) else part
-        total.update(hashlib.sha256(data).digest())
-    return total.hexdigest()
+    return RunningDigest(*parts).hexdigest()

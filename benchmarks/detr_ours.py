@@ -24,14 +24,16 @@ from benchmarks.detr_inputs import (
     write_data_set,
 )
 from detr.config import TrainConfig
-from detr.data.examples import Target, read_splits
 from detr.data.padded import pad
+from detr.data.splits import read_splits
+from detr.data.targets import Target
 from detr.losses.criterion import box_losses, mask_losses, matched_queries, num_boxes, stack_masks
 from detr.losses.matcher import match
 from detr.model.detr import DETR, Output
 from detr.model.segmentation import DETRsegm
-from detr.training.features import ViewCache
-from detr.training.learner import Trunk, guesses_in_float32, has_bfloat16, on_device
+from detr.training.feature_cache import FeatureCache
+from detr.training.precision import has_bfloat16
+from detr.training.stage_model import Trunk, to_device
 
 BoxOutputs = Callable[[], tuple[Output, list[Target]]]
 
@@ -51,7 +53,7 @@ def our_boxes_step(config: TrainConfig, size: int, *, side: str) -> Callable[[],
         with in_precision(side):
             output = model(images)
         with CLOCK(MATCHING):
-            matches = match(output.guesses[-1], targets, config)
+            matches = match(output.layers[-1], targets, config)
             losses = box_losses(output, targets, matches, config)
         return torch.stack([v for name, v in losses.items() if name.startswith("loss")]).sum()
 
@@ -68,7 +70,7 @@ def our_masks_step(size: int, *, side: str) -> Callable[[], None]:
         with torch.no_grad():
             output, targets = see()
             with CLOCK(MATCHING):
-                matches = match(output.guesses[-1], targets, FULL)
+                matches = match(output.layers[-1], targets, FULL)
         photo, query = matched_queries(matches)
         with in_precision(side):
             masks = (
@@ -90,7 +92,7 @@ def photos(detr: DETR, size: int, *, side: str) -> BoxOutputs:
 
     def see() -> tuple[Output, list[Target]]:
         with in_precision(side):
-            return guesses_in_float32(detr(images)), targets
+            return detr(images), targets
 
     return see
 
@@ -101,16 +103,16 @@ def cached_photos(detr: DETR, size: int, *, side: str) -> BoxOutputs:
     panoptic = write_data_set(Path(folder.name) / "panoptic", size)
     config = replace(FULL, cached_views=1, train_sizes=(size,), crop=0, flip=False)
     examples = replace(read_splits(panoptic).examples("train", config), epoch=0)
-    cache = ViewCache(Path(folder.name) / "cache", detr, views=1, decoded=True)
+    cache = FeatureCache(Path(folder.name) / "cache", detr, views=1, decoded=True)
     for _ in cache.fill(examples, device=CPU):
         pass
     trunk = Trunk(detr)
 
     def see() -> tuple[Output, list[Target]]:
         assert folder.name  # the folder is removed when this function is freed
-        (batch,) = cache.batches(examples, [range(BATCH)])
+        (batch,) = cache.read_batches(examples, [range(BATCH)])
         with in_precision(side):
-            output = guesses_in_float32(trunk(on_device(batch.seen, CPU)))
+            output = trunk(to_device(batch.inputs, CPU))
         return output, [target.to(CPU) for target in batch.targets]
 
     return see

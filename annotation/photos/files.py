@@ -118,19 +118,38 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
 
     Raises InputError if the file cannot be read, is not a photo, is too large or is incomplete.
     """
+    return decode_photo(read_photo_bytes(path), where=path)
+
+
+def read_photo_bytes(path: Path) -> bytes:
+    """Read a photo file without decoding it. Raises InputError if it cannot be read."""
     try:
-        with open_photo(path) as image:
-            pixels = _decode(path)
-            if image.format in ("JPEG", "MPO"):
-                _check_complete(path, image)
+        check_regular(path, most_bytes=MAX_BYTES)
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as a photo: {error.strerror}") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def decode_photo(data: bytes, *, where: Path) -> NDArray[np.uint8]:
+    """Decode a photo as `read_photo` does; `where` is its file, for error messages.
+
+    Raises InputError if it is not a photo, is too large or is incomplete.
+    """
+    try:
+        with open_photo(BytesIO(data)) as image:
+            pixels = _decode(data)
+            if image.format in ("JPEG", "MPO"):
+                _check_complete(data, image)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
     return pixels
 
 
-def _decode(path: Path) -> NDArray[np.uint8]:
+def _decode(data: bytes) -> NDArray[np.uint8]:
     try:
-        pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise InputError(f"cannot be read as a photo: {error}") from None
     if pixels is None:
@@ -138,12 +157,10 @@ def _decode(path: Path) -> NDArray[np.uint8]:
     return np.asarray(pixels, np.uint8)
 
 
-def _check_complete(path: Path, image: Image.Image) -> None:
+def _check_complete(data: bytes, image: Image.Image) -> None:
     """Raise InputError if a JPEG is truncated: OpenCV fills in missing pixels without an error."""
-    with path.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 2))
-        if file.read() == b"\xff\xd9":  # the marker for the end of the image
-            return
+    if data.endswith(b"\xff\xd9"):  # the marker for the end of the image
+        return
     try:  # a complete image may be followed by other data
         image.draft("L", (1, 1))  # decodes at an eighth of the size, in a third of the time
         image.load()

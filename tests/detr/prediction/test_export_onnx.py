@@ -36,6 +36,6 @@ def test_onnxruntime_gives_the_same(config: TrainConfig, masks: bool, tmp_path: 
         found = session.run(list(expected), {"image": image[None].numpy()})
         for name, value in zip(expected, found, strict=True):
             assert torch.allclose(torch.from_numpy(value), expected[name], atol=1e-3), name
-    told = session.get_modelmeta().custom_metadata_map
-    assert json.loads(told["classes"])[:5] == ["", "person", "bicycle", "car", "motorcycle"]
-    assert told["backbone"] == "resnet18"
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["classes"])[:5] == ["", "person", "bicycle", "car", "motorcycle"]
+    assert metadata["backbone"] == "resnet18"

@@ -21,7 +21,7 @@ from detr.training.train import train
 from tests.annotation.mutate import bomb
 from tests.detr.drawn import draw_set
 from tests.detr.random_weights import SMALL, save
-from tests.detr.training.test_train import CACHED, run_config
+from tests.detr.training.runs import CACHED, run_config
 
 
 @pytest.fixture(scope="module")

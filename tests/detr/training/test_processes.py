@@ -12,9 +12,8 @@ import pytest
 from base.parsing import write_yaml
 from detr.config import TrainConfig
 from tests.detr.drawn import draw_set
-from tests.detr.training.test_train import CONFIG, log
+from tests.detr.training.runs import CONFIG, DATASET_YAML, ROOT, read_log
 
-ROOT = Path(__file__).parents[3]
 PIPELINE = [str(ROOT / "pipeline.py"), "train"]
 TORCHRUN = [
     *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
@@ -32,14 +31,13 @@ SIMPLE = replace(
     ema_decay=0.9,
     precision="float32",
 )
-YAML = "things: [circle, square]\nstuff: [grass-merged, sky-other-merged]\nname: drawn\n"
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("drawn")
     draw_set(folder / "panoptic", train=5, test=3)
-    (folder / "dataset.yaml").write_text(YAML)
+    (folder / "dataset.yaml").write_text(DATASET_YAML)
     return folder
 
 
@@ -69,7 +67,7 @@ def test_two_processes_have_the_losses_of_one(
     config = replace(SIMPLE, **changes)
     call([sys.executable], dataset, tmp_path / "one", stage, config)
     said = call(TORCHRUN, dataset, tmp_path / "two", stage, replace(config, batch_size=2))
-    one, two = log(tmp_path / "one"), log(tmp_path / "two")
+    one, two = read_log(tmp_path / "one"), read_log(tmp_path / "two")
     assert [line["epoch"] for line in two] == [line["epoch"] for line in one]
     assert said.count("1/2 ") == len(one) // 2  # only the first process speaks
     for alone, shared in zip(one, two, strict=True):

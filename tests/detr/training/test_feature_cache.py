@@ -9,19 +9,13 @@ import pytest
 import torch
 
 from base.errors import InputError
-from detr.data.examples import read_splits
 from detr.data.padded import pad
+from detr.data.splits import read_splits
 from detr.model.detr import DETR
-from detr.training.features import ViewCache
-from detr.training.learner import Trunk, on_device
+from detr.training.feature_cache import FeatureCache
+from detr.training.stage_model import Trunk, to_device
 from detr.training.train import train
-from tests.detr.drawn import draw_set
-from tests.detr.training.test_train import CACHED, CPU, run_config
-
-
-@pytest.fixture(scope="module")
-def panoptic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_set(tmp_path_factory.mktemp("drawn") / "panoptic")
+from tests.detr.training.runs import CACHED, CPU, run_config
 
 
 def test_the_cache_is_kept_for_a_stopped_run_and_removed_after_the_last(
@@ -31,25 +25,25 @@ def test_the_cache_is_kept_for_a_stopped_run_and_removed_after_the_last(
     torch.manual_seed(0)
     detr = DETR(config, len(splits.classes), pretrained=False).eval()
     examples = replace(splits.examples("train", config), epoch=0)
-    cache = ViewCache(tmp_path / "cache", detr, views=2, decoded=True)
+    cache = FeatureCache(tmp_path / "cache", detr, views=2, decoded=True)
     assert len(list(cache.fill(examples, device=CPU))) == 4
     files = {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").rglob("*.pt")}
     assert len(files) == 4 * 2 * 2  # photos, views, features and states
-    again = ViewCache(tmp_path / "cache", detr, views=2, decoded=True)
+    again = FeatureCache(tmp_path / "cache", detr, views=2, decoded=True)
     list(again.fill(examples, device=CPU))
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").rglob("*.pt")} == files
 
-    (batch,) = again.batches(replace(examples, epoch=3), [[1]])  # the second view's turn again
+    (batch,) = again.read_batches(replace(examples, epoch=3), [[1]])  # the second view's turn again
     third = replace(examples, epoch=1)
     photo = splits.train.photos[1]
     view = third.view(photo)
     with torch.no_grad():
         output = Trunk(detr)(pad([third.image(photo, view)]))
-        found = Trunk(detr)(on_device(batch.seen, CPU))
+        found = Trunk(detr)(to_device(batch.inputs, CPU))
     assert torch.equal(batch.targets[0].indices, third.segments(photo, view).indices)
     for wanted, kept in [
-        (output.guesses[-1].logits, found.guesses[-1].logits),
-        (output.guesses[0].cxcywh_norm, found.guesses[0].cxcywh_norm),
+        (output.layers[-1].logits, found.layers[-1].logits),
+        (output.layers[0].cxcywh_norm, found.layers[0].cxcywh_norm),
         (output.memory, found.memory),
         (output.projected.values, found.projected.values),
         (output.features[1].values, found.features[1].values),
@@ -58,7 +52,7 @@ def test_the_cache_is_kept_for_a_stopped_run_and_removed_after_the_last(
 
     with torch.no_grad():
         detr.class_embed.bias += 1
-    list(ViewCache(tmp_path / "cache", detr, views=2, decoded=True).fill(examples, device=CPU))
+    list(FeatureCache(tmp_path / "cache", detr, views=2, decoded=True).fill(examples, device=CPU))
     new = set((tmp_path / "cache").rglob("*.pt")) - files.keys()
     assert len(new) == 4 * 2 and {p.parts[-3] for p in new} == {"decoded"}  # features still hold
     train(panoptic, tmp_path, run_config(CACHED, epochs=1), "boxes")
@@ -69,14 +63,14 @@ def test_for_boxes_only_the_last_features_are_read(panoptic: Path, tmp_path: Pat
     splits, config = read_splits(panoptic), replace(CACHED, flip=True)
     detr = DETR(config, len(splits.classes), pretrained=False).eval()
     examples = replace(splits.examples("train", config), epoch=0)
-    cache = ViewCache(tmp_path, detr, views=1, decoded=False)
+    cache = FeatureCache(tmp_path, detr, views=1, decoded=False)
     list(cache.fill(examples, device=CPU))
-    (with_masks,) = cache.batches(examples, [[0, 1]])
-    (boxes,) = cache.batches(replace(examples, with_masks=False), [[0, 1]])
-    assert isinstance(with_masks.seen, list) and len(with_masks.seen) == 4
-    assert isinstance(boxes.seen, list) and len(boxes.seen) == 1
-    assert torch.equal(boxes.seen[0].values, with_masks.seen[3].values)
-    assert torch.equal(boxes.seen[0].padding, with_masks.seen[3].padding)
+    (with_masks,) = cache.read_batches(examples, [[0, 1]])
+    (boxes,) = cache.read_batches(replace(examples, with_masks=False), [[0, 1]])
+    assert isinstance(with_masks.inputs, list) and len(with_masks.inputs) == 4
+    assert isinstance(boxes.inputs, list) and len(boxes.inputs) == 1
+    assert torch.equal(boxes.inputs[0].values, with_masks.inputs[3].values)
+    assert torch.equal(boxes.inputs[0].padding, with_masks.inputs[3].padding)
 
 
 @pytest.mark.parametrize("kind", ["features", "decoded"])
@@ -87,13 +81,13 @@ def test_a_damaged_file_is_removed_and_computed_anew(
     splits, config = read_splits(panoptic), replace(CACHED, flip=True)
     detr = DETR(config, len(splits.classes), pretrained=False).eval()
     examples = replace(splits.examples("train", config), epoch=0)
-    cache = ViewCache(tmp_path, detr, views=1, decoded=True)
+    cache = FeatureCache(tmp_path, detr, views=1, decoded=True)
     list(cache.fill(examples, device=CPU))
     damaged = next((tmp_path / kind).rglob("*.pt"))
     damaged.write_bytes(damaged.read_bytes()[:50])
     with pytest.raises(InputError, match="was damaged and is removed; start the same command"):
-        list(cache.batches(examples, [[0, 1, 2, 3]]))
+        list(cache.read_batches(examples, [[0, 1, 2, 3]]))
     assert not damaged.exists()
     list(cache.fill(examples, device=CPU))
-    (batch,) = cache.batches(examples, [[0, 1, 2, 3]])
+    (batch,) = cache.read_batches(examples, [[0, 1, 2, 3]])
     assert len(batch.targets) == 4
