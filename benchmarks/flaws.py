@@ -20,8 +20,8 @@ def main() -> None:
         clean, flawed = Path(folder) / "clean", Path(folder) / "flawed"
         draw_yard(clean, images=images)
         draw_yard(flawed, images=images, flaws=True)
-        extra = check_dataset(open_dataset(clean), pixels=True).findings
-        found = check_dataset(open_dataset(flawed), pixels=True).findings
+        extra = check_dataset(open_dataset(clean), pixels="decode").findings
+        found = check_dataset(open_dataset(flawed), pixels="decode").findings
         planted = read_json(flawed / "flaws.json")["flaws"]
     keys = {(f.rule, f.file, f.shape) for f in found}
     wanted = {(f["rule"], f["file"], f["shape"]) for f in planted}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from annotation.dataset import Dataset
-from annotation.rules.validate import Checked, check_dataset
+from annotation.rules.checked import Checked, Pixels
 from base.errors import InputError
 
 
@@ -37,12 +37,11 @@ def open_or_propose(root: Path) -> Dataset:
     return open_dataset(root)
 
 
-def check(dataset: Dataset, *, pixels: bool = False) -> Checked:
-    """All findings on a data set, including those on its splits."""
-    from conversion.building.split import split_findings
+def check(dataset: Dataset, *, pixels: Pixels = "known") -> Checked:
+    """Check a data set by all rules; files that have not changed are not read again."""
+    from conversion.building.check import check as check_by_all_rules
 
-    checked = check_dataset(dataset, pixels=pixels)
-    return replace(checked, findings=(*checked.findings, *split_findings(dataset, checked.records)))
+    return check_by_all_rules(dataset, pixels=pixels)
 
 
 def run_files(run: Path) -> RunFiles:

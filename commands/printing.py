@@ -16,6 +16,4 @@ def print_findings(findings: Sequence[Finding]) -> None:
     """Print one line per finding, then a table that counts them by rule."""
     for line in finding_lines(findings):
         print(line)
-    console.print(
-        findings_table(findings) if findings else "no findings: every annotation can be converted"
-    )
+    console.print(findings_table(findings))

@@ -17,18 +17,18 @@ import msgspec
 
 from annotation.dataset import Dataset, Limits
 from annotation.labelme.photo_index import PhotoIndex
-from annotation.rules import pixels
+from annotation.rules.cached import CachedInspections
+from annotation.rules.pixels import InspectionTask
 from base.errors import InputError
 from base.files import digest
 from base.memory import return_freed_memory
 from base.progress import track
-from base.workers import in_processes
 from conversion.building.engine import run_tasks
 from conversion.building.painter import Failure, Painter, Task
 from conversion.building.place import Build, Built, check_place, place, placed
 from conversion.building.plan import Plan, Seen
-from conversion.building.records import Records
-from conversion.building.split import check_split, read_remembered, split_photos, stays
+from conversion.building.records import LeftOut, read_entries
+from conversion.building.split import can_stay, check_split, read_remembered, split_photos
 from conversion.building.store import Store, open_store
 from conversion.coco.categories import categories_of
 from conversion.coco.panoptic import category_values
@@ -52,7 +52,7 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> Built:
     categories = categories_of(dataset, config)
     check_place(dataset)
     check_split(dataset)
-    with open_store(dataset.root / ".cache") as store:
+    with open_store(dataset) as store:
         plan = Plan(store)
         known = _read(dataset, store, plan)
         stuff = open_stuff(dataset, config, categories)
@@ -73,9 +73,9 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> Built:
 def _read(dataset: Dataset, store: Store, plan: Plan) -> frozenset[str]:
     """Fill the plan; words that tell code pages apart."""
     index = PhotoIndex(dataset, dataset.photos())
-    for one in Records(dataset, store, str(FORMAT)).read(index):
-        if isinstance(one, tuple):
-            plan.left_out.append(one)
+    for one in read_entries(dataset, index, store.cache):
+        if isinstance(one, LeftOut):
+            plan.left_out.append((one.annotation, one.reason))
         else:
             plan.add(one)
     store.commit()
@@ -102,6 +102,7 @@ def _number(painter: Painter, store: Store, plan: Plan) -> None:
 
     room = len([c for c in painter.categories if not c.isthing])
     plan.number(room, stuff_of, key_of)
+    store.commit()  # other processes may now write to the cache
 
 
 def _painting_context(painter: Painter) -> bytes:
@@ -162,7 +163,7 @@ def _is_painted(painter: Painter, seen: Seen, moved: list[tuple[str, str]]) -> b
 def _deal(dataset: Dataset, split: Split, store: Store, plan: Plan) -> None:
     """Give every photo its split; nothing is dealt where all were dealt before."""
     before = plan.before()
-    if plan.is_dealt() and stays(dataset, plan.photos, before):
+    if plan.is_dealt() and can_stay(dataset, plan.photos, before):
         plan.deal_as_before()
         return
     hashes: Mapping[str, int] = {}
@@ -172,14 +173,14 @@ def _deal(dataset: Dataset, split: Split, store: Store, plan: Plan) -> None:
 
 
 def _likeness(dataset: Dataset, store: Store, names: Sequence[str]) -> dict[str, int]:
-    """Perceptual hashes; photos that cannot be decoded are like no other."""
-    digests = {name: store.digest(dataset.images / name) for name in names}
-    new = [name for name in names if store.likeness(digests[name]) is None]
-    looks = [pixels.Task(dataset.images / name, None, embeds=False, hashed=False) for name in new]
-    results = track(in_processes(pixels.look, looks), "look at photos", total=len(new))
-    for name, result in zip(new, results, strict=True):
-        if result.likeness is not None:
-            store.keep_likeness(digests[name], result.likeness)
+    """Return perceptual hashes by name; photos that cannot be decoded have none."""
+    paths = [dataset.images / name for name in names]
+    tasks = [InspectionTask(path, store.digest(path)) for path in paths]
+    results = CachedInspections(store.cache).inspect(tasks)
+    found = {
+        name: result.photo.likeness
+        for name, result in zip(names, results, strict=True)
+        if result is not None
+    }
     store.commit()
-    found = {name: store.likeness(digests[name]) for name in names}
     return {name: value for name, value in found.items() if value is not None}

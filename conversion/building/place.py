@@ -18,7 +18,7 @@ from annotation.dataset import Dataset
 from base.errors import InputError
 from base.files import replacing
 from conversion.building.plan import NEW, Plan
-from conversion.building.split import read_dealt, rule_of
+from conversion.building.split import read_split_file, rule_of
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import category_values
 from conversion.config import ConversionConfig
@@ -121,7 +121,7 @@ def place(build: Build) -> Built:
     folder, plan = build.folder, build.plan
     (folder / "manifest.json").unlink(missing_ok=True)
     _move_pngs(build)
-    old = read_dealt(build.dataset)
+    old = read_split_file(build.dataset)
     _remove_strange(build, () if old is None else old.rule["shares"])
     _write(folder / "split.json", build.dealt())  # the old one names what is still to be removed
     for split in build.splits():

@@ -12,7 +12,7 @@ import msgspec
 from fiftyone import ViewField as F
 
 from annotation.dataset import Dataset
-from annotation.rules.validate import Checked
+from annotation.rules.checked import Checked
 from base.errors import InputError
 from base.files import digest
 from base.progress import track
@@ -67,7 +67,7 @@ def load_dataset(dataset: Dataset, checked: Checked) -> str:
 
 
 def _inputs_digest(dataset: Dataset, checked: Checked) -> str:
-    excluded = [r.path.name for r in checked.records if r.excluded]
+    excluded = [r.path.name for r in checked.annotations if r.excluded]
     findings_json = msgspec.json.encode((checked.findings, excluded))
     return digest(FORMAT, str(dataset.root.resolve()), panoptic_digest(dataset), findings_json)
 

@@ -19,7 +19,7 @@ def test_mutated_files_raise_nothing(tmp_path: Path) -> None:
     files = corpus()
     for number in range(300):
         write_bytes(dataset.labelme / "a.json", mutate(files[number % len(files)], rng))
-        (record,) = check_dataset(dataset).records
+        (record,) = check_dataset(dataset).annotations
         assert record.path.name == "a.json"
 
 

@@ -1,4 +1,4 @@
-"""One annotation with all that rules look at, computed once."""
+"""An annotation together with everything that the rules need to know about it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from annotation.photos.files import Size
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """An annotation that could be read; `size` is its photo's, or None where nobody knows it.
+class ResolvedAnnotation:
+    """An annotation with its photo, the size of the photo and the geometry of each shape.
 
-    `figures` has one geometry a shape, in pixels: empty for lines that the set leaves out, None
-    where the shape covers nothing that can be computed, as `problems` says.
+    `size` is None if neither the photo nor the annotation states it. `figures` has one geometry per
+    shape, in pixels: empty for lines that the set leaves out, None for shapes whose geometry cannot
+    be computed. `problems` are the complaints about the latter.
     """
 
     path: Path
@@ -46,21 +47,21 @@ class Drawing:
         """Things and ignored regions, in the order of their first part."""
         return find_instances(self.shapes, self.config)
 
-    def known(self) -> Iterator[tuple[int, Shape, BaseGeometry]]:
-        """Index, shape and figure of every shape whose figure is known and not empty."""
-        for index, (shape, covered) in enumerate(zip(self.shapes, self.figures, strict=True)):
+    def with_area(self) -> Iterator[tuple[int, BaseGeometry]]:
+        """Yield the index and figure of every shape whose figure is known and not empty."""
+        for index, covered in enumerate(self.figures):
             if covered is not None and not covered.is_empty:
-                yield index, shape, covered
+                yield index, covered
 
 
-def draw(
+def resolve_annotation(
     path: Path,
     annotation: Annotation,
     photo: Path | None,
     size: Size | None,
     config: DatasetConfig,
-) -> Drawing:
-    """Compute the figures of an annotation's shapes and what is wrong with those that have none."""
+) -> ResolvedAnnotation:
+    """Compute the figures of an annotation's shapes."""
     figures: list[BaseGeometry | None] = []
     problems = []
     for index, shape in enumerate(annotation.shapes):
@@ -70,4 +71,6 @@ def draw(
             figures.append(None)
             fix = "delete the shape, or draw it again"
             problems.append(Complaint(error.rule, index, str(error), fix))
-    return Drawing(path, annotation, photo, size, config, tuple(figures), tuple(problems))
+    return ResolvedAnnotation(
+        path, annotation, photo, size, config, tuple(figures), tuple(problems)
+    )
