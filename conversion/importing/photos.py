@@ -58,7 +58,7 @@ def locate_photos(file: CocoFile, images: Path | None, problems: Problems) -> So
         with missing.collecting(image.where):
             path = find_photo(file, image, folders)
             if path in seen:
-                raise InputError(f"photo '{image.file_name}' stands twice")
+                raise InputError(f"photo '{image.file_name}' appears twice")
             seen.add(path)
             photos.append(Photo(file, labels, image, path, _size(image, path)))
     if missing.lines and not photos and len(missing.lines) > 1:

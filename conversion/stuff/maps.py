@@ -16,8 +16,9 @@ from PIL import Image
 from annotation.labelme.annotation import Shape
 from annotation.photos.files import without_pixel_limit
 from base.errors import InputError
+from conversion.coco.png import join_channels
 from conversion.stuff.index import coco_id
-from conversion.stuff.meanings import UNKNOWN, Map, Meanings, join_channels, translate
+from conversion.stuff.meanings import UNKNOWN, Map, Meanings, translate
 
 _VALUES, _COLORS = ("L", "P", "1", "I;16"), ("RGB", "RGBA", "P")  # Pillow's modes
 

@@ -148,13 +148,3 @@ def _translate_wide(codes: NDArray[np.uint32], meanings: Mapping[int, int]) -> M
     places = np.searchsorted(keys, runs).clip(max=len(keys) - 1)
     found = np.where(keys[places] == runs, values[places], np.uint16(UNKNOWN))
     return np.repeat(found, np.diff(starts, append=flat.size)).reshape(codes.shape)
-
-
-def join_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """(H, W, 3 or 4) uint8 to (H, W) uint32: the first channel counts most, a fourth not at all.
-
-    RGB gives 0xRRGGBB, BGR the ids of panoptic PNGs.
-    """
-    order = cv2.COLOR_RGB2BGRA if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
-    four = cv2.cvtColor(pixels, order)
-    return np.asarray(four.view("<u4")[..., 0] & np.uint32(0xFFFFFF), np.uint32)

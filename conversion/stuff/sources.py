@@ -18,7 +18,7 @@ from base.errors import InputError, nearest
 from base.files import digest
 from conversion.coco.categories import Category
 from conversion.config import LEAST_CONFIDENCE, ConversionConfig, StuffSource
-from conversion.painting.raster import shape_masks, without
+from conversion.painting.raster import shape_masks
 from conversion.stuff.coco import open_coco
 from conversion.stuff.maps import LabelMaps
 from conversion.stuff.meanings import (
@@ -193,11 +193,8 @@ class StuffShapes:
         cut_of = {part: one.holes for one in found for part in one.parts}
         for part in sorted(cut_of):
             used, line_width = [shapes[i] for i in (part, *cut_of[part])], self.config.line_width
-            mask, (x, y) = without(
-                *shape_masks(used, height=height, width=width, line_width=line_width)
-            )
-            box = result[y : y + mask.shape[0], x : x + mask.shape[1]]
-            box[mask] = self.meanings[shapes[part].label]
+            mask, *holes = shape_masks(used, height=height, width=width, line_width=line_width)
+            mask.without(*holes).paint(result, self.meanings[shapes[part].label])
         return result
 
 

@@ -16,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 
 from conversion.coco.panoptic import PanopticSet, Photo
 from conversion.coco.results import read_results
-from conversion.painting.raster import encode_mask
+from conversion.coco.rle import encode_mask
 
 
 @dataclass(frozen=True)

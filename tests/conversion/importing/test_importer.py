@@ -22,7 +22,6 @@ from base.errors import InputError
 from conversion.building.build import convert
 from conversion.coco.panoptic import read_panoptic
 from conversion.coco.png import ids_to_rgb
-from conversion.coco.rle import Rle, decode_rle
 from conversion.importing.importer import Imported, import_coco
 from conversion.importing.write import Written
 from tests.drawn import ROAD, SKY, YAML, draw_dataset, draw_photo, square
@@ -141,22 +140,6 @@ def test_labelme_itself_sees_the_same_pixels(tmp_path: Path) -> None:
     pixels, _ = labelme_utils.shapes_to_label((30, 40), [shape], {"box": 1})
     want = coco_mask.decode(rle(drawn, compressed=True))
     assert np.array_equal(pixels, want)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_run_lengths_decode_as_pycocotools_decodes_them(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    height, width = rng.integers(1, 50, 2).tolist()
-    mask = rng.random((height, width)) < rng.choice([0.01, 0.3, 0.99])
-    if seed % 3:  # large regions: long runs
-        mask = cv2.blur(mask.astype(np.float32), (9, 9)) > 0.3
-    encoded = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-    found = decode_rle(Rle((height, width), encoded["counts"].decode()), (height, width))
-    whole = np.zeros((height, width), bool)
-    found.paint(whole, True)
-    got = found.pixels
-    assert np.array_equal(whole, mask)
-    assert not mask.any() or (got[[0, -1]].any(axis=1).all() and got[:, [0, -1]].any(axis=0).all())
 
 
 def test_a_bare_box_becomes_a_rectangle(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from base.parsing import write_json
 from conversion.building.build import convert
 from conversion.coco.panoptic import PanopticSet, read_panoptic, write_panoptic
 from conversion.coco.png import write_segment_ids
-from conversion.painting.raster import encode_mask
+from conversion.coco.rle import encode_mask
 from evaluation.scores.precision import box_precision
 from evaluation.scores.scores import evaluate_files, evaluate_sets, scores_table
 from tests.drawn import BOX, draw_dataset, square
