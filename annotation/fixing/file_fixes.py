@@ -17,7 +17,7 @@ import numpy as np
 from annotation.dataset import Dataset
 from annotation.fixing.shape_fixes import NotFixedError
 from annotation.labelme.annotation import Annotation
-from annotation.labelme.decoding import CODE_PAGES, MARKS, known_words
+from annotation.labelme.decoding import BYTE_ORDER_MARKS, CODE_PAGES, known_words
 from annotation.labelme.photo_index import PhotoIndex
 from annotation.photos.files import open_embedded
 from annotation.rules.checked import CheckedAnnotation
@@ -63,7 +63,7 @@ def check_certain(file: FileToFix, annotation: Annotation, data: bytes) -> None:
 def _encoding_is_certain(file: FileToFix, annotation: Annotation, data: bytes) -> bool:
     """Return whether the file is marked, or only this encoding yields words that the set has."""
     encoding = annotation.encoding
-    if encoding == "utf-8" or encoding in MARKS.values():
+    if encoding == "utf-8" or encoding in BYTE_ORDER_MARKS.values():
         return True
     parts = re.split(r"[/\\]", annotation.image_path)
     if not known_words([*parts, *(shape.label for shape in annotation.shapes)]) & file.known:
@@ -86,13 +86,13 @@ def _values_agree(text: str) -> bool:
     """Return whether each key that is repeated in one object has the same value every time."""
     agree = True
 
-    def look(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def compare(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         nonlocal agree
         result = dict(pairs)
         agree &= all(repr(value) == repr(result[key]) for key, value in pairs)
         return result
 
-    json.loads(text, object_pairs_hook=look)
+    json.loads(text, object_pairs_hook=compare)
     return agree
 
 

@@ -18,8 +18,8 @@ from base.errors import InputError
 from base.files import check_regular
 from base.parsing import write_json
 
-LABELME_VERSION = "5.5.0"  # the oldest format version that holds every key written here
-MOST_BYTES = 128 << 20  # of one file; an embedded picture of 100 megapixels fits
+LABELME_VERSION = "5.5.0"  # the oldest version whose format has every key written here
+MOST_BYTES = 128 << 20  # of one file; enough for an embedded photo of 100 megapixels
 MOST_SHAPES = 100_000  # of one file
 
 
@@ -66,12 +66,12 @@ class Annotation:
     image_data: str | None = None
     version: str = LABELME_VERSION
     extra: dict[str, Any] = field(default_factory=dict)
-    encoding: str = field(default="utf-8", compare=False)  # of the file it was read from
-    repeated_keys: tuple[str, ...] = field(default=(), compare=False)  # only the last one counted
+    encoding: str = field(default="utf-8", compare=False)  # of the file
+    repeated_keys: tuple[str, ...] = field(default=(), compare=False)  # the last value was used
 
 
 class NotReadableError(InputError):
-    """A file that is no annotation; `rule` is the finding that says so."""
+    """A file that cannot be read as an annotation; `rule` is the rule of its finding."""
 
     def __init__(self, rule: str, message: str) -> None:
         super().__init__(message)
@@ -81,7 +81,7 @@ class NotReadableError(InputError):
 class _ShapeKeys(msgspec.Struct):
     label: str
     points: list[tuple[float, float]]
-    shape_type: str | None = "polygon"  # Labelme 3 had no other at first
+    shape_type: str | None = "polygon"  # missing in the first files of Labelme 3
     group_id: int | None = None
     flags: dict[str, bool] | None = None
     description: str | None = ""
@@ -105,14 +105,15 @@ _FILE_KEYS = frozenset(_FileKeys.__struct_encode_fields__)
 def read_annotation(path: Path, *, known: Collection[str] = ()) -> Annotation:
     """Read one Labelme file.
 
-    `known` words (labels, names of photos) help where the file is in a Windows code page. Raises
-    NotReadableError, which says file, place, what was expected and found.
+    `known` words (labels, names of photos) help to recognise Windows code pages. Raises
+    NotReadableError, which names the file, the place, what was expected and what was found.
     """
     decoded = _decode_file(path, known)
     try:
         keys = msgspec.convert(decoded.value, _FileKeys)
     except msgspec.ValidationError as error:
-        raise NotReadableError("file-not-labelme", f"{path}: is not a Labelme file: {error}") from None
+        message = f"{path}: is not a Labelme file: {error}"
+        raise NotReadableError("file-not-labelme", message) from None
     return Annotation(
         image_path=keys.image_path,
         height=keys.image_height,
@@ -169,7 +170,7 @@ def _other_keys(data: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
 
 
 def write_annotation(path: Path, annotation: Annotation) -> None:
-    """Write one Labelme file in the order of keys that Labelme itself uses, as UTF-8."""
+    """Write one Labelme file as UTF-8, with the keys in the order that Labelme uses."""
     data = {
         "version": annotation.version,
         "flags": annotation.flags,

@@ -122,9 +122,9 @@ def test_outlines() -> None:
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        (Shape("a", ((0.0, 0.0), (1.0, 1.0))), "polygon needs 3 or more points, got 2"),
-        (Shape("a", ((0.0, 0.0),), "rectangle"), "rectangle needs 2 points, got 1"),
-        (Shape("a", ((0.0, 0.0),) * 3, "circle"), "circle needs 2 points, got 3"),
+        (Shape("a", ((0.0, 0.0), (1.0, 1.0))), "polygon needs at least 3 points, found 2"),
+        (Shape("a", ((0.0, 0.0),), "rectangle"), "rectangle needs 2 points, found 1"),
+        (Shape("a", ((0.0, 0.0),) * 3, "circle"), "circle needs 2 points, found 3"),
         (Shape("a", ((0.0, 0.0),), "point"), "a point has no outline"),
         (Shape("a", ((0.0, 0.0),), "star"), "shape type 'star' is unknown"),
         (Shape("a", ((0.0, float("nan")),) * 3), "finite"),
