@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from base.parsing import write_json
 from conversion.coco.panoptic import PanopticSet, write_panoptic
 from detr.config import TrainConfig
-from detr.data.examples import Target
+from detr.data.targets import Target
 from detr.training.clock import Clock
 
 CLASSES, OBJECTS, BATCH = 91, 7, 2

@@ -23,12 +23,14 @@ from torchvision.ops import masks_to_boxes
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as VF
 
+from annotation.photos.files import read_photo
 from base.parsing import write_json
 from conversion.coco.categories import dataset_categories
 from conversion.coco.panoptic import PanopticSet, Photo, Segment, measure, write_panoptic
 from conversion.coco.png import write_segment_ids
 from detr.config import TrainConfig
-from detr.data.examples import Examples, read_photo, read_splits
+from detr.data.examples import Examples
+from detr.data.splits import read_splits
 from detr.data.view import View
 
 PHOTOS, INSTANCES, WIDTH, HEIGHT, ROUNDS = 12, 30, 640, 480, 5

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from benchmarks.detr_inputs import BATCH, CLASSES, FULL, make_targets, training_step
 from detr.config import TrainConfig
-from detr.data.examples import Target
+from detr.data.targets import Target
 
 
 def peer_labels(targets: list[Target]) -> list[dict[str, Tensor]]:
