@@ -47,7 +47,7 @@ def predict(
     for stale in own - kept:
         inside(out / "panoptic", stale, where=str(out / "manifest.json")).unlink(missing_ok=True)
     if errors:
-        raise InputError(f"{len(errors)} photos were skipped:\n" + "\n".join(errors))
+        raise InputError(_skipped(errors, names))
     manifest = {"digest": inputs.hexdigest(), "pngs": sorted(kept)}
     write_json(out / "manifest.json", manifest, indent=2)
 
@@ -62,7 +62,11 @@ def predict_folder(predictor: Predictor, images: Path, out: Path) -> None:
     photos = _decode_photos(images, names, RunningDigest(), errors)
     _write(predictor, track(photos, "predict", total=len(names)), png_names(names), out)
     if errors:
-        raise InputError(f"{len(errors)} photos cannot be read:\n" + "\n".join(errors))
+        raise InputError(_skipped(errors, names))
+
+
+def _skipped(errors: list[str], names: list[str]) -> str:
+    return f"skipped {len(errors)} of {len(names)} photos:\n" + "\n".join(errors)
 
 
 def _photo_names(images: Path) -> list[str]:

@@ -126,9 +126,9 @@ def _warn_about_num_queries(run: Run) -> None:
     crowded = [count for count in counts if count > run.config.num_queries]
     if crowded:
         run.print(
-            f"{len(crowded)} training photos have more segments than num_queries"
-            f" {run.config.num_queries} (up to {max(crowded)}); the excess segments of each are"
-            " not learnt"
+            f"{len(crowded)} of {len(counts)} training photos have more segments than num_queries"
+            f" {run.config.num_queries} (up to {max(crowded)}); their excess segments are not"
+            " learnt"
         )
 
 

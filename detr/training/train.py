@@ -91,7 +91,7 @@ def _train_stage(run: Run, stage: Stage) -> None:
     last = _last_checkpoint(run, stage, boxes)
     history = last.history if last else []
     if is_finished(config, stage, history):
-        run.print(f"{stage}: already trained ({len(history)} epochs)")
+        run.print(f"{stage}: already trained (epochs: {len(history)})")
         return
 
     model = _build_model(run, stage, last, boxes)

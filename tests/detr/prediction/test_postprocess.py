@@ -1,4 +1,4 @@
-"""From masks to segments, on pictures of a few pixels."""
+"""From masks to segments, in images of a few pixels."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def test_stuff_of_one_category_is_one_segment_and_things_stay_apart() -> None:
     assert [(r.category, r.score) for r in regions] == [(SKY, 0.95), (CIRCLE, 0.9), (CIRCLE, 0.9)]
 
 
-def test_small_segments_are_dropped_and_their_pixels_go_to_the_next_best() -> None:
-    """The square has 4 pixels: too few. Without it the circle there is next, not the sky."""
+def test_pixels_of_dropped_small_segments_go_to_the_next_best() -> None:
+    """The square has only 4 pixels. There, the circle is second best, and the sky third."""
     found = [
         candidate(1, 0.9, box(0, slice(None))),
         candidate(3, 0.9, box(5, slice(0, 2), slice(0, 2))),
@@ -57,14 +57,14 @@ def test_small_segments_are_dropped_and_their_pixels_go_to_the_next_best() -> No
     assert np.count_nonzero(ids == 2) == 9
 
 
-def test_nothing_kept_is_all_void() -> None:
+def test_without_candidates_all_pixels_are_void() -> None:
     ids, regions = assign_pixels([], width=3, height=2)
     assert ids.tolist() == [[0, 0, 0], [0, 0, 0]]
     assert regions == []
 
 
 def test_gaps_between_ids_and_low_scores_are_not_detected() -> None:
-    """Published tables have classes that no category has; the last output is no-object."""
+    """Published models have classes without a category; the last class is no-object."""
     table = ClassTable((CIRCLE,), (0, CIRCLE.id))
     logits = torch.tensor([[9.0, 0, 0], [0, 9, 0], [0, 0, 9], [0, 1, 1.5]])
     found = find_detections(logits, table, min_score=0.05)

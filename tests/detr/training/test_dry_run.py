@@ -1,4 +1,4 @@
-"""Costs before anything is spent."""
+"""The estimated cost of a training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.detr.drawn import draw_set
 from tests.detr.training.runs import CONFIG, DATASET_YAML, ROOT
 
 
-def test_costs_are_those_of_the_model_and_grow_with_the_photos(tmp_path: Path) -> None:
+def test_costs_match_the_model_and_grow_with_the_size_of_photos(tmp_path: Path) -> None:
     panoptic = draw_set(tmp_path / "panoptic")
     boxes, masks = estimate_costs(panoptic, CONFIG, ("boxes", "masks"))
     weights = sum(p.numel() for p in DETR(CONFIG, 4, pretrained=False).parameters())
@@ -45,7 +45,7 @@ def test_no_operation_goes_uncounted(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert counts[:2] == counts[2:]
 
 
-def test_a_dry_run_leaves_nothing(tmp_path: Path) -> None:
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     draw_set(tmp_path / "set" / "panoptic")
     (tmp_path / "set" / "dataset.yaml").write_text(DATASET_YAML)
     write_yaml(tmp_path / "set" / "train.yaml", CONFIG)
@@ -59,14 +59,14 @@ def test_a_dry_run_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_goes_on_from_another_working_directory(tmp_path: Path) -> None:
+def test_a_run_continues_from_another_working_directory(tmp_path: Path) -> None:
     draw_set(tmp_path / "set" / "panoptic", train=2, test=1)
     (tmp_path / "set" / "dataset.yaml").write_text(DATASET_YAML)
     write_yaml(tmp_path / "set" / "train.yaml", CONFIG)
-    pipeline, said = str(ROOT / "pipeline.py"), []
+    pipeline, printed = str(ROOT / "pipeline.py"), []
     for cwd, dataset, run in ((tmp_path, "set", "run"), (tmp_path / "set", ".", "../run")):
         words = [pipeline, "train", dataset, "--run", run, "--stage", "boxes"]
         done = subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        said.append(done.stdout)
-    assert "already trained" in said[1]
+        printed.append(done.stdout)
+    assert "already trained" in printed[1]

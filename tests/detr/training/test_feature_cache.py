@@ -1,4 +1,4 @@
-"""The cache: what is read from it is what would be computed."""
+"""The feature cache holds what would be computed."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from detr.training.train import train
 from tests.detr.training.runs import CACHED, CPU, run_config
 
 
-def test_the_cache_is_kept_for_a_stopped_run_and_removed_after_the_last(
-    panoptic: Path, tmp_path: Path
-) -> None:
+def test_cached_views_are_reused_and_removed_after_training(panoptic: Path, tmp_path: Path) -> None:
     splits, config = read_splits(panoptic), replace(CACHED, flip=True)
     torch.manual_seed(0)
     detr = DETR(config, len(splits.classes), pretrained=False).eval()
@@ -59,7 +57,7 @@ def test_the_cache_is_kept_for_a_stopped_run_and_removed_after_the_last(
     assert not (tmp_path / "cache").exists()
 
 
-def test_for_boxes_only_the_last_features_are_read(panoptic: Path, tmp_path: Path) -> None:
+def test_the_stage_boxes_reads_only_the_last_features(panoptic: Path, tmp_path: Path) -> None:
     splits, config = read_splits(panoptic), replace(CACHED, flip=True)
     detr = DETR(config, len(splits.classes), pretrained=False).eval()
     examples = replace(splits.examples("train", config), epoch=0)
@@ -74,10 +72,10 @@ def test_for_boxes_only_the_last_features_are_read(panoptic: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", ["features", "decoded"])
-def test_a_damaged_file_is_removed_and_computed_anew(
+def test_a_damaged_file_is_removed_and_computed_again(
     panoptic: Path, tmp_path: Path, kind: str
 ) -> None:
-    """As a power cut may leave it."""
+    """As after a power failure."""
     splits, config = read_splits(panoptic), replace(CACHED, flip=True)
     detr = DETR(config, len(splits.classes), pretrained=False).eval()
     examples = replace(splits.examples("train", config), epoch=0)
@@ -85,7 +83,7 @@ def test_a_damaged_file_is_removed_and_computed_anew(
     list(cache.fill(examples, device=CPU))
     damaged = next((tmp_path / kind).rglob("*.pt"))
     damaged.write_bytes(damaged.read_bytes()[:50])
-    with pytest.raises(InputError, match="was damaged and is removed; start the same command"):
+    with pytest.raises(InputError, match="was damaged and has been removed; run the same command"):
         list(cache.read_batches(examples, [[0, 1, 2, 3]]))
     assert not damaged.exists()
     list(cache.fill(examples, device=CPU))

@@ -1,4 +1,4 @@
-"""Two processes started by torchrun: the losses of one process with the batches of both."""
+"""Two processes started by torchrun have the losses of one process with the batches of both."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.detr.training.runs import CONFIG, DATASET_YAML, ROOT, read_log
 PIPELINE = [str(ROOT / "pipeline.py"), "train"]
 TORCHRUN = [
     *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
-    "--",  # else torchrun takes --run for an abbreviation of its own options
+    "--",  # otherwise torchrun takes --run for one of its own options
 ]
-# of 5 photos, the second step has one: one of the two processes is left without
+# of 5 photos, the second step has one, so one of the two processes has none
 SIMPLE = replace(
     CONFIG,
     dropout=0,
@@ -66,10 +66,10 @@ def test_two_processes_have_the_losses_of_one(
 ) -> None:
     config = replace(SIMPLE, **changes)
     call([sys.executable], dataset, tmp_path / "one", stage, config)
-    said = call(TORCHRUN, dataset, tmp_path / "two", stage, replace(config, batch_size=2))
+    printed = call(TORCHRUN, dataset, tmp_path / "two", stage, replace(config, batch_size=2))
     one, two = read_log(tmp_path / "one"), read_log(tmp_path / "two")
     assert [line["epoch"] for line in two] == [line["epoch"] for line in one]
-    assert said.count("1/2 ") == len(one) // 2  # only the first process speaks
+    assert printed.count("1/2 ") == len(one) // 2  # only the first process prints
     for alone, shared in zip(one, two, strict=True):
         assert shared["grad_norm"] == pytest.approx(alone["grad_norm"], rel=2e-3)
         for split in ("train", "test"):

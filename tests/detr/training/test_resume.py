@@ -120,7 +120,7 @@ def test_a_finished_stage_is_not_trained_again(
     train(panoptic, tmp_path, config, "boxes")
     before = (tmp_path / "checkpoints" / "boxes.pt").stat().st_mtime_ns
     train(panoptic, tmp_path, config, "boxes")
-    assert "boxes: already trained (1 epochs)" in capsys.readouterr().out
+    assert "boxes: already trained (epochs: 1)" in capsys.readouterr().out
     assert (tmp_path / "checkpoints" / "boxes.pt").stat().st_mtime_ns == before
     with pytest.raises(InputError, match=r"lr: 0.0001 -> 0.5.*another --run"):
         train(panoptic, tmp_path, run_config(CACHED, epochs=1, lr=0.5), "boxes")
