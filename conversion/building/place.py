@@ -17,6 +17,7 @@ import msgspec
 from annotation.dataset import Dataset
 from base.errors import InputError
 from base.files import replacing
+from base.links import link_or_copy
 from conversion.building.plan import NEW, Plan
 from conversion.building.split import read_split_file, rule_of
 from conversion.coco.categories import Category
@@ -200,25 +201,14 @@ def _link_photos(build: Build, split: str) -> None:
             (folder / name).unlink()
     _remove_empty(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    # `..` in a link leads up from where its folder lies, not from what a path calls it
     images, below = build.dataset.root.resolve() / "images", folder.resolve()
     for name in build.plan.photos(split):
         link, source = folder / name, images / name
-        link.parent.mkdir(parents=True, exist_ok=True)
-        target = os.path.relpath(source, (below / name).parent)
-        try:
-            if os.readlink(link) == target:  # noqa: PTH115 (a third of the time)
+        with suppress(OSError):  # missing, or a copy; comparing first takes a third of the time
+            if os.readlink(link) == os.path.relpath(source, (below / name).parent):  # noqa: PTH115
                 continue
-            link.unlink()
-        except FileNotFoundError:
-            pass
-        except OSError:  # a copy, or a link that leads elsewhere
-            link.unlink()
-        try:
-            link.symlink_to(target)
-        except OSError:
-            with replacing(link) as temporary:
-                shutil.copyfile(source, temporary)
+        link.unlink(missing_ok=True)
+        link_or_copy(source, link, kind="symbolic")
 
 
 def _json(build: Build, kind: Literal["panoptic", "instances"], split: str) -> Iterator[bytes]:
