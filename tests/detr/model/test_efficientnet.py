@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 is its layers one after the other, however they are computed."""
+"""EfficientNet-Lite0, folded and fused, computes what its layers compute one after the other."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ def by_layers(model: EfficientNetLite0, x: Tensor) -> dict[str, Tensor]:
     return features
 
 
-def near(found: Tensor, expected: Tensor, share: float) -> bool:
-    return bool((found - expected).abs().max() < share * expected.abs().max())
+def is_close(found: Tensor, expected: Tensor, tolerance: float) -> bool:
+    """Compare with a tolerance relative to the largest value."""
+    return bool((found - expected).abs().max() < tolerance * expected.abs().max())
 
 
 def pretrained(*, dilation: bool = False) -> EfficientNetLite0:
@@ -54,17 +55,17 @@ def test_values_and_gradients(dilation: bool, frozen: int) -> None:
         parameter.requires_grad_(name.startswith(tuple(trained)))
     for _ in range(2):
         found, expected, gradients = model(x), by_layers(model, x), []
-        for name, wanted in expected.items():
-            assert near(found[name], wanted, 1e-4)
+        for name, level in expected.items():
+            assert is_close(found[name], level, 1e-4)
         weights = [p for p in model.parameters() if p.requires_grad]
         for features in (found, expected) if weights else ():
             gradients.append(torch.autograd.grad(features["3"].square().sum(), weights))
-        assert all(near(a, b, 1e-3) for a, b in zip(*gradients, strict=True))
+        assert all(is_close(a, b, 1e-3) for a, b in zip(*gradients, strict=True))
 
 
 @pytest.mark.parametrize("fuses", [True, False])
 @pytest.mark.parametrize("frozen", [True, False])
-def test_in_bfloat16_values_are_near(
+def test_values_in_bfloat16_are_close(
     monkeypatch: pytest.MonkeyPatch, frozen: bool, fuses: bool
 ) -> None:
     if not fuses:
@@ -75,14 +76,14 @@ def test_in_bfloat16_values_are_near(
     with torch.autocast("cpu", torch.bfloat16):
         found = model(x)
     assert {level.dtype for level in found.values()} == {torch.bfloat16}
-    for name, wanted in expected.items():
-        assert (found[name].float() - wanted).square().mean().sqrt() < 0.1 * wanted.std()
+    for name, level in expected.items():
+        assert (found[name].float() - level).square().mean().sqrt() < 0.1 * level.std()
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_padding_is_that_of_tensorflow(kernel: int, stride: int) -> None:
-    """As many places as strides begin; what is missing is added, one more right and below."""
+    """The output has size / stride places; odd padding has one more pixel right and below."""
     conv, x = SameConv2d(1, 1, kernel, stride=stride, bias=False), torch.randn(1, 1, 8, 8)
     pads = kernel - stride
     padded = F.pad(x, (pads // 2, pads - pads // 2) * 2)
