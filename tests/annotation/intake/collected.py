@@ -17,7 +17,7 @@ from tests.annotation.photos.test_likeness import landscape
 
 
 def photo(seed: int, *, quality: int = 90, orientation: int | None = None) -> bytes:
-    """A JPEG of 320x240 pixels; other seeds look wholly different."""
+    """Return a JPEG of 320x240 pixels; photos of other seeds look completely different."""
     block = exif(orientation=orientation, gps=True) if orientation else b""
     rgb = np.ascontiguousarray(landscape(seed)[..., ::-1])
     return saved(Image.fromarray(rgb), quality=quality, exif=block)
@@ -47,7 +47,7 @@ def write_video(path: Path, frames: Sequence[np.ndarray], *, code: str, fps: flo
 
 
 def state(root: Path) -> dict[str, bytes]:
-    """All files of a set, temporary ones, too."""
+    """Return all files of a set, including temporary ones."""
     return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 

@@ -9,6 +9,6 @@ import pytest
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder, so that origins are short."""
+    """Return the current folder, so that origins are short."""
     monkeypatch.chdir(tmp_path)
     return tmp_path

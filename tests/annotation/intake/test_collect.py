@@ -33,7 +33,7 @@ def test_a_folder(here: Path) -> None:
     ]
 
 
-def test_photos_come_out_upright_small_and_without_place(here: Path) -> None:
+def test_photos_are_rotated_limited_and_stripped_of_their_location(here: Path) -> None:
     write_files(here / "in", {"a.jpg": photo(1, orientation=6)})
     collect([here / "in"], here / "set", long_side=100)
     stored = opened((here / "set/images/a.jpg").read_bytes())
@@ -60,7 +60,7 @@ def test_one_bad_photo_does_not_stop_the_others(here: Path) -> None:
     assert bombs in collected.lines()
 
 
-def test_wrong_options_and_tables(here: Path) -> None:
+def test_wrong_options_and_tables_are_reported(here: Path) -> None:
     write_files(here / "in", {"a.jpg": photo(1)})
     with pytest.raises(InputError, match="long side: expected 1 pixel or more, found 0"):
         collect([here / "in"], here / "set", long_side=0)

@@ -23,7 +23,7 @@ def test_labels_become_things_by_frequency(tmp_path: Path) -> None:
     draw_photo(tmp_path, "a", labels(door=2, window=3, __hole__=1, __ignore__=1), stuff=False)
     (tmp_path / "stuff").rmdir()
     path = draw_photo(tmp_path, "b", labels(window=2), stuff=False)
-    path.rename(tmp_path / "images/b.json")  # Labelme saves beside the photo where not told else
+    path.rename(tmp_path / "images/b.json")  # Labelme saves beside the photo by default
     (tmp_path / "stuff").rmdir()
     config = propose_config(tmp_path)
     assert config.name == tmp_path.name
@@ -36,7 +36,7 @@ def test_labels_become_things_by_frequency(tmp_path: Path) -> None:
     assert "- window  # 5 shapes\n" in text and "- door  # 2 shapes\n" in text
 
 
-def test_slips_are_merged_and_named(tmp_path: Path) -> None:
+def test_misspelt_labels_are_listed_with_the_correct_one(tmp_path: Path) -> None:
     counts = {"window": 20, "Window": 8, "windwo": 2, "barrier": 9, "carrier": 8}
     draw_photo(tmp_path, "a", labels(**counts))
     assert propose_config(tmp_path).things == ("window", "barrier", "carrier")
@@ -44,7 +44,7 @@ def test_slips_are_merged_and_named(tmp_path: Path) -> None:
     assert "20 shapes; probably misspelt: 8 'Window'; probably misspelt: 2 'windwo'" in text
 
 
-def test_a_thing_called_hole_stays(tmp_path: Path) -> None:
+def test_a_thing_called_hole_is_kept(tmp_path: Path) -> None:
     draw_photo(tmp_path, "a", labels(hole=2, __hole__=1))
     assert propose_config(tmp_path).things == ("hole",)
 
@@ -87,7 +87,7 @@ def test_label_maps_and_groups_are_used(tmp_path: Path) -> None:
     assert propose_config(tmp_path).group_by is None
 
 
-def test_files_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_skipped(tmp_path: Path) -> None:
     path = draw_photo(tmp_path, "a", labels(box=1))
     (tmp_path / "labelme/b.json").write_text("{")
     (tmp_path / "labelme/c.json").write_text('{"images": []}')

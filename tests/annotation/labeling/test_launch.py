@@ -27,7 +27,12 @@ from tests.drawn import draw_dataset, square
 
 needs_screen = pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}")
 MAKE = ("make", "--no-print-directory", "--assume-old=.venv/ready", "annotate")
-CORNERS = ((250, 220), (420, 230), (430, 330), (260, 340))  # on the screen, in the photo's middle
+CORNERS = (
+    (250, 220),
+    (420, 230),
+    (430, 330),
+    (260, 340),
+)  # in the middle of the photo
 
 
 @pytest.fixture
@@ -71,7 +76,7 @@ def draw_mixed(root: Path) -> Dataset:
             "b": [],
             "c": [square("bxo", 2, 3, 10)],
             "sub/b": [],
-            "sub/d": [square("box", 2, 3, 50)],  # out of the picture
+            "sub/d": [square("box", 2, 3, 50)],  # extends outside the photo
         },
     )
     (dataset.labelme / "b.json").unlink()
@@ -145,7 +150,7 @@ def things(dataset: Dataset, photo: str) -> set[str]:
 
 
 @needs_screen
-def test_only_opens_just_those_and_saves_beside_the_photos(
+def test_only_the_listed_photos_are_opened_and_saved_beside_the_photos(
     tmp_path: Path, screen: dict[str, str]
 ) -> None:
     dataset = draw_dataset(tmp_path / "set", {n: [square("bxo", 2, 3, 10)] for n in "abcd"})
@@ -193,7 +198,7 @@ def test_only_opens_just_those_and_saves_beside_the_photos(
         ({"QT_QPA_PLATFORM": "nothing"}, "system libraries .* apt install libgl1"),
     ],
 )
-def test_where_the_window_cannot_open_it_says_why(
+def test_the_reason_is_reported_if_the_window_cannot_open(
     tmp_path: Path, change: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = draw_mixed(tmp_path / "set")
@@ -207,7 +212,7 @@ def test_where_the_window_cannot_open_it_says_why(
     assert not (dataset.root / ".annotate").exists()
 
 
-def test_without_screen_photos_or_labelme_it_says_so(
+def test_a_missing_display_photos_or_labelme_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = draw_dataset(tmp_path, {"a": []})

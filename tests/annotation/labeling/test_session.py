@@ -42,7 +42,7 @@ def files(root: Path) -> set[str]:
     return {p.relative_to(root).as_posix() for p in root.rglob("*") if not p.is_dir()}
 
 
-def test_what_is_saved_is_carried_to_its_place_and_the_folder_vanishes(dataset: Dataset) -> None:
+def test_annotations_are_stored_and_the_folder_is_removed(dataset: Dataset) -> None:
     bytes_before = (dataset.labelme / "a.json").read_bytes()
     with open_session(dataset, shown(dataset)) as session:
         assert files(session.folder) == {
@@ -66,7 +66,7 @@ def test_what_is_saved_is_carried_to_its_place_and_the_folder_vanishes(dataset: 
     assert not (dataset.root / FOLDER).exists()
 
 
-def test_an_annotation_from_the_future_is_carried_when_it_is_saved_now(dataset: Dataset) -> None:
+def test_an_annotation_with_a_future_time_is_stored_when_it_is_saved(dataset: Dataset) -> None:
     path = dataset.labelme / "a.json"
     os.utime(path, (4e9, 4e9))
     with open_session(dataset, shown(dataset)) as session:
@@ -74,7 +74,7 @@ def test_an_annotation_from_the_future_is_carried_when_it_is_saved_now(dataset: 
     assert read_annotation(path).shapes[0].label == "disc"
 
 
-def test_what_others_change_meanwhile_is_what_labelme_will_open(dataset: Dataset) -> None:
+def test_changes_by_others_are_copied_before_labelme_opens_the_photo(dataset: Dataset) -> None:
     with open_session(dataset, shown(dataset)) as session:
         draw_photo(dataset.root, "a", [square("disc", 2, 3, 10)])
         draw_photo(dataset.root, "sub/b", [])
@@ -87,7 +87,7 @@ def test_what_others_change_meanwhile_is_what_labelme_will_open(dataset: Dataset
     assert session.changed == set()
 
 
-def test_what_is_deleted_in_labelme_is_deleted_at_the_end(dataset: Dataset) -> None:
+def test_annotations_deleted_in_labelme_are_deleted_at_the_end(dataset: Dataset) -> None:
     with open_session(dataset, shown(dataset)) as session:
         (session.folder / "2-fine/a.json").unlink()
         session.store_changes()
@@ -96,13 +96,13 @@ def test_what_is_deleted_in_labelme_is_deleted_at_the_end(dataset: Dataset) -> N
     assert session.changed == {dataset.labelme / "a.json"}
 
 
-def test_where_somebody_tidies_the_folder_away_nothing_is_deleted(dataset: Dataset) -> None:
+def test_nothing_is_deleted_if_the_folder_is_deleted(dataset: Dataset) -> None:
     with open_session(dataset, shown(dataset)) as session:
         shutil.rmtree(session.folder)
     assert (dataset.labelme / "a.json").exists()
 
 
-def test_a_session_that_was_cut_off_is_picked_up(dataset: Dataset) -> None:
+def test_an_interrupted_session_is_recovered(dataset: Dataset) -> None:
     with pytest.raises(ZeroDivisionError), open_session(dataset, shown(dataset)) as session:
         left = dataset.root / "left"
         save(session.folder / "1-new/sub/b.json", "b.jpg", "box")
@@ -111,7 +111,7 @@ def test_a_session_that_was_cut_off_is_picked_up(dataset: Dataset) -> None:
         raise ZeroDivisionError
     (dataset.labelme / "sub/b.json").unlink()
     later = (left / "2-fine/a.json").stat().st_mtime + 9
-    os.utime(dataset.labelme / "a.json", (later, later))  # somebody drew it again since
+    os.utime(dataset.labelme / "a.json", (later, later))  # a newer annotation
     newer = (dataset.labelme / "a.json").read_bytes()
     left.rename(dataset.root / FOLDER)
     assert recover_session(dataset) == {dataset.labelme / "sub/b.json"}
@@ -122,13 +122,13 @@ def test_a_session_that_was_cut_off_is_picked_up(dataset: Dataset) -> None:
     assert not (dataset.root / FOLDER).exists()
 
 
-def test_files_saved_elsewhere_in_the_folder_stay(dataset: Dataset) -> None:
+def test_other_files_in_the_folder_are_kept(dataset: Dataset) -> None:
     with open_session(dataset, shown(dataset)) as session:
         save(session.folder / "2-fine/copy.json", "a.jpg", "box")
     assert files(session.folder) == {"2-fine/copy.json"}
 
 
-def test_an_annotation_that_cannot_be_read_cannot_be_drawn_over(dataset: Dataset) -> None:
+def test_an_unreadable_annotation_cannot_be_overwritten(dataset: Dataset) -> None:
     path = dataset.labelme / "a.json"
     path.write_text('{"half')
     with open_session(dataset, shown(dataset)) as session:
@@ -137,7 +137,7 @@ def test_an_annotation_that_cannot_be_read_cannot_be_drawn_over(dataset: Dataset
     assert path.read_text() == '{"half'
 
 
-def test_where_a_place_cannot_be_written_the_folder_keeps_it(dataset: Dataset) -> None:
+def test_the_folder_keeps_annotations_that_cannot_be_stored(dataset: Dataset) -> None:
     refused = pytest.raises(InputError, match="cannot be written")
     with refused, open_session(dataset, shown(dataset)) as session:
         save(session.folder / "1-new/sub/b.json", "b.jpg", "box")
@@ -147,7 +147,7 @@ def test_where_a_place_cannot_be_written_the_folder_keeps_it(dataset: Dataset) -
     assert recover_session(dataset) == {dataset.labelme / "sub/b.json"}
 
 
-def test_one_at_a_time(dataset: Dataset) -> None:
+def test_a_set_is_open_in_one_labelme_at_a_time(dataset: Dataset) -> None:
     refused = pytest.raises(InputError, match="is open in Labelme")
     with lock_dataset(dataset), refused, lock_dataset(dataset):
         pass
@@ -161,7 +161,7 @@ def test_one_at_a_time(dataset: Dataset) -> None:
         ('{"items": [{"link": "../../x"}]}', "session.json: "),
     ],
 )
-def test_a_broken_list_says_where_to_look(dataset: Dataset, text: str, message: str) -> None:
+def test_a_damaged_list_is_reported(dataset: Dataset, text: str, message: str) -> None:
     (dataset.root / FOLDER).mkdir()
     (dataset.root / FOLDER / "session.json").write_text(text)
     with pytest.raises(InputError, match=f"{message}.*look for annotations in that folder"):

@@ -42,7 +42,7 @@ def test_new_photos_first_then_errors_then_warnings(tmp_path: Path) -> None:
     assert work.left() == f"left: {left}"
 
 
-def test_without_any_annotation_all_are_new(tmp_path: Path) -> None:
+def test_all_photos_are_new_without_annotations(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path, {"a": []})
     (dataset.labelme / "a.json").unlink()
     assert (
@@ -67,7 +67,7 @@ def test_the_status_after_changes(tmp_path: Path) -> None:
     assert "files with errors: 2, with warnings: 1" in before.left()
 
 
-def test_places_of_new_annotations(tmp_path: Path) -> None:
+def test_paths_of_new_annotations(tmp_path: Path) -> None:
     dataset = draw(tmp_path)
     cv2.imwrite(str(dataset.images / "a.png"), np.zeros((30, 40, 3), np.uint8))
     cv2.imwrite(str(dataset.images / "d.PNG"), np.zeros((30, 40, 3), np.uint8))
@@ -80,7 +80,7 @@ def test_places_of_new_annotations(tmp_path: Path) -> None:
     assert found[dataset.images / "sub/d.jpg"] == dataset.labelme / "sub/d.json"
 
 
-def test_new_annotations_lie_beside_the_photos_where_all_do(tmp_path: Path) -> None:
+def test_new_annotations_are_beside_the_photos_if_all_others_are(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path, {"a": [FINE], "sub/b": []})
     data = json.loads((dataset.labelme / "a.json").read_text())
     (dataset.images / "a.json").write_text(json.dumps({**data, "imagePath": "a.jpg"}))
@@ -109,7 +109,9 @@ def test_a_list_of_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         (None, "cannot be read: No such file"),
     ],
 )
-def test_lists_that_name_no_photo(tmp_path: Path, data: bytes | None, message: str) -> None:
+def test_lists_without_photos_are_reported(
+    tmp_path: Path, data: bytes | None, message: str
+) -> None:
     dataset = draw(tmp_path)
     path = tmp_path / "list.txt"
     if data is not None:

@@ -39,22 +39,22 @@ def test_size_is_that_after_the_exif_rotation_as_opencv_reads_it(
     header = read_header(path)
     assert header.size == ((40, 30) if turned else (30, 40))
     assert header.turned == turned
-    picture = cv2.imread(str(path))
-    assert picture is not None
-    assert picture.shape[:2] == header.size
+    pixels = cv2.imread(str(path))
+    assert pixels is not None
+    assert pixels.shape[:2] == header.size
 
 
-def test_a_tiff_keeps_the_size_that_labelme_shows(tmp_path: Path) -> None:
+def test_the_rotation_of_a_tiff_is_ignored_as_in_labelme(tmp_path: Path) -> None:
     header = read_header(save(tmp_path / "a.tif", orientation=6))
     assert (header.size, header.orientation, header.turned) == ((30, 40), 6, False)
 
 
-def test_rotations_that_neither_labelme_nor_opencv_know_are_none(tmp_path: Path) -> None:
+def test_rotations_in_xmp_are_ignored_as_in_labelme_and_opencv(tmp_path: Path) -> None:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="6"/></x:xmpmeta>'
     assert read_header(save(tmp_path / "a.jpg", xmp=xmp)).size == (30, 40)
 
 
-def test_exif_data_behind_the_pixels_of_a_png_are_seen(tmp_path: Path) -> None:
+def test_exif_data_after_the_pixels_of_a_png_is_read(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png")
     exif = Image.Exif()
     exif[ORIENTATION] = 6
@@ -65,7 +65,7 @@ def test_exif_data_behind_the_pixels_of_a_png_are_seen(tmp_path: Path) -> None:
     assert read_header(path).size == (40, 30)
 
 
-def test_broken_exif_data_turn_nothing(tmp_path: Path) -> None:
+def test_damaged_exif_data_is_ignored(tmp_path: Path) -> None:
     Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert read_header(tmp_path / "a.jpg").size == (30, 40)
 
@@ -94,13 +94,15 @@ def tiff_header(width: int, height: int) -> bytes:
         ("a.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a JPEG"),
     ],
 )
-def test_what_can_not_be_a_photo(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+def test_files_that_are_not_photos_are_refused(
+    tmp_path: Path, name: str, data: bytes, message: str
+) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(InputError, match=message):
         read_header(tmp_path / name)
 
 
-def test_what_is_no_file(tmp_path: Path) -> None:
+def test_paths_that_are_not_regular_files_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
     (tmp_path / "zero.jpg").symlink_to("/dev/zero")
@@ -117,13 +119,13 @@ def test_what_is_no_file(tmp_path: Path) -> None:
             read_header(tmp_path / name)
 
 
-def test_an_embedded_picture_is_not_turned() -> None:
+def test_an_embedded_photo_is_not_rotated() -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     out = io.BytesIO()
     Image.new("RGB", (40, 30)).save(out, "JPEG", exif=exif)
-    with open_embedded(base64.b64encode(out.getvalue()).decode()) as picture:
-        assert picture.size == (40, 30)
+    with open_embedded(base64.b64encode(out.getvalue()).decode()) as image:
+        assert image.size == (40, 30)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp", "tif"])
