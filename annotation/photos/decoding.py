@@ -1,4 +1,4 @@
-"""How much memory decoding a photo takes, and turning decoded photos upright."""
+"""The memory that decoding a photo takes, and the EXIF rotation of decoded photos."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MOST_MEMORY = 768 << 20  # photos that need more are not decoded: 67 megapixels
 MUCH_MEMORY = 288 << 20  # photos that need more are decoded one at a time: 25 megapixels
 
 _T = Image.Transpose
-_TURNS = {  # EXIF orientation: how to turn the stored image upright
+_TRANSPOSITIONS = {  # by EXIF orientation
     **{2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE},
     **{6: _T.ROTATE_270, 7: _T.TRANSVERSE, 8: _T.ROTATE_90},
 }
@@ -21,6 +21,8 @@ def decoding_memory(image: Image.Image) -> int:
     return image.width * image.height * (WEBP_BYTES if image.format == "WEBP" else OTHER_BYTES)
 
 
-def turned(image: Image.Image, orientation: int) -> Image.Image:
-    """Turn an image upright that is stored with this EXIF orientation, 1 to 8."""
-    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+def apply_orientation(image: Image.Image, orientation: int) -> Image.Image:
+    """Apply the EXIF orientation, 1 to 8, to a decoded image."""
+    return (
+        image.transpose(_TRANSPOSITIONS[orientation]) if orientation in _TRANSPOSITIONS else image
+    )

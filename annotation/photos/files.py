@@ -33,7 +33,7 @@ SUFFIXES = {  # by the name that Pillow gives the format; the usual suffix comes
 }
 # Pillow opens MPO files as JPEG. No other formats are tried: some of them start other programs.
 FORMATS = tuple(name for name in SUFFIXES if name != "MPO")
-TURNED_ORIENTATIONS = {5, 6, 7, 8}  # EXIF orientations that swap width and height
+_SWAPPING_ORIENTATIONS = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 _TAIL = 1 << 16  # bytes at the end of a PNG that may hold EXIF data, where exiftool writes them
 
 
@@ -49,9 +49,9 @@ class Header:
     tiff: bool = False
 
     @property
-    def turned(self) -> bool:
+    def swaps_sides(self) -> bool:
         """Whether the rotation swaps height and width."""
-        return self.orientation in TURNED_ORIENTATIONS and not self.tiff
+        return self.orientation in _SWAPPING_ORIENTATIONS and not self.tiff
 
 
 @contextmanager
@@ -212,7 +212,7 @@ def read_header(path: Path) -> Header:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     # Pillow reports the size of a TIFF after rotation, and the stored size of other formats
-    swapped = orientation in TURNED_ORIENTATIONS
+    swapped = orientation in _SWAPPING_ORIENTATIONS
     return Header((width, height) if swapped else (height, width), orientation, tiff)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from annotation.labelme.annotation import Annotation
-from annotation.photos.decoding import MOST_MEMORY, MUCH_MEMORY, decoding_memory, turned
+from annotation.photos.decoding import MOST_MEMORY, MUCH_MEMORY, apply_orientation, decoding_memory
 from annotation.photos.files import Size, open_embedded, open_photo, read_header, read_orientation
 from base.errors import InputError
 from base.workers import alone
@@ -105,7 +105,7 @@ class Scene:
                 self.image.draft("RGB", (int(width / factor), int(height / factor)))
             self.image.load()
             seen = _eight_bit(self.image)
-        self.pixels = np.asarray(turned(seen, self.orientation), np.uint8)
+        self.pixels = np.asarray(apply_orientation(seen, self.orientation), np.uint8)
 
     def cut(self, view: View) -> Picture:
         """Return the pixels of a view, with GROUND beside the photo."""

@@ -65,7 +65,7 @@ def size_complaints(annotation: Annotation, header: Header) -> Iterator[Complain
         return
     written = f"{annotation.width}x{annotation.height}"
     message = f"the file says {written} pixels, the photo has {width}x{height}"
-    if header.turned and stored == (width, height):
+    if header.swaps_sides and stored == (width, height):
         message += " after its EXIF rotation; the shapes were drawn on the photo without it"
         yield Complaint("photo-rotation", None, message, "draw it again in Labelme")
     else:

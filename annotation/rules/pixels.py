@@ -15,7 +15,7 @@ from PIL import Image
 
 from annotation.findings import Complaint
 from annotation.labelme.annotation import read_annotation
-from annotation.photos.decoding import MOST_MEMORY, MUCH_MEMORY, decoding_memory, turned
+from annotation.photos.decoding import MOST_MEMORY, MUCH_MEMORY, apply_orientation, decoding_memory
 from annotation.photos.files import open_embedded, open_photo, read_orientation
 from annotation.photos.likeness import perceptual_hash
 from annotation.rules.files import EMBEDDED_FIX, unreadable
@@ -134,7 +134,7 @@ def thumbnail(image: Image.Image, *, upright: bool) -> Grey | None:
         if image.mode not in ("L", "RGB"):
             image = image.convert("RGB")
         grey = image.reduce(max(1, min(image.size) // THUMB)).convert("L")
-    return np.asarray(turned(grey, orientation), np.uint8)
+    return np.asarray(apply_orientation(grey, orientation), np.uint8)
 
 
 def _inspect_copy(annotation: Path, thumb: Grey | None) -> Inspection:

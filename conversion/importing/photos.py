@@ -76,7 +76,7 @@ def _size(image: CocoImage, path: Path) -> Size:
         raise InputError(f"expected a photo's name that ends in {suffixes}, got '{path.name}'")
     header = read_header(path)
     if image.size is not None and image.size != header.size:
-        turned = " once turned as its EXIF says" if header.turned else ""
+        turned = " once turned as its EXIF says" if header.swaps_sides else ""
         has, says = (f"{width}x{height}" for height, width in (header.size, image.size))
         raise InputError(f"expected {has} pixels as {path} has{turned}, got {says}")
     return header.size

@@ -31,14 +31,14 @@ def save(path: Path, *, orientation: int | None = None, xmp: bytes | None = None
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
-@pytest.mark.parametrize(("orientation", "turned"), [(1, False), (3, False), (6, True), (8, True)])
+@pytest.mark.parametrize(("orientation", "swapped"), [(1, False), (3, False), (6, True), (8, True)])
 def test_size_is_that_after_the_exif_rotation_as_opencv_reads_it(
-    tmp_path: Path, suffix: str, orientation: int, turned: bool
+    tmp_path: Path, suffix: str, orientation: int, swapped: bool
 ) -> None:
     path = save(tmp_path / f"a.{suffix}", orientation=orientation)
     header = read_header(path)
-    assert header.size == ((40, 30) if turned else (30, 40))
-    assert header.turned == turned
+    assert header.size == ((40, 30) if swapped else (30, 40))
+    assert header.swaps_sides == swapped
     pixels = cv2.imread(str(path))
     assert pixels is not None
     assert pixels.shape[:2] == header.size
@@ -46,7 +46,7 @@ def test_size_is_that_after_the_exif_rotation_as_opencv_reads_it(
 
 def test_the_rotation_of_a_tiff_is_ignored_as_in_labelme(tmp_path: Path) -> None:
     header = read_header(save(tmp_path / "a.tif", orientation=6))
-    assert (header.size, header.orientation, header.turned) == ((30, 40), 6, False)
+    assert (header.size, header.orientation, header.swaps_sides) == ((30, 40), 6, False)
 
 
 def test_rotations_in_xmp_are_ignored_as_in_labelme_and_opencv(tmp_path: Path) -> None:
