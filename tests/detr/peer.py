@@ -75,7 +75,7 @@ def random_peer(config: TrainConfig, classes: int, *, masks: bool) -> Peer:
 
 
 def published_state(peer: Peer) -> dict[str, Tensor]:
-    """Return their weights by published names; in a mask model, box weights are named "detr...."."""
+    """Return their weights by published names; a mask model names its box weights "detr...."."""
     theirs = dict(peer.state_dict())
     for name in [n for n in theirs if n.endswith(("_attn.q_proj.weight", "_attn.q_proj.bias"))]:
         parts = [theirs.pop(name.replace("q_proj", part)) for part in QUERY_KEY_VALUE]

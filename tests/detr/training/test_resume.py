@@ -73,9 +73,7 @@ def test_a_kill_in_mid_epoch_loses_only_that_epoch(
     )
     killed = subprocess.Popen([sys.executable, "-c", code])
     path = tmp_path / "killed" / "log.jsonl"
-    for _ in range(3000):
-        if path.exists() and path.read_text():
-            break
+    while not (path.exists() and path.read_text()):
         assert killed.poll() is None
         time.sleep(0.01)
     time.sleep(0.1)
