@@ -1,4 +1,4 @@
-"""Which photos of a data set go into FiftyOne, and what validation found in each."""
+"""The photos of a data set to load into FiftyOne, with their splits and findings."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from conversion.coco.panoptic import PanopticSet, Photo, read_panoptic
 
 SPLITS = ("train", "test")
 EXCLUDED = "excluded"  # tag of a photo that is not in the panoptic set because of an error
-FINDING = "finding:"  # begins the tags that name rules
+FINDING = "finding:"  # prefix of tags that name rules
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One photo to load; `photo` and `panoptic` are None where it is excluded."""
+    """One photo to load; `name` is its path below `images/`, `width` and `height` are in pixels.
+
+    `panoptic` and `photo` are its panoptic set and its segments, None if the photo is excluded.
+    """
 
     name: str
     path: Path
@@ -34,7 +37,7 @@ class Entry:
 
 
 def read_splits(dataset: Dataset) -> dict[str, PanopticSet]:
-    """The panoptic sets by split; InputError where none was built."""
+    """Read the panoptic sets by split; raise InputError if there are none."""
     paths = {name: truth_json(dataset, name) for name in SPLITS}
     sets = {name: read_panoptic(path) for name, path in paths.items() if path.is_file()}
     if not sets:
@@ -43,29 +46,29 @@ def read_splits(dataset: Dataset) -> dict[str, PanopticSet]:
 
 
 def truth_json(dataset: Dataset, split: str) -> Path:
-    """Where the panoptic JSON of a split lies."""
+    """Path of the panoptic JSON of a split."""
     return dataset.panoptic / "annotations" / f"panoptic_{split}.json"
 
 
 def panoptic_digest(dataset: Dataset) -> str:
-    """Digest of what was built: the manifest knows the photos and shapes, the JSONs the result."""
+    """Digest of the panoptic set: the manifest has its inputs, the JSONs have its segments."""
     jsons = [truth_json(dataset, split) for split in SPLITS]
     return digest(dataset.panoptic / "manifest.json", *jsons)
 
 
 def list_entries(dataset: Dataset, splits: dict[str, PanopticSet], checked: Checked) -> list[Entry]:
-    """Photos of the panoptic set, and excluded ones that can still be looked at, by name."""
-    by_photo = findings_by_photo(dataset, checked)
+    """List the photos of the panoptic set and the excluded photos that can be read, by name."""
+    by_photo = _findings_by_photo(dataset, checked)
     entries = [
         _panoptic_entry(dataset, split, panoptic, photo, by_photo.get(photo.file_name, []))
         for split, panoptic in splits.items()
         for photo in panoptic.photos
     ]
     built = {entry.name for entry in entries}
-    left = [r for r in checked.annotations if (r.excluded or not r.usable) and r.photo]
-    names = {r.photo.relative_to(dataset.images).as_posix() for r in left if r.photo} - built
-    names |= {name for name, found in by_photo.items() if _has_error(found)} - built
-    excluded = _excluded_entries(dataset, {name: by_photo.get(name, []) for name in names})
+    unused = [a.photo for a in checked.annotations if a.photo and (a.excluded or not a.usable)]
+    names = {photo.relative_to(dataset.images).as_posix() for photo in unused}
+    names |= {name for name, found in by_photo.items() if _has_error(found)}
+    excluded = _excluded_entries(dataset, {name: by_photo.get(name, []) for name in names - built})
     return sorted([*entries, *excluded], key=lambda entry: entry.name)
 
 
@@ -79,41 +82,41 @@ def _panoptic_entry(
     where = str(panoptic.json_path.relative_to(dataset.root))
     path = inside(dataset.images, photo.file_name, where=where).resolve()
     tags = (split, *_rule_tags(found))
-    messages = tuple(map(describe, found))
+    messages = tuple(map(_describe, found))
     return Entry(photo.file_name, path, photo.width, photo.height, tags, messages, panoptic, photo)
 
 
-def _excluded_entries(dataset: Dataset, left: dict[str, list[Finding]]) -> Iterator[Entry]:
-    for name, found in left.items():
+def _excluded_entries(dataset: Dataset, photos: dict[str, list[Finding]]) -> Iterator[Entry]:
+    for name, found in photos.items():
         path = (dataset.images / name).resolve()
         try:
             height, width = photo_size(path)
         except InputError:
             continue
         tags = (EXCLUDED, *_rule_tags(found))
-        yield Entry(name, path, width, height, tags, tuple(map(describe, found)))
+        yield Entry(name, path, width, height, tags, tuple(map(_describe, found)))
 
 
 def _rule_tags(found: list[Finding]) -> list[str]:
     return sorted({f"{FINDING}{finding.rule}" for finding in found})
 
 
-def describe(finding: Finding) -> str:
-    """One finding as one line: `error label-unknown: shape 3: label 'cra' is unknown`."""
-    place = "" if finding.shape is None else f"shape {finding.shape}: "
+def _describe(finding: Finding) -> str:
+    """Format a finding: `error label-unknown: shapes[3]: label 'cra' is unknown`."""
+    place = "" if finding.shape is None else f"shapes[{finding.shape}]: "
     return f"{finding.severity} {finding.rule}: {place}{finding.message}"
 
 
-def findings_by_photo(dataset: Dataset, checked: Checked) -> dict[str, list[Finding]]:
-    """Findings by the photo they speak of, a name below `images/`; those of no photo are left."""
-    photo_of = {dataset.relative(r.path): r.photo for r in checked.annotations if r.photo}
+def _findings_by_photo(dataset: Dataset, checked: Checked) -> dict[str, list[Finding]]:
+    """Findings by the name of their photo below `images/`; findings about no photo are omitted."""
+    photo_of = {dataset.relative(a.path): a.photo for a in checked.annotations if a.photo}
     by_stem: dict[str, Path] = {}
     for photo in dataset.photos():
         photo_of[dataset.relative(photo)] = photo
         by_stem[_inner_stem(dataset.relative(photo))] = photo
     result: dict[str, list[Finding]] = {}
     for finding in checked.findings:
-        # an unreadable annotation is most likely of the photo of its name
+        # an unreadable annotation most likely belongs to the photo of the same name
         found = photo_of.get(finding.file) or by_stem.get(_inner_stem(finding.file))
         if found is not None:
             name = found.relative_to(dataset.images).as_posix()
@@ -122,5 +125,5 @@ def findings_by_photo(dataset: Dataset, checked: Checked) -> dict[str, list[Find
 
 
 def _inner_stem(file: str) -> str:
-    """`labelme/a/b.json` and `images/a/b.jpg` to `a/b`."""
+    """Reduce `labelme/a/b.json` and `images/a/b.jpg` to `a/b`."""
     return file.partition("/")[2].rpartition(".")[0]

@@ -31,7 +31,7 @@ from curation.loading.entries import (
 from curation.loading.labels import declare_scene, declare_segments, scene_label, segment_labels
 from curation.loading.masks import mask_folder, masks_of, remove_old_masks, write_masks
 
-FORMAT = "1"  # raise it if the same input produces other samples, so that all are loaded again
+FORMAT = "2"  # raise it if the same input produces other samples, so that all are loaded again
 FIELDS = ("findings", *TRUE_SEGMENTS, TRUE_SCENE)
 
 

@@ -50,7 +50,7 @@ def write_masks(sets: Iterable[PanopticSet], folder: Path) -> None:
         partial = Path(name) / "masks"
         partial.mkdir()
         with ThreadPoolExecutor() as pool:
-            done = pool.map(lambda pair: _write_photo(*pair, partial), photos)
+            done = pool.map(lambda pair: _write_photo(pair[0], pair[1], partial), photos)
             for _ in track(done, "masks", total=len(photos)):
                 pass
         if folder.exists():

@@ -51,9 +51,9 @@ def running_app(name: str, *options: str) -> Iterator[tuple[str, subprocess.Pope
         text=True,
     )
     assert process.stdout is not None
-    line = process.stdout.readline()
     try:
-        assert f"http://127.0.0.1:{port}/datasets/" in line
+        address = f"http://127.0.0.1:{port}/datasets/"
+        line = next(line for line in process.stdout if address in line)  # launch_app prints more
         yield line.split()[2], process
     finally:
         process.kill()
@@ -63,7 +63,7 @@ def running_app(name: str, *options: str) -> Iterator[tuple[str, subprocess.Pope
 def stop_app(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=30)
-    assert output.splitlines() == ["FiftyOne's App: stopped"]
+    assert output.splitlines()[-1] == "FiftyOne's App: stopped"  # launch_app prints more
     assert process.returncode == 0
 
 

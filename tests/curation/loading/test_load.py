@@ -30,7 +30,7 @@ def test_each_photo_is_a_sample_with_its_split_and_findings(drawn: Dataset, cura
     assert samples["a.jpg"].filepath == str(drawn.images / "a.jpg")
     assert samples["a.jpg"].metadata.width == 40
     assert samples["c.jpg"].tags == ["excluded", "finding:label-unknown"]
-    assert samples["c.jpg"]["findings"][0].startswith("error label-unknown: shape 0: label 'bxo'")
+    assert samples["c.jpg"]["findings"][0].startswith("error label-unknown: shapes[0]: label 'bxo'")
     assert samples["c.jpg"]["ground_truth"] is None
 
 
