@@ -59,13 +59,13 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Environment of commands whose FiftyOne keeps its database in this folder."""
+    """The environment for commands whose FiftyOne keeps its database in this folder."""
     return {**os.environ, "FIFTYONE_DATABASE_DIR": str(folder / "mongo"), "COLUMNS": "120"}
 
 
 @dataclass(frozen=True)
 class Made:
-    """A data set and a run that `make dataset train` has made, and what it printed."""
+    """The data set and the run that `make dataset train` made, and its output."""
 
     dataset: Path
     run: Path
@@ -93,7 +93,7 @@ def times(*folders: Path) -> dict[Path, int]:
 
 
 def readme_commands(values: dict[str, object]) -> list[list[str]]:
-    """The README's calls of pipeline.py in their order, with values in the place of its words."""
+    """List the calls of pipeline.py in the README in their order, with words replaced by `values`."""
     lines = re.findall(r"^\.venv/bin/python (pipeline\.py .*)$", README, re.MULTILINE)
     commands = []
     for line in lines:
@@ -103,7 +103,7 @@ def readme_commands(values: dict[str, object]) -> list[list[str]]:
 
 
 def draw_coco(folder: Path) -> Path:
-    """One photo with one polygon, as CVAT lays it out."""
+    """Write a COCO set of one photo with one polygon, with the folders that CVAT creates."""
     for part in ("images", "annotations"):
         (folder / part).mkdir(parents=True)
     cv2.imwrite(str(folder / "images/a.jpg"), np.zeros((30, 40, 3), np.uint8))
@@ -187,7 +187,7 @@ def test_the_commands_of_the_readme_in_their_order(made: Made, tmp_path: Path) -
 
 
 def open_review(*make: str, env: dict[str, str]) -> None:
-    """`make review` until the App's address is printed, then Ctrl-C, as a person ends it."""
+    """Run `make review` until it prints the address of the App; then end it with Ctrl-C."""
     headless = {k: v for k, v in env.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
     program = subprocess.Popen(
         [*make, "review", f"PORT={free_port()}"],
@@ -195,7 +195,7 @@ def open_review(*make: str, env: dict[str, str]) -> None:
         env=headless,
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # Ctrl-C reaches make and what it started, not the tests
+        start_new_session=True,  # so that Ctrl-C reaches make and its children, but not the tests
     )
     assert program.stdout is not None
     said = []
