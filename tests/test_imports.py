@@ -11,9 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# For each package: the other packages, or parts of them, that it may import; then its subpackages and
-# the modules beside them, each with the parts of the same package that it may import. Parts name
-# only parts above them, and packages only packages above them, so there are no cycles.
+# For each package: the other packages, or parts of them, that it may import; then its subpackages
+# and the modules beside them, each with the parts of the same package that it may import. Parts
+# name only parts above them, and packages only packages above them, so there are no cycles.
 LAYOUT: dict[str, tuple[str, dict[str, str]]] = {
     "base": ("", {}),
     "annotation": (

@@ -93,7 +93,7 @@ def times(*folders: Path) -> dict[Path, int]:
 
 
 def readme_commands(values: dict[str, object]) -> list[list[str]]:
-    """List the calls of pipeline.py in the README in their order, with words replaced by `values`."""
+    """List the README's calls of pipeline.py in their order, with words replaced by `values`."""
     lines = re.findall(r"^\.venv/bin/python (pipeline\.py .*)$", README, re.MULTILINE)
     commands = []
     for line in lines:
