@@ -143,7 +143,7 @@ def test_pixels_are_read_upright_in_the_order_blue_green_red(tmp_path: Path, suf
     assert np.abs(red.astype(int) - (0, 0, 250)).max() < 12 and other.max() < 12
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp", "tif"])
 def test_only_complete_photos_are_read(tmp_path: Path, suffix: str) -> None:
     """Some phones append other data to a complete photo, which is allowed."""
     path = tmp_path / f"a.{suffix}"

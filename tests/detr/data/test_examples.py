@@ -27,7 +27,7 @@ PLAIN = TrainConfig(
 
 
 def split(folder: Path, ids: np.ndarray, categories: dict[int, int], *, crowd: int = 0) -> Path:
-    """A set whose one training photo has the segments `ids`; returns its folder."""
+    """Write a set whose only training photo has the segments `ids`; return its folder."""
     draw_set(folder, train=1, test=1)
     photo = write_photo(folder / "train", folder / "panoptic_train", 1, ids, categories)
     segments = tuple(replace(s, iscrowd=s.id == crowd) for s in photo.segments)
@@ -45,7 +45,7 @@ def examples(folder: Path, config: TrainConfig = PLAIN) -> Examples:
 
 
 def picture() -> np.ndarray:
-    """20x40: sky (1) over grass (2), a circle (300) of 8x6 pixels whose corner is x 10, y 4."""
+    """20 rows of 40: sky (1) above grass (2), and a circle (300) of 8x6 pixels at x 10, y 4."""
     ids = np.ones((20, 40), np.uint32)
     ids[10:] = 2
     ids[4:10, 10:18] = 300
@@ -59,7 +59,7 @@ def on_cpu(segments: SegmentMap) -> Target:
 NAMES = {1: SKY, 2: GRASS, 300: CIRCLE}
 
 
-def test_boxes_are_those_of_all_segments_stuff_included(tmp_path: Path) -> None:
+def test_things_and_stuff_have_boxes_and_masks(tmp_path: Path) -> None:
     image, segments = examples(split(tmp_path / "p", picture(), NAMES))[0]
     target = on_cpu(segments)
     assert image.shape == (3, 40, 80) and target.size == (40, 80)
@@ -69,7 +69,7 @@ def test_boxes_are_those_of_all_segments_stuff_included(tmp_path: Path) -> None:
     assert target.masks.flatten(1).sum(1).tolist() == [1408, 1600, 192]  # four times the pixels
 
 
-def test_crowds_are_skipped(tmp_path: Path) -> None:
+def test_crowds_are_left_out(tmp_path: Path) -> None:
     _, target = examples(split(tmp_path / "p", picture(), NAMES, crowd=300))[0]
     assert target.labels.tolist() == [1, 0]
 
@@ -84,8 +84,8 @@ def test_mirroring_moves_photo_boxes_and_masks_together(tmp_path: Path) -> None:
     assert target.cxcywh_norm[2].tolist() == pytest.approx([26 / 40, 7 / 20, 8 / 40, 6 / 20])
 
 
-def test_a_crop_keeps_what_is_visible_in_it(tmp_path: Path) -> None:
-    """The left 14 columns of the sky: half of the circle's, no grass."""
+def test_a_crop_has_only_the_visible_parts_of_segments(tmp_path: Path) -> None:
+    """The left 14 columns of the sky contain half of the circle and no grass."""
     shown = examples(split(tmp_path / "p", picture(), NAMES))
     target = shown.segments(shown.panoptic.photos[0], View(0, 0, 14, 10, 28, 20))
     assert target.labels.tolist() == [1, 2]
@@ -120,7 +120,7 @@ def test_colours_do_not_depend_on_the_view(tmp_path: Path) -> None:
     assert np.abs(correlations).max() < 0.2
 
 
-def test_segments_that_a_crop_leaves_out_leave_no_gap(tmp_path: Path) -> None:
+def test_segments_outside_of_a_crop_leave_no_gap(tmp_path: Path) -> None:
     shown = examples(split(tmp_path / "p", picture(), NAMES))
     target = on_cpu(shown.segments(shown.panoptic.photos[0], View(0, 8, 40, 12, 40, 12)))
     assert target.labels.tolist() == [1, 0, 2]
@@ -128,7 +128,7 @@ def test_segments_that_a_crop_leaves_out_leave_no_gap(tmp_path: Path) -> None:
     assert below.labels.tolist() == [0] and below.masks.all()
 
 
-def test_a_category_or_a_size_that_does_not_fit_is_named(tmp_path: Path) -> None:
+def test_errors_name_the_file_and_what_does_not_match(tmp_path: Path) -> None:
     folder = split(tmp_path / "p", picture(), NAMES)
     photo = read_splits(folder).train.photos[0]
     wrong = replace(photo.segments[0], category_id=99)
