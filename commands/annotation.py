@@ -19,8 +19,7 @@ def annotate(dataset: DatasetPath, only: Path | None = None) -> None:
 
     Args:
         dataset: folder with dataset.yaml.
-        only: open only the photos listed in this text file, in its order, one path below images/
-            per line; - reads standard input.
+        only: open only these photos in order: a file, one path below images/ per line (-: stdin).
     """
     from annotation.labeling.launch import annotate as open_labelme
 
@@ -48,8 +47,7 @@ def validate(
         dataset: folder with dataset.yaml; if that file is missing, one is proposed from the labels.
         json: also write the findings to this JSON file.
         html: also write a page that shows each finding on its photo.
-        pixels: also decode the photos, to find broken files, duplicates, and photos that differ
-            from the ones that were drawn on.
+        pixels: also decode the photos, to find broken, duplicate and exchanged ones.
         fix: first repair what can be repaired safely; the originals are kept as *.json.orig.
         confirm: delete the originals that --fix kept.
         undo: restore the originals that --fix kept.

@@ -15,8 +15,7 @@ def stuff(dataset: DatasetPath, weights: str, confidence: float = 0.5) -> None:
 
     Args:
         dataset: folder with dataset.yaml.
-        weights: published panoptic weights (a file or a name such as detr-r50-panoptic), or a
-            training run.
+        weights: published panoptic weights (a file or a name such as detr-r50-panoptic), or a run.
         confidence: minimum score of a segment.
     """
     from detr.prediction.predict import predict as run_prediction
@@ -60,10 +59,12 @@ def export(
 ) -> None:
     """Write the set for other trainers: YOLO segmentation, semantic PNGs, COCO instances.
 
+    yolo-seg writes one outline per thing; semantic writes one PNG of class ids per photo, with 255
+    for void; coco writes one JSON file with the whole outlines, as drawn, of all photos.
+
     Args:
         dataset: folder with dataset.yaml, converted; coco needs no conversion.
-        format: yolo-seg writes one outline per thing; semantic one PNG of class ids per photo, with
-            255 for void; coco one JSON file with the whole outlines, as drawn, of all photos.
+        format: format of the files.
         out: new folder, or for coco the JSON file.
     """
     from conversion.exporting.export import export as run_export

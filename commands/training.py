@@ -23,17 +23,17 @@ def train(
 ) -> None:
     """Train DETR: boxes, then masks on the frozen box model; resume a run that was stopped.
 
+    A run can start from other weights: the parameters that fit are kept, and so are the outputs of
+    classes with the same name.
+
     Args:
         dataset: folder with dataset.yaml, converted.
         run: folder for checkpoints, log.jsonl and config.yaml.
         stage: what to train; both trains boxes, then masks; joint trains them at the same time.
         config: training configuration; default: DATASET/train.yaml, or DETR's published values.
         set: override single values of it; if a key is given twice, the last one counts.
-        init: weights to start from: the checkpoint of a run, a file of published weights, or the
-            name of published weights such as detr-r50. Parameters that fit are kept, and so are
-            the outputs of classes with the same name.
-        dry_run: measure one step of each stage and print what the training would cost; train
-            nothing.
+        init: weights to start from: a checkpoint of a run, published weights or their name.
+        dry_run: measure one step per stage and print what training would cost; train nothing.
     """
     from detr.config import RunConfig, load_config
     from detr.training.dry_run import cost_table, estimate_costs
@@ -60,8 +60,7 @@ def predict(
     """Predict any folder of photos with a run; write a COCO panoptic set.
 
     Args:
-        run: folder of a training run, a file of published weights, or the name of published
-            weights such as detr-r50-panoptic.
+        run: training run, file of published weights, or published name such as detr-r50-panoptic.
         images: folder of photos.
         out: folder for panoptic.json, its PNGs and instances.json.
         threshold: minimum score of a segment; default: the value of the run, or DETR's 0.85.
@@ -80,8 +79,7 @@ def onnx(run: RunOrWeights, out: Path) -> None:
     `pred_logits`, `pred_boxes` and, if masks were trained, `pred_masks`.
 
     Args:
-        run: folder of a training run, a file of published weights, or the name of published
-            weights.
+        run: training run, file of published weights, or published name such as detr-r50-panoptic.
         out: ONNX file to write.
     """
     from detr.prediction.export_onnx import export_onnx
