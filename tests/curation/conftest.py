@@ -1,4 +1,4 @@
-"""Small sets in FiftyOne, in the tests' own MongoDB."""
+"""Small data sets in FiftyOne, in a MongoDB of the tests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GOOD = [square("box", 4, 4, 8), square("box", 20, 4, 8), square("disc", 30, 20, 
 
 @pytest.fixture
 def drawn(tmp_path: Path, mongo: str) -> Iterator[Dataset]:
-    """Photos a and b with the same good shapes, one in each split; c has an unknown label."""
+    """Photos a and b have the same correct shapes, one in each split; c has an unknown label."""
     name = f"drawn {os.getpid()}-{tmp_path.name}"
     photos = {"a": GOOD, "b": GOOD, "c": [square("bxo", 4, 4, 8)]}
     dataset = draw_dataset(tmp_path / "set", photos, yaml=YAML.replace("drawn", name))
@@ -53,9 +53,9 @@ def truth_of(dataset: Dataset) -> PanopticSet:
 
 
 def predict(dataset: Dataset, folder: Path) -> Path:
-    """A prediction of the test photo: box 1 and sky right, box 2 taken for road, disc for a box.
+    """Predict the test photo: box 1 and sky are right, box 2 becomes road, the disc a box.
 
-    Areas of the truth: boxes 64 each, disc 36, sky 304, road 652, the lowest two rows void.
+    True areas: 64 pixels for each box, disc 36, sky 304, road 652; the last two rows are void.
     """
     truth = truth_of(dataset)
     (photo,) = truth.photos

@@ -30,7 +30,7 @@ def truth(tmp_path: Path) -> PanopticSet:
 
 
 def predict(truth: PanopticSet, folder: Path, *, score: float | None) -> PanopticSet:
-    """The truth as a prediction: other ids, other order, the discs missed."""
+    """The ground truth as a prediction, with other ids, in another order, without the discs."""
     photos = []
     for number, photo in enumerate(reversed(truth.photos), start=1):
         ids = truth.segment_ids(photo)
@@ -53,7 +53,7 @@ def test_photos_are_joined_by_file_name(truth: PanopticSet, tmp_path: Path) -> N
     assert quality.all.pq == pytest.approx(3 / 4)
     assert scores.box_ap is not None
     assert scores.mask_ap is not None
-    assert scores.box_ap.ap == pytest.approx(0.5)  # of two thing categories one is found
+    assert scores.box_ap.ap == pytest.approx(0.5)  # one of two thing categories is found
     assert scores.mask_ap.ap50 == pytest.approx(0.5)
 
 
