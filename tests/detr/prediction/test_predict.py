@@ -13,6 +13,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from base.errors import InputError
+from base.files import digest
 from conversion.coco.panoptic import measure, read_panoptic
 from detr.config import RunConfig
 from detr.prediction.predict import predict
@@ -101,6 +102,18 @@ def test_a_second_call_predicts_only_if_photos_have_changed(
     assert "up to date" not in capsys.readouterr().out
     left = {p.relative_to(out / "panoptic").as_posix() for p in (out / "panoptic").rglob("*.png")}
     assert left == {"a.b.png", "yard/east/photo1.png", "yard/east/photo2.png"}
+
+
+def test_the_manifest_holds_the_digest_of_settings_model_and_photos(
+    folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    """However they were read: an earlier version's predictions stay up to date."""
+    predict(folder / "run", photos, tmp_path / "out")
+    model = folder / "run/checkpoints/masks.pt"
+    names = ["a.b.jpg", "a.b.png", "yard/east/photo1.png", "yard/east/photo2.png"]
+    inputs = ["2", "Thresholds(segment=None, instance=0.05)", model, *names]
+    expected = digest(*inputs, *(photos / name for name in names))
+    assert json.loads((tmp_path / "out/manifest.json").read_text())["digest"] == expected
 
 
 def test_unreadable_photos_are_reported_after_predicting_the_others(
