@@ -13,6 +13,15 @@ from samples.yard.stuff import DIRT, PAVEMENT, SKY
 
 
 @dataclass(frozen=True)
+class Track:
+    """A pair of ruts: a parabola across the yard."""
+
+    offset: float  # metres
+    heading: float  # radians from x
+    bend: float  # per metre
+
+
+@dataclass(frozen=True)
 class Ground:
     """Dirt with a paved strip."""
 
@@ -21,7 +30,7 @@ class Ground:
     slab_size: float  # metres
     heading: float  # of the axis across the strip, radians from x
     paved: tuple[float, float]  # from and to, metres along that axis
-    tracks: tuple[tuple[float, float, float], ...]  # offset, heading and bend of a pair of ruts
+    tracks: tuple[Track, ...]
     puddles: float  # 0 none to 1 many
     shift: float  # metres; shifts all noise, so that no two yards look the same
 
@@ -79,20 +88,21 @@ def _dirt(canvas: Canvas, ground: Ground, x: Scalars, y: Scalars, far: Scalars) 
     )
     stone = noise(x + 3, y + s, cell=0.03, power=0.3) > 2.05
     earth = blend(earth, rgb("#b9b2a6"), stone * (0.6 * (1 - far)))
-    for offset, heading, bend in ground.tracks:
-        earth = earth * (1 - _ruts(x, y, offset, heading, bend, s))
+    for track in ground.tracks:
+        earth = earth * (1 - _ruts(x, y, track, s))
     pool = np.clip((noise(x + 2 * s, y, cell=0.06, power=1.9) - 2.3 + ground.puddles) * 8, 0, 1)
     mirror = np.array(canvas.light.horizon, np.float32)[:, None] / 2.2
     return np.maximum(blend(earth, blend(wet * 0.8, mirror, 0.45 + 0 * x), pool * 0.85), 0)
 
 
-def _ruts(x: Scalars, y: Scalars, offset: float, heading: float, bend: float, s: float) -> Scalars:
+def _ruts(x: Scalars, y: Scalars, track: Track, shift: float) -> Scalars:
     """Return the share of light that two tyre tracks absorb, with their tread."""
-    along = x * np.cos(heading) + (y - 10) * np.sin(heading)
-    across = -x * np.sin(heading) + (y - 10) * np.cos(heading) - offset + bend * along**2
+    cos, sin = np.cos(track.heading), np.sin(track.heading)
+    along = x * cos + (y - 10) * sin
+    across = -x * sin + (y - 10) * cos - track.offset + track.bend * along**2
     rut = np.maximum(1 - np.abs(np.abs(across) - 0.85) / 0.26, 0)
     tread = ((along * 3.1 + np.abs(np.abs(across) - 0.85) * 4) % 1 > 0.5) * 0.45 + 0.55
-    wear = np.clip(0.8 + 0.5 * noise(along + s, across, cell=0.05, power=1.5), 0, 1.2)
+    wear = np.clip(0.8 + 0.5 * noise(along + shift, across, cell=0.05, power=1.5), 0, 1.2)
     return np.clip(0.5 * np.sqrt(rut) * tread * wear, 0, 0.7).astype(np.float32)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from shapely.geometry import LineString
 from shapely.geometry.base import BaseGeometry
 
-from samples.yard.canvas import Camera, Light, make_camera
-from samples.yard.ground import Ground
+from samples.yard.canvas import RGB, Camera, Light, make_camera
+from samples.yard.ground import Ground, Track
 from samples.yard.solids import moved, spin
 from samples.yard.things import Parts
 
@@ -38,13 +38,63 @@ class BackLine:
         )
 
 
+@dataclass(frozen=True)
+class Weather:
+    """A kind of light; colours are linear RGB."""
+
+    elevation: tuple[float, float]  # of the sun, in degrees
+    sun: RGB
+    sky: RGB
+    zenith: RGB
+    horizon: RGB
+    clouds: float  # 0 clear to 1 overcast
+    exposure: float
+
+
+NOON = Weather(
+    elevation=(38, 62),
+    sun=(3.1, 2.9, 2.6),
+    sky=(0.62, 0.74, 0.95),
+    zenith=(0.12, 0.27, 0.66),
+    horizon=(0.62, 0.76, 0.95),
+    clouds=0.3,
+    exposure=0.62,
+)
+EVENING = Weather(
+    elevation=(14, 26),
+    sun=(3.4, 2.1, 1.1),
+    sky=(0.5, 0.55, 0.72),
+    zenith=(0.16, 0.28, 0.55),
+    horizon=(1.1, 0.78, 0.5),
+    clouds=0.35,
+    exposure=0.66,
+)
+OVERCAST = Weather(
+    elevation=(45, 65),
+    sun=(0.35, 0.35, 0.34),
+    sky=(1.5, 1.55, 1.62),
+    zenith=(0.62, 0.66, 0.72),
+    horizon=(0.95, 0.96, 0.98),
+    clouds=0.85,
+    exposure=0.66,
+)
+DUSK = Weather(
+    elevation=(20, 35),
+    sun=(0.5, 0.42, 0.5),
+    sky=(0.5, 0.56, 0.75),
+    zenith=(0.1, 0.15, 0.32),
+    horizon=(0.55, 0.45, 0.5),
+    clouds=0.5,
+    exposure=0.72,
+)
+
+
 def choose_light(rng: np.random.Generator) -> Light:
     """Choose noon, evening, overcast or dusk light, with the sun behind or beside the camera."""
-    kind = ("noon", "evening", "overcast", "dim")[int(rng.choice(4, p=[0.4, 0.25, 0.22, 0.13]))]
-    rise = np.deg2rad(
-        {"noon": (38, 62), "evening": (14, 26), "overcast": (45, 65), "dim": (20, 35)}[kind]
-    )
-    elevation, azimuth = rng.uniform(*rise), rng.uniform(-1.4, 1.4)
+    index = int(rng.choice(4, p=[0.4, 0.25, 0.22, 0.13]))
+    weather = (NOON, EVENING, OVERCAST, DUSK)[index]
+    elevation = rng.uniform(*np.deg2rad(weather.elevation))
+    azimuth = rng.uniform(-1.4, 1.4)
     to_sun = np.array(
         [
             np.sin(azimuth) * np.cos(elevation),
@@ -53,42 +103,15 @@ def choose_light(rng: np.random.Generator) -> Light:
         ],
         np.float32,
     )
-    sun, sky, zenith, horizon, clouds, exposure = {
-        "noon": (
-            (3.1, 2.9, 2.6),
-            (0.62, 0.74, 0.95),
-            (0.12, 0.27, 0.66),
-            (0.62, 0.76, 0.95),
-            0.3,
-            0.62,
-        ),
-        "evening": (
-            (3.4, 2.1, 1.1),
-            (0.5, 0.55, 0.72),
-            (0.16, 0.28, 0.55),
-            (1.1, 0.78, 0.5),
-            0.35,
-            0.66,
-        ),
-        "overcast": (
-            (0.35, 0.35, 0.34),
-            (1.5, 1.55, 1.62),
-            (0.62, 0.66, 0.72),
-            (0.95, 0.96, 0.98),
-            0.85,
-            0.66,
-        ),
-        "dim": (
-            (0.5, 0.42, 0.5),
-            (0.5, 0.56, 0.75),
-            (0.1, 0.15, 0.32),
-            (0.55, 0.45, 0.5),
-            0.5,
-            0.72,
-        ),
-    }[kind]
-    clouds = float(np.clip(clouds + rng.uniform(-0.25, 0.25), 0, 1))
-    return Light(to_sun, sun, sky, zenith, horizon, clouds, exposure * rng.uniform(0.85, 1.18))
+    return Light(
+        to_sun,
+        weather.sun,
+        weather.sky,
+        weather.zenith,
+        weather.horizon,
+        clouds=float(np.clip(weather.clouds + rng.uniform(-0.25, 0.25), 0, 1)),
+        exposure=weather.exposure * rng.uniform(0.85, 1.18),
+    )
 
 
 def choose_camera(rng: np.random.Generator, *, sampling: int) -> Camera:
@@ -117,22 +140,22 @@ def choose_ground(rng: np.random.Generator, line: BackLine) -> Ground:
         (0.0, (98.0, 99.0)),
     )[kind]
     tracks = [
-        (
-            rng.uniform(-3, 3),
-            rng.uniform(-0.9, 0.9) + np.pi / 2 * (rng.random() < 0.6),
-            rng.uniform(-0.03, 0.03),
+        Track(
+            offset=rng.uniform(-3, 3),
+            heading=rng.uniform(-0.9, 0.9) + np.pi / 2 * (rng.random() < 0.6),
+            bend=rng.uniform(-0.03, 0.03),
         )
         for _ in range(int(rng.integers(1, 4)))
     ]
     dirt = ("#a38560", "#8f7350", "#b09a78", "#9c8b74", "#a0714c", "#8d8478")[int(rng.integers(6))]
     slab = ("#a7a59e", "#97948c", "#b3aa9a", "#9d8f84")[int(rng.integers(4))]
     return Ground(
-        dirt,
-        slab,
-        rng.uniform(0.6, 1.1),
-        heading,
-        paved,
-        tuple(tracks),
-        rng.uniform(0.2, 1.0),
-        rng.uniform(0, 99),
+        dirt=dirt,
+        slab=slab,
+        slab_size=rng.uniform(0.6, 1.1),
+        heading=heading,
+        paved=paved,
+        tracks=tuple(tracks),
+        puddles=rng.uniform(0.2, 1.0),
+        shift=rng.uniform(0, 99),
     )
