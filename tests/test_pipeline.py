@@ -205,7 +205,7 @@ def open_review(*make: str, env: dict[str, str]) -> None:
             os.killpg(program.pid, signal.SIGINT)
     program.wait(timeout=60)
     assert any("App: http://127.0.0.1:" in line for line in said), said
-    assert "App: ended" in said[-1]
+    assert "App: stopped" in said[-1]
 
 
 def test_a_set_with_flaws_lists_every_planted_one(tmp_path: Path, env: dict[str, str]) -> None:
