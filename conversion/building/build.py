@@ -1,8 +1,8 @@
-"""Build `panoptic/`: the COCO panoptic set of a data set's Labelme files and stuff.
+"""Build `panoptic/`, the COCO panoptic set of a data set's Labelme files and stuff.
 
-The way: which annotations can be used; paint each photo whose inputs have changed; deal the photos
-into splits; put PNGs, links and JSON files in their places. What was done before is known from the
-store, so that every step does only what is new.
+The steps: find the annotations that can be used; paint each photo whose inputs have changed; assign
+photos to splits; put PNGs, links and JSON files into place. A database records what was done
+earlier, so that every step does only what is new.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from base.files import digest
 from base.memory import return_freed_memory
 from base.progress import track
 from conversion.building.engine import run_tasks
-from conversion.building.painter import Failure, Painter, Task
-from conversion.building.place import Build, Built, check_place, place, placed
-from conversion.building.plan import Plan, Seen
+from conversion.building.painter import Painter, PaintingFailure, PaintingTask
+from conversion.building.place import check_place, place, read_placed
+from conversion.building.plan import PaintedFile, Plan
+from conversion.building.prepared import BuildResult, PreparedSet
 from conversion.building.records import LeftOut, read_entries
 from conversion.building.split import can_stay, check_split, read_remembered, split_photos
 from conversion.building.store import Store, open_store
-from conversion.coco.categories import categories_of
-from conversion.coco.panoptic import category_values
+from conversion.coco.categories import categories_of, category_values
 from conversion.config import Split, config_values, read_conversion_config
 from conversion.stuff.sources import open_stuff
 
-FORMAT = 4  # raise it when the same input gives other bytes, so that old sets are built anew
+FORMAT = 4  # raise it if the same input gives other bytes, so that earlier sets are built again
 VERSIONS = ("numpy", "opencv-python-headless", "pycocotools", "shapely", "zlib-ng")
-_COMMIT = 200  # photos between two commits: what a kill can cost
+_COMMIT = 200  # photos between two commits: a kill loses at most as many
 
 
-def convert(dataset: Dataset, *, scheduler: str | None = None) -> Built:
-    """Build `panoptic/` from the usable annotations; the others are listed as left out.
+def convert(dataset: Dataset, *, scheduler: str | None = None) -> BuildResult:
+    """Build `panoptic/` from the usable annotations; the result lists the others as left out.
 
-    Photos with the flag `exclude` are left out without a word. The manifest goes first and comes
-    back last: without it the set is unfinished, and the next call goes on. `scheduler` is the
-    address of a Dask scheduler whose workers paint. Raises InputError for a wrong stuff name, stuff
-    source or group file, where no annotation is usable and where two calls work on one set.
+    Photos with the flag `exclude` are left out without being listed. The manifest is removed first
+    and written last: without it, the set is incomplete, and the next call continues. `scheduler` is
+    the address of a Dask scheduler whose workers paint. Raises InputError for a wrong stuff name,
+    stuff source or group file, if no annotation is usable, and if another call works on the set.
     """
     config = read_conversion_config(dataset)
     categories = categories_of(dataset, config)
@@ -54,32 +54,33 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> Built:
     check_split(dataset)
     with open_store(dataset) as store:
         plan = Plan(store)
-        known = _read(dataset, store, plan)
+        known = _fill(plan, dataset)
         stuff = open_stuff(dataset, config, categories)
         painter = Painter(dataset, config, categories, stuff, known)
-        plan.remember(read_remembered(dataset))
-        _number(painter, store, plan)
-        _paint(painter, store, plan, scheduler)
+        plan.add_earlier_splits(read_remembered(dataset))
+        _number(painter, plan)
+        _paint(painter, plan, scheduler)
         failed = plan.leave_out_failed()
         if not len(plan):
             raise InputError(failed[0][1])
-        _deal(dataset, config.split, store, plan)
-        build = Build(dataset, config, plan, categories, _versions())
-        built = placed(build) or place(build)
+        _assign_splits(dataset, config.split, plan)
+        left_out = tuple(plan.left_out)
+        prepared = PreparedSet(dataset, config, plan.contents(), left_out, categories, _versions())
+        result = read_placed(prepared) or place(prepared)
     return_freed_memory()
-    return built
+    return result
 
 
-def _read(dataset: Dataset, store: Store, plan: Plan) -> frozenset[str]:
-    """Fill the plan; words that tell code pages apart."""
+def _fill(plan: Plan, dataset: Dataset) -> frozenset[str]:
+    """Add all photos to the plan; return the words by which code pages are recognized."""
     index = PhotoIndex(dataset, dataset.photos())
-    for one in read_entries(dataset, index, store.cache):
+    for one in read_entries(dataset, index, plan.store.cache):
         if isinstance(one, LeftOut):
             plan.left_out.append((one.annotation, one.reason))
         else:
             plan.add(one)
-    store.commit()
-    plan.keep_used()
+    plan.store.commit()
+    plan.remove_unused()
     if not len(plan):
         raise InputError(f"{dataset.labelme}: no usable annotation; see `validate`")
     return index.known_words
@@ -89,24 +90,24 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in VERSIONS}
 
 
-def _number(painter: Painter, store: Store, plan: Plan) -> None:
-    """Give every photo its ids, and a key that changes where anything changes that decides it."""
+def _number(painter: Painter, plan: Plan) -> None:
+    """Assign ids to every photo, and a key that changes whenever the painted photo would change."""
     context, known = _painting_context(painter), repr(sorted(painter.known)).encode()
 
     def stuff_of(photo: str) -> bytes:
-        return _stuff_digest(painter, store, painter.dataset.images / photo)
+        return _stuff_digest(painter, plan.store, painter.dataset.images / photo)
 
-    def key_of(task: Task, alone: bool) -> bytes:
-        parts = (context, b"" if alone else known, repr(task.photo).encode(), *task.made_of)
+    def key_of(task: PaintingTask, alone: bool) -> bytes:
+        parts = (context, b"" if alone else known, repr(task.photo).encode(), *task.digests)
         return sha256(b"".join(parts)).digest()
 
-    room = len([c for c in painter.categories if not c.isthing])
-    plan.number(room, stuff_of, key_of)
-    store.commit()  # other processes may now write to the cache
+    stuff_categories = len([c for c in painter.categories if not c.isthing])
+    plan.number(stuff_categories, stuff_of, key_of)
+    plan.store.commit()  # other processes may now write to the cache
 
 
 def _painting_context(painter: Painter) -> bytes:
-    """What decides every photo's pixels and ids."""
+    """Return the settings and versions that decide the pixels and ids of every photo."""
     shared = replace(painter.dataset.config, name="", severity={}, limits=Limits(), ungrouped=())
     config = config_values(shared, replace(painter.config, split=Split()))
     values = [FORMAT, _versions(), config, category_values(painter.categories)]
@@ -114,20 +115,21 @@ def _painting_context(painter: Painter) -> bytes:
 
 
 def _stuff_digest(painter: Painter, store: Store, photo: Path) -> bytes:
-    """Digest of all that decides a photo's stuff."""
+    """Return a digest of everything that decides the stuff of a photo."""
     stuff = sha256()
     for part in painter.stuff.inputs(photo):
         try:
             stuff.update(store.digest(part) if isinstance(part, Path) else digest(part).encode())
-        except OSError:  # painting will say so, of this photo
+        except OSError:  # painting reports it for this photo
             stuff.update(b"cannot be read")
     return stuff.digest()
 
 
-def _paint(painter: Painter, store: Store, plan: Plan, scheduler: str | None) -> None:
-    """Paint what is not painted yet; each result is kept at once."""
+def _paint(painter: Painter, plan: Plan, scheduler: str | None) -> None:
+    """Paint the photos that are not painted yet; store each result as soon as it is known."""
+    store = plan.store
     moved: list[tuple[str, str]] = []
-    count, new = plan.find_todo(lambda seen: _is_painted(painter, seen, moved))
+    count, new = plan.find_todo(lambda file: _is_painted(painter, file, moved))
     for photo, png in moved:
         store.moved(photo, png)
     manifest = painter.dataset.panoptic / "manifest.json"
@@ -135,7 +137,7 @@ def _paint(painter: Painter, store: Store, plan: Plan, scheduler: str | None) ->
         manifest.unlink(missing_ok=True)
     results = run_tasks(painter, plan.todo(), scheduler) if count else ()
     for number, result in enumerate(track(results, "convert", total=count), start=1):
-        if isinstance(result, Failure):
+        if isinstance(result, PaintingFailure):
             store.keep_failure(result.photo, result.key, result.message)
         else:
             manifest.unlink(missing_ok=True)
@@ -145,34 +147,37 @@ def _paint(painter: Painter, store: Store, plan: Plan, scheduler: str | None) ->
     store.commit()
 
 
-def _is_painted(painter: Painter, seen: Seen, moved: list[tuple[str, str]]) -> bool:
-    """Whether the PNG is there as it was written; a kill may have come just after it moved."""
+def _is_painted(painter: Painter, file: PaintedFile, moved: list[tuple[str, str]]) -> bool:
+    """Return whether the PNG exists as it was written.
+
+    If an earlier build was killed after it had moved the PNG, add the photo and its PNG to `moved`.
+    """
     panoptic, splits = painter.dataset.panoptic, painter.config.split.shares
-    for png in (seen.png, *(f"panoptic_{split}/{seen.png_name}" for split in splits)):
+    for png in (file.png, *(f"panoptic_{split}/{file.png_name}" for split in splits)):
         try:
             status = (panoptic / png).stat()
         except OSError:
             continue
-        if (status.st_size, status.st_mtime_ns) == (seen.size, seen.mtime):
-            if png != seen.png:
-                moved.append((seen.photo, png))
+        if (status.st_size, status.st_mtime_ns) == (file.size, file.mtime):
+            if png != file.png:
+                moved.append((file.photo, png))
             return True
     return False
 
 
-def _deal(dataset: Dataset, split: Split, store: Store, plan: Plan) -> None:
-    """Give every photo its split; nothing is dealt where all were dealt before."""
-    before = plan.before()
-    if plan.is_dealt() and can_stay(dataset, plan.photos, before):
-        plan.deal_as_before()
+def _assign_splits(dataset: Dataset, split: Split, plan: Plan) -> None:
+    """Assign every photo to a split; if all were assigned earlier, nothing is computed."""
+    earlier, contents = plan.earlier_splits(), plan.contents()
+    if plan.all_have_earlier_splits() and can_stay(dataset, contents.photos, earlier):
+        plan.keep_earlier_splits()
         return
     hashes: Mapping[str, int] = {}
     if split.near_duplicates:
-        hashes = _likeness(dataset, store, list(plan.photos()))
-    plan.deal(split_photos(dataset, plan.counts(), hashes, before))
+        hashes = _perceptual_hashes(dataset, plan.store, list(contents.photos()))
+    plan.set_splits(split_photos(dataset, contents.counts(), hashes, earlier))
 
 
-def _likeness(dataset: Dataset, store: Store, names: Sequence[str]) -> dict[str, int]:
+def _perceptual_hashes(dataset: Dataset, store: Store, names: Sequence[str]) -> dict[str, int]:
     """Return perceptual hashes by name; photos that cannot be decoded have none."""
     paths = [dataset.images / name for name in names]
     tasks = [InspectionTask(path, store.digest(path)) for path in paths]

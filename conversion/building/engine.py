@@ -1,4 +1,4 @@
-"""The same work in the processes of this machine, or on the machines of a Dask cluster."""
+"""Tasks run in the processes of this machine, or on the machines of a Dask cluster."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from base.workers import batched, in_processes
 T = TypeVar("T")
 R = TypeVar("R")
 
-_CHUNK = 32  # tasks that a worker gets at once
-_AHEAD = 4  # chunks on their way for each worker: more would only fill the memory
+_CHUNK = 32  # tasks that a worker receives at once
+_AHEAD = 4  # chunks that wait for each worker: more would only fill the memory
 
 
 def run_tasks(function: Callable[[T], R], tasks: Iterable[T], scheduler: str | None) -> Iterator[R]:
-    """Results of `function` in any order; with `scheduler`, the address of Dask's, over there.
+    """Yield the results of `function` in any order.
 
-    Workers need this project, the same versions, and the data set at the same path. Raises
-    InputError where the scheduler cannot be reached or workers die again and again.
+    With `scheduler`, the address of a Dask scheduler, the tasks run on its workers. These need this
+    project, the same versions of packages, and the data set at the same path. Raises InputError if
+    the scheduler cannot be reached or its workers die repeatedly.
     """
     if scheduler is None:
         yield from in_processes(function, tasks)
@@ -38,15 +39,17 @@ def _on_cluster(function: Callable[[T], R], tasks: Iterable[T], scheduler: str) 
         client = Client(scheduler, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:
         reason = str(error).split("\n")[0]
-        raise InputError(f"--scheduler {scheduler}: no Dask scheduler there: {reason}") from None
+        raise InputError(
+            f"--scheduler {scheduler}: expected the address of a Dask scheduler: {reason}"
+        ) from None
     with client:
         if not client.scheduler_info()["workers"]:
             raise InputError(f"--scheduler {scheduler}: has no workers; start some first")
-        there = client.scatter(function, broadcast=True)
+        remote = client.scatter(function, broadcast=True)
         chunks = batched(tasks, _CHUNK)
 
         def send(count: int) -> list[Any]:
-            return [client.submit(_each, there, c, pure=False) for c in islice(chunks, count)]
+            return [client.submit(_each, remote, c, pure=False) for c in islice(chunks, count)]
 
         ahead = _AHEAD * len(client.scheduler_info()["workers"])
         running = as_completed(send(ahead), loop=client.loop)

@@ -1,11 +1,12 @@
-"""One photo on its way into the set: read, merged, written as a PNG and pieces of JSON."""
+"""One photo: its annotation and its stuff become a PNG and parts of the JSON files."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from errno import ENAMETOOLONG
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,10 +17,11 @@ from annotation.labelme.instances import instance_outlines
 from base.errors import InputError
 from base.files import inside, write_bytes
 from base.memory import keep_freed_memory
-from conversion.building.store import Row
+from conversion.building.store import PaintedPhoto
 from conversion.coco.categories import Category
 from conversion.coco.cropped_mask import CroppedMask
-from conversion.coco.panoptic import Photo, Segment, annotation_values, image_values
+from conversion.coco.instances import instance_values
+from conversion.coco.panoptic import Photo, annotation_values, image_values
 from conversion.coco.png import VOID, SegmentIds, encode_png
 from conversion.coco.rle import encode_cropped
 from conversion.config import ConversionConfig
@@ -27,20 +29,31 @@ from conversion.painting.merge import Merged, merge
 from conversion.stuff.sources import StuffReader
 
 
+class Digests(NamedTuple):
+    """Digests of what a photo is painted from."""
+
+    annotation: bytes
+    photo: bytes
+    stuff: bytes
+
+
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One photo to be painted; `png` is where its PNG goes, below `panoptic/`."""
+class PaintingTask:
+    """One photo to paint; `png` is the path of its PNG below `panoptic/`.
+
+    `key` changes whenever the result would change.
+    """
 
     photo: Photo  # without segments; its id is the first of its segment ids
     annotation: str  # below the data set
     png: str
     key: bytes
-    made_of: tuple[bytes, bytes, bytes]  # digests of the annotation, the photo and its stuff
+    digests: Digests
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A photo that could not be painted, and why."""
+class PaintingFailure:
+    """A photo that could not be painted, and the reason."""
 
     photo: str
     key: bytes
@@ -49,38 +62,39 @@ class Failure:
 
 @dataclass(frozen=True)
 class Painter:
-    """All that painting needs to know of the set; it goes to other processes and machines."""
+    """Paints photos; it can be sent to other processes and machines."""
 
     dataset: Dataset
     config: ConversionConfig
     categories: tuple[Category, ...]
     stuff: StuffReader
-    known: frozenset[str]  # words that tell code pages apart
+    known: frozenset[str]  # words by which the code page of an annotation is recognized
 
-    def __call__(self, task: Task) -> Row | Failure:
-        """Paint one photo; a mistake in its files is returned, not raised."""
+    def __call__(self, task: PaintingTask) -> PaintedPhoto | PaintingFailure:
+        """Paint one photo; return a failure if something is wrong with its files."""
         try:
             return self._paint(task)
         except InputError as error:
-            said = str(error)
+            message = str(error)
         except MemoryError:
-            said = f"{task.annotation}: memory does not suffice to paint it"
+            message = f"{task.annotation}: not enough memory to paint it"
         except OSError as error:
             if error.errno != ENAMETOOLONG:
                 raise
-            said = f"{task.annotation}: too long a name for its PNG, '{task.png}'; rename the photo"
-        return Failure(task.photo.file_name, task.key, said)
+            message = f"{task.annotation}: the name of its PNG '{task.png}' is too long; rename the"
+            message += " photo"
+        return PaintingFailure(task.photo.file_name, task.key, message)
 
-    def _paint(self, task: Task) -> Row:
+    def _paint(self, task: PaintingTask) -> PaintedPhoto:
         keep_freed_memory()
         photo, first = task.photo, task.photo.id
-        if "\\" in photo.file_name:  # elsewhere it would be a folder
+        if "\\" in photo.file_name:  # on Windows, this would be a folder
             raise InputError(
-                f"{task.annotation}: its photo '{photo.file_name}' has a backslash in its name;"
-                " rename it, and imagePath"
+                f"{task.annotation}: expected no backslash in the name of the photo, found"
+                f" '{photo.file_name}'; rename it, and change imagePath"
             )
         shapes = read_annotation(self.dataset.root / task.annotation, known=self.known).shapes
-        stuff, refused = self.stuff.look(
+        stuff, refused = self.stuff.read_counted(
             self.dataset.images / photo.file_name, shapes, height=photo.height, width=photo.width
         )
         merged = merge(
@@ -95,10 +109,8 @@ class Painter:
         path = inside(self.dataset.panoptic, task.png, where=task.annotation)
         write_bytes(path, encode_png(merged.ids, _ids_in_set(merged, first)))
         status, photo = path.stat(), replace(photo, segments=segments)
-        counts: dict[int, int] = {}
-        for segment in segments:
-            counts[segment.category_id] = counts.get(segment.category_id, 0) + 1
-        return Row(
+        counts = Counter(segment.category_id for segment in segments)
+        return PaintedPhoto(
             photo=photo.file_name,
             key=task.key,
             png=task.png,
@@ -107,58 +119,53 @@ class Painter:
             image=msgspec.json.encode(image_values(photo)),
             panoptic=msgspec.json.encode(annotation_values(photo)),
             instances=b",".join(map(msgspec.json.encode, self._instances(photo, merged, shapes))),
-            counts=msgspec.json.encode(counts),
+            counts=msgspec.json.encode(dict(counts)),
             changes=msgspec.json.encode(_changes(merged, refused)),
         )
 
     def _instances(
         self, photo: Photo, merged: Merged, shapes: Sequence[Shape]
     ) -> list[dict[str, Any]]:
-        """COCO instance annotations of a photo's things: visible masks, or whole polygons."""
+        """Return the COCO annotations of a photo's things: visible masks, or whole polygons."""
         values = []
         for segment in photo.segments:
             local = segment.id - photo.id + 1
             if local not in merged.whole:
                 continue  # stuff
-            mask, polygons = CroppedMask.of_segment(merged.ids, local, segment.bbox), None
+            extent, polygons = (segment.area, segment.bbox), None
             if self.config.instances == "amodal":
                 mask = merged.whole[local]
-                segment = _amodal(segment, mask)
+                extent = mask.measure() or extent
                 polygons = instance_outlines(merged.instances[local], shapes)
+            else:
+                mask = CroppedMask.of_segment(merged.ids, local, segment.bbox)
             size = {"height": photo.height, "width": photo.width}
             values.append(
-                {
-                    **segment.extra,
-                    "id": segment.id,
-                    "image_id": photo.id,
-                    "category_id": segment.category_id,
-                    "segmentation": polygons or encode_cropped(mask, **size),
-                    "area": segment.area,
-                    "bbox": segment.bbox,
-                    "iscrowd": int(segment.iscrowd),
-                    **dict.fromkeys(segment.attributes, 1),
-                }
+                instance_values(
+                    id=segment.id,
+                    image_id=photo.id,
+                    category_id=segment.category_id,
+                    segmentation=polygons or encode_cropped(mask, **size),
+                    area=extent[0],
+                    bbox=extent[1],
+                    iscrowd=segment.iscrowd,
+                    attributes=segment.attributes,
+                    extra=segment.extra,
+                )
             )
         return values
 
 
 def _ids_in_set(merged: Merged, first: int) -> SegmentIds:
-    """Ids in the set by the photo's own; they count from `first`."""
+    """Return the ids in the set, which count from `first`, by the ids in the photo."""
     last = max((segment.id for segment in merged.segments), default=0)
     ids = np.arange(first - 1, first + last, dtype=np.uint32)
     ids[0] = VOID
     return ids
 
 
-def _amodal(segment: Segment, whole: CroppedMask) -> Segment:
-    """Return the segment with the area and box of all its pixels, covered or not."""
-    found = whole.measure()
-    assert found is not None  # some of the pixels are visible
-    return replace(segment, area=found.area, bbox=found.xywh)
-
-
 def _changes(merged: Merged, refused: int) -> dict[str, Any]:
-    """What became of drawn things and of pixels by the set's rules; nothing where nothing did."""
+    """Return what the set's rules changed: things left out, pixels void or reassigned."""
     changes = {
         "hidden": list(merged.hidden),
         "dropped": list(merged.dropped),

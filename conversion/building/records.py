@@ -16,7 +16,7 @@ from annotation.rules.judge import judge
 from annotation.rules.pixels import PhotoInspection, inspection_complaints
 from annotation.rules.validate import annotation_paths
 from base.progress import track
-from conversion.building.plan import Entry
+from conversion.building.plan import PlannedPhoto
 
 ERRORS = "has errors, see `validate`"
 NOT_TEXT = "the name of the file or of its photo is not valid UTF-8; rename it"
@@ -30,8 +30,10 @@ class LeftOut:
     reason: str
 
 
-def read_entries(dataset: Dataset, index: PhotoIndex, cache: Cache) -> Iterator[Entry | LeftOut]:
-    """Yield an Entry for each annotation with a photo, and why annotations are left out.
+def read_entries(
+    dataset: Dataset, index: PhotoIndex, cache: Cache
+) -> Iterator[PlannedPhoto | LeftOut]:
+    """Yield a PlannedPhoto for each annotation with a photo, and why annotations are left out.
 
     Changed files are checked for errors only, because other findings do not matter here. Photos are
     not decoded; but if an earlier `validate` found that a photo is incomplete, and the photo has
@@ -53,15 +55,15 @@ def read_entries(dataset: Dataset, index: PhotoIndex, cache: Cache) -> Iterator[
                 yield LeftOut(name, reason)
             if checked.photo is None:
                 continue
-            yield Entry(
+            yield PlannedPhoto(
                 photo=str(checked.photo)[start:].replace(os.sep, "/"),
                 annotation=name,
                 size=checked.size or (0, 0),
                 needs=sum(checked.counts),
                 used=reason is None and not checked.excluded and checked.size is not None,
                 alone=checked.alone,
-                drawn=one.digest,
-                seen=one.photo_digest,
+                annotation_digest=one.digest,
+                photo_digest=one.photo_digest,
             )
 
 

@@ -39,7 +39,7 @@ _PROBES = (
 
 
 @dataclass(frozen=True)
-class Row:
+class PaintedPhoto:
     """A painted photo: the path of its PNG below `panoptic/` and its parts of the JSON files."""
 
     photo: str
@@ -68,7 +68,7 @@ class Store:
         """
         return self.cache.digest(path)
 
-    def keep_painted(self, row: Row) -> None:
+    def keep_painted(self, row: PaintedPhoto) -> None:
         """Store a painted photo."""
         values = tuple(vars(row).values())
         marks = ", ".join("?" * len(values))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from annotation.dataset import Dataset
 from base.errors import InputError, nearest
@@ -60,6 +61,20 @@ def _rows(name: str) -> list[dict[str, str]]:
     with (Path(__file__).parent / name).open(newline="") as file:
         header, *rows = csv.reader(file)  # DictReader takes twice as long
     return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def category_values(categories: tuple[Category, ...]) -> list[dict[str, Any]]:
+    """Return categories as COCO's JSON has them."""
+    return [
+        {
+            "id": c.id,
+            "name": c.name,
+            "isthing": int(c.isthing),
+            "color": c.color,
+            "supercategory": "thing" if c.isthing else "stuff",
+        }
+        for c in categories
+    ]
 
 
 def categories_of(dataset: Dataset, config: ConversionConfig) -> tuple[Category, ...]:

@@ -16,7 +16,7 @@ from scipy import ndimage
 from base.errors import InputError
 from base.files import inside
 from base.parsing import read_json, write_json
-from conversion.coco.categories import Category
+from conversion.coco.categories import Category, category_values
 from conversion.coco.cropped_mask import XYWH, Extent
 from conversion.coco.png import VOID, SegmentIds, read_segment_ids
 
@@ -218,17 +218,3 @@ def _segment_values(segment: Segment) -> dict[str, Any]:
         **dict.fromkeys(segment.attributes, 1),
     }
     return values if segment.score is None else {**values, "score": segment.score}
-
-
-def category_values(categories: tuple[Category, ...]) -> list[dict[str, Any]]:
-    """Categories as COCO's JSON spells them."""
-    return [
-        {
-            "id": c.id,
-            "name": c.name,
-            "isthing": int(c.isthing),
-            "color": c.color,
-            "supercategory": "thing" if c.isthing else "stuff",
-        }
-        for c in categories
-    ]

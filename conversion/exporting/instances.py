@@ -19,9 +19,8 @@ from base.errors import InputError, nearest
 from base.files import replacing
 from base.memory import keep_freed_memory
 from base.progress import track
-from conversion.coco.categories import Category, dataset_categories
+from conversion.coco.categories import Category, category_values, dataset_categories
 from conversion.coco.cropped_mask import CroppedMask, union
-from conversion.coco.panoptic import category_values
 from conversion.coco.rle import encode_cropped
 from conversion.painting.measure import measure_outlines
 from conversion.painting.raster import shape_masks

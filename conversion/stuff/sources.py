@@ -68,10 +68,10 @@ class StuffReader:
     def read(
         self, photo: Path, shapes: Sequence[Shape], *, height: int, width: int
     ) -> NDArray[np.uint16]:
-        """(H, W) uint16 stuff category ids of one photo, 0 where none is known; see `look`."""
-        return self.look(photo, shapes, height=height, width=width)[0]
+        """Read (H, W) uint16 stuff category ids of one photo, as `read_counted` does."""
+        return self.read_counted(photo, shapes, height=height, width=width)[0]
 
-    def look(
+    def read_counted(
         self, photo: Path, shapes: Sequence[Shape], *, height: int, width: int
     ) -> tuple[NDArray[np.uint16], int]:
         """(H, W) uint16 stuff category ids, 0 where none is known, and the number refused.

@@ -13,8 +13,7 @@ import torch
 from base.errors import InputError
 from base.files import replacing
 from base.parsing import parse
-from conversion.coco.categories import Category
-from conversion.coco.panoptic import category_values
+from conversion.coco.categories import Category, category_values
 from detr.config import TrainConfig
 from detr.data.classes import ClassTable
 from detr.weights.files import State, Weights, find_model, read_torch

@@ -12,14 +12,15 @@ from pycocotools.coco import COCO
 
 from annotation.dataset import Dataset
 from base.errors import InputError
-from conversion.building.build import Built, convert
+from conversion.building.build import convert
+from conversion.building.prepared import BuildResult
 from conversion.coco.panoptic import measure, read_panoptic
 from conversion.coco.png import png_names
 from evaluation.scores.scores import evaluate_sets
 from tests.drawn import BOX, ROAD, SKY, YAML, draw_dataset, draw_photo, square
 
 
-def build(dataset: Dataset) -> Built:
+def build(dataset: Dataset) -> BuildResult:
     return convert(dataset)
 
 
@@ -34,7 +35,7 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 def test_the_whole_set(dataset: Dataset) -> None:
-    assert build(dataset) == Built(True, {"train": 2, "test": 2}, 16, {})
+    assert build(dataset) == BuildResult(True, {"train": 2, "test": 2}, 16, {})
     seen: set[int] = set()
     for split in ("train", "test"):
         panoptic = read_panoptic(dataset.panoptic / f"annotations/panoptic_{split}.json")

@@ -43,5 +43,5 @@ def kill_half_way(panoptic: Path, pid: int) -> None:
 
 def test_no_scheduler_there(tmp_path: Path) -> None:
     address = f"tcp://127.0.0.1:{free_port()}"
-    with pytest.raises(InputError, match=f"--scheduler {address}: no Dask scheduler there"):
+    with pytest.raises(InputError, match=f"--scheduler {address}: expected the address of a Dask"):
         convert(draw(tmp_path, 2), scheduler=address)

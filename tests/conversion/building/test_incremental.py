@@ -181,7 +181,7 @@ def test_another_split_moves_pngs_and_leaves_no_old_files(tmp_path: Path) -> Non
     assert len(list((dataset.panoptic / "annotations").iterdir())) == 4
 
 
-@pytest.mark.parametrize("step", ["_move_pngs", "_remove_strange", "_link_photos", "_built"])
+@pytest.mark.parametrize("step", ["_move_pngs", "_remove_leftovers", "_link_photos", "manifest"])
 @pytest.mark.parametrize("after", [False, True])
 def test_stopped_while_splits_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
@@ -249,7 +249,7 @@ def test_what_fails_for_a_moment_is_tried_again(
 
     for error, said in [
         (OSError(errno.EIO, "Input/output error"), "p001.png: cannot be read: Input/output error"),
-        (MemoryError(), "labelme/p001.json: memory does not suffice"),
+        (MemoryError(), "labelme/p001.json: not enough memory"),
     ]:
         with monkeypatch.context() as patched:
             patched.setattr(Path, "read_bytes", failing(error))
@@ -265,7 +265,7 @@ def test_what_fails_for_a_moment_is_tried_again(
 @pytest.mark.skipif(os.sep == "\\", reason="there a backslash parts folders")
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("a\\b.jpg", "has a backslash in its name"), (f"{'n' * 249}.jpeg", "too long a name")],
+    [("a\\b.jpg", "expected no backslash in the name"), (f"{'n' * 249}.jpeg", "is too long")],
 )
 def test_names_that_no_png_can_have(tmp_path: Path, name: str, said: str) -> None:
     dataset = draw(tmp_path, 2)
@@ -274,7 +274,7 @@ def test_names_that_no_png_can_have(tmp_path: Path, name: str, said: str) -> Non
     text = (dataset.labelme / "p000.json").read_text()
     strange = json.dumps(f"../images/{name}")
     (dataset.labelme / "strange.json").write_text(text.replace('"../images/p000.jpg"', strange))
-    if said.startswith("too long"):  # its PNG would have the same name as this one's
+    if said == "is too long":  # its PNG would have the same name as this one's
         (dataset.images / f"{'n' * 249}.jpg").write_bytes(photo)
         other = text.replace("p000.jpg", f"{'n' * 249}.jpg")
         (dataset.labelme / "other.json").write_text(other)
@@ -447,7 +447,7 @@ def test_links_in_the_place_of_folders_are_refused_before_anything_is_removed(
     for name, target in (("train", "../images"), ("panoptic_train", "../images")):
         dataset.panoptic.mkdir(exist_ok=True)
         (dataset.panoptic / name).symlink_to(target)
-        with pytest.raises(InputError, match=f"panoptic/{name}: is a link"):
+        with pytest.raises(InputError, match=f"panoptic/{name}: .*found a link"):
             convert(dataset)
         (dataset.panoptic / name).unlink()
     assert {path.name: path.read_bytes() for path in dataset.images.iterdir()} == photos

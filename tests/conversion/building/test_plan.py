@@ -7,15 +7,17 @@ import tracemalloc
 from pathlib import Path
 
 from conversion.building.build import convert
-from conversion.building.plan import Entry, Plan
+from conversion.building.plan import Plan, PlannedPhoto
 from conversion.building.store import open_store
 from tests.drawn import draw_dataset, square
 
 
-def entry(number: int) -> Entry:
+def entry(number: int) -> PlannedPhoto:
     name = f"folder/photo{number:07}"
     drawn, seen = number.to_bytes(32, "big"), bytes(32)
-    return Entry(f"{name}.jpg", f"labelme/{name}.json", (480, 640), 7, True, True, drawn, seen)
+    return PlannedPhoto(
+        f"{name}.jpg", f"labelme/{name}.json", (480, 640), 7, True, True, drawn, seen
+    )
 
 
 def test_memory_does_not_grow_with_the_photos(tmp_path: Path) -> None:
@@ -26,11 +28,11 @@ def test_memory_does_not_grow_with_the_photos(tmp_path: Path) -> None:
         for number in range(count):
             plan.add(entry(number))
         plan.number(3, lambda photo: photo.encode(), lambda task, _: task.photo.png_name.encode())
-        plan.remember({})
+        plan.add_earlier_splits({})
         assert plan.find_todo(lambda _: False) == (count, count)
         firsts = sum(1 for task in plan.todo() if task.photo.id > 0 and task.key)
-        plan.deal({})
-        names = sum(1 for _ in plan.photos())
+        plan.set_splits({})
+        names = sum(1 for _ in plan.contents().photos())
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert firsts == names == count
