@@ -231,7 +231,10 @@ def test_a_set_with_flaws_lists_every_planted_one(tmp_path: Path, env: dict[str,
         (["report", "nowhere"], "nowhere/config.yaml: missing"),
         (["review", "nowhere"], "nowhere/config.yaml: missing"),
         (["evaluate", "a.json", "b.json"], "a.json: cannot be read"),
-        (["predict", "nowhere", "images", "--out", "out"], "neither a file nor a published name"),
+        (
+            ["predict", "nowhere", "images", "--out", "out"],
+            "neither a file nor the name of published weights",
+        ),
         (["sample", "/dev/null/out"], "/dev/null/out"),
     ],
 )
