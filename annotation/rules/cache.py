@@ -187,6 +187,8 @@ class Cache:
 
 def is_text(name: str) -> bool:
     """Return whether a file name can be written as UTF-8; some names of old systems cannot."""
+    if name.isascii():
+        return True
     try:
         name.encode()
     except UnicodeEncodeError:

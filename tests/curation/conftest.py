@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from annotation.dataset import Dataset
-from annotation.rules.validate import check_dataset
 from conversion.building.build import convert
+from conversion.building.check import check
 from conversion.coco.panoptic import PanopticSet, Segment, measure, read_panoptic, write_panoptic
 from conversion.coco.png import write_segment_ids
 from curation.loading.load import load_dataset
@@ -41,7 +41,7 @@ def curate() -> Curate:
     """Validate, convert and load, as the command line does."""
 
     def run(dataset: Dataset) -> fo.Dataset:
-        checked = check_dataset(dataset)
+        checked = check(dataset)
         convert(dataset)
         return fo.load_dataset(load_dataset(dataset, checked))
 

@@ -103,6 +103,14 @@ def test_things_unlike_the_others(tmp_path: Path, strange: Shape, rules: list[st
     assert outliers(tmp_path, [BOX, strange]) == [(rule, 1) for rule in rules]
 
 
+def test_findings_about_the_set_are_the_same_when_no_file_is_read_again(tmp_path: Path) -> None:
+    drawn = {"a": usual(), "b": [BOX, rectangle("box", 20, 20)], "c": [DISC]}
+    dataset = draw_dataset(tmp_path, drawn, yaml=f"{STRICT}limits: {{imbalance: 10}}\n")
+    first = check_dataset(dataset).findings
+    assert {"size-outlier", "category-few", "category-imbalance"} <= {f.rule for f in first}
+    assert check_dataset(dataset).findings == first
+
+
 def test_what_one_in_ten_does_is_not_unusual(tmp_path: Path) -> None:
     assert outliers(tmp_path, [rectangle("box", 16, 1)] * 5) == []
 
