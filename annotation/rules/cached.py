@@ -70,7 +70,7 @@ class CachedChecks:
         try:
             digest = self._cache.digest(path)
             photo_digest = b"" if photo is None else self._cache.digest(photo)
-        except OSError:  # the photo is gone
+        except OSError:  # the photo was deleted
             return None
         if self._key(digest, photo_digest, alone=one.alone) != key:
             return None

@@ -15,7 +15,7 @@ from annotation.rules.resolved import ResolvedAnnotation
 Figures = NDArray[np.object_]  # (N,) shapely geometries
 Floats = NDArray[np.float64]
 FLAT = 1e-9  # share of the squared diagonal; smaller areas are rounding errors
-MOST_CROSSINGS = 200  # of one outline; repairing takes quadratic time, and nobody draws more
+MOST_CROSSINGS = 200  # of one outline; people draw fewer, and repairing takes quadratic time
 BLOCK = 64  # edges whose crossings are counted at once
 
 

@@ -211,7 +211,7 @@ def test_size_and_rotation(
     assert found == ({} if rule is None else {rule: "error"})
 
 
-def test_a_size_that_nobody_wrote_is_not_wrong(dataset: Dataset) -> None:
+def test_a_missing_size_is_not_wrong(dataset: Dataset) -> None:
     edit(dataset, width=None, height=None)
     assert places(dataset, "photo-size") == []
 

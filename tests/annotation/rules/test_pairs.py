@@ -115,7 +115,7 @@ def test_overlap_of_one_label() -> None:
 @pytest.mark.parametrize(
     "second",
     [
-        box(8, 0, 28, 20),  # 12 of 20 columns: one stands before the other
+        box(8, 0, 28, 20),  # 12 of 20 columns: one is in front of the other
         box(6, 0, 26, 20, "disc"),
         replace(box(5, 5, 12, 12), flags={"crowd": True}),
     ],

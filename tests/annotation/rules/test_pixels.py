@@ -94,7 +94,7 @@ def test_photos_that_are_cut_off(
         assert check_dataset(dataset).findings == ()
 
 
-def test_photos_that_nobody_has_drawn_are_looked_at(tmp_path: Path) -> None:
+def test_photos_without_annotation_are_decoded(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path, {"a": BOX})
     (dataset.images / "cut.jpg").write_bytes(encoded(scene(1))[:5000])
     (dataset.images / "none.jpg").write_bytes(b"none")
@@ -196,7 +196,7 @@ def test_photos_of_one_group_are_meant_to_be_alike(tmp_path: Path, group_by: str
     assert places(dataset, "photo-near-duplicate", pixels="decode") == [("images/c.jpg", None)]
 
 
-def test_a_broken_group_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_group_file_is_an_error(tmp_path: Path) -> None:
     dataset = several(tmp_path, {"a": encoded(scene(1))}, group_by="gone.csv")
     with pytest.raises(InputError, match=r"gone\.csv"):
         check_dataset(dataset, pixels="decode")
@@ -213,7 +213,7 @@ def test_the_most_alike_photo_of_another_group_is_named() -> None:
     ]
 
 
-def test_ten_thousand_equal_frames_are_compared_in_no_time() -> None:
+def test_ten_thousand_equal_frames_are_compared_once() -> None:
     photos = [ComparedPhoto(f"{i}.jpg", likeness=7) for i in range(10_000)]
     assert len(list(alike_complaints(photos, {}, 4))) == 9_999
 

@@ -94,7 +94,7 @@ def outliers(tmp_path: Path, strange: Sequence[Shape]) -> list[tuple[str, int | 
         (rectangle("box", 30, 1), ["aspect-outlier"]),
         (rectangle("box", 0.5, 20, y=8), ["aspect-outlier"]),
         (rectangle("disc", 20, 20), []),  # the only one of its kind
-        (rectangle("box", 30, 20, x=0, y=0), []),  # cut by the border: nobody knows its size
+        (rectangle("box", 30, 20, x=0, y=0), []),  # cut by the border: its size is unknown
         (replace(rectangle("box", 20, 20), flags={"occluded": True}), []),
         (replace(rectangle("box", 20, 20), flags={"checked": True}), []),
     ],

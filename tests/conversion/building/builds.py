@@ -46,7 +46,7 @@ def photos_of(dataset: Dataset) -> dict[str, set[str]]:
 
 
 def ids_of(dataset: Dataset) -> dict[int, str]:
-    """The photo of every image id and segment id; no id stands twice."""
+    """The photo of every image id and segment id; each id appears once."""
     found: dict[int, str] = {}
     images = set()
     for split in SPLITS:

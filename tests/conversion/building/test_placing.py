@@ -115,7 +115,7 @@ def test_what_others_put_beside_is_left_alone(tmp_path: Path) -> None:
 def test_a_new_rule_is_remembered_even_where_it_changes_nothing(tmp_path: Path) -> None:
     dataset = draw(tmp_path, 6)
     convert(dataset)
-    dealt = {photo: split for split, photos in photos_of(dataset).items() for photo in photos}
+    assigned = {photo: split for split, photos in photos_of(dataset).items() for photo in photos}
     yaml = YAML.replace("seed: 0", "seed: 0, group_pattern: '^(x)'")
     (tmp_path / "dataset.yaml").write_text(yaml)
     dataset = open_dataset(tmp_path)
@@ -124,10 +124,10 @@ def test_a_new_rule_is_remembered_even_where_it_changes_nothing(tmp_path: Path) 
         draw_photo(tmp_path, f"new{number}", shapes(number))
     convert(dataset)
     after = {photo: split for split, photos in photos_of(dataset).items() for photo in photos}
-    again = {photo: split for photo, split in after.items() if photo in dealt}
+    again = {photo: split for photo, split in after.items() if photo in assigned}
     first = json.loads((dataset.panoptic / "split.json").read_text())["rule"]
     assert first["group_pattern"] == "^(x)"
-    assert again == dealt
+    assert again == assigned
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_group_that_comes_to_straddle_moves_together(tmp_path: Path) -> None:
     (tmp_path / "photos.csv").write_text("image\n")
     with pytest.raises(InputError, match=r"photos\.csv: expected the columns"):
         convert(dataset)
-    assert (dataset.panoptic / "manifest.json").is_file()  # nothing was begun
+    assert (dataset.panoptic / "manifest.json").is_file()  # no work has begun
 
 
 def test_names_that_clash_as_pngs(tmp_path: Path) -> None:
