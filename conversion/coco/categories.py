@@ -16,10 +16,10 @@ from base.errors import InputError, nearest
 from conversion.config import ConversionConfig
 
 FIRST_OWN_ID = 201  # COCO's ids end at 200
-FIRST_OWN_STUFF_ID = 1001  # apart from the things', so that new things never move it
+FIRST_OWN_STUFF_ID = 1001  # separate from the ids of things, so that new things do not change them
 FIRST_GROUP_ID = 2001
 BRIGHT, DULL, DARK = (0.95, 0.8, 0.65), (0.5, 0.35), (0.42, 0.28)  # of things, stuff, groups
-_LEAST_DISTANCE = 12  # of own colours from others, in steps of red, green and blue
+_LEAST_DISTANCE = 12  # of own colours from others: sum of differences in red, green and blue
 
 Color = tuple[int, int, int]
 
@@ -36,7 +36,7 @@ class Category:
 
 @cache
 def coco_categories() -> tuple[Category, ...]:
-    """COCO's 80 things and 53 stuff, sorted by id, as published with the panoptic task."""
+    """Return the 80 things and 53 stuff categories of COCO's panoptic task, sorted by id."""
     return tuple(
         Category(
             id=int(row["id"]),
@@ -50,9 +50,10 @@ def coco_categories() -> tuple[Category, ...]:
 
 @cache
 def coco_stuff_merges() -> dict[int, tuple[str, str]]:
-    """The 92 categories of COCO's stuff task by id: name, and the panoptic name it was merged into.
+    """Return name and panoptic name of the 92 categories of COCO's stuff task by id.
 
-    That is "" for those that the panoptic task left out, and for `other`, all things as one.
+    The panoptic task merged several of them into one. The panoptic name is "" for categories that
+    it left out, and for `other`, which stands for all things.
     """
     return {int(row["id"]): (row["name"], row["panoptic"]) for row in _rows("coco_stuff.csv")}
 
@@ -96,12 +97,13 @@ def dataset_categories(
     groups: Mapping[str, Sequence[str]] | None = None,
     where: str,
 ) -> tuple[Category, ...]:
-    """Categories of a data set, sorted by id; a name added at the end of a list moves no other.
+    """Return the categories of a data set, sorted by id.
 
-    Stuff keeps COCO's ids, names and colours. Things are the set's own and get ids from 201 in
-    the order of `things`, even where COCO has a thing of that name: the meaning is the set's.
-    Own stuff gets ids from 1001, groups of stuff from 2001 unless COCO has stuff of that name.
-    Raises InputError for a stuff name that COCO does not have, or an own one that it has.
+    Stuff keeps COCO's ids, names and colours. Things belong to the set and get ids from 201 in the
+    order of `things`, even if COCO has a thing with the same name, whose meaning may differ. Own
+    stuff gets ids from 1001, and groups of stuff from 2001 unless COCO has stuff with that name. A
+    name that is added at the end of a list does not change other ids. Raises InputError for a name
+    of stuff that COCO lacks, and for own stuff that COCO has.
     """
     known = {c.name: c for c in coco_categories() if not c.isthing}
     groups = groups or {}
@@ -110,9 +112,10 @@ def dataset_categories(
         _check_names([m for m in members if m != group], known, where=f"{where}: {group}")
     for name in own_stuff:
         if name in known:
-            raise InputError(f"{where}: own_stuff: '{name}' is COCO's; name it under stuff")
+            expected = f"{where}: own_stuff: expected a name that COCO lacks"
+            raise InputError(f"{expected}, found '{name}'; list it under stuff")
     if len(things) > FIRST_OWN_STUFF_ID - FIRST_OWN_ID:
-        raise InputError(f"{where}: things: expected at most 800, got {len(things)}")
+        raise InputError(f"{where}: things: expected at most 800, found {len(things)}")
     colors = own_colors(BRIGHT)
     found = [Category(FIRST_OWN_ID + i, n, True, next(colors)) for i, n in enumerate(things)]
     found += [known[name] for name in stuff]
@@ -129,14 +132,16 @@ def dataset_categories(
 def _check_names(names: Sequence[str], known: Mapping[str, Category], *, where: str) -> None:
     for name in names:
         if name not in known:
-            raise InputError(f"{where}: '{name}' is no COCO stuff{nearest(name, known)}")
+            raise InputError(
+                f"{where}: expected stuff of COCO, found '{name}'{nearest(name, known)}"
+            )
 
 
 def own_colors(values: Sequence[float]) -> Iterator[Color]:
-    """Colours that are all different and none near COCO's stuff, always in the same order.
+    """Yield different colours, none similar to COCO's stuff, always in the same order.
 
-    Hues that follow each other are the golden ratio apart, so neighbours in a list differ most.
-    `values` are brightnesses, 0..1; sequences without a common one have no colour in common.
+    Successive hues are the golden ratio apart, so that neighbours in a list differ clearly.
+    `values` are brightnesses, 0..1; sequences with different brightnesses have no common colours.
     """
     theirs = [c.color for c in coco_categories() if not c.isthing]
     mine: list[Color] = []
@@ -144,7 +149,7 @@ def own_colors(values: Sequence[float]) -> Iterator[Color]:
         value = values[index // 16 % len(values)]
         rgb = colorsys.hsv_to_rgb((index * 0.618034) % 1, 0.85 - 0.25 * (index % 2), value)
         color = (round(rgb[0] * 255), round(rgb[1] * 255), round(rgb[2] * 255))
-        least = max(1, min(_LEAST_DISTANCE, 1200 // (index + 1)))  # the more, the closer
+        least = max(1, min(_LEAST_DISTANCE, 1200 // (index + 1)))  # more are closer
         if _distance(color, theirs) >= _LEAST_DISTANCE and _distance(color, mine) >= least:
             mine.append(color)
             yield color

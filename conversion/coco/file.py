@@ -1,4 +1,4 @@
-"""One COCO file, read and joined by id; what is wrong with it is collected."""
+"""A COCO file from any program, read and joined by id; problems are collected."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from base.errors import InputError
 from base.files import check_regular
 
 Id = int | str  # some tools write ids as strings
-MOST_BYTES = 4 << 30  # of one file; COCO's own largest has 0.5 GB
-MOST_PROBLEMS = 20  # that are listed; the others are counted
+MOST_BYTES = 4 << 30  # of one file; the largest of COCO has 0.5 GB
+MOST_PROBLEMS = 20  # that are listed; more are only counted
 MEMBERS = ("images", "annotations", "categories")
 
 
 class Problems:
-    """What is wrong with the source, collected so that all of it is said at once."""
+    """Problems of a source, collected so that they are all reported at once."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []  # the first ones
@@ -40,18 +40,18 @@ class Problems:
 
     @contextmanager
     def collecting(self, where: str) -> Iterator[None]:
-        """Add what the block raises as a problem at `where`."""
+        """Add an error that the block raises as a problem at `where`."""
         try:
             yield
         except (InputError, msgspec.DecodeError, UnicodeDecodeError) as error:
             self.add(f"{where}: {error}")
-        except OSError as error:  # as where a name is longer than the system allows
+        except OSError as error:  # for example, a name that is longer than the system allows
             self.add(f"{where}: {error.strerror}")
         except RecursionError:
             self.add(f"{where}: is nested too deeply")
 
     def raise_if_any(self) -> None:
-        """Raise one InputError with all problems, a line each."""
+        """Raise one InputError with a line for each problem, if there are any."""
         if self.lines:
             more = self.count - len(self.lines)
             rest = [f"... and {more:,} more"] if more else []
@@ -60,7 +60,7 @@ class Problems:
 
 @dataclass(frozen=True)
 class CocoCategory:
-    """A category as the file has it; `isthing` is None where it does not say."""
+    """A category of a file; `isthing` is None if the file does not state it."""
 
     id: Id
     name: str
@@ -69,13 +69,13 @@ class CocoCategory:
 
     @property
     def label(self) -> str:
-        """Its name as Labelme has it, without spaces around it."""
+        """The name as Labelme has it, without surrounding spaces."""
         return self.name.strip()
 
 
 @dataclass(frozen=True, eq=False)
 class CocoImage:
-    """One image and its annotations: JSON not yet decoded, each with its place in the file."""
+    """One image and its annotations as encoded JSON, each with its index in the file."""
 
     where: str
     file_name: str
@@ -86,10 +86,10 @@ class CocoImage:
 
 @dataclass(frozen=True, eq=False)
 class CocoFile:
-    """One COCO file; `split` is what its name or folder calls its photos, "" where neither does.
+    """One COCO file; `split` comes from its name or folder and is "" if neither has one.
 
-    `used` are the ids of the categories that annotations have; `header` is all that stands beside
-    images and annotations.
+    `used` are the ids of the categories that annotations use. `header` is everything beside images
+    and annotations.
     """
 
     path: Path
@@ -120,7 +120,7 @@ class _SegmentLink(msgspec.Struct):
 
 
 class _Link(msgspec.Struct):
-    """What joins an annotation; panoptic ones have a category for each segment."""
+    """The ids in an annotation; a panoptic one has a category for each segment."""
 
     image_id: Id
     category_id: Id | None = None
@@ -134,7 +134,10 @@ class _Link(msgspec.Struct):
 
 
 def read_coco(path: Path, split: str, problems: Problems) -> CocoFile | None:
-    """Read one file; None where it is JSON, but not COCO's. InputError where it is no JSON."""
+    """Read one file; return None if it is JSON of another format.
+
+    Raises InputError if it is not valid JSON.
+    """
     members = _read_members(path)
     if members is None:
         return None
@@ -153,11 +156,11 @@ def read_coco(path: Path, split: str, problems: Problems) -> CocoFile | None:
     by_image: dict[Id, list[tuple[int, msgspec.Raw]]] = {}
     for place, link in links:
         by_image.setdefault(link.image_id, []).append((place, raw["annotations"][place]))
-    told = any(link.segments_info is not None for _, link in links)
+    has_segments = any(link.segments_info is not None for _, link in links)
     return CocoFile(
         path=path,
         split=split,
-        panoptic=told or (not links and path.stem.startswith("panoptic")),
+        panoptic=has_segments or (not links and path.stem.startswith("panoptic")),
         images=tuple(
             _image(path, place, image, raw["images"][place], by_image.get(image.id, []))
             for place, image in keys
@@ -173,14 +176,14 @@ def _read_members(path: Path) -> dict[str, msgspec.Raw] | None:
         check_regular(path, most_bytes=MOST_BYTES)
         data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
         members = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    except msgspec.ValidationError:  # a list, as results are
+    except msgspec.ValidationError:  # a list, such as COCO results
         return None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: is no JSON: {error}") from None
+        raise InputError(f"{path}: expected valid JSON: {error}") from None
     return members if members.keys() >= set(MEMBERS) else None
 
 
@@ -233,12 +236,12 @@ def _check_links(
     for place, link in links:
         where = f"{path}: annotations[{place}]"
         if link.image_id not in images:
-            problems.add(f"{where}: image_id: expected the id of an image, got {link.image_id!r}")
+            problems.add(f"{where}: image_id: expected the id of an image, found {link.image_id!r}")
         for number, category in enumerate(link.category_ids):
             if category not in categories:
                 inner = "" if link.segments_info is None else f"segments_info[{number}]: "
                 expected = "category_id: expected the id of a category"
-                problems.add(f"{where}: {inner}{expected}, got {category!r}")
+                problems.add(f"{where}: {inner}{expected}, found {category!r}")
 
 
 def _image(

@@ -27,8 +27,8 @@ ATTRIBUTES = ("occluded", "truncated")  # of segments; `crowd` is COCO's own isc
 class Segment:
     """One region of a panoptic image; `bbox` is xywh in pixels, `score` is in 0..1.
 
-    `attributes` are flags of its shapes, such as `occluded`; JSON has them as keys with a 1.
-    `extra` holds other keys that came in with an import, and does not count in comparisons.
+    `attributes` are flags of its shapes, such as `occluded`, and keys with the value 1 in JSON.
+    `extra` holds other keys from an import and is not compared.
     """
 
     id: int
@@ -43,7 +43,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """One photo with its segments; `file_name` lies below the images, `png_name` below the PNGs."""
+    """One photo with its segments; `file_name` is below the images, `png_name` below the PNGs."""
 
     id: int
     file_name: str
@@ -72,9 +72,9 @@ class PanopticSet:
 
 
 def measure(ids: SegmentIds) -> dict[int, Extent]:
-    """Area and xywh box of every segment id in (H, W) uint32 `ids`, void left out."""
+    """Return the area and box of every segment id in (H, W) uint32 `ids`, except void."""
     present, dense = np.arange(int(ids.max()) + 1), ids.astype(np.int32)
-    if len(present) > ids.size:  # ids far apart: number them anew, or the tables would be huge
+    if len(present) > ids.size:  # sparse ids: renumber them to keep the tables small
         present, inverse = np.unique(np.append(VOID, ids), return_inverse=True)
         dense = inverse[1:].reshape(ids.shape).astype(np.int32)
     areas = np.bincount(dense.ravel(), minlength=len(present))
@@ -131,13 +131,13 @@ class _FileKeys(msgspec.Struct):
 def read_panoptic(json_path: Path) -> PanopticSet:
     """Read a panoptic JSON; images and annotations are joined by id, never by position.
 
-    The PNGs lie in the folder named like the JSON, beside it or beside its folder (COCO's own
-    layout). Raises InputError for a file that is no COCO panoptic set.
+    `png_folders` says where the PNGs may be. Raises InputError if the file is not a COCO panoptic
+    set, or if the folder of PNGs is missing.
     """
     try:
         keys = msgspec.convert(read_json(json_path), _FileKeys)
     except msgspec.ValidationError as error:
-        raise InputError(f"{json_path}: is no COCO panoptic file: {error}") from None
+        raise InputError(f"{json_path}: expected a COCO panoptic file: {error}") from None
     by_image = {a.image_id: a for a in keys.annotations}
     for image in keys.images:
         if image.id not in by_image:
@@ -186,7 +186,7 @@ def _find_png_folder(json_path: Path) -> Path:
 
 
 def write_panoptic(panoptic: PanopticSet) -> None:
-    """Write the JSON of a panoptic set; its PNGs are written one by one before it."""
+    """Write the JSON of a panoptic set, whose PNGs have been written one by one before."""
     data = {
         "images": [image_values(p) for p in panoptic.photos],
         "annotations": [annotation_values(p) for p in panoptic.photos],
@@ -196,13 +196,13 @@ def write_panoptic(panoptic: PanopticSet) -> None:
 
 
 def image_values(photo: Photo) -> dict[str, Any]:
-    """A photo as COCO's JSON spells it."""
+    """Return a photo as COCO's JSON has it."""
     size = {"width": photo.width, "height": photo.height}
     return {"id": photo.id, "file_name": photo.file_name, **size}
 
 
 def annotation_values(photo: Photo) -> dict[str, Any]:
-    """A photo's segments as COCO's JSON spells them."""
+    """Return a photo's segments as COCO's JSON has them."""
     segments = [_segment_values(segment) for segment in photo.segments]
     return {"image_id": photo.id, "file_name": photo.png_name, "segments_info": segments}
 

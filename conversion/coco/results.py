@@ -1,4 +1,7 @@
-"""COCO's results format: the instances that a prediction found, each with its score."""
+"""The COCO results format: the instances of a prediction, each with its score.
+
+Format: https://cocodataset.org/#format-results
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,16 @@ class _ResultKeys(msgspec.Struct):
 
 
 def read_results(path: Path, prediction: PanopticSet) -> list[dict[str, Any]]:
-    """Read the results as pycocotools takes them; InputError where one is not of `prediction`."""
+    """Read results in the form that pycocotools accepts.
+
+    Raises InputError if the file is not in this format, or if a result does not belong to a photo
+    and a category of `prediction`.
+    """
     values = read_json(path)
     try:
         results = msgspec.convert(values, list[_ResultKeys])
     except msgspec.ValidationError as error:
-        raise InputError(f"{path}: is no file of COCO results: {error}") from None
+        raise InputError(f"{path}: expected COCO results: {error}") from None
     sizes = {photo.id: (photo.height, photo.width) for photo in prediction.photos}
     categories = {category.id for category in prediction.categories}
     for index, result in enumerate(results):
@@ -38,15 +45,17 @@ def read_results(path: Path, prediction: PanopticSet) -> list[dict[str, Any]]:
 def _check(
     result: _ResultKeys, sizes: dict[int, tuple[int, int]], categories: set[int], *, where: str
 ) -> None:
-    """InputError where a result is of no photo or category of its prediction, or of other size."""
+    """Raise InputError if photo, category or size of a result are not those of the prediction."""
     if result.image_id not in sizes:
         raise InputError(
-            f"{where}.image_id: expected an image of the prediction, got {result.image_id}"
+            f"{where}.image_id: expected an image of the prediction, found {result.image_id}"
         )
     if result.category_id not in categories:
         raise InputError(
-            f"{where}.category_id: expected one of the prediction, got {result.category_id}"
+            f"{where}.category_id: expected one of the prediction, found {result.category_id}"
         )
-    expected, got = sizes[result.image_id], result.segmentation.size
-    if got != expected:
-        raise InputError(f"{where}.segmentation.size: expected {list(expected)}, got {list(got)}")
+    expected, found = sizes[result.image_id], result.segmentation.size
+    if found != expected:
+        raise InputError(
+            f"{where}.segmentation.size: expected {list(expected)}, found {list(found)}"
+        )

@@ -1,4 +1,4 @@
-"""COCO instances straight from Labelme files: whole outlines, no split, no stuff."""
+"""COCO instances directly from Labelme files: whole outlines, without splits and stuff."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ from base.files import replacing
 from base.memory import keep_freed_memory
 from base.progress import track
 from conversion.coco.categories import Category, category_values, dataset_categories
-from conversion.coco.cropped_mask import CroppedMask, union
+from conversion.coco.cropped_mask import CroppedMask, Extent, union
+from conversion.coco.instances import instance_values
 from conversion.coco.rle import encode_cropped
 from conversion.painting.measure import measure_outlines
 from conversion.painting.raster import shape_masks
 
-AT_ONCE = 16  # photos; measuring outlines together is what makes it fast
-
-_Outlined = tuple[int, list[float], dict[str, int]]  # category, flat x, y pixels, flags
+AT_ONCE = 16  # photos whose outlines are measured together, which is fast
 
 
 @dataclass(frozen=True)
 class Exported:
-    """Numbers of photos and instances in the file, and what had to be left out, with the reason."""
+    """Numbers of photos and instances in the file, and why annotations were left out."""
 
     photos: int
     instances: int
@@ -40,10 +39,10 @@ class Exported:
 
 
 def export_instances(dataset: Dataset, path: Path) -> Exported:
-    """Write `path`, the COCO instances of all annotations; broken ones are left out and named.
+    """Write the COCO instances of all annotations to `path`; broken annotations are left out.
 
-    Shapes of one label and `group_id` are one instance, less their holes; areas and boxes are those
-    of pycocotools' pixels. Polygons are written as such, what they cannot say as run lengths.
+    Shapes of one label and `group_id` are one instance, without their holes. Areas and boxes are
+    those of pycocotools' pixels. Polygons are written as polygons, other masks as RLE.
     """
     keep_freed_memory()
     config = dataset.config
@@ -52,7 +51,7 @@ def export_instances(dataset: Dataset, path: Path) -> Exported:
     left_out: list[str] = []
     lines = _Lines()
     with replacing(path) as temporary, temporary.open("wb") as out:
-        out.write(b'{"annotations":[')  # first, since they need not wait for anything
+        out.write(b'{"annotations":[')  # first: `images` are known when all files are read
         files = track(dataset.annotations(), "export")
         while some := list(islice(files, AT_ONCE)):
             photos = []
@@ -68,17 +67,37 @@ def export_instances(dataset: Dataset, path: Path) -> Exported:
 
 
 @dataclass(frozen=True, slots=True)
-class _Photo:
-    """One photo and its instances; those in `outlined` are yet to be measured."""
+class _Outline:
+    """An instance of one outline, flat x, y in pixels, whose area and box are not known yet."""
+
+    category_id: int
+    polygon: list[float]
+    attributes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """Any other instance, as polygons or RLE."""
+
+    category_id: int
+    segmentation: list[list[float]] | dict[str, object]
+    attributes: tuple[str, ...]
+    iscrowd: bool
+    extent: Extent
+
+
+@dataclass(frozen=True, slots=True)
+class _ExportedPhoto:
+    """One photo with its instances."""
 
     name: str
     size: Size
-    outlined: list[_Outlined]
-    others: list[dict[str, Any]]
+    outlines: list[_Outline]
+    others: list[_Measured]
 
 
 class _Reader:
-    """Annotations as photos with instances."""
+    """Reads annotations as photos with instances."""
 
     def __init__(self, dataset: Dataset, categories: Sequence[Category]) -> None:
         self._dataset = dataset
@@ -89,10 +108,10 @@ class _Reader:
         self._category_of = {label: ids[thing] for label, thing in things.items() if thing}
         self._file_of: dict[Path, Path] = {}  # by photo
 
-    def photo(self, file: Path) -> _Photo | None:
-        """The photo of an annotation; None for one that is flagged `exclude`.
+    def photo(self, file: Path) -> _ExportedPhoto | None:
+        """Read the photo of an annotation; return None if it has the flag `exclude`.
 
-        Raises InputError for what cannot be read.
+        Raises InputError if something is wrong with the annotation.
         """
         annotation = read_annotation(file, known=self._index.known_words)
         for shape in annotation.shapes:
@@ -113,79 +132,87 @@ class _Reader:
             height, width = photo_size(photo)
         name = str(photo)[len(str(self._dataset.images)) + 1 :]
         try:
-            return _Photo(name, (height, width), *self._instances(annotation.shapes, height, width))
+            outlines, others = self._instances(annotation.shapes, height, width)
         except InputError as error:  # a shape that covers nothing
             raise InputError(f"{file}: {error}") from None
+        return _ExportedPhoto(name, (height, width), outlines, others)
 
     def _instances(
         self, shapes: Sequence[Shape], height: int, width: int
-    ) -> tuple[list[_Outlined], list[dict[str, Any]]]:
-        """Instances of one outline each, and all others, measured."""
-        outlined, others = [], []
+    ) -> tuple[list[_Outline], list[_Measured]]:
+        """Return the instances of one outline each, and all others."""
+        outlines, others = [], []
         for instance in find_instances(shapes, self._dataset.config):
             category = self._category_of.get(instance.label)
             if category is None:
                 continue
             polygons = instance_outlines(instance, shapes)
-            flags = dict.fromkeys(sorted(instance.flags - {"crowd"}), 1) if instance.flags else {}
+            attributes = tuple(sorted(instance.flags - {"crowd"})) if instance.flags else ()
             if polygons and len(polygons) == 1:
-                outlined.append((category, polygons[0], flags))
+                outlines.append(_Outline(category, polygons[0], attributes))
                 continue
             mask = _pixels(instance, shapes, height, width, self._dataset.config.line_width)
-            if found := mask.measure():
-                values = {
-                    "category_id": category,
-                    "segmentation": polygons or encode_cropped(mask, height=height, width=width),
-                    "area": found.area,
-                    "bbox": [float(value) for value in found.xywh],
-                    "iscrowd": int(instance.ignored or "crowd" in instance.flags),
-                }
-                others.append({**values, **flags})
-        return outlined, others
+            if extent := mask.measure():
+                segmentation = polygons or encode_cropped(mask, height=height, width=width)
+                iscrowd = instance.ignored or "crowd" in instance.flags
+                others.append(_Measured(category, segmentation, attributes, iscrowd, extent))
+        return outlines, others
 
 
 class _Lines:
-    """Images and annotations as JSON, both numbered from 1."""
+    """Encodes images and annotations as JSON; both are numbered from 1."""
 
     def __init__(self) -> None:
         self._encode = msgspec.json.Encoder().encode
         self.images: list[bytes] = []
         self.count = 0
 
-    def annotations(self, photos: Sequence[_Photo]) -> Iterator[bytes]:
-        """The annotations of photos, each after the first in the file with a comma before it."""
-        outlines = [polygon for photo in photos for _, polygon, _ in photo.outlined]
-        sizes = [photo.size for photo in photos for _ in photo.outlined]
-        measures = iter(measure_outlines(outlines, sizes))
+    def annotations(self, photos: Sequence[_ExportedPhoto]) -> Iterator[bytes]:
+        """Yield the annotations of photos, with a comma before all but the first of the file."""
+        polygons = [outline.polygon for photo in photos for outline in photo.outlines]
+        sizes = [photo.size for photo in photos for _ in photo.outlines]
+        extents = iter(measure_outlines(polygons, sizes))
         for photo in photos:
             number, (height, width) = len(self.images) + 1, photo.size
             image = {"id": number, "file_name": photo.name, "width": width, "height": height}
             self.images.append(self._encode(image))
-            for category, polygon, flags in photo.outlined:
-                area, box = next(measures)
-                if area:  # it lies in the picture
-                    values = {
-                        "category_id": category,
-                        "segmentation": [polygon],
-                        "area": area,
-                        "bbox": box,
-                        "iscrowd": 0,
-                        **flags,
-                    }
-                    yield self._line(number, values)
-            for values in photo.others:
-                yield self._line(number, values)
+            for outline in photo.outlines:
+                area, box = next(extents)
+                if area:  # otherwise, it is outside the picture
+                    values = instance_values(
+                        id=self.count + 1,
+                        image_id=number,
+                        category_id=outline.category_id,
+                        segmentation=[outline.polygon],
+                        area=area,
+                        bbox=box,
+                        iscrowd=False,
+                        attributes=outline.attributes,
+                    )
+                    yield self._line(values)
+            for other in photo.others:
+                values = instance_values(
+                    id=self.count + 1,
+                    image_id=number,
+                    category_id=other.category_id,
+                    segmentation=other.segmentation,
+                    area=other.extent.area,
+                    bbox=[float(value) for value in other.extent.xywh],
+                    iscrowd=other.iscrowd,
+                    attributes=other.attributes,
+                )
+                yield self._line(values)
 
-    def _line(self, image: int, values: dict[str, Any]) -> bytes:
+    def _line(self, values: dict[str, Any]) -> bytes:
         comma = b",\n" if self.count else b""
         self.count += 1
-        return comma + self._encode({"id": self.count, "image_id": image, **values})
+        return comma + self._encode(values)
 
 
 def _pixels(
     instance: Instance, shapes: Sequence[Shape], height: int, width: int, line_width: float
 ) -> CroppedMask:
-    """All pixels of an instance, covered or not."""
+    """Return all pixels of an instance, covered or not."""
     used = [shapes[index] for index in (*instance.parts, *instance.holes)]
     masks = shape_masks(used, height=height, width=width, line_width=line_width)
     count = len(instance.parts)

@@ -1,4 +1,4 @@
-"""A mask as one outline, holes and several parts included."""
+"""A mask as one outline, including its holes and separate parts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Points = NDArray[np.float64]
 
 
 def outline_of_mask(mask: NDArray[np.bool_]) -> Points:
-    """(N, 2) x, y along the edges of the pixels of (H, W) `mask`, which has some.
+    """Return (N, 2) x, y along the edges of the pixels of (H, W) `mask`, which must not be empty.
 
-    Formats with one polygon a thing have no place for holes and parts: their rings are joined by
-    bridges without width, walked there and back, which cover no pixel. Holes run the other way
-    around, so that either rule of filling gives the mask.
+    Formats with one polygon per thing cannot represent holes and separate parts. Therefore all
+    rings are joined by bridges of no width, which cover no pixel. Holes have the opposite
+    direction, so that the even-odd and the nonzero rule both give the mask.
     """
     edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     rows, starts = np.nonzero(edges == 1)
@@ -32,7 +32,7 @@ def outline_of_mask(mask: NDArray[np.bool_]) -> Points:
 
 
 def _bridged(outline: Points, ring: Points) -> Points:
-    """Walk along `outline`, at its point nearest to `ring` around that, and on."""
+    """Insert `ring` into `outline` at the point of the outline that is nearest to it."""
     gaps = np.hypot(*(outline[:, None] - ring[None]).transpose(2, 0, 1))
     here, there = np.unravel_index(np.argmin(gaps), gaps.shape)
     around = np.concatenate([ring[there:], ring[: there + 1]])

@@ -1,4 +1,4 @@
-"""The photos of COCO files: found, measured, named."""
+"""The photos of COCO files: where they are, their sizes, and their names in the data set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from conversion.importing.source import find_photo, photo_folders
 
 
 @dataclass(frozen=True, eq=False)
-class Photo:
+class ImportedPhoto:
     """One image of a COCO file, its photo, and its name below `images/`."""
 
     file: CocoFile
@@ -35,24 +35,24 @@ class Photo:
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class ImportedFile:
     """One COCO file with its photos."""
 
     file: CocoFile
     labels: Labels
-    photos: tuple[Photo, ...]
+    photos: tuple[ImportedPhoto, ...]
 
     @property
     def rank(self) -> int:
-        """How much a file says of its photos, the least number the most."""
+        """0 for files with the most information about their photos, 2 for those with the least."""
         return 0 if self.file.panoptic else 1 if self.file.path.name.startswith("instances") else 2
 
 
-def locate_photos(file: CocoFile, images: Path | None, problems: Problems) -> Source:
-    """Find a file's photos and compare their sizes; where none is there, that is one problem."""
+def locate_photos(file: CocoFile, images: Path | None, problems: Problems) -> ImportedFile:
+    """Find a file's photos and compare their sizes; if all are missing, report one problem."""
     labels = read_labels(file, problems)
     folders = photo_folders(file, images)
-    photos: list[Photo] = []
+    photos: list[ImportedPhoto] = []
     missing, seen = Problems(), set[Path]()
     for image in track(file.images, "find photos"):
         with missing.collecting(image.where):
@@ -60,38 +60,38 @@ def locate_photos(file: CocoFile, images: Path | None, problems: Problems) -> So
             if path in seen:
                 raise InputError(f"photo '{image.file_name}' appears twice")
             seen.add(path)
-            photos.append(Photo(file, labels, image, path, _size(image, path)))
+            photos.append(ImportedPhoto(file, labels, image, path, _size(image, path)))
     if missing.lines and not photos and len(missing.lines) > 1:
         problems.add(f"{file.path}: none of its {len(file.images):,} photos can be used")
         problems.add(missing.lines[0])
     else:
         problems.extend(missing)
-    return Source(file, labels, tuple(photos))
+    return ImportedFile(file, labels, tuple(photos))
 
 
 def _size(image: CocoImage, path: Path) -> Size:
-    """Height and width of a photo, which must be those that the file says."""
+    """Return height and width of a photo; raises InputError if the file states others."""
     if not path.name.lower().endswith(PHOTO_SUFFIXES) or path.name.startswith("."):
         suffixes = ", ".join(PHOTO_SUFFIXES)
-        raise InputError(f"expected a photo's name that ends in {suffixes}, got '{path.name}'")
+        raise InputError(f"expected a photo's name that ends in {suffixes}, found '{path.name}'")
     header = read_header(path)
     if image.size is not None and image.size != header.size:
-        turned = " once turned as its EXIF says" if header.swaps_sides else ""
-        has, says = (f"{width}x{height}" for height, width in (header.size, image.size))
-        raise InputError(f"expected {has} pixels as {path} has{turned}, got {says}")
+        rotated = " after its EXIF rotation" if header.swaps_sides else ""
+        expected, found = (f"{width}x{height}" for height, width in (header.size, image.size))
+        raise InputError(f"expected {expected} pixels, the size of {path}{rotated}, found {found}")
     return header.size
 
 
 def choose_files(
-    sources: Sequence[Source], problems: Problems
-) -> tuple[list[Source], list[Source]]:
-    """The files to bring in, and those whose photos better ones have, too.
+    files: Sequence[ImportedFile], problems: Problems
+) -> tuple[list[ImportedFile], list[ImportedFile]]:
+    """Return the files to import, and those whose photos are all in files with more information.
 
-    Panoptic files say most; instances_*.json is better than person_keypoints_*.json beside it.
+    Panoptic files have the most information, and instances_*.json have more than other files.
     """
-    owner: dict[Path, Source] = {}
-    skipped: list[Source] = []
-    for one in sorted(sources, key=lambda one: one.rank):
+    owner: dict[Path, ImportedFile] = {}
+    skipped: list[ImportedFile] = []
+    for one in sorted(files, key=lambda one: one.rank):
         twins = [owner[photo.place] for photo in one.photos if photo.place in owner]
         if not twins:
             owner.update({photo.place: one for photo in one.photos})
@@ -99,19 +99,21 @@ def choose_files(
             skipped.append(one)
         else:
             other = twins[0].file.path
-            message = f"{len(twins):,} of its photos are in {other}, too; bring in one of the files"
+            message = (
+                f"{len(twins):,} of its photos are also in {other}; import only one of the files"
+            )
             problems.add(f"{one.file.path}: {message}")
-    return [one for one in sources if one not in skipped], skipped
+    return [one for one in files if one not in skipped], skipped
 
 
-def name_photos(photos: Sequence[Photo]) -> list[Photo]:
-    """Give each photo its name below `images/`: the stored one, folders included.
+def name_photos(photos: Sequence[ImportedPhoto]) -> list[ImportedPhoto]:
+    """Give each photo its name below `images/`: the one in the file, including folders.
 
-    Where two splits have the same name, all photos go into folders called like their split. Names
-    that differ in their suffix only would share a Labelme file, so the later one gets a number.
+    If two splits contain the same name, all photos go into folders named after their split. Names
+    that differ only in their suffix would share a Labelme file, so the second gets a number.
     """
     stored = [_stored_name(photo.image) for photo in photos]
-    if all(name.startswith("images/") for name in stored):  # as Label Studio has it
+    if all(name.startswith("images/") for name in stored):  # as in files of Label Studio
         stored = [name.removeprefix("images/") for name in stored]
     splits: dict[str, set[str]] = {}
     for photo, name in zip(photos, stored, strict=True):

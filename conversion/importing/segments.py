@@ -17,7 +17,7 @@ from conversion.coco.file import CocoFile, CocoImage, Id, Problems
 from conversion.coco.panoptic import measure, png_folders
 from conversion.coco.png import SegmentIds, read_segment_ids
 from conversion.importing.labels import Labels
-from conversion.importing.shapes import Drawn, mask_shape, split_flags
+from conversion.importing.shapes import ConvertedImage, mask_shape, split_flags
 from conversion.painting.merge import KEPT
 
 
@@ -32,16 +32,16 @@ class _PanopticKeys(msgspec.Struct):
     segments_info: list[dict[str, Any]]
 
 
-def draw_segments(
+def shapes_of_segments(
     file: CocoFile, image: CocoImage, labels: Labels, size: Size, problems: Problems
-) -> Drawn:
-    """Turn the segments of an image of (height, width) pixels into masks and stuff.
+) -> ConvertedImage:
+    """Convert the segments of an image of `size` (height, width) to masks and stuff.
 
-    What cannot be turned is added to `problems` and left out.
+    Segments that cannot be converted are added to `problems` and left out.
     """
     if len(image.annotations) != 1:
-        problems.add(f"{image.where}: expected one annotation, got {len(image.annotations)}")
-        return Drawn()
+        problems.add(f"{image.where}: expected one annotation, found {len(image.annotations)}")
+        return ConvertedImage()
     ((place, raw),) = image.annotations
     where = f"{file.path}: annotations[{place}]"
     with problems.collecting(where):
@@ -51,8 +51,8 @@ def draw_segments(
         extents = measure(ids)
         if strange := sorted(extents.keys() - {one.id for one, _ in segments}):
             raise InputError(f"{keys.file_name} has ids without a segment: {strange[:5]}")
-        return _draw(segments, ids, extents, labels)
-    return Drawn()
+        return _convert(segments, ids, extents, labels)
+    return ConvertedImage()
 
 
 def _read_segments(
@@ -79,12 +79,12 @@ def _read_png(file: CocoFile, name: str, size: Size) -> SegmentIds:
     return read_segment_ids(png, size)
 
 
-def _draw(
+def _convert(
     segments: Sequence[tuple[_SegmentKeys, dict[str, Any]]],
     ids: SegmentIds,
     extents: dict[int, Extent],
     labels: Labels,
-) -> Drawn:
+) -> ConvertedImage:
     shapes: list[Shape] = []
     kept: list[dict[str, Any]] = []
     stuff = np.zeros(ids.shape, np.uint8)
@@ -98,4 +98,4 @@ def _draw(
             label = labels.things.get(keys.category_id, "")
             flags, rest = split_flags(values)
             shapes.append(mask_shape(label, mask, flags, {KEPT: rest}))
-    return Drawn(tuple(shapes), stuff if kept else None, tuple(kept))
+    return ConvertedImage(tuple(shapes), stuff if kept else None, tuple(kept))

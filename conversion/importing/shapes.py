@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,27 +16,19 @@ from annotation.labelme.geometry import encode_mask_png
 from annotation.photos.files import Size
 from base.errors import InputError
 from conversion.coco.cropped_mask import CroppedMask
-from conversion.coco.file import CocoFile, CocoImage, Id, Problems
+from conversion.coco.file import CocoFile, CocoImage, Problems
+from conversion.coco.instances import InstanceKeys
 from conversion.coco.panoptic import ATTRIBUTES
 from conversion.coco.rle import Rle, decode_rle
 from conversion.importing.labels import Labels
 from conversion.painting.merge import KEPT
 
-Coordinate = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
-
-
-class _InstanceKeys(msgspec.Struct):
-    category_id: Id
-    segmentation: list[list[Coordinate]] | Rle | None = None
-    bbox: list[Coordinate] | None = None
-    iscrowd: int | bool = 0
-
 
 @dataclass(frozen=True)
-class Drawn:
-    """What one image becomes: its shapes, its stuff as (H, W) uint8 COCO ids, 0 where none is.
+class ConvertedImage:
+    """The shapes of one image, and its stuff as (H, W) uint8 COCO ids with 0 for none.
 
-    `segments` are the values of its stuff segments.
+    `segments` are the values of its stuff segments in the file.
     """
 
     shapes: tuple[Shape, ...] = ()
@@ -44,24 +36,24 @@ class Drawn:
     segments: tuple[dict[str, Any], ...] = ()
 
 
-def draw_instances(
+def shapes_of_instances(
     file: CocoFile, image: CocoImage, labels: Labels, size: Size, problems: Problems
-) -> Drawn:
-    """Turn the annotations of an image of (height, width) pixels into shapes.
+) -> ConvertedImage:
+    """Convert the annotations of an image of `size` (height, width) to shapes.
 
-    What cannot be turned is added to `problems` and left out.
+    Annotations that cannot be converted are added to `problems` and left out.
     """
     parts: list[tuple[Shape, ...]] = []
     for place, raw in image.annotations:
         with problems.collecting(f"{file.path}: annotations[{place}]"):
             parts.append(_instance_shapes(msgspec.json.decode(raw), labels, size))
-    # COCO has no order, but in Labelme what comes later lies above: crowds go below single things
+    # COCO has no order, but Labelme paints later shapes over earlier ones: crowds go below things
     parts.sort(key=lambda shapes: not shapes[0].flags.get("crowd", False))
-    return Drawn(tuple(_number_groups(parts)))
+    return ConvertedImage(tuple(_number_groups(parts)))
 
 
 def _number_groups(parts: Sequence[tuple[Shape, ...]]) -> Iterator[Shape]:
-    """The shapes one after the other; several of one annotation share a group_id, from 1."""
+    """Yield all shapes; several shapes of one annotation share a group_id, which counts from 1."""
     groups = count(1)
     for shapes in parts:
         group = next(groups) if len(shapes) > 1 else None
@@ -69,8 +61,8 @@ def _number_groups(parts: Sequence[tuple[Shape, ...]]) -> Iterator[Shape]:
 
 
 def _instance_shapes(values: Any, labels: Labels, size: Size) -> tuple[Shape, ...]:
-    """Shapes of one annotation: polygons as they are, one mask, or a rectangle for a bare box."""
-    keys = msgspec.convert(values, _InstanceKeys)
+    """Convert one annotation to polygons, one mask, or a rectangle if it has only a box."""
+    keys = msgspec.convert(values, InstanceKeys)
     label = labels.things.get(keys.category_id, "")
     flags, rest = split_flags(values)
     rest.pop("segmentation", None)
@@ -86,23 +78,25 @@ def _instance_shapes(values: Any, labels: Labels, size: Size) -> tuple[Shape, ..
         )
     if keys.bbox is None or len(keys.bbox) != 4:
         found = "none" if keys.bbox is None else f"{len(keys.bbox)} numbers"
-        raise InputError(f"expected a segmentation, or a bbox of 4 numbers, got {found}")
+        raise InputError(f"expected a segmentation, or a bbox of 4 numbers, found {found}")
     x, y, width, height = keys.bbox
     corners = ((x, y), (x + width, y + height))
     return (Shape(label, corners, "rectangle", flags=flags, extra=extra),)
 
 
 def _pairs(numbers: Sequence[float], place: int) -> tuple[tuple[float, float], ...]:
-    """x, y pairs; that there are too few for an area is for validation to say."""
+    """Return x, y pairs; validation reports polygons with too few points."""
     if len(numbers) % 2:
-        raise InputError(f"segmentation[{place}]: expected x, y pairs, got {len(numbers)} numbers")
+        raise InputError(
+            f"segmentation[{place}]: expected x, y pairs, found {len(numbers)} numbers"
+        )
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def split_flags(values: dict[str, Any]) -> tuple[dict[str, bool], dict[str, Any]]:
-    """Flags of an annotation, and the values that are none.
+    """Return the flags of an annotation, and its values that are not flags.
 
-    `occluded` and `truncated` stand beside the other keys or under `attributes`, as CVAT has them.
+    `occluded` and `truncated` are beside the other keys or, in files of CVAT, under `attributes`.
     """
     flags = {"crowd": True} if values.get("iscrowd") else {}
     rest = {key: value for key, value in values.items() if key != "iscrowd"}
@@ -121,7 +115,7 @@ def split_flags(values: dict[str, Any]) -> tuple[dict[str, bool], dict[str, Any]
 def mask_shape(
     label: str, mask: CroppedMask, flags: dict[str, bool], extra: dict[str, Any]
 ) -> Shape:
-    """A mask as Labelme writes it: its points are the first and the last pixel of its box."""
+    """Return a mask as Labelme writes it: its points are the first and last pixel of its box."""
     height, width = mask.pixels.shape
     last = (float(mask.x + width - 1), float(mask.y + height - 1))
     points = ((float(mask.x), float(mask.y)), last)

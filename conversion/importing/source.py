@@ -1,4 +1,4 @@
-"""COCO files and their photos, where annotation tools put them."""
+"""COCO files and their photos in the places where annotation tools put them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _SPLIT = re.compile(r"(train|val|valid|validation|test)\d*", re.IGNORECASE)
 
 
 def read_source(source: Path, problems: Problems, *, without: Path) -> list[CocoFile]:
-    """Read a COCO file, or all of them in a folder but in its part `without`.
+    """Read a COCO file, or all COCO files in a folder except those in its part `without`.
 
-    InputError where there is none, or where a file is no JSON.
+    Raises InputError if there is none, or if a file is not valid JSON.
     """
     if not source.exists():
         raise InputError(f"{source}: missing; expected a COCO file or a folder with one")
@@ -29,7 +29,7 @@ def read_source(source: Path, problems: Problems, *, without: Path) -> list[Coco
     if not files:
         found = f"{len(paths)} other JSON files" if source.is_dir() else "none"
         raise InputError(
-            f"{source}: expected a COCO file: JSON with {', '.join(MEMBERS)}; got {found}"
+            f"{source}: expected a COCO file: JSON with {', '.join(MEMBERS)}; found {found}"
         )
     return files
 
@@ -45,7 +45,7 @@ def _json_files(source: Path, without: Path) -> Iterator[Path]:
 
 
 def _split_name(source: Path, path: Path) -> str:
-    """`train` of instances_train.json and of train/_annotations.coco.json."""
+    """Return `train` for instances_train.json and for train/_annotations.coco.json."""
     if match := _PREFIX.fullmatch(path.stem):
         return match[1]
     folder = path.parent.name
@@ -54,25 +54,28 @@ def _split_name(source: Path, path: Path) -> str:
 
 
 def photo_folders(file: CocoFile, images: Path | None) -> list[Path]:
-    """Where a file's photos may lie, the most particular folder first.
+    """Return the folders in which a file's photos may be, the most specific one first.
 
-    Beside it (Roboflow), in `images/` (Label Studio); where the file lies in `annotations/`, also
-    in a folder beside that, called like the split (COCO) or `images/` (CVAT). Only `images` counts
-    where it is given.
+    These are the folder of the file (Roboflow) and `images/` in it (Label Studio). If the file is
+    in `annotations/`, also a folder beside that with the name of the split (COCO) or `images/`
+    (CVAT). If `images` is given, only this folder is used.
     """
     beside = file.path.absolute().parent
     bases = [beside, beside.parent] if beside.name == "annotations" else [beside]
     usual = [*bases, *(base / "images" for base in bases)]
-    rooms = usual if images is None else [images]
-    parts = [room / file.split for room in rooms] if file.split else []
-    return [folder for folder in dict.fromkeys([*parts, *rooms]) if folder.is_dir()]
+    folders = usual if images is None else [images]
+    parts = [folder / file.split for folder in folders] if file.split else []
+    return [folder for folder in dict.fromkeys([*parts, *folders]) if folder.is_dir()]
 
 
 def find_photo(file: CocoFile, image: CocoImage, folders: Sequence[Path]) -> Path:
-    """The photo of an image; InputError where its name leaves the folders, or it is in none."""
+    """Return the photo of an image.
+
+    Raises InputError if it is in none of the folders, or if its name leads out of them.
+    """
     for folder in folders:
         path = inside(folder, image.file_name, where="file_name")
         if path.is_file():
             return path
-    looked = ", ".join(map(str, folders)) or "no folder: none of the usual ones is there"
+    looked = ", ".join(map(str, folders)) or "no folder, since none of the usual ones exists"
     raise InputError(f"photo '{image.file_name}' is missing; looked in {looked}")

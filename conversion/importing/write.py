@@ -1,4 +1,4 @@
-"""One photo of a COCO file and its place in a data set: compared first, then written."""
+"""One photo of a COCO file: compared with the data set first, then written into it."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from annotation.labelme.annotation import (
 from base.files import inside, write_bytes
 from base.links import link_or_copy
 from conversion.coco.file import Problems
-from conversion.importing.labels import STUFF_FOLDER
-from conversion.importing.photos import Photo
-from conversion.importing.segments import draw_segments
-from conversion.importing.shapes import Drawn, draw_instances
+from conversion.importing.photos import ImportedPhoto
+from conversion.importing.segments import shapes_of_segments
+from conversion.importing.settings import STUFF_FOLDER
+from conversion.importing.shapes import ConvertedImage, shapes_of_instances
 from conversion.painting.merge import KEPT
 
 
 @dataclass(frozen=True)
-class Written:
-    """What one photo has; `present` where it was whole before."""
+class WrittenPhoto:
+    """The number of shapes of a photo, and whether it has stuff and was imported earlier."""
 
     shapes: int
     stuff: bool
@@ -39,12 +39,12 @@ class Written:
 
 @dataclass(frozen=True)
 class _Target:
-    """Where a photo and what was drawn on it go."""
+    """The files of a photo in the data set."""
 
     photo: Path
     stuff: Path
     labelme: Path
-    beside: Path  # where Labelme would look first
+    beside: Path  # where Labelme looks first
 
     @classmethod
     def of(cls, root: Path, name: str) -> _Target:
@@ -57,37 +57,37 @@ class _Target:
         )
 
 
-def check_photo(root: Path, photo: Photo, problems: Problems) -> None:
-    """Draw a photo's shapes, and compare with what the set has in their place."""
-    drawn = _draw(photo, problems)
+def check_photo(root: Path, photo: ImportedPhoto, problems: Problems) -> None:
+    """Convert a photo's annotations and compare the result with existing files of the data set."""
+    converted = _convert(photo, problems)
     where = photo.image.where
     target = _Target.of(root, photo.name)
-    annotation = _annotation(photo, target, drawn)
+    annotation = _annotation(photo, target, converted)
     allowed = {
         target.photo: _same_file(photo.path, target.photo),
         target.labelme: _reads_as(target.labelme, annotation),
         target.beside: False,
-        target.stuff: drawn.stuff is None or _same_map(target.stuff, drawn.stuff),
+        target.stuff: converted.stuff is None or _same_map(target.stuff, converted.stuff),
     }
     for path, same in allowed.items():
         if os.path.lexists(path) and not same:
-            problems.add(f"{path}: exists already, other than {where} would make it; move it away")
+            problems.add(f"{path}: exists with other content than {where} would give; move it away")
 
 
-def _draw(photo: Photo, problems: Problems) -> Drawn:
-    draw = draw_segments if photo.file.panoptic else draw_instances
-    return draw(photo.file, photo.image, photo.labels, photo.size, problems)
+def _convert(photo: ImportedPhoto, problems: Problems) -> ConvertedImage:
+    convert = shapes_of_segments if photo.file.panoptic else shapes_of_instances
+    return convert(photo.file, photo.image, photo.labels, photo.size, problems)
 
 
-def _annotation(photo: Photo, target: _Target, drawn: Drawn) -> Annotation:
+def _annotation(photo: ImportedPhoto, target: _Target, converted: ConvertedImage) -> Annotation:
     kept: dict[str, Any] = {"split": photo.file.split, "image": photo.image.values}
-    if drawn.segments:
-        kept["stuff"] = list(drawn.segments)
+    if converted.segments:
+        kept["stuff"] = list(converted.segments)
     return Annotation(
         image_path=os.path.relpath(target.photo, target.labelme.parent).replace(os.sep, "/"),
         height=photo.size[0],
         width=photo.size[1],
-        shapes=drawn.shapes,
+        shapes=converted.shapes,
         extra={KEPT: kept},
     )
 
@@ -110,15 +110,15 @@ def _same_map(path: Path, stuff: NDArray[np.uint8]) -> bool:
     return found is not None and np.array_equal(found, stuff)
 
 
-def write_photo(root: Path, photo: Photo) -> Written:
-    """Write what is not there yet; the Labelme file comes last."""
-    drawn = _draw(photo, Problems())
+def write_photo(root: Path, photo: ImportedPhoto) -> WrittenPhoto:
+    """Write the files that are missing; the Labelme file is written last."""
+    converted = _convert(photo, Problems())
     target = _Target.of(root, photo.name)
     present = target.labelme.exists()
     if not target.photo.exists():
         link_or_copy(photo.path.resolve(), target.photo, kind="hard")
-    if drawn.stuff is not None and not target.stuff.exists():
-        write_bytes(target.stuff, cv2.imencode(".png", drawn.stuff)[1].tobytes())
+    if converted.stuff is not None and not target.stuff.exists():
+        write_bytes(target.stuff, cv2.imencode(".png", converted.stuff)[1].tobytes())
     if not present:
-        write_annotation(target.labelme, _annotation(photo, target, drawn))
-    return Written(len(drawn.shapes), drawn.stuff is not None, present)
+        write_annotation(target.labelme, _annotation(photo, target, converted))
+    return WrittenPhoto(len(converted.shapes), converted.stuff is not None, present)

@@ -103,7 +103,9 @@ def test_files_with_errors_are_left_out_and_listed(dataset: Dataset) -> None:
 def test_wrong_stuff_says_what_was_meant(tmp_path: Path) -> None:
     yaml = YAML.replace("sky-other-merged", "sky-other")
     dataset = draw_dataset(tmp_path, {"a": [square("box", 2, 2, 5)]}, yaml=yaml)
-    with pytest.raises(InputError, match=r"'sky-other' is no COCO stuff; did you mean 'sky-other-"):
+    with pytest.raises(
+        InputError, match=r"expected stuff of COCO, found 'sky-other'; did you mean 'sky-other-"
+    ):
         build(dataset)
 
 

@@ -66,8 +66,11 @@ def test_a_group_called_as_coco_stuff_has_its_id() -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"groups": {"floor": ["florwood"]}}, "x: floor: 'florwood' is no COCO stuff; did you m"),
-        ({"own_stuff": ["sand"]}, "x: own_stuff: 'sand' is COCO's; name it under stuff"),
+        (
+            {"groups": {"floor": ["florwood"]}},
+            "x: floor: expected stuff of COCO, found 'florwood'; did you m",
+        ),
+        ({"own_stuff": ["sand"]}, "x: own_stuff: expected a name that COCO lacks, found 'sand'"),
     ],
 )
 def test_wrong_names(more: dict, message: str) -> None:

@@ -76,7 +76,7 @@ def test_errors_name_file_and_place(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"pngs.json: image 5 \(b.jpg\) has no annotation"):
         read_panoptic(panoptic.json_path)
     panoptic.json_path.write_text('{"images": []}')
-    with pytest.raises(InputError, match=r"pngs.json: is no COCO panoptic file.*annotations"):
+    with pytest.raises(InputError, match=r"pngs.json: expected a COCO panoptic file.*annotations"):
         read_panoptic(panoptic.json_path)
     write_segment_ids(panoptic.png_folder / "b.png", np.zeros((9, 9), np.uint32))
     with pytest.raises(InputError, match=r"b.png: expected 3x2 pixels.*found 9x9"):

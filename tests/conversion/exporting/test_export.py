@@ -181,7 +181,7 @@ def test_into_the_folder_one_is_in(
 ) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    with pytest.raises(InputError, match="expected a new or an empty folder elsewhere"):
+    with pytest.raises(InputError, match="expected a new or an empty folder"):
         export(dataset, "semantic", Path())
 
 

@@ -23,7 +23,7 @@ from conversion.building.build import convert
 from conversion.coco.panoptic import read_panoptic
 from conversion.coco.png import ids_to_rgb
 from conversion.importing.importer import Imported, import_coco
-from conversion.importing.write import Written
+from conversion.importing.write import WrittenPhoto
 from tests.drawn import ROAD, SKY, YAML, draw_dataset, draw_photo, square
 
 FACADES = Path(__file__).parents[4] / "shared" / "data" / "facades"
@@ -347,7 +347,7 @@ def test_coco_own_layout_prefers_instances_to_keypoints(tmp_path: Path) -> None:
     # where none is better, somebody has to choose
     other = tmp_path / "coco/val2017/instances_val2017.json"
     write(other, value)
-    assert "bring in one of the files" in problem(tmp_path / "coco", tmp_path / "other")
+    assert "import only one of the files" in problem(tmp_path / "coco", tmp_path / "other")
 
 
 def test_a_folder_of_photos_can_be_named(tmp_path: Path) -> None:
@@ -547,7 +547,7 @@ def test_panoptic_things_become_masks_and_stuff_a_label_map(tmp_path: Path) -> N
     ]
     source = panoptic(tmp_path / "s", ids, listed, PANOPTIC)
     done = import_coco(source, tmp_path / "set")
-    assert done.written == (Written(shapes=2, stuff=True, present=False),)
+    assert done.written == (WrittenPhoto(shapes=2, stuff=True, present=False),)
     first, second = shapes_of(tmp_path / "set")
     assert first.points == ((5.0, 3.0), (8.0, 5.0))
     assert first.flags == {"crowd": True, "occluded": True}
@@ -567,8 +567,11 @@ def test_panoptic_things_become_masks_and_stuff_a_label_map(tmp_path: Path) -> N
     ("change", "message"),
     [
         ({"listed": [segment(3, 5)]}, r"a\.png has ids without a segment: \[2\]"),
-        ({"listed": [segment(2, 8), segment(3, 5)]}, "'moon-dust' is no COCO stuff"),
-        ({"listed": [segment(2, 5), segment(3, 9)]}, r"segments_info\[1\]: category_id: .* got 9"),
+        ({"listed": [segment(2, 8), segment(3, 5)]}, "expected stuff of COCO, found 'moon-dust'"),
+        (
+            {"listed": [segment(2, 5), segment(3, 9)]},
+            r"segments_info\[1\]: category_id: .* found 9",
+        ),
         ({"listed": [segment(2, 5), segment(2, 5), segment(3, 5)]}, "id 2 appears twice"),
         ({"listed": [segment(0, 5), segment(2, 5), segment(3, 5)]}, "Expected `int` >= 1"),
         ({"shape": (10, 10)}, "expected 40x30 pixels, the size of its photo, found 10x10"),
@@ -587,7 +590,7 @@ def test_panoptic_problems(tmp_path: Path, change: dict[str, Any], message: str)
 def test_own_stuff_names_the_nearest_of_coco(tmp_path: Path) -> None:
     categories = [*PANOPTIC[:1], {"id": 6, "name": "sky-other", "isthing": 0}]
     source = panoptic(tmp_path / "s", np.full((30, 40), 2), [segment(2, 6)], categories)
-    assert "stuff 'sky-other' is no COCO stuff; did you mean 'sky-other-merged'?" in problem(
+    assert "expected stuff of COCO, found 'sky-other'; did you mean 'sky-other-merged'?" in problem(
         source, tmp_path / "set"
     )
 
@@ -605,12 +608,15 @@ def test_a_missing_png_says_where_it_was_looked_for(tmp_path: Path) -> None:
     ("annotation", "message"),
     [
         (instance(1, [TRIANGLE], image_id=2), "annotations[0]: image_id: expected the id of an"),
-        (instance(1, [TRIANGLE], category_id=9), "category_id: expected the id of a category, got"),
-        (instance(1, [[1, 2, 3, 4, 5]]), "segmentation[0]: expected x, y pairs, got 5 numbers"),
+        (
+            instance(1, [TRIANGLE], category_id=9),
+            "category_id: expected the id of a category, found",
+        ),
+        (instance(1, [[1, 2, 3, 4, 5]]), "segmentation[0]: expected x, y pairs, found 5 numbers"),
         (instance(1, [[1, 2, "3"]]), "Expected `float`, got `str`"),
         (instance(1, [[1, 2, 1e30, 4, 5, 6]]), "annotations[0]: Expected `float` <="),
         (instance(1, [1, 2, 3, 4, 5, 6]), "Expected `array`, got `int`"),
-        (instance(1, [], bbox=[1, 2, 3]), "or a bbox of 4 numbers, got 3 numbers"),
+        (instance(1, [], bbox=[1, 2, 3]), "or a bbox of 4 numbers, found 3 numbers"),
         (instance(1, {"size": [40, 30], "counts": [1200]}), "an RLE of 40x30 pixels, found 30x40"),
         (
             instance(1, {"size": [30, 40], "counts": [9]}),
@@ -643,8 +649,8 @@ def test_wrong_annotations(tmp_path: Path, annotation: dict[str, Any], message: 
         ([image(1, "b.jpg")], "photo 'b.jpg' is missing; looked in"),
         ([image(1, "x" * 5000)], "name too long"),
         ([image(1, "coco.json")], "expected a photo's name that ends in .jpg"),
-        ([image(1, "a.jpg", width=30, height=40)], "expected 40x30 pixels as"),
-        ([image(1, "a.jpg", width=10**9, height=10**9)], "got 1000000000x1000000000"),
+        ([image(1, "a.jpg", width=30, height=40)], "expected 40x30 pixels, the size of"),
+        ([image(1, "a.jpg", width=10**9, height=10**9)], "found 1000000000x1000000000"),
         ([image(1, "a.jpg"), image(1, "a.jpg")], "images[1]: id 1 appears twice"),
         ([image(1, "a.jpg"), image(2, "a.jpg")], "photo 'a.jpg' appears twice"),
         ([{"id": 1}], "images[0]: Object missing required field `file_name`"),
@@ -661,14 +667,14 @@ def test_wrong_images(tmp_path: Path, images: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("categories", "message"),
     [
-        ([{"id": 1, "name": " "}], "expected a name of printable characters, got ''"),
-        ([{"id": 1, "name": "a\nb"}], "expected a name of printable characters, got 'a\\nb'"),
-        ([{"id": 1, "name": "__hole__"}], "'__hole__' means no thing"),
+        ([{"id": 1, "name": " "}], "expected a name of printable characters, found ''"),
+        ([{"id": 1, "name": "a\nb"}], "expected a name of printable characters, found 'a\\nb'"),
+        ([{"id": 1, "name": "__hole__"}], "'__hole__' has a special meaning"),
         ([{"id": 1, "name": "sky", "isthing": 0}], "'sky' is stuff"),
         ([CATEGORY, {**CATEGORY, "name": "c"}], "categories[1]: id 1 appears twice"),
         (
             [CATEGORY, {**CATEGORY, "id": 2, "supercategory": "toy"}],
-            "'box' is two categories, id 1 of '' and id 2 of 'toy'; rename one of them",
+            "'box' is the name of two categories, id 1 of '' and id 2 of 'toy'; rename one of them",
         ),
     ],
 )
@@ -702,8 +708,8 @@ def test_photos_that_are_all_missing_are_one_problem(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no JSON"),
-        ('{"a":' + "[" * 100_000, "is no JSON"),
+        ("{", "expected valid JSON"),
+        ('{"a":' + "[" * 100_000, "expected valid JSON"),
         ("[]", "expected a COCO file"),
         ('{"images": []}', "expected a COCO file: JSON with images, annotations, categories"),
     ],
@@ -766,7 +772,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     before = tree(root)
     text = problem(source, root)
     for name in ("labelme/a.json", "images/a.json", "images/a.jpg"):
-        assert f"{root / name}: exists already" in text
+        assert f"{root / name}: exists with other content" in text
     assert tree(root) == before
 
 
@@ -774,7 +780,7 @@ def test_a_stuff_map_is_not_overwritten(tmp_path: Path) -> None:
     source = panoptic(tmp_path / "s", np.full((30, 40), 2), [segment(2, 6)], PANOPTIC)
     (tmp_path / "set/stuff").mkdir(parents=True)
     cv2.imwrite(str(tmp_path / "set/stuff/a.png"), np.full((30, 40), SKY, np.uint8))
-    assert "stuff/a.png: exists already" in problem(source, tmp_path / "set")
+    assert "stuff/a.png: exists with other content" in problem(source, tmp_path / "set")
 
 
 def test_a_stopped_run_is_completed_by_the_same_call(
@@ -844,10 +850,10 @@ def test_a_dataset_yaml_that_could_not_be_read_is_not_written(tmp_path: Path) ->
     ids = np.full((30, 40), 2)
     ids[0, 0] = 3
     source = panoptic(tmp_path / "p", ids, [segment(2, 6), segment(3, 5)], categories)
-    assert "'road' is two categories" in problem(source, tmp_path / "set")
+    assert "'road' is the name of two categories" in problem(source, tmp_path / "set")
     assert "'road' appears twice" in problem(source, tmp_path / "set")
     (tmp_path / "file").write_text("")
-    assert "is a file; expected the folder" in problem(source, tmp_path / "file")
+    assert "expected the folder of a data set, found a file" in problem(source, tmp_path / "file")
     assert not (tmp_path / "set").exists()
 
 
@@ -869,8 +875,8 @@ def test_a_photo_turned_by_its_exif(tmp_path: Path) -> None:
     exif[ExifTags.Base.Orientation] = 6
     Image.new("RGB", (40, 30)).save(tmp_path / "s/a.jpg", exif=exif)
     text = problem(source, tmp_path / "set")
-    assert "expected 30x40 pixels as" in text
-    assert "once turned as its EXIF says, got 40x30" in text
+    assert "expected 30x40 pixels, the size of" in text
+    assert "after its EXIF rotation, found 40x30" in text
 
 
 def test_the_data_set_may_lie_in_its_source(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def panoptic(
         ("own_stuff: [road]", "things and stuff: 'road' appears twice"),
         (
             "stuff_groups: {ground: [sandd]}",
-            "ground: 'sandd' is no COCO stuff; did you mean 'sand'",
+            "ground: expected stuff of COCO, found 'sandd'; did you mean 'sand'",
         ),
         ("stuff_sources: [{label_maps: ../m}]", "path must stay in"),
         ("stuff_sources: [{pixelmaps: m}]", "m: missing; .* expects a folder of pixel maps"),
