@@ -1,4 +1,4 @@
-"""Segment ids: unique in the set, never 0, and the same again when other photos come or go."""
+"""Segment ids: unique in the set, never 0, and unchanged if other photos are added or removed."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from numpy.typing import NDArray
 from base.errors import InputError
 
 Ints = NDArray[np.int64]
-LIMIT = 1 << 24  # a PNG of RGB holds no larger ids
+LIMIT = 1 << 24  # an RGB PNG cannot hold larger ids
 
 
 def first_ids(begins: Ints, needs: Ints) -> Ints:
-    """(N,) first id of each photo's own block of at least `needs` ids, and at least one.
+    """Return the (N,) first id of each photo's own block of at least `needs` ids, and at least one.
 
-    Counting on from photo to photo would change all ids after one changed shape. Here a block
-    begins where the hash of the name says, `begins`, which have to be sorted; one that would
-    overlap moves behind its neighbour, as in a hash table, and nobody else does. Raises InputError
-    where the ids do not suffice.
+    If ids were consecutive across photos, one changed shape would change all ids after it. Instead,
+    a block starts at a hash of the photo's name: `begins`, which must be sorted. Only a block that
+    would overlap its neighbour moves behind it, as in a hash table. Raises InputError if there are
+    not enough ids.
     """
     sizes = np.maximum(needs, 1)
     before = sizes.cumsum() - sizes
     if (total := int(sizes.sum())) >= LIMIT:
         raise InputError(
-            f"{total:,} segments may be needed, and the format has {LIMIT - 1:,} ids; split the"
-            " data set, or name fewer stuff categories (each photo is given an id for all of them)"
+            f"expected at most {LIMIT - 1:,} segments, as many as the format has ids, found up to"
+            f" {total:,}; divide the data set, or list fewer stuff categories: each photo reserves"
+            " an id for all of them"
         )
     starts = before + np.maximum.accumulate(begins - before)
-    return np.asarray(np.minimum(starts, LIMIT - total + before))  # not over the end
+    return np.asarray(np.minimum(starts, LIMIT - total + before))  # not beyond the end
 
 
 def block_begin(name: str) -> int:
-    """Where the block of a photo's ids would begin if there were no others."""
+    """Return where the block of ids of a photo would start if there were no other photos."""
     words = blake2b(name.encode(errors="surrogateescape"), digest_size=8).digest()
     return 1 + int.from_bytes(words, "big") % (LIMIT - 1)

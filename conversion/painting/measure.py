@@ -1,9 +1,10 @@
-"""Areas and boxes of outlines, exactly those of pycocotools' pixels, without making the pixels.
+"""Areas and boxes of outlines, exactly those of pycocotools' pixels, without computing the pixels.
 
-Its `rleFrPoly` (common/maskApi.c) rounds vertices to fifths of a pixel, walks every fifth along all
-edges and keeps what it meets where an edge enters the middle fifth of a column of pixels: one row
-for each column that an edge crosses. Here those rows alone are computed, with the roundings of C,
-for all edges of many outlines at once. Sorted, they are the ends of the runs of pixels.
+`rleFrPoly` in pycocotools (common/maskApi.c) rounds vertices to fifths of a pixel, follows all
+edges in steps of a fifth, and keeps a point wherever an edge enters the middle fifth of a column of
+pixels: one row for each column that the edge crosses. This module computes only these rows, with
+the rounding of C, for all edges of many outlines at once. Sorted, they are the ends of the runs of
+pixels. pycocotools itself takes three times as long.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Measures = tuple[int, list[float]]  # area and xywh box, in pixels
 
-# Within these limits C's integers do not overflow, and the roundings here are safe
+# Within these limits, C's integers do not overflow, and rounding gives the same results here
 LONGEST = 1 << 15  # side of a picture in pixels
 FURTHEST = 1e6  # coordinate in pixels
 MOST_ROWS = 1 << 19  # at once, about 75 MB
@@ -35,7 +36,7 @@ class _Edges(NamedTuple):
     height: Ints  # of the picture in pixels
     first: Ints  # column that is crossed
     columns: Ints  # number of columns that are crossed
-    x: Ints  # of the end from which C counts, the lower one on the longer axis
+    x: Ints  # of the end at which C starts, the lower one on the longer axis
     y: Ints
     slope: Floats  # of the shorter axis by the longer one
     wide: NDArray[np.bool_]  # whether x is the longer axis
@@ -46,23 +47,23 @@ class _Edges(NamedTuple):
         return _Edges(*columns)
 
     def spread(self, values: NDArray[Any]) -> NDArray[Any]:
-        """A value of each edge, once for each column that it crosses."""
+        """Repeat the value of each edge for each column that it crosses."""
         return np.repeat(values, self.columns)
 
 
 def measure_outlines(
     outlines: Sequence[Sequence[float]], sizes: Sequence[tuple[int, int]]
 ) -> list[Measures]:
-    """Area and box of each outline, flat x, y pixels, in a picture of its (H, W) of `sizes`.
+    """Return area and box of each outline, flat x, y in pixels, in a picture of its (H, W) size.
 
-    They are those of pycocotools' `frPyObjects`; many outlines at once take a third of its time.
+    They equal those of pycocotools' `frPyObjects`. Many outlines at once take a third of its time.
     """
     if not outlines:
         return []
     xy = np.array(list(chain.from_iterable(outlines)), float).reshape(-1, 2)
     small = all(0 < side < LONGEST for size in set(sizes) for side in size)
-    if not (small and np.abs(xy).max() <= FURTHEST):  # no number is none of them
-        return [_walked(one, size) for one, size in zip(outlines, sizes, strict=True)]
+    if not (small and np.abs(xy).max() <= FURTHEST):  # False for NaN
+        return [_measure_slowly(one, size) for one, size in zip(outlines, sizes, strict=True)]
     edges = _edges(xy, np.array([len(one) // 2 for one in outlines]), np.array(sizes))
     if edges.columns.sum() > MOST_ROWS and len(outlines) > 1:
         half = len(outlines) // 2
@@ -74,18 +75,18 @@ def measure_outlines(
     return list(zip(areas.tolist(), boxes.tolist(), strict=True))
 
 
-def _walked(outline: Sequence[float], size: tuple[int, int]) -> Measures:
-    """The same by pycocotools."""
+def _measure_slowly(outline: Sequence[float], size: tuple[int, int]) -> Measures:
     codes = coco_mask.frPyObjects([list(outline)], *size)
     return int(coco_mask.area(codes)[0]), coco_mask.toBbox(codes)[0].tolist()
 
 
 def _edges(xy: Floats, vertices: Ints, sizes: Ints) -> _Edges:
-    """Edges of outlines with so many `vertices` each, of `xy` (V, 2), in pictures of (N, 2) H, W.
+    """Return the edges of outlines with `vertices` (N,) points each, in `xy` (V, 2).
 
-    A column is crossed between its third and its fourth fifth.
+    `sizes` (N, 2) are height and width of the pictures. An edge crosses a column between its third
+    and its fourth fifth.
     """
-    x, y = (5 * xy + 0.5).astype(np.int64).T  # towards zero, as in C
+    x, y = (5 * xy + 0.5).astype(np.int64).T  # rounded towards zero, as in C
     ends = vertices.cumsum()
     after = np.arange(1, len(x) + 1)
     after[ends - 1] = ends - vertices
@@ -110,10 +111,10 @@ def _edges(xy: Floats, vertices: Ints, sizes: Ints) -> _Edges:
 
 
 def _keys(edges: _Edges) -> Ints:
-    """Outline, column and row in one number, for each column that each edge crosses.
+    """Return outline, column and row as one number for each column that each edge crosses.
 
-    `edges` are all wide, or all steep. The row is that of the upper one of the two points between
-    which the edge crosses, from the middle of a pixel on the one below.
+    `edges` are all wide or all steep. The row belongs to the upper of the two points between which
+    the edge crosses; from the middle of a pixel downwards, it is the next row.
     """
     ends = edges.columns.cumsum()
     column = np.arange(edges.columns.sum()) + edges.spread(edges.first + edges.columns - ends)
@@ -129,25 +130,25 @@ def _keys(edges: _Edges) -> Ints:
 
 
 def _wide_y(edges: _Edges, third: Ints) -> Ints:
-    """Fifths at which wide edges leave the `third` fifth of a column, or enter it, rising."""
+    """Return the fifths at which wide edges leave the `third` fifth of a column, or enter it."""
     steps = third - edges.spread(edges.x - (edges.slope < 0))
     y: Floats = edges.spread(edges.y) + edges.spread(edges.slope) * steps + 0.5
     return y.astype(np.int64)
 
 
 def _steep_y(edges: _Edges, third: Ints) -> Ints:
-    """The last fifth of steep edges on the upper side of the border behind the `third` fifth."""
+    """Return the last fifth of steep edges above the border behind the `third` fifth."""
     x, slope = edges.spread(edges.x), edges.spread(edges.slope)
-    steps: Floats = np.rint((third + 0.5 - x) / slope)  # the border lies within half a step
+    steps: Floats = np.rint((third + 0.5 - x) / slope)  # the border is within half a step
     behind = (x + slope * steps + 0.5 >= third + 1) == (slope > 0)
     y: Ints = edges.spread(edges.y) + steps.astype(np.int64) - behind
     return y
 
 
 def _measures(keys: Ints, count: int) -> tuple[Ints, Floats]:
-    """Areas (N,) and xywh boxes (N, 4) of `count` outlines, by their sorted keys.
+    """Return areas (N,) and xywh boxes (N, 4) of `count` outlines from their sorted keys.
 
-    An outline crosses a column as often to the left as to the right: no run leaves its column.
+    An outline crosses a column as often to the left as to the right, so runs end in their column.
     """
     start, length = keys[0::2], keys[1::2] - keys[0::2]
     filled = np.flatnonzero(length)

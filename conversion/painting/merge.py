@@ -21,7 +21,7 @@ from conversion.config import Slivers
 from conversion.painting.raster import shape_masks
 from conversion.painting.slivers import NOTHING_CLEANED, Cleaned, LocalIds, clean_slivers
 
-KEPT = "coco"  # where shapes carry what an import could not say in Labelme's words
+KEPT = "coco"  # key of shapes for values from an import that Labelme has no keys for
 MEASURED = frozenset(
     {
         *("id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd", "score"),
@@ -33,11 +33,11 @@ KEEP_SLIVERS = Slivers()
 
 @dataclass(frozen=True)
 class Merged:
-    """One photo: (H, W) ids from 1, 0 for void, and the segments that have pixels.
+    """One photo: (H, W) ids from 1, with 0 for void, and the segments that have pixels.
 
-    `whole` are the pixels of each thing's shapes by segment id, covered ones included. `hidden`
-    things have no pixels to be seen and `dropped` ones too few, both by the number of their first
-    shape; `ignored_pixels` became void, and slivers of stuff were given away.
+    `whole` are the pixels of each thing's shapes by segment id, covered or not. `hidden` things
+    have no visible pixels and `dropped` ones too few; both are given by the index of their first
+    shape. `ignored_pixels` became void. `slivers` counts the reassigned pixels of stuff.
     """
 
     ids: LocalIds
@@ -62,19 +62,20 @@ def merge(
 ) -> Merged:
     """Paint a photo's shapes, in the set's order, over its stuff, (H, W) uint16 category ids.
 
-    Each stuff category is one segment; shapes of one label and `group_id` are one segment, less
-    the holes of their group. Regions to ignore become a crowd where they name a thing, else void.
-    Ids count from 1: stuff by category id, then things by their first shape. Area and box are
-    those of the pixels that stay visible; what nothing covers stays void.
+    Each stuff category is one segment. Shapes of one label and `group_id` are one segment, without
+    the holes of their group. Regions to ignore become a crowd if they name a thing, void otherwise.
+    Ids count from 1: stuff by category id, then things by their first shape. Area and box are those
+    of the visible pixels. Pixels that nothing covers remain void.
 
-    A thing of which less than `least_visible` is left is taken away, and what lies below it shows.
-    Slivers are given away last, so that those that painting leaves are found, too.
+    A thing of which a smaller share than `least_visible` is visible is left out, and what is below
+    it becomes visible. Slivers are reassigned last, so that slivers that painting creates are
+    found, too.
     """
     canvas = _Canvas(shapes, stuff, config)
     ids = canvas.painted()
-    dropped: dict[int, int] = {}  # with the pixels that were seen
+    dropped: dict[int, int] = {}  # and their visible pixels
     while least_visible and (low := canvas.too_little_seen(ids, least_visible)):
-        top = max(low, key=canvas.order.index)  # what it hides may show then
+        top = max(low, key=canvas.order.index)  # what it hides may become visible
         dropped[top] = low[top]
         ids = canvas.painted(dropped)
     cleaned, done = clean_slivers(ids, slivers, range(1, len(canvas.stuff) + 1))
@@ -91,7 +92,7 @@ def merge(
 
 
 class _Canvas:
-    """One photo's stuff and instances with their pixels, to be painted."""
+    """The stuff and the instances of one photo with their pixels, ready to be painted."""
 
     def __init__(
         self, shapes: Sequence[Shape], stuff: NDArray[np.uint16], config: DatasetConfig
@@ -121,7 +122,7 @@ class _Canvas:
         return union(self.parts[part] for part in self.instances[index].parts)
 
     def painted(self, left_out: Collection[int] = ()) -> LocalIds:
-        """(H, W) ids of what is seen, without some instances."""
+        """Return (H, W) ids of what is visible if some instances are left out."""
         ids = self._ground.copy()
         for part, owner in self._painting:
             if owner not in left_out:
@@ -130,7 +131,7 @@ class _Canvas:
         return painted
 
     def too_little_seen(self, ids: LocalIds, least: float) -> dict[int, int]:
-        """Visible pixels of the things of which a smaller share than `least` is visible."""
+        """Count the visible pixels of things of which a smaller share than `least` is visible."""
         areas = {i: self._visible(ids, i).area for i in self.id_of}
         return {i: area for i, area in areas.items() if 0 < area < least * self.whole(i).area}
 
@@ -140,7 +141,7 @@ class _Canvas:
         return CroppedMask.of_segment(ids, self.id_of[index], box)
 
     def ignored_pixels(self, ids: LocalIds, left_out: Iterable[int]) -> int:
-        """Pixels that are void because somebody drew them so."""
+        """Count the pixels that are void because of regions to ignore."""
         ignored = [i for i in range(len(self.instances)) if i not in self.id_of]
         if not ignored:
             return 0
@@ -148,7 +149,7 @@ class _Canvas:
         return int(np.count_nonzero((ids == VOID) & (without_them != VOID)))
 
     def measured(self, ids: LocalIds, categories: tuple[Category, ...]) -> Merged:
-        """The segments that have pixels, with their area and box."""
+        """Return the segments that have pixels, with their area and box."""
         segments = [
             Segment(segment_id, category_id, *found)
             for segment_id, category_id in enumerate(self.stuff, start=1)
@@ -178,14 +179,17 @@ class _Canvas:
 
 
 def _present(values: NDArray[np.uint16]) -> list[int]:
-    """The values other than void that occur, ascending; each has its first row, or one above."""
+    """Return the values other than void, in ascending order.
+
+    Every value is in the first row, or in a pixel that differs from the one above it.
+    """
     changed = np.flatnonzero(values[1:] != values[:-1])
     found = np.concatenate([values[:1].ravel(), values[1:].ravel()[changed]])
     return [value for value in np.unique(found).tolist() if value != VOID]
 
 
 def _renumber(values: NDArray[np.uint16], present: Sequence[int], dtype: type) -> LocalIds:
-    """The values, numbered from 1 in the order of `present`; 0 stays."""
+    """Number the values from 1 in the order of `present`; 0 remains 0."""
     table: NDArray[Any] = np.zeros(max(256, *present, 0) + 1, dtype)
     table[list(present)] = np.arange(1, len(present) + 1)
     if max(present, default=0) < 256 and dtype is np.uint8:
@@ -195,6 +199,6 @@ def _renumber(values: NDArray[np.uint16], present: Sequence[int], dtype: type) -
 
 
 def _kept_keys(shape: Shape) -> dict[str, Any]:
-    """COCO's keys that an import left on a shape, but those that are measured anew."""
+    """Return COCO's keys that an import kept with a shape, except those that are computed again."""
     kept = shape.extra.get(KEPT)
     return {k: v for k, v in kept.items() if k not in MEASURED} if isinstance(kept, dict) else {}

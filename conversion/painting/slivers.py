@@ -1,4 +1,4 @@
-"""Slivers: pieces of stuff too small to mean anything, as sources and painting leave them."""
+"""Slivers: very small pieces of stuff, which sources contain and painting leaves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BESIDE = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32)
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Pixels of stuff that went to other stuff, and to void."""
+    """Numbers of pixels of stuff that became other stuff, and void."""
 
     moved: int = 0
     voided: int = 0
@@ -31,7 +31,7 @@ NOTHING_CLEANED = Cleaned()
 
 @dataclass(frozen=True)
 class _Piece:
-    """A piece of stuff: its number of pixels and the (h, w) pixels of its box at y, x."""
+    """A piece of stuff: its number of pixels, and the (h, w) pixels of its box at y, x."""
 
     area: int
     y: int
@@ -39,7 +39,7 @@ class _Piece:
     mask: NDArray[np.bool_]
 
     def box(self, margin: int = 0) -> tuple[slice, slice]:
-        """Rows and columns of the box, and some more around it inside the picture."""
+        """Return rows and columns of the box, extended by a margin inside the picture."""
         height, width = self.mask.shape
         return (
             slice(max(0, self.y - margin), self.y + height + margin),
@@ -50,12 +50,12 @@ class _Piece:
 def clean_slivers(
     ids: LocalIds, rule: Slivers, stuff_ids: Sequence[int]
 ) -> tuple[LocalIds, Cleaned]:
-    """Give away the pieces of stuff below `rule.area` in (H, W) ids; return new ids.
+    """Reassign the pieces of stuff of fewer than `rule.area` pixels in (H, W) ids; return new ids.
 
-    A piece is what hangs together over the sides of its pixels. It goes to the stuff with which it
-    has the longest border (the lower id where two are equal), or to void where it touches none:
-    things keep the pixels that were drawn. The smallest go first; what one of them changed is
-    looked at again.
+    A piece is a 4-connected component. It becomes part of the stuff with which it has the longest
+    border (of equal ones, that with the lower id), or void if it touches no stuff: things keep the
+    pixels that were drawn. The smallest pieces are reassigned first. Pieces beside pixels that have
+    changed are examined again.
     """
     if rule.area < 2:
         return ids, NOTHING_CLEANED
@@ -71,10 +71,10 @@ def clean_slivers(
             y, x = min(1, piece.y), min(1, piece.x)
             mask[y : y + piece.mask.shape[0], x : x + piece.mask.shape[1]] = piece.mask
             sides = cv2.filter2D(mask, -1, _BESIDE, borderType=cv2.BORDER_CONSTANT)
-            sides[mask > 0] = 0  # that the piece shares with each pixel around it
+            sides[mask > 0] = 0  # number of sides that each surrounding pixel shares with it
             ring = sides > 0
             if fresh[around][ring].any():
-                again = True  # it may have grown
+                again = True  # the piece may have grown
                 continue
             target = VOID if rule.to == "void" else _neighbour(ids[around], sides, stuff_ids)
             again |= bool(small[around][ring & (ids[around] == target)].any())
@@ -86,50 +86,51 @@ def clean_slivers(
 
 
 def _small_pieces(ids: LocalIds, below: int, stuff_ids: Sequence[int]) -> Iterator[_Piece]:
-    """Pieces of stuff with less than `below` pixels.
+    """Yield the pieces of stuff of fewer than `below` pixels.
 
-    A piece has no more pixels in a row than in all, so only short runs of equal pixels are looked
-    at: a hundredth of the picture, where labelling it would take most of the time of a conversion.
-    Most of them hang on a long run above or below, and are done.
+    A row of a small piece has few pixels, so only short runs of equal pixels are examined, about a
+    hundredth of the picture. Most of them touch a long run above or below and need no more work.
+    cv2.connectedComponentsWithStats, called for each stuff category, takes twice as long, and its
+    order of pieces gives other results for pieces of equal size.
     """
     flat = ids.ravel()
     short = _short_runs(ids, below, stuff_ids)
     pixels, run = short.pixels()
     is_long = np.ones(ids.size, bool)
     is_long[pixels] = False
-    hangs = np.zeros(len(pixels), bool)
+    touches = np.zeros(len(pixels), bool)
     for step in (-ids.shape[1], ids.shape[1]):
-        beside = np.clip(pixels + step, 0, ids.size - 1)  # beyond the border it is itself, or else
-        hangs |= (flat[beside] == flat[pixels]) & is_long[beside] & (beside == pixels + step)
-    grounded = np.bincount(run, hangs, len(short.starts)) > 0
+        beside = np.clip(pixels + step, 0, ids.size - 1)
+        touches |= (flat[beside] == flat[pixels]) & is_long[beside] & (beside == pixels + step)
+    grounded = np.bincount(run, touches, len(short.starts)) > 0
     loose = ~grounded[run]
     if loose.any():
         links = _links(flat, pixels[loose], run[loose], short.starts, ids.shape[1], is_long)
-        for _ in range(below):  # what hangs on what hangs on a long run, and so on
-            hangs_on = np.bincount(links[0], grounded[links[1]], len(grounded)) > 0
-            if not (hangs_on & ~grounded).any():
+        for _ in range(below):  # runs that touch runs that touch a long run, and so on
+            touching = np.bincount(links[0], grounded[links[1]], len(grounded)) > 0
+            if not (touching & ~grounded).any():
                 break
-            grounded |= hangs_on
+            grounded |= touching
         left = ~grounded[links[0]]
         yield from _joined(ids.shape[1], below, short, (links[0][left], links[1][left]), grounded)
 
 
 @dataclass(frozen=True)
 class _Runs:
-    """Runs of equal pixels in rows, (N,) places in the flat picture and lengths."""
+    """Runs of equal pixels in rows: (N,) positions in the flat picture, and lengths."""
 
     starts: Indices
     lengths: Indices
 
     def pixels(self) -> tuple[Indices, Indices]:
-        """Place and run of each pixel."""
+        """Return position and run of each pixel."""
         run = np.repeat(np.arange(len(self.starts)), self.lengths)
         before = self.lengths.cumsum() - self.lengths
         return np.arange(len(run)) + (self.starts - before)[run], run
 
 
 def _short_runs(ids: LocalIds, below: int, stuff_ids: Sequence[int]) -> _Runs:
-    """Runs of stuff with less than `below` pixels."""
+    """Return the runs of stuff of fewer than `below` pixels."""
     begins = np.ones(ids.shape, bool)
     np.not_equal(ids[:, 1:], ids[:, :-1], out=begins[:, 1:])
     starts = np.flatnonzero(begins)
@@ -146,7 +147,7 @@ def _links(
     width: int,
     is_long: NDArray[np.bool_],
 ) -> tuple[Indices, Indices]:
-    """Pairs of short runs that touch, one of them a run of `pixels`."""
+    """Return pairs of short runs that touch, of which one is a run of `pixels`."""
     pairs = []
     for step in (-width, width):
         beside = pixels + step
@@ -154,7 +155,7 @@ def _links(
         beside, own, of = beside[inside], pixels[inside], run[inside]
         same = (flat[beside] == flat[own]) & ~is_long[beside]
         pairs.append((of[same], np.searchsorted(starts, beside[same], side="right") - 1))
-    pairs.append((run, run))  # for those that touch none
+    pairs.append((run, run))  # for runs that touch no other
     first, second = (np.concatenate(one) for one in zip(*pairs, strict=True))
     return first, second
 
@@ -166,7 +167,7 @@ def _joined(
     links: tuple[Indices, Indices],
     grounded: NDArray[np.bool_],
 ) -> Iterator[_Piece]:
-    """The pieces that short runs form, but those that hang on a long one or are large together."""
+    """Yield the pieces that short runs form, except large ones and those that touch a long run."""
     members = {run: [run] for run in links[0].tolist()}  # of the piece that a run is in
     for first, second in zip(*(one.tolist() for one in links), strict=True):
         own, other = members[first], members.setdefault(second, [second])
@@ -188,7 +189,7 @@ def _joined(
 
 
 def _neighbour(ids: LocalIds, sides: NDArray[np.uint8], stuff_ids: Sequence[int]) -> int:
-    """The stuff with the most sides in common; void where there is none."""
+    """Return the stuff with which a piece shares most sides; void if there is none."""
     last = max(stuff_ids)
     found = (sides > 0) & (ids <= last)
     borders = np.bincount(ids[found], sides[found], last + 1)[list(stuff_ids)]

@@ -15,11 +15,12 @@ from base.errors import InputError
 from base.files import inside
 from conversion.coco.cropped_mask import CroppedMask, union
 from conversion.coco.file import Id
+from conversion.coco.index import CocoIndex, open_index
+from conversion.coco.instances import Segmentation
 from conversion.coco.panoptic import png_folders
 from conversion.coco.png import read_segment_ids
 from conversion.coco.rle import Rle, decode_rle
 from conversion.painting.raster import polygon_masks
-from conversion.stuff.index import CocoIndex, open_index
 from conversion.stuff.meanings import (
     NOT_STUFF,
     SILENT,
@@ -29,8 +30,6 @@ from conversion.stuff.meanings import (
     translate,
 )
 
-Coordinate = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
-
 
 class _Segment(msgspec.Struct, omit_defaults=True):
     id: Annotated[int, msgspec.Meta(ge=1, lt=1 << 24)]
@@ -39,17 +38,17 @@ class _Segment(msgspec.Struct, omit_defaults=True):
 
 
 class _Annotation(msgspec.Struct, omit_defaults=True):
-    """What decides the pixels: segments and their PNG, or one region."""
+    """The keys that decide the pixels: segments and their PNG, or one region."""
 
     file_name: str | None = None
     segments_info: list[_Segment] | None = None
     category_id: Id | None = None
-    segmentation: list[list[Coordinate]] | Rle | None = None
+    segmentation: Segmentation = None
 
 
 @dataclass(frozen=True, eq=False)
 class CocoStuff:
-    """A COCO file; with `confidence`, segments of a lower score are SILENT."""
+    """A COCO file; with `confidence`, segments with a lower score are SILENT."""
 
     index: CocoIndex
     meanings: dict[Id, int]
@@ -58,17 +57,17 @@ class CocoStuff:
     shared: frozenset[str]  # names without folders that several photos of the set have
 
     def summary(self) -> object:
-        """All but the photo's own entry that decides what the pixels mean."""
+        """Return what decides the meaning of pixels, other than the entry of the photo."""
         return "coco", self.confidence, sorted(self.meanings.items(), key=str)
 
     def _find(self, name: str) -> int | None:
-        """The photo's row; ids of a prediction are its own, not COCO's."""
+        """Return the row of a photo; the ids of a prediction are not those of COCO photos."""
         return self.index.find(name, shared=self.shared, by_id=self.confidence is None)
 
     def inputs(self, name: str) -> tuple[Path | str, ...]:
-        """The photo's own annotations, without the ids that a longer file would change.
+        """Return the photo's own annotations, without ids that change if the file grows.
 
-        What is wrong with them is for `read` to say, of this photo only.
+        `read` reports errors in them, for this photo only.
         """
         row = self._find(name)
         if row is None:
@@ -83,7 +82,7 @@ class CocoStuff:
         return (text, *(png for png in pngs if png.is_file()))
 
     def read(self, name: str, shapes: Sequence[Shape], *, height: int, width: int) -> Map | None:
-        """(H, W) uint16 meanings; None where the file has no such photo."""
+        """Read (H, W) uint16 meanings; return None if the file does not contain the photo."""
         row = self._find(name)
         if row is None:
             return None
@@ -91,8 +90,8 @@ class CocoStuff:
         where = f"{self.index.path}: {name}"
         stored = self.index.sizes[row].tolist()
         if stored not in ([0, 0], [height, width]):
-            got = f"{stored[1]}x{stored[0]}"
-            raise InputError(f"{where}: expected {width}x{height} pixels as the photo, got {got}")
+            expected = f"{width}x{height} pixels, the size of the photo"
+            raise InputError(f"{where}: expected {expected}, found {stored[1]}x{stored[0]}")
         if any(one.segments_info is not None for one in annotations):
             return self._read_segments(where, annotations, height=height, width=width)
         return self._read_regions(where, annotations, height=height, width=width)
@@ -108,7 +107,7 @@ class CocoStuff:
 
     def _meaning(self, category_id: Id | None, where: str) -> int:
         if category_id is None or category_id not in self.meanings:
-            raise InputError(f"{where}: category_id {category_id!r} is not among the categories")
+            raise InputError(f"{where}: expected the id of a category, found {category_id!r}")
         return self.meanings[category_id]
 
     def _read_segments(
@@ -133,13 +132,13 @@ class CocoStuff:
         if self.confidence is None:
             return True
         if segment.score is None:
-            raise InputError(f"{where}: segment {segment.id}: a prediction needs a score, got none")
+            raise InputError(f"{where}: segment {segment.id}: expected a score, found none")
         return segment.score >= self.confidence
 
     def _read_regions(
         self, where: str, annotations: Sequence[_Annotation], *, height: int, width: int
     ) -> Map:
-        """Regions as COCO's stuff JSON has them, later ones over earlier ones."""
+        """Paint the regions of a stuff JSON, later ones over earlier ones."""
         result = np.full((height, width), SILENT, np.uint16)
         for one in annotations:
             meaning = self._meaning(one.category_id, where)
@@ -156,7 +155,7 @@ def _region(one: _Annotation, *, height: int, width: int) -> CroppedMask:
         return decode_rle(one.segmentation, (height, width))
     polygons = [p for p in one.segmentation or [] if len(p) >= 6 and len(p) % 2 == 0]
     if not polygons or len(polygons) != len(one.segmentation or []):
-        raise InputError("segmentation: expected an RLE, or polygons of 3 and more points")
+        raise InputError("segmentation: expected an RLE, or polygons of 3 or more points")
     outlines = [np.array(polygon).reshape(-1, 2) for polygon in polygons]
     return union(polygon_masks(outlines, height=height, width=width))
 
@@ -164,7 +163,7 @@ def _region(one: _Annotation, *, height: int, width: int) -> CroppedMask:
 def open_coco(
     path: Path, names: Mapping[str, int], *, confidence: float | None, shared: frozenset[str]
 ) -> CocoStuff:
-    """Open a COCO file; InputError where it is none. What it calls a thing is NOT_STUFF."""
+    """Open a COCO file, whose things mean NOT_STUFF; raises InputError if it is another file."""
     index = open_index(path)
     meanings = {
         c.id: NOT_STUFF if c.isthing else names.get(c.name.strip(), NOT_STUFF)

@@ -16,8 +16,8 @@ from PIL import Image
 from annotation.labelme.annotation import Shape
 from annotation.photos.files import without_pixel_limit
 from base.errors import InputError
+from conversion.coco.index import coco_id
 from conversion.coco.png import join_channels
-from conversion.stuff.index import coco_id
 from conversion.stuff.meanings import UNKNOWN, Map, Meanings, translate
 
 _VALUES, _COLORS = ("L", "P", "1", "I;16"), ("RGB", "RGBA", "P")  # Pillow's modes
@@ -25,9 +25,10 @@ _VALUES, _COLORS = ("L", "P", "1", "I;16"), ("RGB", "RGBA", "P")  # Pillow's mod
 
 @dataclass(frozen=True, eq=False)
 class LabelMaps:
-    """A folder of PNGs; `meanings` explains their values, or their colours where `colored`.
+    """A folder of PNGs; `meanings` explains their values or, if `colored`, their colours.
 
-    `known` says in errors what a value must be; `by_id` lets COCO's 12-digit names be found, too.
+    `known` tells in errors which values are expected. With `by_id`, maps are also found by the
+    12-digit numbers in the names of COCO photos.
     """
 
     folder: Path
@@ -37,11 +38,11 @@ class LabelMaps:
     by_id: bool = False
 
     def summary(self) -> object:
-        """All that decides what the pixels of a map mean."""
+        """Return everything that decides what the pixels of a map mean."""
         return "maps", self.colored, sorted(self.meanings.items())
 
     def inputs(self, name: str) -> tuple[Path | str, ...]:
-        """The map of the photo `name`, where there is one."""
+        """Return the map of the photo `name` if there is one."""
         path = self._find(name)
         return () if path is None else (path,)
 
@@ -49,7 +50,7 @@ class LabelMaps:
         return next((Path(path) for path in self._places(name) if os.path.isfile(path)), None)  # noqa: PTH113 (is called for every photo)
 
     def _places(self, name: str) -> Iterator[str]:
-        """`a/b.jpg` has `a/b.jpg.png`, or `a/b.png`, which a photo `a/b.png` would share."""
+        """Yield `a/b.jpg.png` for `a/b.jpg`, then `a/b.png`, which `a/b.png` would share."""
         yield f"{self.folder}/{name}.png"
         short = f"{name.rpartition('.')[0]}.png"
         yield f"{self.folder}/{short}"
@@ -59,7 +60,7 @@ class LabelMaps:
                 yield f"{self.folder}/{number:012}.png"
 
     def read(self, name: str, shapes: Sequence[Shape], *, height: int, width: int) -> Map | None:
-        """(H, W) uint16 meanings; None where the photo has no map."""
+        """Read (H, W) uint16 meanings; return None if the photo has no map."""
         path = self._find(name)
         if path is None:
             return None
@@ -73,34 +74,33 @@ class LabelMaps:
                 codes, meanings = self._decode(image, data)
         except (InputError, MemoryError):
             raise
-        except Exception:  # broken files make Pillow raise nearly anything
+        except Exception:  # Pillow raises many kinds of errors for broken files
             raise InputError(f"{path}: cannot be read as a PNG") from None
         result = translate(codes, meanings)
         if result.max() == UNKNOWN:
             strange = np.unique(codes[result == UNKNOWN])[:5].tolist()
             shown = [f"#{code:06x}" for code in strange] if codes.dtype == np.uint32 else strange
-            raise InputError(f"{path}: values must be {self.known}, got {shown}")
+            raise InputError(f"{path}: expected {self.known}, found {shown}")
         return result
 
     def _check(self, path: Path, image: Image.Image, *, height: int, width: int) -> None:
         modes = _COLORS if self.colored else _VALUES
         if image.size != (width, height) or image.mode not in modes:
             kind = "an RGB or palette PNG" if self.colored else "one channel"
-            got = f"{image.size[0]}x{image.size[1]} in mode {image.mode}"
-            raise InputError(
-                f"{path}: expected {kind} of {width}x{height} pixels as the photo, got {got}"
-            )
+            found = f"{image.size[0]}x{image.size[1]} in mode {image.mode}"
+            size = f"{width}x{height} pixels, the size of the photo"
+            raise InputError(f"{path}: expected {kind} of {size}, found {found}")
 
     def _decode(
         self, image: Image.Image, data: bytes
     ) -> tuple[NDArray[np.unsignedinteger], Meanings]:
-        """Pixels and what they mean; a palette's colours are translated, not its pixels."""
+        """Return pixels and their meanings; a palette is translated, not the pixels that use it."""
         if image.mode == "L" and not self.colored:
-            grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # is faster
+            grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # faster
             if grey is not None and grey.shape == image.size[::-1] and grey.dtype == np.uint8:
                 return grey, self.meanings
         if not self.colored:
-            codes = np.asarray(image)  # of palette images the indices
+            codes = np.asarray(image)  # for palette images, the indices
             return (codes.astype(np.uint8) if codes.dtype == bool else codes), self.meanings
         if image.mode == "P":
             palette = image.getpalette("RGB") or []

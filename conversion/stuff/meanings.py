@@ -1,4 +1,4 @@
-"""What the names, values and colours of stuff sources mean in a data set."""
+"""Meanings of names, values and colours in stuff sources, for one data set."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from base.errors import InputError, nearest
 from conversion.coco.categories import Category, coco_categories, coco_stuff_merges
 
-SILENT = 0  # the source says nothing of the pixel: the next one may
-NOT_STUFF = 65534  # it says that a thing is there, or stuff that the set leaves out
-UNKNOWN = 65535  # a value that nobody has explained
+SILENT = 0  # the source has no information about the pixel; the next source may have some
+NOT_STUFF = 65534  # a thing, or stuff that is not in the set
+UNKNOWN = 65535  # a value without a meaning
 
 Meanings = dict[int, int]  # value, colour or segment id to category id, SILENT or NOT_STUFF
 Map = NDArray[np.uint16]
@@ -24,10 +24,11 @@ Map = NDArray[np.uint16]
 def name_meanings(
     things: Iterable[str], groups: Mapping[str, Sequence[str]], categories: Iterable[Category]
 ) -> dict[str, int]:
-    """Meaning of every name that a source may use.
+    """Return the meaning of every name that a source may use.
 
-    These are the set's stuff, COCO's panoptic names and those of COCO's stuff task that were
-    merged into them; members of a group mean the group, things and what the set lacks NOT_STUFF.
+    These are the set's stuff, COCO's panoptic names, and those names of COCO's stuff task that were
+    merged into them. Members of a group mean the group. Things and stuff that is not in the set
+    mean NOT_STUFF.
     """
     own = {c.name: c.id for c in categories if not c.isthing}
     group_of = {m: group for group, members in groups.items() for m in members}
@@ -43,13 +44,13 @@ def name_meanings(
 
 
 def id_meanings(names: Mapping[str, int], categories: Iterable[Category]) -> Meanings:
-    """Meaning of COCO's panoptic ids, and of the ids that the set's own stuff has."""
+    """Return the meanings of COCO's panoptic ids and of the ids of the set's own stuff."""
     own = {c.id: c.id for c in categories if not c.isthing}
     return {SILENT: SILENT, **{c.id: names[c.name] for c in coco_categories()}, **own}
 
 
 def pixelmap_meanings(names: Mapping[str, int]) -> Meanings:
-    """Meaning of the ids of COCO's stuff task; what the panoptic task left out is NOT_STUFF."""
+    """Return the meanings of the ids of COCO's stuff task; some are not in the panoptic task."""
     merges = coco_stuff_merges()
     return {SILENT: SILENT, **{i: names.get(m, NOT_STUFF) for i, (_, m) in merges.items()}}
 
@@ -60,9 +61,10 @@ def pixelmap_meanings(names: Mapping[str, int]) -> Meanings:
 def read_table(
     table: Path | Mapping[int | str, str | None], names: Mapping[str, int], *, where: str
 ) -> tuple[Meanings, bool]:
-    """Meaning of each value of a table, and whether its values are colours, 0xRRGGBB.
+    """Return the meaning of each value of a table, and whether values are colours, 0xRRGGBB.
 
-    0, or black, is SILENT unless the table says otherwise; an empty name is SILENT, too.
+    An empty name means SILENT, and so does 0, or black, unless the table has it. Raises InputError
+    for unknown names, repeated values, and a mixture of values and colours.
     """
     if isinstance(table, Path):
         rows, where = _csv_rows(table), str(table)
@@ -72,15 +74,15 @@ def read_table(
     kinds = set()
     for place, key, name in rows:
         if name and name not in names:
-            raise InputError(f"{place}: '{name}' is no stuff{nearest(name, names)}")
+            raise InputError(f"{place}: expected stuff, found '{name}'{nearest(name, names)}")
         code, colored = _code(key, place)
         if code in meanings:
             raise InputError(f"{place}: '{key}' appears twice")
         kinds.add(colored)
         meanings[code] = names[name] if name else SILENT
     if len(kinds) != 1:
-        got = "both" if kinds else "none"
-        raise InputError(f"{where}: expected a table of values or of colours, got {got}")
+        found = "both" if kinds else "none"
+        raise InputError(f"{where}: expected a table of values or of colours, found {found}")
     return {SILENT: SILENT, **meanings}, kinds.pop()
 
 
@@ -90,11 +92,13 @@ def _csv_rows(path: Path) -> list[tuple[str, int | str, str]]:
             reader = csv.DictReader(file, skipinitialspace=True)
             rows, columns = list(reader), set(reader.fieldnames or ())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as a CSV: {error}") from None
+        raise InputError(f"{path}: cannot be read as CSV: {error}") from None
     channels = ("red", "green", "blue")
     if not columns >= {"name", "value"} and not columns >= {"name", *channels}:
-        got = ", ".join(sorted(columns)) or "none"
-        raise InputError(f"{path}: expected columns value,name or red,green,blue,name, got {got}")
+        found = ", ".join(sorted(columns)) or "none"
+        raise InputError(
+            f"{path}: expected columns value,name or red,green,blue,name, found {found}"
+        )
     result: list[tuple[str, int | str, str]] = []
     for line, row in enumerate(rows, start=2):
         key: int | str = row["value"] if "value" in columns else _hex([row[c] for c in channels])
@@ -104,11 +108,13 @@ def _csv_rows(path: Path) -> list[tuple[str, int | str, str]]:
 
 def _hex(channels: list[str]) -> str:
     numbers = [int(c) if c and c.strip().isdigit() else 256 for c in channels]
-    return "#" + "".join(f"{n:02x}" for n in numbers)  # too long, and so refused, where one is over
+    return "#" + "".join(
+        f"{n:02x}" for n in numbers
+    )  # too long, so refused later, if a number is too large
 
 
 def _code(key: int | str, place: str) -> tuple[int, bool]:
-    """A value 0..65535, or a colour; the second tells which."""
+    """Return a value 0..65534 or a colour, and whether it is a colour."""
     text = str(key).strip()
     colored = text.startswith("#")
     digits = text[1:].lower() if colored else text
@@ -117,14 +123,14 @@ def _code(key: int | str, place: str) -> tuple[int, bool]:
         code = int(digits, 16 if colored else 10)
         if colored or code < UNKNOWN:
             return code, colored
-    raise InputError(f"{place}: expected a value 0..65534 or a colour '#rrggbb', got '{key}'")
+    raise InputError(f"{place}: expected a value 0..65534 or a colour '#rrggbb', found '{key}'")
 
 
 # --- pixels ---
 
 
 def translate(codes: NDArray[np.unsignedinteger], meanings: Mapping[int, int]) -> Map:
-    """(H, W) uint8, uint16, or uint32 codes below 2^24 to uint16 meanings, else UNKNOWN."""
+    """Translate (H, W) uint8, uint16, or uint32 codes below 2^24 to uint16 meanings or UNKNOWN."""
     if codes.dtype == np.uint32:
         return _translate_wide(np.asarray(codes, np.uint32), meanings)
     size = 1 << 8 * codes.dtype.itemsize
@@ -138,7 +144,7 @@ def translate(codes: NDArray[np.unsignedinteger], meanings: Mapping[int, int]) -
 
 
 def _translate_wide(codes: NDArray[np.uint32], meanings: Mapping[int, int]) -> Map:
-    """Look each run of equal codes up once: maps have some thousand runs, not a million."""
+    """Look up each run of equal codes once: maps have a few thousand runs, not a million."""
     flat = codes.ravel()
     starts = np.append(0, np.flatnonzero(flat[1:] != flat[:-1]) + 1)
     runs = flat[starts]

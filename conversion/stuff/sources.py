@@ -1,4 +1,4 @@
-"""Stuff sources: which stuff category lies at each pixel of a photo (docs/stuff.md)."""
+"""Stuff sources: the stuff category of each pixel of a photo (docs/stuff.md)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.dataset import Dataset, DatasetConfig
+from annotation.dataset import Dataset
 from annotation.labelme.annotation import Shape
-from annotation.labelme.instances import find_stuff
-from base.errors import InputError, nearest
+from base.errors import InputError
 from base.files import digest
 from conversion.coco.categories import Category
 from conversion.config import LEAST_CONFIDENCE, ConversionConfig, StuffSource
-from conversion.painting.raster import shape_masks
 from conversion.stuff.coco import open_coco
 from conversion.stuff.maps import LabelMaps
 from conversion.stuff.meanings import (
@@ -30,6 +28,7 @@ from conversion.stuff.meanings import (
     pixelmap_meanings,
     read_table,
 )
+from conversion.stuff.shapes import open_shapes
 
 
 class _Source(Protocol):
@@ -44,9 +43,9 @@ class _Source(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class StuffReader:
-    """A set's stuff sources, opened; it can be pickled, and holds nothing of single photos.
+    """The opened stuff sources of a set; it can be pickled and holds no data of single photos.
 
-    `digest` stands for all that the sources' settings, tables and categories say.
+    `digest` changes whenever settings, tables or categories of the sources change.
     """
 
     images: Path
@@ -54,9 +53,9 @@ class StuffReader:
     digest: str
 
     def inputs(self, photo: Path) -> tuple[Path | str, ...]:
-        """Files and texts that decide the stuff of a photo, besides its shapes and its size.
+        """Return the files and texts that decide the stuff of a photo, beside its shapes and size.
 
-        The same texts and the same contents of files give the same stuff.
+        Equal texts and equal contents of files give equal stuff.
         """
         name = photo.relative_to(self.images).as_posix()
         found: list[Path | str] = [self.digest]
@@ -74,20 +73,20 @@ class StuffReader:
     def read_counted(
         self, photo: Path, shapes: Sequence[Shape], *, height: int, width: int
     ) -> tuple[NDArray[np.uint16], int]:
-        """(H, W) uint16 stuff category ids, 0 where none is known, and the number refused.
+        """Read (H, W) uint16 stuff category ids, 0 if unknown, and count the pixels refused.
 
-        The first source that speaks for a pixel wins; what it calls a thing, or stuff that the set
-        leaves out, is void, and no later source fills it. InputError for maps of another size and
-        values that nobody has explained.
+        The first source with information about a pixel decides. If it has a thing there, or stuff
+        that is not in the set, the pixel is refused: it is void, and later sources do not fill it.
+        Raises InputError for maps of another size and for values without a meaning.
         """
         name = photo.relative_to(self.images).as_posix()
         result: Map | None = None
         for source in self.sources:
-            said = source.read(name, shapes, height=height, width=width)
+            found = source.read(name, shapes, height=height, width=width)
             if result is None:
-                result = said
-            elif said is not None:
-                np.copyto(result, said, where=result == SILENT)
+                result = found
+            elif found is not None:
+                np.copyto(result, found, where=result == SILENT)
         if result is None:
             return np.zeros((height, width), np.uint16), 0
         refused = result == NOT_STUFF
@@ -98,7 +97,7 @@ class StuffReader:
 def open_stuff(
     dataset: Dataset, config: ConversionConfig, categories: Sequence[Category]
 ) -> StuffReader:
-    """Open all stuff sources of a set; InputError where one is missing or wrong."""
+    """Open all stuff sources of a set; raises InputError if one is missing or wrong."""
     names = name_meanings(dataset.config.things, config.stuff_groups, categories)
     sources = [
         _open_source(dataset, source, names, categories, where=_where(dataset, index))
@@ -127,7 +126,7 @@ def _open_source(
         ids = pixelmap_meanings(names)
         return LabelMaps(folder, ids, False, "ids of COCO's stuff task", by_id=True)
     if source.shapes is not None:
-        return _open_shapes(dataset.config, source, names, where=where)
+        return open_shapes(dataset.config, source, names, where=where)
     if source.prediction is not None:
         path = dataset.inside(source.prediction, where=where)
         given = source.confidence
@@ -141,12 +140,12 @@ def _open_source(
 def _folder(dataset: Dataset, relative: str, kind: str, *, where: str) -> Path:
     folder = dataset.inside(relative, where=where)
     if not folder.is_dir():
-        raise InputError(f"{folder}: missing; {where} expects a folder of {kind}")
+        raise InputError(f"{where}: expected a folder of {kind}, but {folder} is missing")
     return folder
 
 
 def _shared_names(dataset: Dataset) -> frozenset[str]:
-    """Names without folders that several photos have; they tell none of them."""
+    """Return names without folders that several photos have, and which identify none of them."""
     photos = dataset.photos() if dataset.images.is_dir() else []
     counts = Counter(photo.name for photo in photos)
     return frozenset(name for name, count in counts.items() if count > 1)
@@ -166,44 +165,4 @@ def _open_label_maps(
     table = source.table
     rows = dataset.inside(table, where=where) if isinstance(table, str) else table
     meanings, colored = read_table(rows, names, where=where)
-    return LabelMaps(folder, meanings, colored, f"those of {where}: table")
-
-
-@dataclass(frozen=True, eq=False)
-class StuffShapes:
-    """Labelme shapes that are stuff; `meanings` are category ids by label."""
-
-    config: DatasetConfig
-    meanings: dict[str, int]
-
-    def summary(self) -> object:
-        """All but the shapes that decides what the pixels mean."""
-        return "shapes", self.config.line_width, self.config.holes, sorted(self.meanings.items())
-
-    def inputs(self, name: str) -> tuple[Path | str, ...]:
-        """Nothing: the shapes are given to `read`."""
-        return ()
-
-    def read(self, name: str, shapes: Sequence[Shape], *, height: int, width: int) -> Map | None:
-        """(H, W) uint16 meanings, later shapes over earlier ones; None where there are none."""
-        found = [one for one in find_stuff(shapes, self.config) if one.label in self.meanings]
-        if not found:
-            return None
-        result = np.full((height, width), SILENT, np.uint16)
-        cut_of = {part: one.holes for one in found for part in one.parts}
-        for part in sorted(cut_of):
-            used, line_width = [shapes[i] for i in (part, *cut_of[part])], self.config.line_width
-            mask, *holes = shape_masks(used, height=height, width=width, line_width=line_width)
-            mask.without(*holes).paint(result, self.meanings[shapes[part].label])
-        return result
-
-
-def _open_shapes(
-    config: DatasetConfig, source: StuffSource, names: Mapping[str, int], *, where: str
-) -> StuffShapes:
-    known = {name: meaning for name, meaning in names.items() if meaning < NOT_STUFF}
-    for label, name in source.stuff_of_label.items():
-        if name not in known:
-            hint = nearest(name, known)
-            raise InputError(f"{where}: shapes: {label}: '{name}' is no stuff of the set{hint}")
-    return StuffShapes(config, {label: known[n] for label, n in source.stuff_of_label.items()})
+    return LabelMaps(folder, meanings, colored, f"values of {where}: table")

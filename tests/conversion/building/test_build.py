@@ -113,7 +113,7 @@ def test_wrong_stuff_says_what_was_meant(tmp_path: Path) -> None:
     ("labels", "message"),
     [
         (np.zeros((5, 5), np.uint8), "expected one channel of 40x30"),
-        (np.full((30, 40), 91, np.uint8), r"must be COCO panoptic ids, got \[91\]"),
+        (np.full((30, 40), 91, np.uint8), r"expected COCO panoptic ids, found \[91\]"),
     ],
 )
 def test_wrong_label_maps(tmp_path: Path, labels: np.ndarray, message: str) -> None:

@@ -103,14 +103,14 @@ def test_a_map_of_another_size_keeps_its_photo_out(dataset: Dataset) -> None:
     built = convert(dataset)
     ((file, why),) = built.left_out
     assert file == "labelme/p2.json"
-    assert why.endswith("coco.json: p2.jpg: expected 40x30 pixels as the photo, got 41x30")
+    assert why.endswith("coco.json: p2.jpg: expected 40x30 pixels, the size of the photo, found 41x30")
     write_coco(dataset, "gravel", x=30)  # mended, and so built at once
     assert convert(dataset).left_out == ()
 
 
 def test_a_broken_entry_keeps_only_its_photo_out(dataset: Dataset) -> None:
     value = json.loads((dataset.root / "coco.json").read_text())
-    for wrong, message in [("x", "Expected"), ([[1, 2, 3]], "polygons of 3 and more points")]:
+    for wrong, message in [("x", "Expected"), ([[1, 2, 3]], "polygons of 3 or more points")]:
         value["annotations"][0]["segmentation"] = wrong
         (dataset.root / "coco.json").write_text(json.dumps(value))
         ((file, why),) = convert(dataset).left_out

@@ -19,7 +19,7 @@ from base.errors import InputError
 from conversion.coco.categories import categories_of
 from conversion.coco.png import ids_to_rgb
 from conversion.config import read_conversion_config
-from conversion.stuff.index import open_index
+from conversion.coco.index import open_index
 from conversion.stuff.sources import StuffReader, open_stuff
 from tests.drawn import ROAD, SKY, draw_dataset, square
 
@@ -106,7 +106,7 @@ def panoptic(
             "ground: expected stuff of COCO, found 'sandd'; did you mean 'sand'",
         ),
         ("stuff_sources: [{label_maps: ../m}]", "path must stay in"),
-        ("stuff_sources: [{pixelmaps: m}]", "m: missing; .* expects a folder of pixel maps"),
+        ("stuff_sources: [{pixelmaps: m}]", "expected a folder of pixel maps, but .*m is missing"),
     ],
 )
 def test_wrong_configurations(tmp_path: Path, yaml: str, message: str) -> None:
@@ -180,14 +180,14 @@ def test_many_colours_are_told_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("{1: raod}", "table: 'raod' is no stuff; did you mean 'road'?"),
-        ("{1: road, '#000002': road}", "expected a table of values or of colours, got both"),
-        ("{}", "got none"),
+        ("{1: raod}", "table: expected stuff, found 'raod'; did you mean 'road'?"),
+        ("{1: road, '#000002': road}", "expected a table of values or of colours, found both"),
+        ("{}", "found none"),
         ("{1: road, '1': road}", "table: '1' appears twice"),
-        ("{x: road}", "expected a value 0..65534 or a colour '#rrggbb', got 'x'"),
-        ("t.csv", "t.csv: expected columns value,name or red,green,blue,name, got name, valu"),
+        ("{x: road}", "expected a value 0..65534 or a colour '#rrggbb', found 'x'"),
+        ("t.csv", "t.csv: expected columns value,name or red,green,blue,name, found name, valu"),
         ("u.csv", "u.csv: line 2: expected a value 0..65534 or a colour"),
-        ("{1: road}", "a.png: values must be those of .*table, got \\[2\\]"),
+        ("{1: road}", "a.png: expected values of .*table, found \\[2\\]"),
         ("{'#000001': road}", "a.png: expected an RGB or palette PNG of 6x4 pixels.*mode L"),
     ],
 )
@@ -299,7 +299,7 @@ def test_pixel_maps_have_ids_of_coco_stuff(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("segments", "message"),
     [
-        ([{"id": 1, "category_id": 999}], "coco.json: a.jpg: category_id 999 is not among"),
+        ([{"id": 1, "category_id": 999}], "coco.json: a.jpg: expected the id of a category, found 999"),
         ([{"id": 2, "category_id": ROAD}], r"one.png: has ids without a segment: \[1\]"),
         ([{"id": 0, "category_id": ROAD}], "annotations of a.jpg: Expected `int` >= 1"),
     ],
@@ -315,7 +315,7 @@ def test_maps_of_another_size_are_refused(tmp_path: Path, kind: str) -> None:
     panoptic(tmp_path / "m.json", [[1] * 6] * 3, [{"id": 1, "category_id": ROAD}])
     grey(tmp_path / "m/a.png", [[ROAD] * 6] * 3)
     message = problem(tmp_path, f"stuff_sources: [{{{kind}}}]")
-    assert "6x4" in message and "got 6x3" in message
+    assert "6x4" in message and "found 6x3" in message
 
 
 def test_what_is_no_coco_file_is_said(tmp_path: Path) -> None:
@@ -323,12 +323,12 @@ def test_what_is_no_coco_file_is_said(tmp_path: Path) -> None:
     tmp_path.mkdir(exist_ok=True)
     assert "c.json: cannot be read" in problem(tmp_path, yaml)
     for text, message in [
-        ("", "is no COCO file"),
-        ("[1]", "is no COCO file"),
+        ("", "expected a COCO file"),
+        ("[1]", "expected a COCO file"),
         ('{"images": []}', "annotations is missing"),
         (
             '{"images": [], "annotations": [{"image_id": 3}], "categories": []}',
-            "annotations[0]: image_id 3 has no image",
+            "annotations[0]: no image has the id 3",
         ),
     ]:
         (tmp_path / "c.json").write_text(text)
@@ -363,7 +363,7 @@ def test_shapes_declared_stuff_are_stuff_and_nothing_else(tmp_path: Path) -> Non
 
 def test_shapes_of_stuff_that_the_set_lacks_are_a_mistake(tmp_path: Path) -> None:
     message = problem(tmp_path, "stuff_sources: [{shapes: {way: raod}}]")
-    assert "stuff_sources[0]: shapes: way: 'raod' is no stuff of the set; did you mean 'road'?" in (
+    assert "stuff_sources[0]: shapes: way: expected stuff of the set, found 'raod'; did you mean 'road'?" in (
         message
     )
 
@@ -400,7 +400,7 @@ def test_a_predicted_thing_is_void_and_no_later_source_fills_it(tmp_path: Path) 
 def test_a_prediction_needs_scores(tmp_path: Path) -> None:
     panoptic(tmp_path / "p.json", halves(1, 1), [{"id": 1, "category_id": ROAD}])
     message = problem(tmp_path, "stuff_sources: [{prediction: p.json}]")
-    assert "a.jpg: segment 1: a prediction needs a score" in message
+    assert "a.jpg: segment 1: expected a score, found none" in message
 
 
 # --- several sources, groups, own stuff ---

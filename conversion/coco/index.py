@@ -1,4 +1,4 @@
-"""Where each image's annotations lie in a COCO file, so that none of them need stay in memory."""
+"""Positions of each image's annotations in a COCO file, so that memory need not hold them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Link(msgspec.Struct, gc=False):
 
 
 class IndexedCategory(msgspec.Struct, frozen=True):
-    """A category as the file has it; `isthing` is None where it does not say."""
+    """A category of a file; `isthing` is None if the file does not state it."""
 
     id: Id
     name: str
@@ -45,11 +45,11 @@ class IndexedCategory(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, eq=False)
 class CocoIndex:
-    """One COCO file; about 60 bytes an image and 16 an annotation.
+    """One COCO file, in about 60 bytes per image and 16 per annotation.
 
-    `keys` (K,) uint64 are sorted hashes of names and ids, `rows` (K,) the images they belong to;
-    `sizes` (N, 2) are height, width, 0 where the file does not say; the annotations of image i are
-    `spans[first[i] : first[i + 1]]`, each a start and a stop in the file.
+    `keys` (K,) uint64 are sorted hashes of names and ids, and `rows` (K,) are their images.
+    `sizes` (N, 2) are height and width, or 0 if the file does not state them. The annotations of
+    image i are `spans[first[i] : first[i + 1]]`, each a start and a stop in the file.
     """
 
     path: Path
@@ -61,10 +61,11 @@ class CocoIndex:
     spans: Ints
 
     def find(self, name: str, *, shared: Collection[str], by_id: bool) -> int | None:
-        """Image of the photo `name`, a path below `images/`; None where the file has none.
+        """Return the row of the photo `name`, a path below `images/`; None if there is none.
 
-        Its file_name is the photo's path; or, unless the last part is in `shared` names, the end of
-        that, or ends in it; else `by_id` its id is the number that COCO calls the photo by.
+        The file_name of the image is the path of the photo, or the end of that path, or the end of
+        file_name is the path; the last two only if the last part is not one of the names `shared`
+        by several photos. Otherwise, with `by_id`, its id is the number in COCO's photo names.
         """
         parts = name.split("/")
         keys = [f"name {name}"]
@@ -81,7 +82,7 @@ class CocoIndex:
         return None
 
     def annotations(self, row: int) -> list[bytes]:
-        """JSON of the annotations of one image, read from the file."""
+        """Read the JSON of the annotations of one image from the file."""
         spans = self.spans[self.first[row] : self.first[row + 1]].tolist()
         try:
             with self.path.open("rb") as file:
@@ -91,18 +92,18 @@ class CocoIndex:
 
 
 def coco_id(name: str) -> int | None:
-    """The number that COCO's photos are called by: 139 of COCO_val2014_000000000139.jpg.
+    """Return the number in the name of a COCO photo, such as 139 for COCO_val2014_000000000139.jpg.
 
-    It has 12 digits; shorter numbers are others' names, which have nothing to do with ids.
+    It has 12 digits; shorter numbers in the names of other photos are not ids.
     """
     match = _COCO_NAME.fullmatch(PurePosixPath(name).stem)
     return int(match[1] or match[2]) if match else None
 
 
 def open_index(path: Path) -> CocoIndex:
-    """Index a COCO panoptic or stuff JSON; InputError where it is none.
+    """Index a COCO panoptic or stuff JSON; raises InputError if it is another file.
 
-    The file is mapped, not read: what the system keeps of it, it can drop again.
+    The file is mapped, not read, so that the system can free its memory at any time.
     """
     try:
         check_regular(path, most_bytes=MOST_BYTES)
@@ -114,25 +115,25 @@ def open_index(path: Path) -> CocoIndex:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        raise InputError(f"{path}: is no COCO file: {error}") from None
+        raise InputError(f"{path}: expected a COCO file: {error}") from None
 
 
 def _index(path: Path, data: mmap.mmap) -> CocoIndex:
     start = len(codecs.BOM_UTF8) if data[:3] == codecs.BOM_UTF8 else 0
     members = msgspec.json.decode(memoryview(data)[start:], type=dict[str, msgspec.Raw])
     if missing := sorted(set(MEMBERS) - members.keys()):
-        raise InputError(f"expected {', '.join(MEMBERS)} as COCO has them, {missing[0]} is missing")
+        raise InputError(f"expected {', '.join(MEMBERS)}; {missing[0]} is missing")
     categories = msgspec.json.decode(members["categories"], type=tuple[IndexedCategory, ...])
     images = msgspec.json.decode(members["images"], type=list[_Image])
     row_of = {image.id: row for row, image in enumerate(images)}
     if len(row_of) < len(images):
-        raise InputError("images: two have the same id")
+        raise InputError("images: an id appears twice")
     keys, rows = _sorted_keys(images)
     links = msgspec.json.decode(members["annotations"], type=list[_Link])
     owners = np.fromiter((row_of.get(link.image_id, -1) for link in links), np.int64, len(links))
     if (owners < 0).any():
         place = int(np.argmin(owners))
-        raise InputError(f"annotations[{place}]: image_id {links[place].image_id!r} has no image")
+        raise InputError(f"annotations[{place}]: no image has the id {links[place].image_id!r}")
     del links
     spans = _spans(data, members["annotations"], len(owners))
     order = np.argsort(owners, kind="stable")
@@ -148,7 +149,7 @@ def _index(path: Path, data: mmap.mmap) -> CocoIndex:
 
 
 def _sorted_keys(images: Sequence[_Image]) -> tuple[NDArray[np.uint64], Ints]:
-    """Hashes of all that an image can be found by, and its number; ends of names only once."""
+    """Return hashes of everything by which an image is found, and its row; only unique ones."""
     found = [(_key(key), row) for row, image in enumerate(images) for key in _keys_of(image)]
     table = np.array(found, np.uint64).reshape(-1, 2)
     keys, first, counts = np.unique(table[:, 0], return_index=True, return_counts=True)
@@ -174,13 +175,13 @@ def _plain(file_name: str) -> str:
 
 
 def _key(text: str) -> np.uint64:
-    """A hash; numpy's own integer, as a Python one would make every search a search of floats."""
+    """Return a hash as a numpy integer; a Python integer would turn every search into floats."""
     digest = hashlib.blake2b(text.encode(errors="replace"), digest_size=8).digest()
     return np.uint64(int.from_bytes(digest, "little"))
 
 
 def _spans(data: mmap.mmap, annotations: msgspec.Raw, count: int) -> Ints:
-    """Start and stop of each annotation in the file, (count, 2): `Raw` only points into it."""
+    """Return start and stop of each annotation in the file, (count, 2); `Raw` points into it."""
     begin = np.frombuffer(data, np.uint8).__array_interface__["data"][0]
     spans = np.empty((count, 2), np.int64)
     for place, raw in enumerate(msgspec.json.decode(annotations, type=list[msgspec.Raw])):
