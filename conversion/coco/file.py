@@ -183,7 +183,7 @@ def _read_members(path: Path) -> dict[str, msgspec.Raw] | None:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: expected valid JSON: {error}") from None
+        raise InputError(f"{path}: is not valid JSON: {error}") from None
     return members if members.keys() >= set(MEMBERS) else None
 
 

@@ -76,3 +76,22 @@ def test_a_group_called_as_coco_stuff_has_its_id() -> None:
 def test_wrong_names(more: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         dataset_categories(["a"], [], **more, where="x")
+
+
+def test_coco_categories_are_the_published_ones() -> None:
+    categories = coco_categories()
+    assert sum(c.isthing for c in categories) == 80
+    assert sum(not c.isthing for c in categories) == 53
+    assert [c.id for c in categories] == sorted({c.id for c in categories})
+    by_name = {c.name: c for c in categories}
+    assert by_name["person"].id == 1
+    assert by_name["toothbrush"].id == 90
+    assert by_name["banner"].id == 92
+    assert by_name["sky-other-merged"].color == (70, 130, 180)
+    assert by_name["rug-merged"].id == 200
+
+
+def test_own_things_have_ids_and_colours_of_their_own() -> None:
+    categories = dataset_categories([str(i) for i in range(40)], [], where="")
+    assert not {c.id for c in categories} & {c.id for c in coco_categories()}
+    assert len({c.color for c in categories}) == 40

@@ -103,7 +103,9 @@ def test_a_map_of_another_size_keeps_its_photo_out(dataset: Dataset) -> None:
     built = convert(dataset)
     ((file, why),) = built.left_out
     assert file == "labelme/p2.json"
-    assert why.endswith("coco.json: p2.jpg: expected 40x30 pixels, the size of the photo, found 41x30")
+    assert why.endswith(
+        "coco.json: p2.jpg: expected 40x30 pixels, the size of the photo, found 41x30"
+    )
     write_coco(dataset, "gravel", x=30)  # mended, and so built at once
     assert convert(dataset).left_out == ()
 
