@@ -1,4 +1,4 @@
-"""Parsing JSON and YAML files into frozen dataclasses, safely and without unknown keys."""
+"""Parsing JSON and YAML files into frozen dataclasses, safely; unknown keys are errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from base.errors import InputError, nearest
 from base.files import write_bytes
 
 T = TypeVar("T")
-_SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, if it is installed
+_SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the faster one in C, if it is installed
 
 
 def write_json(path: Path, value: Any, *, indent: int = 0) -> None:
