@@ -22,7 +22,7 @@ def keep_freed_memory() -> None:
 
 
 def return_freed_memory() -> None:
-    """Return the kept memory to the system when the work is done; a notebook would run on."""
+    """Return the kept memory to the system after the work, since a notebook would keep it."""
     _call("malloc_trim", 0)
 
 

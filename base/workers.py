@@ -22,7 +22,7 @@ from base.errors import InputError
 T = TypeVar("T")
 R = TypeVar("R")
 
-FEW = 64  # so few tasks are finished before another process would have started
+FEW = 64  # this many tasks are finished before another process would have started
 _CHUNK = 16  # tasks sent at once; after Ctrl-C, each process still finishes its chunk
 _AHEAD = 4  # chunks sent ahead per core: more would only fill the memory
 _alone: AbstractContextManager[object] = threading.Lock()

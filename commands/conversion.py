@@ -37,7 +37,7 @@ def convert(dataset: DatasetPath, scheduler: str | None = None) -> None:
 
     Args:
         dataset: folder with dataset.yaml.
-        scheduler: address of a Dask scheduler whose workers do the painting, such as tcp://127.0.0.1:8786.
+        scheduler: address of a Dask scheduler whose workers paint photos, such as tcp://127.0.0.1:8786.
     """
     from conversion.building.build import convert as build
 
@@ -60,7 +60,7 @@ def export(
     """Write the set for other trainers: YOLO segmentation, semantic PNGs, COCO instances.
 
     yolo-seg writes one outline per thing; semantic writes one PNG of class ids per photo, with 255
-    for void; coco writes one JSON file with the whole outlines, as drawn, of all photos.
+    for void; coco writes one JSON file with the complete outlines of all photos.
 
     Args:
         dataset: folder with dataset.yaml; must be converted, except for coco.

@@ -23,7 +23,7 @@ def train(
 ) -> None:
     """Train DETR: boxes, then masks on the frozen box model; resume a run that was stopped.
 
-    A run can start from other weights: it takes over the parameters that fit, and the outputs of
+    A run can start from other weights: it uses the parameters that fit, and the outputs of
     classes with the same name.
 
     Args:
