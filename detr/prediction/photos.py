@@ -1,4 +1,4 @@
-"""The segments and instances that a model predicts for photos, in batches of one size."""
+"""Predicting the segments and instances of photos, in batches of photos of one size."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _predict_batch(predictor: Predictor, photos: list[DecodedPhoto]) -> list[Pho
 def _predict_photo(
     predictor: Predictor, photo: DecodedPhoto, output: Output, index: int
 ) -> PhotoPrediction:
-    """The prediction for photo `index` of a batch; masks are computed only if they may count."""
+    """Return the prediction for photo `index` of a batch."""
     candidates = _candidates(predictor, output, index)
     height, width = photo.pixels.shape[:2]
     kept = [c for c in candidates if predictor.is_segment(c.detection)]
@@ -93,7 +93,10 @@ def _predict_photo(
 
 
 def _candidates(predictor: Predictor, output: Output, index: int) -> list[Candidate]:
-    """The detections of photo `index` that may count, with their masks and boxes."""
+    """Return the detections of photo `index` above a threshold, with masks and boxes.
+
+    Masks are computed only for these detections.
+    """
     last = output.layers[-1]
     min_score = min(predictor.threshold, predictor.thresholds.instance)
     found = [
@@ -108,7 +111,7 @@ def _candidates(predictor: Predictor, output: Output, index: int) -> list[Candid
 
 
 def _segments(ids: SegmentIds, regions: list[Region]) -> tuple[Segment, ...]:
-    """Segments with the area and box of their pixels; their ids are 1, 2, ..."""
+    """Return segments with the area and box of their pixels; their ids are 1, 2, ..."""
     measured = measure(ids)
     return tuple(
         Segment(index, region.category.id, *measured[index], score=round(region.score, 4))
@@ -117,7 +120,7 @@ def _segments(ids: SegmentIds, regions: list[Region]) -> tuple[Segment, ...]:
 
 
 def _instance(candidate: Candidate, photo: DecodedPhoto) -> dict[str, Any]:
-    """One thing in COCO's results format."""
+    """Return one instance in COCO's results format."""
     height, width = photo.pixels.shape[:2]
     mask = enlarge(candidate.mask, width=width, height=height) > 0
     encoded = coco_mask.encode(np.asfortranarray(mask.numpy().astype(np.uint8)))
