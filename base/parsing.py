@@ -96,5 +96,5 @@ def _resolved(written: Any, kind: Any) -> Any:
     """Evaluate the annotation of one field; evaluating all of them takes longer than parsing."""
     if not isinstance(written, str):
         return written
-    alone = SimpleNamespace(__annotations__={"one": written})
-    return typing.get_type_hints(alone, vars(sys.modules[kind.__module__]))["one"]
+    holder = SimpleNamespace(__annotations__={"field": written})
+    return typing.get_type_hints(holder, vars(sys.modules[kind.__module__]))["field"]

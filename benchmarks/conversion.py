@@ -102,7 +102,7 @@ def _bands(rng: np.random.Generator, width: int, height: int) -> NDArray[np.uint
     return labels
 
 
-# --- what is measured, each in its own process ---
+# --- measurements, each in its own process ---
 
 
 def panoptic(root: Path) -> float:

@@ -81,5 +81,5 @@ def _last_error(log: Path) -> str:
             continue
         if entry.get("s") in ("F", "E"):
             detail = entry.get("attr", {}).get("error", "")
-            return f"; {log} says: {entry.get('msg')} {detail}".rstrip()
-    return f"; its log is {log}"
+            return f"; last error in {log}: {entry.get('msg')} {detail}".rstrip()
+    return f"; see its log: {log}"

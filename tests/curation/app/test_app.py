@@ -41,7 +41,7 @@ open_app(sys.argv[1], port=int(sys.argv[2]))
 
 @contextmanager
 def running_app(name: str, *options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The address of an App in a process of its own, and that process."""
+    """Run the App in its own process; yield its address and the process."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-c", OPEN, name, str(port), *options],
