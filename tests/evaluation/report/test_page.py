@@ -12,6 +12,7 @@ from base.errors import InputError
 from conversion.building.build import convert
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import Segment
+from evaluation.errors.redraw import read_redraw, write_redraw
 from evaluation.report.curves import draw_curves, read_log
 from evaluation.report.draw import WRONG, draw_segments, shrink
 from evaluation.report.page import write_report
@@ -171,3 +172,11 @@ def test_a_deleted_list_of_photos_to_annotate_again_is_rewritten(tmp_path: Path,
     (tmp_path / name).unlink()
     report(tmp_path)
     assert (tmp_path / name).read_text() == content
+
+
+def test_the_list_of_another_prediction_is_rewritten(tmp_path: Path) -> None:
+    page = report(tmp_path)
+    before = read_redraw(tmp_path)
+    write_redraw(tmp_path, [], [], inputs="of another prediction")
+    assert report(tmp_path) == page
+    assert read_redraw(tmp_path) == before
