@@ -165,6 +165,19 @@ def test_a_photo_changed_since_the_conversion_is_an_error(tmp_path: Path) -> Non
         report(tmp_path)
 
 
+@pytest.mark.parametrize("state", ["missing", "truncated"])
+def test_a_photo_that_cannot_be_read_is_an_error(tmp_path: Path, state: str) -> None:
+    report(tmp_path).unlink()
+    for photo in (tmp_path / "set/images").iterdir():
+        cv2.imwrite(str(photo), np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8))
+        data = photo.read_bytes()
+        photo.unlink()
+        if state == "truncated":
+            photo.write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match=r"set/images/p\d\.jpg: cannot be read as a photo: "):
+        report(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["redraw.txt", "redraw.json"])
 def test_a_deleted_list_of_photos_to_annotate_again_is_rewritten(tmp_path: Path, name: str) -> None:
     report(tmp_path)
