@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-
 from annotation.dataset import Dataset
 from annotation.findings import Finding
 from annotation.labelme.photo_index import PhotoIndex
@@ -19,9 +17,11 @@ from annotation.report.listing import NO_FINDINGS, FileCounts, worst_files
 from annotation.report.pictures import PictureTask, draw_findings
 from annotation.rules.checked import Checked
 from base.files import write_bytes
+from base.html import read_template
 from base.progress import track
 from base.workers import in_processes
 
+TEMPLATE = Path(__file__).with_name("findings.html.j2")
 MOST_PICTURES = 50  # per rule, about 15 KB each
 MOST_LISTED = 500  # findings per rule without a picture
 MOST_FILES = 15  # in the list of the worst files
@@ -66,7 +66,7 @@ def write_page(path: Path, dataset: Dataset, checked: Checked) -> None:
     sections = [_section(rule, found, pictures) for rule, found in by_rule.items()]
     order = ("error", "warning", "note")
     sections.sort(key=lambda s: (order.index(s.severity), -s.count, s.rule))
-    html = _template().render(
+    html = read_template(TEMPLATE).render(
         name=dataset.config.name,
         sections=sections,
         files=files[:MOST_FILES],
@@ -132,8 +132,3 @@ def _totals(checked: Checked, files: Sequence[FileCounts]) -> list[tuple[str, in
     ]
     usable = sum(one.usable for one in checked.annotations)
     return [*totals, ("usable", usable, f"of {len(checked.annotations)} annotation files")]
-
-
-def _template() -> jinja2.Template:
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    return jinja2.Environment(loader=loader, autoescape=True).get_template("findings.html.j2")
