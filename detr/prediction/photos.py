@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from conversion.coco.panoptic import Photo, Segment, measure
 from conversion.coco.png import SegmentIds
+from conversion.coco.results import Result
+from conversion.coco.rle import encode_mask
 from detr.data.boxes import norm_to_pixels
 from detr.data.colours import normalise
 from detr.data.padded import pad
@@ -41,11 +41,11 @@ class DecodedPhoto:
 
 @dataclass(frozen=True)
 class PhotoPrediction:
-    """What is written for one photo; instances are in COCO's results format."""
+    """What is written for one photo: its segments, (H, W) uint32 segment ids, and instances."""
 
     photo: Photo
     ids: SegmentIds
-    instances: list[dict[str, Any]]
+    instances: list[Result]
 
 
 def predict_photos(
@@ -119,16 +119,15 @@ def _segments(ids: SegmentIds, regions: list[Region]) -> tuple[Segment, ...]:
     )
 
 
-def _instance(candidate: Candidate, photo: DecodedPhoto) -> dict[str, Any]:
-    """Return one instance in COCO's results format."""
+def _instance(candidate: Candidate, photo: DecodedPhoto) -> Result:
+    """Return one instance with rounded numbers, which keep the file small."""
     height, width = photo.pixels.shape[:2]
     mask = enlarge(candidate.mask, width=width, height=height) > 0
-    encoded = coco_mask.encode(np.asfortranarray(mask.numpy().astype(np.uint8)))
-    box = norm_to_pixels(candidate.cxcywh_norm, width=width, height=height)
-    return {
-        "image_id": photo.id,
-        "category_id": candidate.detection.category.id,
-        "bbox": [round(value, 2) for value in box.tolist()],
-        "score": round(candidate.detection.score, 4),
-        "segmentation": {**encoded, "counts": encoded["counts"].decode()},
-    }
+    x, y, w, h = norm_to_pixels(candidate.cxcywh_norm, width=width, height=height).tolist()
+    return Result(
+        image_id=photo.id,
+        category_id=candidate.detection.category.id,
+        xywh=(round(x, 2), round(y, 2), round(w, 2), round(h, 2)),
+        score=round(candidate.detection.score, 4),
+        rle=encode_mask(mask.numpy()),
+    )

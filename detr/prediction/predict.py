@@ -15,6 +15,7 @@ from base.parsing import read_json, write_json
 from base.progress import track
 from conversion.coco.panoptic import PanopticSet, write_panoptic
 from conversion.coco.png import png_names, write_segment_ids
+from conversion.coco.results import write_results
 from detr.prediction.photos import DecodedPhoto, predict_photos
 from detr.prediction.predictor import Predictor, Thresholds, find_model_file, load_predictor
 
@@ -159,5 +160,5 @@ def _write(
         instances += predicted.instances
     categories = predictor.classes.categories
     write_panoptic(PanopticSet(out / "panoptic.json", out / "panoptic", categories, tuple(kept)))
-    write_json(out / "instances.json", instances)
+    write_results(out / "instances.json", instances)
     return {photo.png_name for photo in kept}
