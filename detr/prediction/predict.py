@@ -35,6 +35,7 @@ def predict(
     names = _photo_names(images)
     _check_place(images, out)
     inputs = RunningDigest(FORMAT, repr(thresholds), path, *names)
+    inputs_before_photos = inputs.hexdigest()
     if _is_up_to_date(out, inputs, images, names):
         print(f"{out}: up to date")
         return
@@ -49,7 +50,11 @@ def predict(
         inside(out / "panoptic", stale, where=str(out / "manifest.json")).unlink(missing_ok=True)
     if errors:
         raise InputError(_skipped(errors, names))
-    manifest = {"digest": inputs.hexdigest(), "pngs": sorted(kept)}
+    manifest = {
+        "inputs": inputs_before_photos,
+        "digest": inputs.hexdigest(),
+        "pngs": sorted(kept),
+    }
     write_json(out / "manifest.json", manifest, indent=2)
 
 
@@ -94,16 +99,17 @@ def _check_place(images: Path, out: Path) -> None:
 def _is_up_to_date(out: Path, inputs: RunningDigest, images: Path, names: list[str]) -> bool:
     """Return whether `out` is a complete prediction from the same inputs and the same photos.
 
-    The photos are read only if there is a complete prediction.
+    The photos are read only if there is a complete prediction and everything else is the same:
+    model, thresholds, and names of photos. Manifests of earlier versions do not say this.
     """
     complete = all((out / name).is_file() for name in ("panoptic.json", "instances.json"))
-    written_from = (_manifest(out) or {}).get("digest")
-    if not complete or not written_from:
+    manifest = _manifest(out) or {}
+    if not complete or manifest.get("inputs") != inputs.hexdigest():
         return False
     current = inputs.copy()
     for name in names:
         current.add(images / name)
-    return bool(current.hexdigest() == written_from)
+    return bool(current.hexdigest() == manifest["digest"])
 
 
 def _manifest(out: Path) -> dict[str, Any] | None:
