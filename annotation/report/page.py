@@ -12,6 +12,7 @@ from annotation.dataset import Dataset
 from annotation.findings import Finding
 from annotation.labelme.photo_index import PhotoIndex
 from annotation.photos.listing import PHOTO_SUFFIXES
+from annotation.photos.processes import prepare_process
 from annotation.report.frames import HEIGHT, WIDTH
 from annotation.report.listing import NO_FINDINGS, FileCounts, worst_files
 from annotation.report.pictures import PictureTask, draw_findings
@@ -95,7 +96,8 @@ def _uri(jpeg: bytes | None) -> str:
 def _draw(dataset: Dataset, checked: Checked, findings: Sequence[Finding]) -> dict[Finding, bytes]:
     """Draw the pictures of findings on all cores; each photo is decoded once."""
     tasks = list(_picture_tasks(dataset, checked, findings))
-    results = track(in_processes(draw_findings, tasks), "draw findings", total=len(tasks))
+    drawn = in_processes(draw_findings, tasks, prepare=prepare_process)
+    results = track(drawn, "draw findings", total=len(tasks))
     return {
         finding: jpeg
         for task, jpegs in zip(tasks, results, strict=True)
