@@ -20,6 +20,7 @@ EPOCHS = ("epochs", "mask_epochs")  # a run may be trained for longer than it fi
 # change no number that is trained
 MAY_CHANGE = ("num_workers", "score_every", "keep_every", "patience")
 CHOICES = {
+    "variant": ("detr", "fast"),
     "backbone": BACKBONES,
     "position_embedding": ("sine", "learned"),
     "schedule": ("step", "cosine"),
@@ -91,6 +92,12 @@ class TrainConfig:
 
     # predictions
     threshold: float = 0.85  # least score of a predicted segment
+
+    # variant
+    variant: str = "detr"  # the published model, or "fast"; the keys below are read by fast only
+    deformable: bool = True  # decoder layers sample a few points around each box, else all places
+    set_cost_mask: float = 2
+    semantic_loss_coef: float = 1  # of the class of every pixel
 
     def __post_init__(self) -> None:
         _check_ranges(self)
