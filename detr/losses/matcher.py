@@ -45,7 +45,7 @@ def match_layers(
     together = torch.cat([cost.flatten() for cost in costs]).cpu()
     parts = torch.split(together, [cost.numel() for cost in costs])
     photos = [part.view(cost.shape) for part, cost in zip(parts, costs, strict=True)]
-    return [[_assign(cost[layer], logits.device) for cost in photos] for layer in range(layers)]
+    return [[assign(cost[layer], logits.device) for cost in photos] for layer in range(layers)]
 
 
 def match_cost(
@@ -62,7 +62,7 @@ def match_cost(
     )
 
 
-def _assign(cost: Tensor, device: torch.device) -> Match:
+def assign(cost: Tensor, device: torch.device) -> Match:
     """Least total cost; what is no number costs most, so that the loss reports it, not scipy."""
     finite = cost.nan_to_num(nan=1e9, posinf=1e9, neginf=-1e9)
     queries, segments = linear_sum_assignment(finite.numpy())

@@ -1,1 +1,1 @@
-"""`variant: fast`: a DETR that learns panoptic segmentation from a few hundred photos in minutes."""
+"""`variant: fast`: a panoptic DETR that learns from a few hundred photos in minutes."""

@@ -45,7 +45,7 @@ class DeformableAttention(nn.Module):
         heads, levels, points = self.shape
         batch, count, _ = query.shape
         offsets = self.sampling_offsets(query).float().view(batch, count, heads, levels, points, 2)
-        center, extent = cxcywh_norm[:, :, None, None, None].split(2, -1)
+        center, extent = torch.split(cxcywh_norm[:, :, None, None, None], 2, -1)
         at = (center + offsets * extent / 2) * places.photo_in_level[:, None, None, :, None]
         grid = (2 * at - 1).permute(0, 2, 3, 1, 4, 5).flatten(0, 1)  # (B heads, levels, Q, P, 2)
         weights = self.attention_weights(query).float().view(batch, count, heads, levels * points)
@@ -64,6 +64,8 @@ class DeformableAttention(nn.Module):
         value = value.masked_fill(places.padding_mask[..., None], 0)
         heads = self.shape[0]
         return [
-            level.transpose(1, 2).unflatten(1, (heads, -1)).flatten(0, 1).unflatten(2, shape)
-            for level, shape in zip(value.split(places.lengths, 1), places.shapes, strict=True)
+            level.transpose(1, 2).reshape(len(value) * heads, -1, *shape)
+            for level, shape in zip(
+                torch.split(value, places.lengths, 1), places.shapes, strict=True
+            )
         ]

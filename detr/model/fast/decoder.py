@@ -53,11 +53,13 @@ class Decoder(nn.Module):
         for number, layer in enumerate(self.layers):
             position = self.query_pos_head(sine_of_boxes(boxes, state.shape[-1] // 2))
             state = layer(state, position, boxes, queries.padding_mask, places)
-            (things, stuff), (own, whole) = state.split(parts, 1), boxes.split(parts, 1)
+            things, stuff = torch.split(state, parts, 1)
+            own, whole = torch.split(boxes, parts, 1)
             logits, refined = self._things(number, things, own)
+            boxes = torch.cat([refined, whole], 1)
             masks = self.mask_embed(state).float()
-            predictions.append(LayerPrediction(logits, refined, masks, self._presence(stuff)))
-            boxes = torch.cat([refined.detach(), whole], 1)
+            predictions.append(LayerPrediction(logits, boxes, masks, self._presence(stuff)))
+            boxes = boxes.detach()
         return tuple(predictions)
 
     def _things(self, number: int, state: Tensor, cxcywh_norm: Tensor) -> tuple[Tensor, Tensor]:

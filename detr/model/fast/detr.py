@@ -33,7 +33,7 @@ class FastDETR(nn.Module):
     def __init__(self, config: TrainConfig, kinds: Kinds, *, pretrained: bool) -> None:
         super().__init__()
         dim = config.hidden_dim
-        self.kinds, self.num_queries = kinds, config.num_queries
+        self.config, self.kinds = config, kinds
         things, stuff = len(kinds.things), len(kinds.stuff)
         # `backbone.0.body`, as in the published model, so that weights go from one to the other
         self.backbone = nn.Sequential(build_backbone(config, pretrained=pretrained)[0])
@@ -45,7 +45,7 @@ class FastDETR(nn.Module):
         self.dense = DenseHead(dim, things) if things else None
         self.stuff_embed = nn.Embedding(stuff, dim) if stuff else None
         self.decoder = Decoder(config, things=things, stuff=stuff)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Padded) -> FastOutput:
         """Predict for normalised RGB photos (B, 3, H, W).
@@ -81,7 +81,7 @@ class FastDETR(nn.Module):
     ) -> tuple[DensePrediction | None, Queries, tuple[int, ...]]:
         """The dense prediction and, of photos with so many places, the queries and their number."""
         batch, device = len(counts), places.tokens.device
-        num_queries = [min(count, self.num_queries) if self.dense else 0 for count in counts]
+        num_queries = [min(count, self.config.num_queries) if self.dense else 0 for count in counts]
         most = max(num_queries)
         contents, boxes, dense = [], [], None
         if self.dense is not None:

@@ -23,25 +23,20 @@ def mask_logits(
 ) -> Tensor:
     """Mask logits (K, h, w) of K queries of one photo.
 
-    `embeddings` (K, E + 1) of queries, `pixels` (E, h, w) of a photo of `size` (height, width) at
-    `stride`. The first M of the queries are things with boxes (M, 4), outside of which their masks
-    fade; no gradient reaches the boxes.
+    `embeddings` (K, E + 1) and boxes (K, 4) of the queries, `pixels` (E, h, w) of a photo of `size`
+    (height, width) at `stride`. Masks fade outside of their boxes; no gradient reaches the boxes.
     """
     own = embeddings[:, :-1] / math.sqrt(len(pixels))
     logits = (own.to(pixels.dtype) @ pixels.flatten(1)).float() + embeddings[:, -1:].float()
-    logits = logits.unflatten(1, pixels.shape[-2:])
-    if not len(cxcywh_norm):
-        return logits
-    fading = _fading(cxcywh_norm.detach(), size=size, shape=pixels.shape[-2:], stride=stride)
-    if len(fading) < len(logits):  # stuff has no boxes
-        fading = torch.cat([fading, fading.new_zeros(len(logits) - len(fading), *fading.shape[1:])])
-    return logits - fading
+    shape = pixels.shape[1], pixels.shape[2]
+    fading = _fading(cxcywh_norm.detach(), size=size, shape=shape, stride=stride)
+    return logits.view(-1, *shape) - fading
 
 
 def _fading(
-    cxcywh_norm: Tensor, *, size: tuple[int, int], shape: tuple[int, ...], stride: int
+    cxcywh_norm: Tensor, *, size: tuple[int, int], shape: tuple[int, int], stride: int
 ) -> Tensor:
-    """(M, h, w) by how much the logits of each place are lowered, 0 inside of the boxes."""
+    """(K, h, w) by how much the logits of each place are lowered, 0 inside of the boxes."""
     distances = []
     for side, count, center, extent in zip(
         size, shape, cxcywh_norm[:, [1, 0]].T, cxcywh_norm[:, [3, 2]].T, strict=True

@@ -26,7 +26,7 @@ class LayerPrediction:
     """
 
     logits: Tensor  # (B, Q, things)
-    cxcywh_norm: Tensor  # (B, Q, 4) of the thing queries
+    cxcywh_norm: Tensor  # (B, Q + stuff, 4); of stuff the whole photo
     mask_embeddings: Tensor  # (B, Q + stuff, E + 1)
     presence: Tensor  # (B, stuff) logits
 

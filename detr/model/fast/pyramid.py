@@ -81,12 +81,11 @@ class Pyramid(nn.Module):
 
     def _encode(self, level: Tensor) -> Tensor:
         """Self-attention over all places of (B, D, h, w) features."""
-        batch, _, height, width = level.shape
-        no_padding = torch.zeros(batch, height, width, dtype=torch.bool, device=level.device)
+        no_padding = torch.zeros_like(level[:, 0], dtype=torch.bool)
         position = self.position(no_padding[:1]).flatten(2).transpose(1, 2)  # (1, h w, D)
         tokens = level.flatten(2).transpose(1, 2)  # (B, h w, D)
         encoded: Tensor = self.encoder(tokens, no_padding.flatten(1), position)
-        return encoded.transpose(1, 2).unflatten(2, (height, width))
+        return encoded.transpose(1, 2).reshape(level.shape)
 
 
 def mask_dim_of(config: TrainConfig) -> int:
