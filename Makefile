@@ -1,4 +1,4 @@
-# From Labelme polygons to a reviewed panoptic DETR. `make` alone lists the targets.
+# From Labelme polygons to a reviewed panoptic DETR. `make` without a target lists the targets.
 DATASET ?= datasets/yard
 RUN     ?= runs/$(notdir $(patsubst %/,%,$(DATASET)))
 PORT    ?= 5151
@@ -13,72 +13,72 @@ PREDICTED = $(RUN)/predictions/panoptic.json
 export FIFTYONE_DO_NOT_TRACK := true
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup sample annotate dataset train review demo test check clean
+.PHONY: help setup sample dataset-folder annotate dataset train review demo test check clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
 	@echo "DATASET=$(DATASET) RUN=$(RUN)"
 	@sed -n 's/^\([a-z]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 18
 
-setup: $(VENV)/ready  ## make .venv with pinned versions, and a database for FiftyOne
+setup: $(VENV)/ready  ## install pinned versions into .venv, and prepare a database for FiftyOne
 
 $(VENV)/ready: pyproject.toml constraints.txt curation/app/setup_database.py
-	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or later is missing (Debian, Ubuntu: apt install python3 python3-venv)"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or later is needed, $(PYTHON) is older; choose another with PYTHON="; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "error: Python's venv is missing (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
-	@echo "== set-up: installing into $(VENV) (once, some minutes; about 7 GB with torch's CUDA libraries)"
+	@test -n "$(PYTHON)" || { echo "error: Python: expected 3.11 or later, found none (Debian, Ubuntu: apt install python3 python3-venv)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python: expected 3.11 or later, found $(PYTHON), which is older; select another with PYTHON="; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "error: Python: the module venv is missing (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	@echo "== setup: installing into $(VENV) (once; takes a few minutes and about 7 GB with the CUDA libraries of torch)"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable '.[test]'
 	$(VENV)/bin/python -W ignore -m curation.app.setup_database
 	@touch $@
 
-sample: setup  ## draw the synthetic sample set datasets/yard
+sample: setup  ## render the synthetic sample set datasets/yard
 	$(PIPELINE) sample datasets/yard
 
-# every target that needs a data set draws yard first, where that is the one asked for
-given: setup
+# targets that need a data set render yard first if DATASET is yard
+dataset-folder: setup
 	@test "$(DATASET)" != datasets/yard || $(PIPELINE) sample datasets/yard
 
-annotate: given  ## open Labelme on DATASET, then validate
+annotate: dataset-folder  ## open Labelme on DATASET, then check what was drawn
 	$(PIPELINE) annotate $(DATASET)
 
-dataset: given  ## validate DATASET, convert it to COCO panoptic, load it into FiftyOne
+dataset: dataset-folder  ## validate DATASET, convert it to COCO panoptic, load it into FiftyOne
 	@status=0; for step in validate convert curate; do \
 	  echo "== $$step $(DATASET)"; $(PIPELINE) $$step $(DATASET) || status=$$?; done; exit $$status
 
-train: given  ## train on DATASET, predict its test photos, evaluate, report
+train: dataset-folder  ## train on DATASET, predict its test photos, evaluate, write the report
 	@echo "== convert $(DATASET)"; $(PIPELINE) convert $(DATASET) || test -f $(DATASET)/panoptic/manifest.json
 	@echo "== train $(RUN)"; $(PIPELINE) train $(DATASET) --run $(RUN) $(if $(CONFIG),--config $(CONFIG))
 	@echo "== predict $(RUN)"; $(PIPELINE) predict $(RUN) $(DATASET)/panoptic/test --out $(RUN)/predictions
 	@echo "== evaluate $(RUN)"; $(PIPELINE) evaluate $(TRUTH) $(PREDICTED) --json $(RUN)/scores.json
 	@echo "== report $(RUN)"; $(PIPELINE) report $(RUN)
 
-review: given  ## show the predictions of RUN beside the truth in FiftyOne's App
+review: dataset-folder  ## show the predictions of RUN beside the ground truth in FiftyOne's App
 	@test -f $(PREDICTED) || $(MAKE) --no-print-directory train
 	$(PIPELINE) review $(RUN) --port $(PORT)
 
 demo: DATASET := datasets/yard
 demo: RUN := runs/yard
-demo: setup  ## the whole way on yard, no questions asked (about 10 minutes on 2 cores)
+demo: setup  ## run the full pipeline non-interactively on yard (about 10 minutes on 2 cores)
 	@$(MAKE) --no-print-directory dataset train DATASET=$(DATASET) RUN=$(RUN)
 	@echo "== review $(RUN)"; $(PIPELINE) review $(RUN) --no-app
 	@echo
-	@echo "done. Where to look:"
+	@echo "done. Results:"
 	@echo "  report        $(RUN)/report/index.html"
 	@echo "  data set      $(DATASET)/panoptic/"
 	@echo "  predictions   $(RUN)/predictions/"
 	@echo "  FiftyOne App  make review"
-	@echo "  drawing       make annotate"
+	@echo "  Labelme       make annotate"
 
 test: setup  ## run the whole test suite
 	$(VENV)/bin/python -m pytest
 
-check: test  ## test, lint, types and the import rule
+check: test  ## run the tests, the linter and the type checker
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-clean:  ## remove caches, the sample set and its run; your own data sets and runs stay
+clean:  ## remove caches, the sample set and its run, but not your own data sets and runs
 	rm -rf datasets/yard runs/yard .pytest_cache .mypy_cache .ruff_cache build *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,1 +1,1 @@
-"""Labelme files and the photos they describe: read, check, repair, draw."""
+"""Labelme files and their photos: collecting, reading, checking, fixing and annotating."""

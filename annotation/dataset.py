@@ -4,114 +4,29 @@ Annotations are no strings here: msgspec would compile each when the first set i
 """
 
 import os
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, overload
+from typing import Any, Literal
 
 import msgspec
 
 from annotation.findings import RULES
+from annotation.photos.listing import Paths, list_files, list_photos
 from base.errors import InputError, nearest
 from base.files import inside
 from base.parsing import load_yaml, parse
 
-LEAST_CONFIDENCE = 0.5  # of a predicted segment, where the set does not say
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-
-
-STUFF_KINDS = ("label_maps", "coco", "pixelmaps", "shapes", "prediction")
-
-
-@dataclass(frozen=True)
-class StuffSource:
-    """Where stuff comes from: one of STUFF_KINDS, each described in docs/stuff.md.
-
-    `label_maps` is a folder of PNGs, `table` says what their values are; `coco` is a COCO panoptic
-    or stuff JSON, `pixelmaps` a folder of COCO's stuff pixel maps; `shapes` are Labelme labels with
-    the stuff that they are; `prediction` is a panoptic JSON with scores of `confidence` and more.
-    """
-
-    label_maps: str | None = None
-    table: str | dict[int | str, str | None] | None = None  # a CSV, or value or '#rrggbb' to name
-    coco: str | None = None
-    pixelmaps: str | None = None
-    shapes: tuple[str, ...] | dict[str, str] | None = None
-    prediction: str | None = None
-    confidence: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None  # None: LEAST_CONFIDENCE
-
-    def __post_init__(self) -> None:
-        kinds = [kind for kind in STUFF_KINDS if getattr(self, kind) is not None]
-        if len(kinds) != 1:
-            got = " and ".join(kinds) or "none"
-            raise ValueError(f"expected one of {', '.join(STUFF_KINDS)}, got {got}")
-        for key, kind in (("table", "label_maps"), ("confidence", "prediction")):
-            if getattr(self, key) is not None and kinds != [kind]:
-                raise ValueError(f"{key}: belongs to {kind}, got it with {kinds[0]}")
-
-    @property
-    def stuff_of_label(self) -> dict[str, str]:
-        """Name of the stuff that each Labelme label of `shapes` is; a plain list names itself."""
-        shapes = self.shapes or ()
-        return dict(shapes) if isinstance(shapes, dict) else {label: label for label in shapes}
-
-
-@dataclass(frozen=True)
-class Split:
-    """Which photo goes where; in the file, the shares stand beside the other keys.
-
-    Photos of one group stay together: those of one group in the CSV (image, group) `group_by`,
-    those in whose names the first group of `group_pattern` finds the same, near-duplicates where
-    they are looked for. `lists` names text files of photos that belong into a split.
-    """
-
-    shares: dict[str, float] = field(default_factory=lambda: {"train": 0.8, "test": 0.2})
-    seed: int = 0
-    group_by: str | None = None
-    group_pattern: str | None = None
-    near_duplicates: bool = False
-    lists: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        shares = ", ".join(f"{name} {share:g}" for name, share in self.shares.items())
-        whole = abs(sum(self.shares.values()) - 1) <= 1e-6  # not so where one is no number
-        if not whole or min(self.shares.values()) < 0:
-            raise ValueError(f"shares must sum to 1, got {shares}")
-        if "train" not in self.shares:
-            raise ValueError(f"expected a split 'train' among others, got {shares}")
-        for name in self.shares:
-            if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
-                raise ValueError(f"a split's name needs letters and digits, got '{name}'")
-            if name == "annotations" or name.startswith("panoptic_"):
-                raise ValueError(f"a split cannot be called '{name}': a folder of the set is")
-            known = [one.name for one in fields(self) if one.name != "shares"]
-            if get_close_matches(name, known, n=1, cutoff=0.8):
-                raise ValueError(f"unknown key '{name}'{nearest(name, known)}")
-        for name in self.lists:
-            if name not in self.shares:
-                raise ValueError(f"lists: '{name}' is no split{nearest(name, self.shares)}")
-        if self.group_pattern is not None and _groups_in(self.group_pattern) == 0:
-            raise ValueError(
-                f"group_pattern: a group in (...) expected, got '{self.group_pattern}'"
-            )
-
-
-def _groups_in(pattern: str) -> int:
-    try:
-        return re.compile(pattern).groups
-    except re.error as error:
-        raise ValueError(f"group_pattern: '{pattern}' is no regular expression: {error}") from None
-
-
-@dataclass(frozen=True)
-class Slivers:
-    """Pieces of stuff below `area` pixels go to the stuff with the longest border, or to void."""
-
-    area: int = 0
-    to: Literal["neighbour", "void"] = "neighbour"
+# Keys of `dataset.yaml` that only `conversion.config` parses
+CONVERSION_KEYS = (
+    "own_stuff",
+    "stuff_groups",
+    "stuff_sources",
+    "split",
+    "least_visible",
+    "slivers",
+    "instances",
+)
 
 
 @dataclass(frozen=True)
@@ -138,60 +53,51 @@ class Limits:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not 0 <= value < float("inf"):
-                raise ValueError(f"limits: {name}: expected 0 or more, got {value}")
+                raise ValueError(f"limits: {name}: expected 0 or more, found {value}")
 
 
 @dataclass(frozen=True)
 class DatasetConfig:
-    """`dataset.yaml`: Labelme labels that are things, COCO names that are stuff, stuff sources.
+    """The keys of `dataset.yaml` that every package needs.
 
-    `own_stuff` are names of stuff that COCO lacks; each of `stuff_groups` is one category that
-    several COCO names become.
+    `things` are Labelme labels, `stuff` are COCO names. `conversion.config` parses the other keys
+    (CONVERSION_KEYS). Of those, validation needs two facts, which have fields but no keys here:
+    `stuff_labels`, the labels of shapes that are stuff (`stuff_sources: [{shapes: ...}]`), and
+    `group_by`, the CSV of groups of photos (`split: {group_by: ...}`).
     """
 
     name: str
     things: tuple[str, ...]
     stuff: tuple[str, ...] = ()
-    own_stuff: tuple[str, ...] = ()
-    stuff_groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    stuff_sources: tuple[StuffSource, ...] = ()
-    split: Split = Split()
     holes: tuple[str, ...] = ("__hole__",)  # labels that cut the shapes of their group_id
-    # labels of regions that nobody shall learn; those that name a thing are a crowd of it
+    # labels of regions excluded from training and scoring; with a thing, they mark a crowd of it
     ignored: tuple[str, ...] | dict[str, str | None] = ("__ignore__",)
     line_width: float = 0  # pixels to which lines and points are widened; 0 leaves them out
     painting: Literal["as-drawn", "smaller-on-top"] | tuple[str, ...] = "as-drawn"  # or labels,
-    # from the lowest to the topmost; those not named lie below, as drawn
-    least_visible: float = 0  # share of a thing; with less of it to be seen, it is left out
-    slivers: Slivers = Slivers()
-    instances: Literal["visible", "amodal"] = "visible"  # what instances_*.json outlines
+    # from the lowest to the topmost; labels that are not listed lie below these, as drawn
     ungrouped: tuple[str, ...] = ()  # labels whose things never have several parts
     shape_flags: tuple[str, ...] = ("crowd", "occluded", "truncated", "checked")
     photo_flags: tuple[str, ...] = ("exclude",)
     severity: dict[str, Literal["error", "warning", "note", "ignore"]] = field(default_factory=dict)
     limits: Limits = Limits()
+    stuff_labels: tuple[str, ...] = ()
+    group_by: str | None = None
 
     def __post_init__(self) -> None:
         if not self.things:
-            raise ValueError("things: at least one label expected, got none")
-        own = (*self.own_stuff, *self.stuff_groups)
-        _check_once("things and stuff", *self.things, *self.stuff, *own, *self.holes, *self.ignored)
-        members = [m for g, several in self.stuff_groups.items() for m in several if m != g]
-        _check_once("stuff and stuff_groups", *self.stuff, *own, *members)
-        drawn = [label for source in self.stuff_sources for label in source.stuff_of_label]
-        _check_once("things and shapes", *self.things, *drawn, *self.holes, *self.ignored)
+            raise ValueError("things: expected at least one label, found none")
+        special = (*self.holes, *self.ignored)
+        check_once("things and stuff", *self.things, *self.stuff, *special)
+        check_once("things and shapes", *self.things, *self.stuff_labels, *special)
         for rule in self.severity:
             if rule not in RULES:
                 raise ValueError(f"severity: rule '{rule}' is unknown{nearest(rule, RULES)}")
         if not 0 <= self.line_width < 1000:
-            raise ValueError(f"line_width: expected 0 to 1000 pixels, got {self.line_width}")
-        if not 0 <= self.least_visible < 1:
-            raise ValueError(f"least_visible: expected 0 to 1, got {self.least_visible}")
+            raise ValueError(f"line_width: expected 0 to 1000 pixels, found {self.line_width}")
         for label, thing in self.crowds.items():
             if thing not in self.things:
-                raise ValueError(
-                    f"ignored: '{label}' names no thing: '{thing}'{nearest(thing, self.things)}"
-                )
+                hint = nearest(thing, self.things)
+                raise ValueError(f"ignored: {label}: expected a thing, found '{thing}'{hint}")
         for label in () if isinstance(self.painting, str) else self.painting:
             if label not in self.labels:
                 raise ValueError(f"painting: '{label}' is unknown{nearest(label, self.labels)}")
@@ -203,11 +109,11 @@ class DatasetConfig:
         return {label: thing for label, thing in named if thing is not None}
 
     def has_error(self, *rules: str) -> bool:
-        """Whether one of the rules keeps a photo out of the set."""
+        """Return whether one of the rules has the severity error in this set."""
         return any(self.severity.get(rule, RULES[rule]) == "error" for rule in rules)
 
     def thing_of(self, label: str) -> str | None:
-        """The thing that a label stands for, or is a crowd of; None for others."""
+        """Return the thing that a label names or marks a crowd of; None for other labels."""
         thing = self.crowds.get(label, label)
         return thing if thing in self.things else None
 
@@ -216,48 +122,25 @@ class DatasetConfig:
         """Every label that a shape may have."""
         return (*self.things, *self.stuff_labels, *self.ignored, *self.holes)
 
-    @property
-    def stuff_labels(self) -> tuple[str, ...]:
-        """Labels of shapes that are stuff, and so neither unknown nor things."""
-        return tuple(label for one in self.stuff_sources for label in one.stuff_of_label)
 
-
-def _check_once(where: str, *names: str) -> None:
+def check_once(where: str, *names: str) -> None:
+    """Raise ValueError if a name occurs more than once."""
     for name, count in Counter(names).items():
         if count > 1:
-            raise ValueError(f"{where}: '{name}' stands twice")
-
-
-class Paths(Sequence[Path]):
-    """Paths kept as text, since a Path takes ten times as much memory."""
-
-    def __init__(self, texts: list[str]) -> None:
-        self.texts = texts
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    @overload
-    def __getitem__(self, index: int) -> Path: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> "Paths": ...
-
-    def __getitem__(self, index: int | slice) -> "Path | Paths":
-        if isinstance(index, slice):
-            return Paths(self.texts[index])
-        return Path(self.texts[index])
-
-    def __iter__(self) -> Iterator[Path]:
-        return map(Path, self.texts)
+            raise ValueError(f"{where}: '{name}' appears twice")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """One folder under `datasets/` with its parsed configuration."""
+    """One folder under `datasets/` with its parsed configuration.
+
+    `conversion` holds the values of CONVERSION_KEYS as YAML has them; `conversion.config` parses
+    them.
+    """
 
     root: Path
     config: DatasetConfig
+    conversion: dict[str, Any] = field(default_factory=dict)
 
     @property
     def images(self) -> Path:
@@ -277,7 +160,7 @@ class Dataset:
 
     def annotations(self) -> Paths:
         """All Labelme files under `labelme/` and beside the photos, sorted by path."""
-        return _files(".json", self.images, self.labelme)
+        return list_files(".json", self.images, self.labelme)
 
     def relative(self, path: Path) -> str:
         """A path as findings name it: relative to the set, with slashes."""
@@ -293,44 +176,52 @@ class Dataset:
 
 
 def open_dataset(root: Path) -> Dataset:
-    """Read `root/dataset.yaml`; InputError where it is missing or wrong."""
+    """Read `root/dataset.yaml`.
+
+    The keys of the conversion are checked by `conversion.config.read_conversion_config`, which
+    commands call next. Raises InputError if the file is missing or a value in it is wrong.
+    """
     path = root / "dataset.yaml"
     if not path.is_file():
         raise InputError(f"{path}: missing; a data set needs it (see README, 'Your own photos')")
-    return Dataset(root, parse_config(load_yaml(path), where=str(path)))
+    data = load_yaml(path)
+    config = parse_config(data, where=str(path))
+    return Dataset(root, config, {key: data[key] for key in CONVERSION_KEYS if key in data})
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """What validation needs of one of `stuff_sources`."""
+
+    shapes: tuple[str, ...] | dict[str, str] | None = None
+
+
+class _Split(msgspec.Struct, frozen=True):
+    """What validation needs of `split`."""
+
+    group_by: str | None = None
+
+
+class _ConversionFacts(msgspec.Struct, frozen=True):
+    """What validation needs of the keys that the conversion reads."""
+
+    stuff_sources: tuple[_Source, ...] = ()
+    split: _Split = _Split()
 
 
 def parse_config(data: Any, *, where: str) -> DatasetConfig:
-    """Parse the values of a `dataset.yaml`; InputError says which key is wrong.
+    """Parse the values of a `dataset.yaml`, other than those that only the conversion reads.
 
-    Numbers under `split` that are no other key's are shares.
+    Raises InputError for a wrong value, and for an unknown key, whichever package would read it.
     """
-    split = data.get("split") if isinstance(data, dict) else None
-    if isinstance(split, dict) and "shares" not in split:
-        others = {one.name for one in fields(Split)}
-        shares = {k: v for k, v in split.items() if k not in others and isinstance(v, int | float)}
-        if shares:
-            rest = {k: v for k, v in split.items() if k not in shares}
-            data = {**data, "split": {**rest, "shares": shares}}
-    return parse(DatasetConfig, data, where=where)
-
-
-def list_photos(folder: Path) -> Paths:
-    """All photos below `folder`, sorted; InputError where the folder is missing."""
-    if not folder.is_dir():
-        found = "is a file" if folder.exists() else "missing"
-        raise InputError(f"{folder}: {found}; expected a folder of photos")
-    return _files(PHOTO_SUFFIXES, folder)
-
-
-def _files(suffixes: str | tuple[str, ...], *folders: Path) -> Paths:
-    """All files below with one of the suffixes, in any case, sorted as paths are."""
-    found = [
-        f"{place}{os.sep}{name}"
-        for folder in folders
-        for place, _, names in os.walk(folder)  # several times faster than rglob
-        for name in names
-        if name.lower().endswith(suffixes) and not name.startswith(".")
-    ]
-    found.sort(key=lambda name: name.replace(os.sep, "\0"))  # folder by folder, as paths are
-    return Paths(found)
+    if not isinstance(data, dict):
+        return parse(DatasetConfig, data, where=where)
+    derived = ("stuff_labels", "group_by")
+    own_keys = [one.name for one in fields(DatasetConfig) if one.name not in derived]
+    known = (*own_keys, *CONVERSION_KEYS)
+    for key in data:
+        if key not in known:
+            raise InputError(f"{where}: unknown key '{key}'{nearest(str(key), known)}")
+    facts = parse(_ConversionFacts, data, where=where)
+    own = {key: value for key, value in data.items() if key in own_keys}
+    own["stuff_labels"] = [label for one in facts.stuff_sources for label in one.shapes or ()]
+    return parse(DatasetConfig, {**own, "group_by": facts.split.group_by}, where=where)

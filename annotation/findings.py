@@ -1,4 +1,4 @@
-"""What validation reports, and the rules it knows."""
+"""The findings that validation reports, and the rules that can report them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RULES: dict[str, Severity] = {
     "annotation-duplicate": "error",
     "annotation-empty": "warning",
     "photo-orphan": "note",
-    # its photo
+    # the photo
     "photo-missing": "error",
     "photo-path": "note",
     "photo-path-leaves": "warning",
@@ -42,7 +42,7 @@ RULES: dict[str, Severity] = {
     "outside-picture": "error",
     "whole-picture": "warning",
     "spike": "warning",
-    # shapes together
+    # several shapes
     "shape-duplicate": "warning",
     "shape-near-duplicate": "warning",
     "thing-hidden": "warning",
@@ -68,7 +68,11 @@ RULES: dict[str, Severity] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that validation reports; `file` is relative to the set, `shape` an index.
+    """One problem that validation reports.
+
+    `file` is relative to the data set; `shape` and `others` are indices into the annotation's
+    shapes: the shape that has the problem, and the other shapes that the problem involves. `place`
+    is x, y in pixels of the photo.
 
     error: the photo cannot be converted; warning: probably wrong; note: worth knowing.
     """
@@ -79,13 +83,20 @@ class Finding:
     shape: int | None
     message: str
     fix: str
+    others: tuple[int, ...] = ()
+    place: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
 class Complaint:
-    """What a rule says of one file, before the set's severities and waivers are applied."""
+    """What a rule reports about one file, before the set's severities and waivers are applied.
+
+    The fields are those of a Finding.
+    """
 
     rule: str
     shape: int | None
     message: str
     fix: str = ""
+    others: tuple[int, ...] = ()
+    place: tuple[float, float] | None = None

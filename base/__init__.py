@@ -1,1 +1,1 @@
-"""What every package stands on and what knows nothing of photos."""
+"""Files, parsing, errors, progress and processes, for all packages and independent of photos."""

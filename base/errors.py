@@ -1,19 +1,30 @@
-"""The error that a user's mistake raises, and the suggestions it makes."""
+"""The error for mistakes of the user, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+
+_LEAST_SIMILARITY = 50  # percent, of a name that is suggested
+_MOST_LISTED = 12
 
 
 class InputError(Exception):
-    """A user's mistake: the message says file, place, what was expected and what was found."""
+    """A mistake in the user's input.
+
+    The message names the file and the place, what was expected and what was found.
+    """
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return "; did you mean 'x'?" for the known name closest to `name`, else the known names."""
+    """Return the end of a message about an unknown name.
+
+    This is "; did you mean 'x'?" with the most similar known name. If no name is similar, it lists
+    the known names unless there are many.
+    """
+    from rapidfuzz import fuzz, process  # needed only for error messages
+
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    return f"; known: {', '.join(names)}" if len(names) <= 12 else ""
+    found = process.extractOne(name, names, scorer=fuzz.ratio, score_cutoff=_LEAST_SIMILARITY)
+    if found is not None:
+        return f"; did you mean '{found[0]}'?"
+    return f"; known: {', '.join(names)}" if len(names) <= _MOST_LISTED else ""

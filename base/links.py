@@ -1,4 +1,4 @@
-"""Links to files, and copies where the file system has no links."""
+"""Links to files, or copies on file systems without links."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def link_or_copy(source: Path, target: Path, *, kind: Literal["symbolic", "hard"
         if kind == "hard":
             os.link(source, target)
         else:
-            # `..` in a link leads up from the real folder, not from the name it was reached by
+            # `..` in a link is relative to the real folder, not to a link that leads to it
             target.symlink_to(os.path.relpath(source.absolute(), target.parent.resolve()))
     except OSError:
         with replacing(target) as temporary:

@@ -1,7 +1,7 @@
-"""Lock files, so that one process at a time does what only one may do.
+"""Lock files, which let one process at a time enter a section.
 
-The `filelock` package would serve but for one thing: it cannot hand a lock to a child process, and
-the lock on a data set that is open in Labelme must last as long as Labelme's window.
+The `filelock` package cannot pass a lock on to a child process; the lock on a data set that is open
+in Labelme must last until Labelme's window is closed.
 """
 
 from __future__ import annotations

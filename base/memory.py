@@ -1,4 +1,4 @@
-"""What the system's memory allocator does with large arrays."""
+"""Settings of the system's memory allocator for large arrays."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # names of glibc's malloc options
 
 @cache
 def keep_freed_memory() -> None:
-    """Let freed arrays be used again instead of returning each to the system, in this process.
+    """Keep freed arrays in this process for reuse instead of returning them to the system.
 
-    Photo after photo, and step after step of a training on the CPU, the same large arrays are freed
-    and asked for; having the system clear them each time costs a tenth to a third of the time. Does
-    nothing where there is no glibc.
+    Arrays of the same large sizes are freed and allocated for every photo, and for every training
+    step on the CPU. It takes a tenth to a third of the time if the system clears them each time.
+    Does nothing without glibc.
     """
     _call("mallopt", _MMAP_MAX, 0)
     _call("mallopt", _TRIM_THRESHOLD, 2**31 - 1)
 
 
 def return_freed_memory() -> None:
-    """Give the system back what was kept, at the end of work that a notebook may have called."""
+    """Return the kept memory to the system, at the end of work that a notebook may have started."""
     _call("malloc_trim", 0)
 
 

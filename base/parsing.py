@@ -1,4 +1,4 @@
-"""JSON and YAML files as frozen dataclasses: safe loading, unknown keys refused."""
+"""Parsing JSON and YAML files into frozen dataclasses, safely and without unknown keys."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from base.errors import InputError, nearest
 from base.files import write_bytes
 
 T = TypeVar("T")
-_SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, in C where it was built
+_SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, if it is installed
 
 
 def write_json(path: Path, value: Any, *, indent: int = 0) -> None:
@@ -26,42 +26,54 @@ def write_json(path: Path, value: Any, *, indent: int = 0) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Decode one JSON file; InputError where it is missing or no JSON."""
+    """Decode a JSON file.
+
+    Raises InputError if it cannot be read or is not valid JSON.
+    """
     try:
         return msgspec.json.decode(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is no JSON: {error}") from None
+        raise InputError(f"{path}: is not valid JSON: {error}") from None
 
 
 def read_yaml(path: Path, cls: type[T]) -> T:
-    """Parse one YAML file into the frozen dataclass `cls`; unknown keys are rejected."""
+    """Parse a YAML file into the frozen dataclass `cls`.
+
+    Raises InputError for a file that cannot be read, wrong values and unknown keys.
+    """
     return parse(cls, load_yaml(path), where=str(path))
 
 
 def load_yaml(path: Path) -> Any:
-    """Plain values of one YAML file; InputError where it is missing or no YAML."""
+    """Read a YAML file as plain values; an empty file is an empty mapping.
+
+    Raises InputError if it cannot be read or is not valid YAML.
+    """
     try:
         data = yaml.load(path.read_text("utf-8"), _SAFE)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is no YAML: {error}") from None
+        raise InputError(f"{path}: is not valid YAML: {error}") from None
     return {} if data is None else data
 
 
 def write_yaml(path: Path, value: Any) -> None:
-    """Write a dataclass as YAML, keys in the order of its fields."""
+    """Write a dataclass as YAML, with its keys in the order of the fields."""
     plain = msgspec.to_builtins(value)
     write_bytes(path, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode())
 
 
 def parse(cls: type[T], data: Any, *, where: str) -> T:
-    """Turn plain values into the dataclass `cls`; InputError says `where` and which key."""
+    """Convert plain values to the dataclass `cls`.
+
+    Raises InputError, which names `where` and the key, for a wrong value or an unknown key.
+    """
     _reject_unknown_keys(cls, data, where)
     try:
-        return msgspec.convert(data, cls, strict=False)  # YAML 1.1 takes 1e-4 for a word
+        return msgspec.convert(data, cls, strict=False)  # YAML 1.1 reads 1e-4 as a string
     except msgspec.ValidationError as error:
         raise InputError(f"{where}: {error}") from None
 
@@ -81,7 +93,7 @@ def _reject_unknown_keys(kind: Any, data: Any, where: str) -> None:
 
 
 def _resolved(written: Any, kind: Any) -> Any:
-    """One type as a class's module means it; all types of the class take longer than the file."""
+    """Evaluate the annotation of one field; evaluating all of them takes longer than parsing."""
     if not isinstance(written, str):
         return written
     alone = SimpleNamespace(__annotations__={"one": written})

@@ -1,4 +1,4 @@
-"""A progress bar with the time left, gone when it is done."""
+"""A progress bar with the remaining time, which disappears at the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def track(items: Iterable[T], title: str, *, total: int | None = None) -> Iterator[T]:
-    """Pass the items on and show how many are done."""
+    """Yield the items and show how many are done."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

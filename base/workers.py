@@ -1,4 +1,4 @@
-"""Work in all cores at once, with the results in the order of the tasks."""
+"""Run tasks on all cores; the results come in the order of the tasks."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from base.errors import InputError
 T = TypeVar("T")
 R = TypeVar("R")
 
-FEW = 64  # tasks that are done sooner than another process has started
-_CHUNK = 16  # tasks sent at once; also what is still finished after Ctrl-C
-_AHEAD = 4  # chunks on their way for each core: more would only fill the memory
+FEW = 64  # tasks that are finished before another process would have started
+_CHUNK = 16  # tasks sent at once; also the number that are still finished after Ctrl-C
+_AHEAD = 4  # chunks sent ahead per core: more would only fill the memory
 _alone: AbstractContextManager[object] = threading.Lock()
 _function: Callable[[Any], Any]
 
 
 def in_processes(function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
-    """Results of `function`, which has to be importable, in the order of `tasks`.
+    """Yield the results of `function` in the order of `tasks`.
 
-    Tasks are taken as they are needed, so that there may be any number of them.
+    `function` must be importable. Tasks are taken when they are needed, so there may be any number
+    of them. Raises InputError if a process is killed.
     """
     cores, rest = _cores(), iter(tasks)
     first = list(islice(rest, FEW + 1))
@@ -44,42 +45,39 @@ def in_processes(function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
     pool = ProcessPoolExecutor(cores, mp_context=context, initializer=_start, initargs=start)
     chunks = batched(chain(first, rest), _CHUNK)
     try:
-        with _deaf_to_ctrl_c():  # the first ones start the processes
+        with _ctrl_c_blocked():  # the processes start with the first chunks
             sent = deque(pool.submit(_call, chunk) for chunk in islice(chunks, cores * _AHEAD))
         while sent:
             results = sent.popleft().result()
             sent.extend(pool.submit(_call, chunk) for chunk in islice(chunks, 1))
             yield from results
     except BrokenProcessPool:
-        raise InputError("a process died, most likely for want of memory; try again") from None
+        raise InputError("a process was killed, probably for lack of memory; try again") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The items, `size` at a time (Python 3.12 has it in itertools)."""
+    """Yield lists of `size` items; the last may be shorter (in itertools since Python 3.12)."""
     rest = iter(items)
     return iter(lambda: list(islice(rest, size)), [])
 
 
 def alone() -> AbstractContextManager[object]:
-    """For tasks that need much memory: only one process at a time is inside."""
+    """Return a context that one process enters at a time, for tasks that need much memory."""
     return _alone
 
 
 def _cores() -> int:
-    """Cores that this process may use: containers and `taskset` give fewer than there are."""
+    """Count the cores that this process may use; containers and `taskset` can limit them."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 @contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes started inside never hear Ctrl-C, which is their parent's to answer."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Block Ctrl-C in the processes that start inside; only their parent responds to it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -88,17 +86,16 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 
 def _start(lock: AbstractContextManager[object], function: Callable[[Any], Any]) -> None:
-    """Get a process ready; what is the same for all tasks is sent here, once."""
+    """Set up a process; what is the same for all tasks is sent only once."""
     global _alone, _function
     _alone, _function = lock, function
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows, where nothing is inherited
-    warnings.simplefilter("ignore")  # Pillow warns of odd metadata
+    warnings.simplefilter("ignore")  # Pillow warns of unusual metadata
     cv2.setNumThreads(1)
 
 
 def _end_with_parent() -> None:
-    """A killed parent can't say that it is over; its processes would wait for ever."""
+    """End this process when its parent is killed; otherwise it would wait forever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

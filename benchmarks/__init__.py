@@ -1,1 +1,1 @@
-"""Measurements; see README.md here."""
+"""Benchmarks of speed and memory; README.md in this folder describes them."""

@@ -1,12 +1,13 @@
-"""Speed and memory of conversion beside the usual tools, on one core, side by side in one run.
+"""Speed and memory of conversion compared with common tools, on one core, in one run.
 
-Inputs come from a seed: 500 photos of 640x480 and 60 of 1920x1080, each with 7 shapes and a stuff
-map. The tools take turns, so that a busy machine slows all; CPU times are medians over the rounds.
-labelme2coco is no dependency (it brings an OpenCV that breaks Labelme's Qt): where it is missing,
-`pip install --no-deps labelme2coco sahi` and `pip install fire terminaltables tqdm` bring it.
+Inputs are generated from a seed: 500 photos of 640x480 and 60 of 1920x1080, each with 7 shapes and
+a stuff map. The tools take turns, so that a busy machine slows all of them; CPU times are medians
+over the rounds. labelme2coco is not a dependency, because it installs an OpenCV that breaks
+Labelme's Qt. To measure it, install it with `pip install --no-deps labelme2coco sahi` and
+`pip install fire terminaltables tqdm`.
 
     .venv/bin/python -m benchmarks.conversion            the table
-    .venv/bin/python -m benchmarks.conversion scale N    a set of N small photos: time and memory
+    .venv/bin/python -m benchmarks.conversion scale N    time and memory of a set of N small photos
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ limits: {few: 0, outlier: 1000}
 STUFF = (187, 149, 193)
 SETS = {"640x480": (640, 480, 500), "1920x1080": (1920, 1080, 60)}
 SHAPES, VERTICES, ROUNDS, KINDS = 7, 15, 5, 50
-PLACE = Path(__file__).parents[1] / "datasets"  # a /tmp full of small files can be slow
-PARTS = {  # where the time of a conversion goes, by function
+PLACE = Path(__file__).parents[1] / "datasets"  # /tmp can be slow if it holds many small files
+PARTS = {  # parts of a conversion, each with the function whose time is measured
     "check annotations": "check_annotation",
     "read annotations": "read_annotation",
     "read stuff": "read",
@@ -58,7 +59,7 @@ PARTS = {  # where the time of a conversion goes, by function
 
 
 def make_set(root: Path, width: int, height: int, count: int) -> None:
-    """Photos of noise, drawn outlines of things, wavy bands of stuff; from the 50th on, again."""
+    """Write photos of noise with outlines of things and bands of stuff: 50 kinds, repeated."""
     rng = np.random.default_rng(0)
     for folder in ("images", "labelme", "stuff", "kinds"):
         (root / folder).mkdir(parents=True)
@@ -101,11 +102,11 @@ def _bands(rng: np.random.Generator, width: int, height: int) -> NDArray[np.uint
     return labels
 
 
-# --- what is measured, each in a process of its own ---
+# --- what is measured, each in its own process ---
 
 
 def panoptic(root: Path) -> float:
-    """Labelme + stuff maps to panoptic PNGs and JSONs, everything included, from nothing."""
+    """Convert Labelme files and stuff maps to panoptic PNGs and JSON files, with an empty cache."""
     _aside(root / "panoptic")
     _aside(root / ".cache")
     start = time.process_time()
@@ -114,15 +115,17 @@ def panoptic(root: Path) -> float:
 
 
 def _aside(folder: Path) -> None:
-    """Out of the way, not deleted: a new file can take half a millisecond longer where others have
-    just been deleted (on an ext4 without journal), and that would be measured here.
+    """Move a folder out of the way.
+
+    It is not deleted, because on an ext4 file system without journal creating a file takes up to
+    half a millisecond longer just after others have been deleted, and that would be measured here.
     """
     if folder.exists():
         folder.rename(tempfile.mkdtemp(prefix=".old", dir=folder.parents[1]))
 
 
 def slivers(root: Path) -> float:
-    """The same, and slivers below 16 pixels given away, which no set asks for by default."""
+    """The same with slivers below 16 pixels reassigned, which is off by default."""
     plain = (root / "dataset.yaml").read_text()
     (root / "dataset.yaml").write_text(plain + "slivers: {area: 16}\n")
     try:
@@ -132,7 +135,7 @@ def slivers(root: Path) -> float:
 
 
 def pillow(root: Path) -> float:
-    """Pillow saves the same PNGs at its defaults; it has the pixels in memory."""
+    """Save the same PNGs with Pillow's defaults; the pixels are in memory."""
     paths = sorted(root.glob("panoptic/panoptic_*/*.png"))
     pictures = []
     for path in paths:
@@ -147,12 +150,12 @@ def pillow(root: Path) -> float:
 
 
 def instances(root: Path) -> None:
-    """Labelme to COCO instances: groups joined, exact areas, all shapes."""
+    """Convert Labelme files to COCO instances: groups joined, exact areas, all shapes."""
     export_instances(open_dataset(root), root / "instances.json")
 
 
 def labelme2coco(root: Path) -> float:
-    """PyPI's labelme2coco, from the same folder to a JSON file."""
+    """Convert the same folder to a JSON file with labelme2coco from PyPI."""
     logging.disable(logging.CRITICAL)
     from labelme2coco import get_coco_from_labelme_folder  # type: ignore[import-not-found]
 
@@ -164,12 +167,12 @@ def labelme2coco(root: Path) -> float:
 
 
 def again(root: Path) -> None:
-    """A second run, in which nothing is to be done."""
+    """Convert again, with nothing to do."""
     convert(open_dataset(root))
 
 
 def listing(root: Path) -> None:
-    """What listing alone costs: every file of the set and what is known of it."""
+    """List every file of the set and read its metadata, nothing more."""
     for folder in ("images", "labelme", "stuff", "panoptic"):
         for place, _, names in os.walk(root / folder):
             for name in names:
@@ -177,7 +180,7 @@ def listing(root: Path) -> None:
 
 
 def parts(root: Path) -> None:
-    """Shares of the time of a conversion."""
+    """Print the share of each part in the time of a conversion."""
     profile = cProfile.Profile()
     profile.runcall(panoptic, root)
     stats = pstats.Stats(profile).stats  # type: ignore[attr-defined]
@@ -191,10 +194,10 @@ MEASURED = (panoptic, slivers, pillow, instances, labelme2coco, again, listing, 
 
 
 def _child(name: str, root: Path) -> None:
-    """Run one of them; print CPU and wall seconds, and the peak of memory in MB."""
+    """Run one measurement; print CPU seconds, wall seconds and peak memory in MB."""
     function = {one.__name__: one for one in MEASURED}[name]
     cpu, wall = time.process_time(), time.perf_counter()
-    own = function(root)  # some prepare something first
+    own = function(root)  # CPU seconds, if preparation must not count
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps([cpu if own is None else own, wall, peak]))
@@ -214,14 +217,14 @@ def _measure(name: str, root: Path, *, one_core: bool = True) -> list[float]:
 
 
 def table() -> None:
-    """Print the table of benchmarks/README.md."""
+    """Print the figures for the table in benchmarks/README.md."""
     with tempfile.TemporaryDirectory(prefix=".bench", dir=PLACE) as folder:
         for title, (width, height, count) in SETS.items():
             root = Path(folder) / title
             make_set(root, width, height, count)
             names = ("panoptic", "pillow", "instances", "labelme2coco", "slivers")
             rounds = [[_measure(name, root) for name in names] for _ in range(ROUNDS)]
-            print(f"{title}, {count} photos, ms of CPU a photo (median of {ROUNDS}), peak MB")
+            print(f"{title}, {count} photos, CPU ms per photo (median of {ROUNDS}), peak MB")
             cpu = []
             for place, name in enumerate(names):
                 cpu.append(statistics.median(one[place][0] for one in rounds) / count * 1000)
@@ -233,7 +236,7 @@ def table() -> None:
 
 
 def scale(count: int) -> None:
-    """Print time and memory of a set of many small photos, in all cores."""
+    """Print the time and memory of a set of many small photos, on all cores."""
     with tempfile.TemporaryDirectory(prefix=".bench", dir=PLACE) as folder:
         root = Path(folder) / "set"
         make_set(root, 160, 120, count)

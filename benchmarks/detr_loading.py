@@ -1,8 +1,8 @@
-"""Photos a second that are loaded for training, with masks, by one process on one core.
+"""Photos per second that one process on one core loads for training, with masks.
 
-The same photos, sizes, crops and mirrorings three ways: the id map goes through the view once, and
-masks are made of it at the end (this project); torchvision's transforms on photo and id map;
-torchvision's transforms on photo and masks. All end with a normalised photo, masks and boxes.
+Three methods with the same photos, sizes, crops and mirroring: this project's view of the id map,
+from which masks are made at the end; torchvision's transforms of photo and id map; torchvision's
+transforms of photo and masks. All return a normalised photo, masks and boxes.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ from torchvision.ops import masks_to_boxes
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as VF
 
+from annotation.photos.files import read_photo
 from base.parsing import write_json
 from conversion.coco.categories import dataset_categories
 from conversion.coco.panoptic import PanopticSet, Photo, Segment, measure, write_panoptic
 from conversion.coco.png import write_segment_ids
 from detr.config import TrainConfig
-from detr.data.examples import Examples, read_photo, read_splits
+from detr.data.examples import Examples
+from detr.data.splits import read_splits
 from detr.data.view import View
 
 PHOTOS, INSTANCES, WIDTH, HEIGHT, ROUNDS = 12, 30, 640, 480, 5
@@ -36,15 +38,15 @@ CATEGORIES = dataset_categories(["thing"], [], where="")
 
 
 def main() -> None:
-    """Draw photos with 30 instances, load them all each way in turn, print medians."""
+    """Write photos with 30 instances, load them with each method in turn, print the medians."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    ways = {"one id map": _own, "id map, torchvision": _one_map, "30 masks, torchvision": _masks}
+    methods = {"one id map": _own, "id map, torchvision": _one_map, "30 masks, torchvision": _masks}
     with tempfile.TemporaryDirectory() as folder:
         examples = replace(_draw(Path(folder)), epoch=1)
-        rates: dict[str, list[float]] = {name: [] for name in ways}
+        rates: dict[str, list[float]] = {name: [] for name in methods}
         for _ in range(ROUNDS):
-            for name, load in ways.items():
+            for name, load in methods.items():
                 rates[name].append(_photos_a_second(examples, load))
     print(f"{PHOTOS} photos of {WIDTH}x{HEIGHT} with {INSTANCES} instances, DETR's training sizes")
     slowest = median(rates["30 masks, torchvision"])
@@ -60,14 +62,14 @@ def _photos_a_second(examples: Examples, load: Callable[[Examples, Photo], objec
 
 
 def _own(examples: Examples, photo: Photo) -> object:
-    """As in training, with the masks made on the CPU."""
+    """Load a photo as training does, with the masks made on the CPU."""
     view = examples.view(photo)
     image, segments = examples.image(photo, view), examples.segments(photo, view)
     return image, segments.to(torch.device("cpu"))
 
 
 def _one_map(examples: Examples, photo: Photo) -> object:
-    """The id map goes through torchvision's transforms beside the photo."""
+    """Transform the photo and its id map with torchvision."""
     ids = torch.from_numpy(examples.panoptic.segment_ids(photo).astype(np.int32))
     image, seen = _transform(examples, photo, tv_tensors.Mask(ids[None]))
     numbers = torch.tensor([s.id for s in photo.segments], dtype=torch.int32)
@@ -75,7 +77,7 @@ def _one_map(examples: Examples, photo: Photo) -> object:
 
 
 def _masks(examples: Examples, photo: Photo) -> object:
-    """All masks go through torchvision's transforms beside the photo."""
+    """Transform the photo and all its masks with torchvision."""
     ids = torch.from_numpy(examples.panoptic.segment_ids(photo).astype(np.int32))
     numbers = torch.tensor([s.id for s in photo.segments], dtype=torch.int32)
     image, masks = _transform(examples, photo, tv_tensors.Mask(ids == numbers[:, None, None]))
@@ -100,13 +102,13 @@ def _transform(examples: Examples, photo: Photo, masks: Tensor) -> tuple[Tensor,
 
 
 def _kept(masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Masks that are visible, and their boxes."""
+    """Select the masks that are not empty, and compute their boxes (xyxy)."""
     kept = masks[masks.flatten(1).any(1)]
     return kept, masks_to_boxes(kept)
 
 
 def _draw(folder: Path) -> Examples:
-    """Noise with 30 circles a photo, as JPEG, and their ids."""
+    """Write JPEG photos of noise, each with an id map of 30 circles."""
     rng = np.random.default_rng(0)
     photos = tuple(_draw_photo(folder, rng, index + 1) for index in range(PHOTOS))
     for split, kept in (("train", photos), ("test", ())):

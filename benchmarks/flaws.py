@@ -1,4 +1,4 @@
-"""Planted mistakes of yard that validation finds, rule by rule, and findings beyond them."""
+"""Count the annotation mistakes added to yard that validation finds, and its other findings."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from samples.yard.sample import draw_yard
 
 
 def main() -> None:
-    """Draw yard with and without flaws, as many photos as the first argument says (600)."""
+    """Render yard with and without flaws; the first argument is the number of photos (600)."""
     images = int(sys.argv[1]) if sys.argv[1:] else 600
     with tempfile.TemporaryDirectory() as folder:
         clean, flawed = Path(folder) / "clean", Path(folder) / "flawed"
         draw_yard(clean, images=images)
         draw_yard(flawed, images=images, flaws=True)
-        extra = check_dataset(open_dataset(clean), pixels=True).findings
-        found = check_dataset(open_dataset(flawed), pixels=True).findings
+        extra = check_dataset(open_dataset(clean), pixels="decode").findings
+        found = check_dataset(open_dataset(flawed), pixels="decode").findings
         planted = read_json(flawed / "flaws.json")["flaws"]
     keys = {(f.rule, f.file, f.shape) for f in found}
     wanted = {(f["rule"], f["file"], f["shape"]) for f in planted}
@@ -29,7 +29,8 @@ def main() -> None:
     hits = Counter(rule for rule, _, _ in wanted & keys)
     for rule, number in sorted(rules.items()):
         print(f"{rule:20} planted {number:3}  found {hits[rule]:3}")
-    print(f"planted {len(wanted)}, found {len(wanted & keys)}, beyond them {len(keys - wanted)}")
+    others = len(keys - wanted)
+    print(f"planted {len(wanted)}, found {len(wanted & keys)}, other findings {others}")
     print(f"findings on the clean set: {len(extra)}")
     for finding in [*extra[:10], *(f for f in found if (f.rule, f.file, f.shape) not in wanted)][
         :20

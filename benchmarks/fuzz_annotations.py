@@ -1,4 +1,4 @@
-"""20,000 spoilt annotation files: what they raise, and the memory that checking them takes."""
+"""Check 20,000 damaged annotation files: count exceptions and measure peak memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.drawn import draw_dataset, square
 
 
 def main() -> None:
-    """Check so many files as the command line says; the first argument, 20,000 without one."""
+    """Check as many files as the first argument says (20,000)."""
     count = int(sys.argv[1]) if sys.argv[1:] else 20_000
     rng = np.random.default_rng(1)
     rules: Counter[str] = Counter()

@@ -1,6 +1,6 @@
-"""Speed and memory of validation: files of seven shapes, photo headers read, no pixel decoded.
+"""Speed and memory of validation: files with seven shapes; only photo headers are read.
 
-Every count runs in a process of its own, pinned to one core; speed is the median of three runs.
+Each run has its own process, pinned to one core; the speed is the median of three runs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WIDTH, HEIGHT, SHAPES, VERTICES, KINDS = 640, 480, 7, 15, 50
 
 
 def make_set(root: Path, count: int) -> None:
-    """`count` photos and annotations: hard links to 50 that differ, since disks are small."""
+    """Write `count` photos and annotations: 50 different ones, hard-linked to save disk space."""
     rng = np.random.default_rng(0)
     for folder in ("images", "labelme", "kinds"):
         (root / folder).mkdir()
@@ -48,7 +48,7 @@ def make_set(root: Path, count: int) -> None:
 
 
 def _shape(rng: np.random.Generator, place: int) -> Shape:
-    """An uneven round outline in its own part of the photo."""
+    """Draw an irregular round outline in a separate part of the photo."""
     centre = np.array([90 + 150 * (place % 4), 110 + 220 * (place // 4)])
     angles = np.sort(rng.uniform(0, 2 * np.pi, VERTICES))
     radius = rng.uniform(40, 60, VERTICES)
@@ -57,7 +57,7 @@ def _shape(rng: np.random.Generator, place: int) -> Shape:
 
 
 def check(root: Path) -> None:
-    """Check the set once; print seconds, findings and peak memory."""
+    """Check the set once; print the seconds, the number of findings and the peak memory."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     dataset = open_dataset(root)
     start = time.perf_counter()
@@ -68,7 +68,7 @@ def check(root: Path) -> None:
 
 
 def main() -> None:
-    """Print files a second and peak memory for 1,000, 10,000 and 100,000 files."""
+    """Print files per second and peak memory for 1,000, 10,000 and 100,000 files."""
     for count, runs in ((1_000, 3), (10_000, 3), (100_000, 1)):
         with tempfile.TemporaryDirectory() as folder:
             make_set(Path(folder), count)
@@ -78,7 +78,7 @@ def main() -> None:
         seconds = statistics.median(float(line[-3]) for line in lines)
         peak = statistics.median(int(line[-1]) for line in lines)
         found = int(lines[0][-2])
-        print(f"{count} files: {count / seconds:.0f} a second, peak {peak} MB, {found} findings")
+        print(f"{count} files: {count / seconds:.0f} per second, peak {peak} MB, {found} findings")
 
 
 if __name__ == "__main__":

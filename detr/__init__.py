@@ -1,9 +1,5 @@
-"""DETR: the model, its training, its predictions."""
+"""DETR: the model, its training and its predictions."""
 
-import os
+from detr.kernels.threads import limit_spinning
 
-# A thread of torch that waits for the other spins for a while before it sleeps. With libgomp's own
-# 300,000 turns training takes a third longer where another program wants the processor; with a
-# hundred, a third longer where none does. Read once, when torch is loaded.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+limit_spinning()  # here, because it must run before anything imports torch

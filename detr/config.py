@@ -1,6 +1,7 @@
-"""Everything that decides a training, with DETR's published names and defaults.
+"""The configuration of training, with DETR's published names and defaults.
 
-No torch here: the command line reads and checks a configuration before anything heavy loads.
+This module does not import torch: the command line checks a configuration before anything slow is
+loaded.
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ from base.errors import InputError, nearest
 from base.parsing import parse, read_yaml
 
 BACKBONES = ("efficientnet_lite0", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
-EPOCHS = ("epochs", "mask_epochs")  # a run may be trained for longer than it first was
-# change no number that is trained
-MAY_CHANGE = ("num_workers", "score_every", "keep_every", "patience")
+EPOCHS = ("epochs", "mask_epochs")  # a run can be extended by raising these
+MAY_CHANGE = ("num_workers", "score_every", "keep_every", "patience")  # no effect on the weights
 CHOICES = {
     "variant": ("detr", "fast"),
     "backbone": BACKBONES,
@@ -30,68 +30,76 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """`train.yaml`; sizes in pixels."""
+    """The settings in `train.yaml`, which `--set KEY=VALUE` overrides. Sizes are in pixels.
 
-    # schedule
-    lr: float = 1e-4  # of everything but the backbone
-    lr_backbone: float = 1e-5  # 0 freezes the backbone
-    batch_size: int = 2  # photos that a process computes at once
-    accumulate: int = 1  # batches a step: as if batch_size were so many times as large
+    Raises ValueError if a value is out of range.
+    """
+
+    # schedule; the order of the settings is that of RUN/config.yaml
+    lr: float = 1e-4  # learning rate of everything except the backbone
+    lr_backbone: float = 1e-5  # learning rate of the backbone; 0 freezes it
+    batch_size: int = 2  # photos per batch in each process
+    accumulate: int = 1  # batches per step; has the effect of a batch_size so many times as large
     weight_decay: float = 1e-4
-    epochs: int = 300  # of the boxes stage, or of the stage joint
-    schedule: str = "step"  # or "cosine": down to 0 over all epochs
-    lr_drop: int = 200  # step: the rates fall to a tenth after so many epochs
-    warmup_steps: int = 0  # steps over which the rates rise from 0
-    mask_epochs: int = 25  # of the masks stage
-    mask_lr_drop: int = 15
-    mask_lr: float = 1e-4  # of the mask head
-    clip_max_norm: float = 0.1  # longest gradient; 0 leaves gradients as they are
-    ema_decay: float = 0.0  # averages the weights over about 1 / (1 - this) steps; 0: does not
-    score_every: int = 10  # epochs from one scoring on the test photos to the next; 0: never
-    patience: int = 0  # a stage ends after so many epochs without a better score; 0: never
-    keep_every: int = 0  # epochs of which a checkpoint of its own is kept; 0: none
+    epochs: int = 300  # of the stage boxes, or of the stage joint
+    schedule: str = "step"  # of the learning rates; "cosine" lowers them to 0 over all epochs
+    lr_drop: int = 200  # with schedule step, the rates fall to a tenth every so many epochs
+    warmup_steps: int = 0  # steps in which the rates rise from 0 to their full value
+    mask_epochs: int = 25  # of the stage masks
+    mask_lr_drop: int = 15  # lr_drop of the stage masks
+    mask_lr: float = 1e-4  # learning rate of the stage masks
+    clip_max_norm: float = 0.1  # maximum norm of the gradient; 0 does not clip it
+    # decay of the moving average of the weights, which is then what is tested and predicts: over
+    # about 1 / (1 - ema_decay) steps; 0 does not average
+    ema_decay: float = 0.0
+    score_every: int = 10  # epochs between scorings on the test photos; 0 never scores
+    patience: int = 0  # epochs without a better score, or test loss, that end a stage; 0: never
+    keep_every: int = 0  # keeps the checkpoint of every so many epochs; 0 keeps only last and best
     seed: int = 42
-    num_workers: int = 2  # processes that read photos; 0 reads in the training process
-    precision: str = "auto"  # "bfloat16" where GPU or processor has it, else "float32"; of a begun
-    # run what it began with
-    compile: bool = False  # torch.compile for the box model while it is trained; takes minutes
+    num_workers: int = 2  # processes that read photos; 0 reads them in the training process
+    # "bfloat16" or "float32"; "auto" is bfloat16 if the GPU or the processor supports it. A run
+    # keeps the precision that it started with.
+    precision: str = "auto"
+    compile: bool = False  # compile the box model with torch.compile, which takes minutes
 
     # model
-    backbone: str = "resnet50"
-    dilation: bool = False  # last stage at stride 16 instead of 32
+    backbone: str = "resnet50"  # efficientnet_lite0, or resnet18, 34, 50, 101, 152
+    dilation: bool = False  # last stage of the backbone at stride 16 instead of 32 (DC5)
     position_embedding: str = "sine"  # or "learned"
-    enc_layers: int = 6
-    dec_layers: int = 6
-    dim_feedforward: int = 2048
-    hidden_dim: int = 256
+    enc_layers: int = 6  # of the transformer's encoder
+    dec_layers: int = 6  # of the transformer's decoder
+    dim_feedforward: int = 2048  # hidden width of the transformer's feed-forward layers
+    hidden_dim: int = 256  # width of the transformer
     dropout: float = 0.1
-    nheads: int = 8
-    num_queries: int = 100  # most segments that one photo can have
-    pre_norm: bool = False
+    nheads: int = 8  # attention heads
+    num_queries: int = 100  # maximum number of segments that can be predicted in a photo
+    pre_norm: bool = False  # layer norm before attention and feed-forward layers, not after them
 
     # matching and losses
-    aux_loss: bool = True  # losses after every decoder layer
-    set_cost_class: float = 1
-    set_cost_bbox: float = 5
-    set_cost_giou: float = 2
-    mask_loss_coef: float = 1
-    dice_loss_coef: float = 1
-    bbox_loss_coef: float = 5
-    giou_loss_coef: float = 2
-    eos_coef: float = 0.1  # weight of no-object in the classification loss
+    aux_loss: bool = True  # losses after every decoder layer, not only after the last
+    set_cost_class: float = 1  # weight of the class probability in matching
+    set_cost_bbox: float = 5  # weight of the L1 distance of boxes in matching
+    set_cost_giou: float = 2  # weight of the generalised IoU of boxes in matching
+    mask_loss_coef: float = 1  # weight of the focal loss of masks
+    dice_loss_coef: float = 1  # weight of the dice loss of masks
+    bbox_loss_coef: float = 5  # weight of the L1 loss of boxes
+    giou_loss_coef: float = 2  # weight of the generalised IoU loss of boxes
+    eos_coef: float = 0.1  # weight of the class no-object in the classification loss
 
     # photos
-    min_size: int = 800  # shorter side when testing and predicting ...
-    max_size: int = 1333  # ... unless the longer side would be above this
+    min_size: int = 800  # length of the shorter side in testing and prediction, ...
+    max_size: int = 1333  # ... unless the longer side would exceed this length
+    # lengths of the shorter side in training, of which one is drawn for each photo and epoch
     train_sizes: tuple[int, ...] = (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800)
     flip: bool = True  # mirror half of the training photos
-    crop: float = 0.5  # share of training photos of which only a random part is seen
-    photometric: float = 0.1  # brightness, contrast, saturation change by up to this share
-    # random views of each photo in which what frozen parts compute is kept on disk; 0: no cache
+    crop: float = 0.5  # fraction of training photos that are randomly cropped
+    photometric: float = 0.1  # maximum relative change of brightness, contrast and saturation
+    # random views of each photo for which the outputs of frozen parts are cached on disk; 0
+    # disables the cache
     cached_views: int = 0
 
-    # predictions
-    threshold: float = 0.85  # least score of a predicted segment
+    # prediction
+    threshold: float = 0.85  # minimum score of a predicted segment
 
     # variant
     variant: str = "detr"  # the published model, or "fast"; the keys below are read by fast only
@@ -114,40 +122,45 @@ def _check_ranges(config: TrainConfig) -> None:
     for field in fields(config):
         value = getattr(config, field.name)
         if field.name in positive and not value > 0:
-            raise ValueError(f"{field.name}: expected more than 0, got {value}")
+            raise ValueError(f"{field.name}: expected more than 0, found {value}")
         if field.name in shares and not 0 <= value <= 1:
-            raise ValueError(f"{field.name}: expected 0 to 1, got {value}")
+            raise ValueError(f"{field.name}: expected 0 to 1, found {value}")
         if isinstance(value, int | float) and not 0 <= value < float("inf"):
-            raise ValueError(f"{field.name}: expected 0 or more, got {value}")
+            raise ValueError(f"{field.name}: expected 0 or more, found {value}")
 
 
 def _check_choices(config: TrainConfig) -> None:
     for key, known in CHOICES.items():
-        got = getattr(config, key)
-        if got not in known:
-            raise ValueError(f"{key}: '{got}' is unknown{nearest(got, known)}")
+        value = getattr(config, key)
+        if value not in known:
+            raise ValueError(f"{key}: unknown value '{value}'{nearest(value, known)}")
     if config.ema_decay == 1:
-        raise ValueError("ema_decay: expected less than 1, got 1: the weights would never move")
+        raise ValueError(
+            "ema_decay: expected less than 1, found 1, with which the weights never change"
+        )
     if config.hidden_dim % 128 or config.hidden_dim % config.nheads or config.nheads % 8:
         raise ValueError(
-            "hidden_dim and nheads: expected multiples of 128 and 8 (the mask head normalises in"
-            f" groups of 8), got {config.hidden_dim} and {config.nheads}"
+            "hidden_dim and nheads: expected multiples of 128 and 8, for the mask head's group"
+            f" normalisation, found {config.hidden_dim} and {config.nheads}"
         )
     if not config.train_sizes or min(config.train_sizes) <= 0:
-        raise ValueError(f"train_sizes: expected sizes above 0, got {list(config.train_sizes)}")
+        raise ValueError(f"train_sizes: expected sizes above 0, found {list(config.train_sizes)}")
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """`RUN/config.yaml`: what a run was trained on, and how."""
+    """The content of `RUN/config.yaml`: the data set and the settings of a run."""
 
     dataset: str
     train: TrainConfig
-    init: str | None = None  # weights that the first epoch started from
+    init: str | None = None  # the weights that the first epoch started from
 
 
 def load_config(path: Path | None, overrides: list[str]) -> TrainConfig:
-    """Read `train.yaml` (None: the defaults) and apply "key=value" overrides."""
+    """Read `train.yaml` (None: the defaults) and apply overrides of the form "key=value".
+
+    Raises InputError if a key is unknown or a value is invalid.
+    """
     config = TrainConfig() if path is None else read_yaml(path, TrainConfig)
     values = msgspec.to_builtins(config)
     for override in overrides:
@@ -159,37 +172,38 @@ def load_config(path: Path | None, overrides: list[str]) -> TrainConfig:
 
 
 def _value(text: str, *, where: str) -> Any:
-    """Read one value as YAML; also 1e-4, which YAML 1.1 takes for a word."""
+    """Parse one value as YAML; also numbers like 1e-4, which are strings in YAML 1.1."""
     try:
         return float(text) if "e" in text.lower() else yaml.safe_load(text)
     except ValueError:
         return yaml.safe_load(text)
     except yaml.YAMLError:
-        raise InputError(f"{where}: '{text}' is no value") from None
+        raise InputError(f"{where}: '{text}' is not valid YAML") from None
 
 
 def read_run(run: Path) -> RunConfig:
-    """Read `RUN/config.yaml`; InputError where the run was never started."""
+    """Read `RUN/config.yaml`. Raises InputError if the run was never started."""
     path = run / "config.yaml"
     if not path.is_file():
-        raise InputError(f"{path}: missing; '{run}' is no run (train one first)")
+        raise InputError(f"{path}: missing; '{run}' is not a training run (train one first)")
     config = read_yaml(path, RunConfig)
-    if config.train.precision == "auto":  # as begun before runs said what it meant
+    if config.train.precision == "auto":  # written before "auto" was resolved
         config = replace(config, train=replace(config.train, precision="float32"))
     return config
 
 
 def check_same_run(run: Path, wanted: RunConfig, done: dict[str, int]) -> None:
-    """InputError naming every key in which a begun run differs from what is asked for.
+    """Raise InputError, naming every difference, if `wanted` differs from how a run was started.
 
-    `done` has the epochs that are done by the key that limits them: fewer cannot be asked for.
+    `done` holds the number of finished epochs by the setting that limits them, which cannot be
+    lowered below it.
     """
-    begun = read_run(run)
-    old, new = msgspec.to_builtins(begun.train), msgspec.to_builtins(wanted.train)
-    same = Path(begun.dataset).resolve() == Path(wanted.dataset).resolve()
-    found = [f"dataset: {begun.dataset} -> {wanted.dataset}"] * (not same)
-    if wanted.init not in (None, begun.init):
-        found.append(f"init: {begun.init} -> {wanted.init}")
+    started = read_run(run)
+    old, new = msgspec.to_builtins(started.train), msgspec.to_builtins(wanted.train)
+    same = Path(started.dataset).resolve() == Path(wanted.dataset).resolve()
+    found = [f"dataset: {started.dataset} -> {wanted.dataset}"] * (not same)
+    if wanted.init not in (None, started.init):
+        found.append(f"init: {started.init} -> {wanted.init}")
     for key in EPOCHS:
         if new[key] < done.get(key, 0):
             found.append(f"{key}: {done[key]} are done -> {new[key]}")
@@ -198,4 +212,4 @@ def check_same_run(run: Path, wanted: RunConfig, done: dict[str, int]) -> None:
             found.append(f"{key}: {old[key]} -> {new[key]}")
     if found:
         changes = "; ".join(found)
-        raise InputError(f"{run}: was begun with other values ({changes}); use another --run")
+        raise InputError(f"{run}: was started with other settings ({changes}); use another --run")

@@ -1,1 +1,1 @@
-"""How good a prediction is: panoptic quality, average precision, errors, the report."""
+"""Compare a prediction with the ground truth: panoptic quality, AP, errors and the HTML report."""

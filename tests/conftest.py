@@ -1,4 +1,4 @@
-"""What tests of several rooms share."""
+"""What the tests of several packages share."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import pytest
 
 from tests.drawn import free_port
 
-# started in the background, as with `&` in a script, they would hear no Ctrl-C, nor would what
-# they start
+# A process that a script starts in the background with `&` ignores Ctrl-C, and so do its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
 def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URI of a MongoDB that lives as long as the tests: nobody's FiftyOne is touched."""
+    """Provide a MongoDB for the tests and return its URI; the user's database is not touched."""
     import fiftyone as fo  # takes seconds, and most tests do not need it
 
     from curation.app.database import check_server
-    from curation.app.mongod import bundled_mongod, check_mongod
+    from curation.app.fiftyone_private import bundled_mongod
+    from curation.app.mongod import check_mongod
 
     check_mongod(bundled_mongod())
     folder, port = tmp_path_factory.mktemp("mongo"), free_port()

@@ -1,4 +1,4 @@
-"""Small data sets that tests draw themselves."""
+"""Small data sets that tests create."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from annotation.dataset import Dataset, open_dataset
+from annotation.dataset import Dataset
 from annotation.labelme.annotation import Annotation, Shape, write_annotation
+from conversion.config import open_valid_dataset
 
 YAML = """\
 name: drawn
@@ -18,7 +19,7 @@ things: [box, disc]
 stuff: [sky-other-merged, road]
 stuff_sources: [{label_maps: stuff}]
 split: {train: 0.5, test: 0.5, seed: 0}
-limits: {few: 0}  # a handful of photos has few of everything
+limits: {few: 0}  # a few photos have few instances of every category
 severity: {label-unused: ignore}
 """
 SKY, ROAD, BOX, DISC = 187, 149, 201, 202
@@ -30,7 +31,7 @@ def square(label: str, x: float, y: float, size: float, group_id: int | None = N
 
 
 def draw_photo(root: Path, name: str, shapes: Sequence[Shape], *, stuff: bool = True) -> Path:
-    """A grey photo of 40x30 pixels, its Labelme file and its label map: sky over road."""
+    """Write a grey photo of 40x30 pixels, its Labelme file and its label map: sky above road."""
     photo = np.full((30, 40, 3), 128, np.uint8)
     for folder in ("images", "labelme", "stuff"):
         (root / folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +53,7 @@ def draw_dataset(root: Path, photos: dict[str, Sequence[Shape]], *, yaml: str = 
     (root / "dataset.yaml").write_text(yaml)
     for name, shapes in photos.items():
         draw_photo(root, name, shapes)
-    return open_dataset(root)
+    return open_valid_dataset(root)
 
 
 def free_port() -> int:

@@ -1,4 +1,4 @@
-"""All stages of `demo` on a dozen tiny scenes for two epochs, through make, as a user runs them."""
+"""One full run of the loop on a dozen tiny scenes through make, then every README command on it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -17,11 +18,12 @@ from fiftyone.utils.coco import COCODetectionDatasetImporter
 
 import pipeline
 from detr.config import RunConfig, TrainConfig
-from tests.detr.weights import SMALL
-from tests.detr.weights import save as save_weights
+from tests.detr.random_weights import SMALL
+from tests.detr.random_weights import save as save_weights
 from tests.drawn import YAML, free_port
 
 ROOT = Path(__file__).parents[1]
+PIPELINE = (sys.executable, str(ROOT / "pipeline.py"))
 README = (ROOT / "README.md").read_text()
 TINY = """\
 backbone: efficientnet_lite0
@@ -32,6 +34,7 @@ dec_layers: 1
 dim_feedforward: 128
 num_queries: 20
 batch_size: 4
+lr: 0.0005
 epochs: 2
 mask_epochs: 2
 min_size: 96
@@ -52,7 +55,36 @@ def call(*command: object, env: dict[str, str], status: int = 0) -> str:
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    return {**os.environ, "FIFTYONE_DATABASE_DIR": str(tmp_path / "mongo"), "COLUMNS": "120"}
+    return environment(tmp_path)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Environment of commands whose FiftyOne keeps its database in this folder."""
+    return {**os.environ, "FIFTYONE_DATABASE_DIR": str(folder / "mongo"), "COLUMNS": "120"}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A data set and a run that `make dataset train` has made, and what it printed."""
+
+    dataset: Path
+    run: Path
+    env: dict[str, str]
+    output: str
+
+    @property
+    def make(self) -> tuple[str, ...]:
+        return ("make", "--no-print-directory", f"DATASET={self.dataset}", f"RUN={self.run}")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("made")
+    dataset, env = folder / "tiny", environment(folder)
+    call(*PIPELINE, "sample", dataset, "--images", 12, "--seed", 5, env=env)
+    (dataset / "train.yaml").write_text(TINY)
+    made = Made(dataset, folder / "run", env, "")
+    return replace(made, output=call(*made.make, "dataset", "train", env=env))
 
 
 def times(*folders: Path) -> dict[Path, int]:
@@ -85,51 +117,9 @@ def draw_coco(folder: Path) -> Path:
     return folder
 
 
-def test_the_commands_of_the_readme_in_their_order(tmp_path: Path, env: dict[str, str]) -> None:
-    dataset, run = tmp_path / "tiny", tmp_path / "run"
-    values = {
-        **{"OUT": tmp_path / "out", "600": 12, "DATASET": dataset, "RUN": run},
-        **{"findings.json": tmp_path / "findings.json", "scores.json": run / "scores.json"},
-        "IMAGES": dataset / "panoptic/test",
-        "IMPORTED": tmp_path / "imported",
-        **{"SOURCE": dataset / "images", "NEW": tmp_path / "new"},
-        "findings.html": tmp_path / "findings.html",
-        "EXPORTED": tmp_path / "exported",
-        "TRUTH.json": dataset / "panoptic/annotations/panoptic_test.json",
-        "PREDICTION.json": run / "predictions/panoptic.json",
-    }
-    call(sys.executable, "pipeline.py", "sample", dataset, "--images", 12, "--seed", 5, env=env)
-    (dataset / "train.yaml").write_text(TINY)
-    values["COCO"] = draw_coco(tmp_path / "coco")
-    values["model.onnx"] = tmp_path / "model.onnx"
-    values["WEIGHTS"] = save_weights(tmp_path / "w.pth", SMALL, 250, masks=True)
-    commands = readme_commands(values)
-    assert len(commands) > 10
-    for command in commands:
-        if command[2] == "predict":
-            command[command.index("--out") + 1] = str(run / "predictions")
-        call(*command, env=env)
-    flaws = json.loads((tmp_path / "out/flaws.json").read_text())
-    assert flaws["flaws"]
-    stuff = json.loads((dataset / "stuff_predicted/panoptic.json").read_text())
-    assert len(stuff["annotations"]) == 12
-    assert len(stuff["categories"]) == 133
-    assert (run / "report/index.html").is_file()
-
-
-def test_make_from_a_drawn_set_to_the_app(tmp_path: Path, env: dict[str, str]) -> None:
-    dataset, run = tmp_path / "tiny", tmp_path / "run"
-    pipeline = (sys.executable, "pipeline.py")
-    make = ("make", "--no-print-directory", f"DATASET={dataset}", f"RUN={run}")
-
-    call(*pipeline, "sample", dataset, "--images", 12, "--seed", 5, env=env)
-    (dataset / "train.yaml").write_text(TINY)
-    output = call(*make, "dataset", env=env)
-    assert "9 train" in output or "10 train" in output
-    call(*make, "train", env=env)
-    open_review(*make, env=env)
-
-    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+def test_make_trains_scores_and_reports(made: Made) -> None:
+    assert "9 train" in made.output or "10 train" in made.output
+    log = [json.loads(line) for line in (made.run / "log.jsonl").read_text().splitlines()]
     assert [(line["stage"], line["epoch"]) for line in log] == [
         *(("boxes", 1), ("boxes", 2), ("masks", 1), ("masks", 2))
     ]
@@ -137,29 +127,63 @@ def test_make_from_a_drawn_set_to_the_app(tmp_path: Path, env: dict[str, str]) -
         assert {"loss", "loss_ce", "loss_bbox", "loss_giou"} <= line["train"].keys()
         assert line["train"].keys() == line["test"].keys()
     assert {"loss_mask", "loss_dice"} <= log[-1]["test"].keys()
-    scores = json.loads((run / "scores.json").read_text())
+    scores = json.loads((made.run / "scores.json").read_text())
     assert set(scores) == {"all", "things", "stuff", "categories", "box_ap", "mask_ap"}
-    html = (run / "report/index.html").read_text()
-    manifest = json.loads((dataset / "panoptic/manifest.json").read_text())
+    html = (made.run / "report/index.html").read_text()
+    manifest = json.loads((made.dataset / "panoptic/manifest.json").read_text())
     assert html.count('class="row"') == manifest["result"]["photos"]["test"]
 
+
+def test_fiftyone_reads_the_instances_that_were_built(made: Made) -> None:
+    labels_path = made.dataset / "panoptic/annotations/instances_train.json"
     importer = COCODetectionDatasetImporter(
-        data_path=str(dataset / "panoptic/train"),
-        labels_path=str(dataset / "panoptic/annotations/instances_train.json"),
+        data_path=str(made.dataset / "panoptic/train"),
+        labels_path=str(labels_path),
         label_types=["detections", "segmentations"],
     )
     with importer:
         detections = sum(len(labels["segmentations"].detections) for _, _, labels in importer)
-    truth = json.loads((dataset / "panoptic/annotations/instances_train.json").read_text())
-    assert detections == len(truth["annotations"])
+    assert detections == len(json.loads(labels_path.read_text())["annotations"])
 
-    before = times(dataset, run)
-    again = call(*make, "dataset", "train", env=env)
-    open_review(*make, env=env)
+
+def test_make_review_opens_the_app_and_a_second_make_repeats_nothing(made: Made) -> None:
+    open_review(*made.make, env=made.env)
+    before = times(made.dataset, made.run)
+    again = call(*made.make, "dataset", "train", env=made.env)
+    open_review(*made.make, env=made.env)
     assert "already trained" in again
-    after = times(dataset, run)
+    after = times(made.dataset, made.run)
     rebuilt = {path.name for path in after if after[path] != before.get(path)}
     assert rebuilt <= {"scores.json", "log.jsonl", "config.yaml"}
+
+
+def test_the_commands_of_the_readme_in_their_order(made: Made, tmp_path: Path) -> None:
+    values = {
+        **{"OUT": tmp_path / "out", "600": 12, "DATASET": made.dataset, "RUN": made.run},
+        **{"SOURCE": made.dataset / "images", "NEW": tmp_path / "new"},
+        **{"COCO": draw_coco(tmp_path / "coco"), "IMPORTED": tmp_path / "imported"},
+        "findings.json": tmp_path / "findings.json",
+        "findings.html": tmp_path / "findings.html",
+        "WEIGHTS": save_weights(tmp_path / "w.pth", SMALL, 250, masks=True),
+        "EXPORTED": tmp_path / "exported",
+        "IMAGES": made.dataset / "panoptic/test",
+        "PREDICTED": tmp_path / "predicted",
+        "model.onnx": tmp_path / "model.onnx",
+        "TRUTH.json": made.dataset / "panoptic/annotations/panoptic_test.json",
+        "PREDICTION.json": tmp_path / "predicted/panoptic.json",
+        "scores.json": tmp_path / "scores.json",
+    }
+    commands = readme_commands(values)
+    assert len(commands) > 10
+    for command in commands:
+        call(*command, env=made.env)
+    flaws = json.loads((tmp_path / "out/flaws.json").read_text())
+    assert flaws["flaws"]
+    stuff = json.loads((made.dataset / "stuff_predicted/panoptic.json").read_text())
+    assert len(stuff["annotations"]) == 12
+    assert len(stuff["categories"]) == 133
+    for name in ("findings.html", "scores.json", "model.onnx", "exported/data.yaml"):
+        assert (tmp_path / name).is_file(), name
 
 
 def open_review(*make: str, env: dict[str, str]) -> None:
@@ -186,9 +210,8 @@ def open_review(*make: str, env: dict[str, str]) -> None:
 
 def test_a_set_with_flaws_lists_every_planted_one(tmp_path: Path, env: dict[str, str]) -> None:
     dataset, found = tmp_path / "flawed", tmp_path / "findings.json"
-    pipeline = (sys.executable, "pipeline.py")
-    call(*pipeline, "sample", dataset, "--images", 30, "--flaws", env=env)
-    output = call(*pipeline, "validate", dataset, "--json", found, env=env, status=1)
+    call(*PIPELINE, "sample", dataset, "--images", 30, "--flaws", env=env)
+    output = call(*PIPELINE, "validate", dataset, "--json", found, env=env, status=1)
     findings = json.loads(found.read_text())["findings"]
     assert set(findings[0]) == {"rule", "severity", "file", "shape", "message", "fix"}
     planted = json.loads((dataset / "flaws.json").read_text())["flaws"]
@@ -198,7 +221,7 @@ def test_a_set_with_flaws_lists_every_planted_one(tmp_path: Path, env: dict[str,
         tuple(f[k] for k in keys) for f in findings if f["file"] != "dataset.yaml"
     }
     assert all(finding["file"] in output for finding in findings)
-    assert "left out" in call(*pipeline, "convert", dataset, env=env, status=1)
+    assert "left out" in call(*PIPELINE, "convert", dataset, env=env, status=1)
 
 
 @pytest.mark.parametrize(
@@ -215,8 +238,7 @@ def test_a_set_with_flaws_lists_every_planted_one(tmp_path: Path, env: dict[str,
 def test_mistakes_end_with_one_line(
     command: list[str], message: str, tmp_path: Path, env: dict[str, str]
 ) -> None:
-    pipeline = [sys.executable, str(ROOT / "pipeline.py")]
-    done = subprocess.run([*pipeline, *command], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([*PIPELINE, *command], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert message in done.stderr

@@ -1,1 +1,1 @@
-"""Safe repairs of annotation files, and undoing them."""
+"""Safe fixes of annotation files, with backups to undo them."""

@@ -1,6 +1,6 @@
-"""`validate --fix`: repairs that need no judgement, each with the original kept beside it.
+"""`validate --fix`: fixes that need no judgement, each with a backup of the original file.
 
-Everything else, and every repair that is not certain, is left to a person, with the reason.
+All other findings, and fixes that are not certain, are reported with the reason.
 """
 
 from __future__ import annotations
@@ -13,51 +13,50 @@ from pathlib import Path
 
 from annotation.dataset import Dataset
 from annotation.findings import Finding
-from annotation.fixing.mending import (
-    LeftError,
-    Mended,
-    clip,
-    drop_repeated,
-    free_group,
-    mend_crossing,
-    mend_label,
-)
-from annotation.fixing.originals import confirm_fixes, replace_kept, undo_fixes
-from annotation.fixing.repair import (
+from annotation.fixing.backups import replace_with_backup
+from annotation.fixing.file_fixes import (
     FRAME_DOUBTS,
-    Case,
+    FileToFix,
     check_certain,
-    repair_encoding,
-    repair_keys,
-    repair_path,
-    repair_size,
+    fix_encoding,
+    fix_keys,
+    fix_path,
+    fix_size,
+)
+from annotation.fixing.shape_fixes import (
+    OUTSIDE,
+    NotFixedError,
+    Replacement,
+    clip_to_photo,
+    drop_repeated_points,
+    fix_crossing,
+    fix_label,
+    unused_group_id,
 )
 from annotation.labelme.annotation import Annotation, Shape, read_annotation, write_annotation
 from annotation.labelme.decoding import known_words
 from annotation.labelme.geometry import ShapeError
-from annotation.photos.files import PhotoIndex, fold
-from annotation.rules.validate import Checked
+from annotation.labelme.photo_index import PhotoIndex
+from annotation.rules.checked import Checked
 from base.errors import InputError
-from base.naming import printable
+from base.naming import fold, printable
 from base.progress import track
 
-__all__ = ["Fixed", "confirm_fixes", "fix_dataset", "undo_fixes"]
-
-FILE_REPAIRS = {
-    "file-encoding": repair_encoding,
-    "file-duplicate-keys": repair_keys,
-    "photo-size": repair_size,
-    "photo-path": repair_path,
-    "photo-path-leaves": repair_path,
+FILE_FIXES = {
+    "file-encoding": fix_encoding,
+    "file-duplicate-keys": fix_keys,
+    "photo-size": fix_size,
+    "photo-path": fix_path,
+    "photo-path-leaves": fix_path,
 }
-SHAPE_REPAIRS = ("label-typo", "points-repeated", "self-crossing", "out-of-picture")  # in turn
+SHAPE_FIXES = ("label-typo", "points-repeated", "self-crossing", "out-of-picture")  # in order
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """What became of one finding; `shape` is its index before the fix, `what` was done or why not.
+    """The outcome of one finding whose rule has a safe fix.
 
-    Findings of rules without a safe fix have none.
+    `shape` is the index before the fix; `what` says what was done, or why nothing was done.
     """
 
     rule: str
@@ -70,110 +69,115 @@ class Fixed:
     def line(self) -> str:
         """One line for a terminal."""
         place = self.file if self.shape is None else f"{self.file}: shapes[{self.shape}]"
-        return printable(f"{'fixed' if self.done else 'left':7} {place}: {self.what} [{self.rule}]")
+        outcome = "fixed  " if self.done else "skipped"
+        return printable(f"{outcome} {place}: {self.what} [{self.rule}]")
 
 
 def fix_dataset(dataset: Dataset, checked: Checked) -> list[Fixed]:
-    """Fix what is safe to fix among the findings, which have to be those of the files as they are.
+    """Fix what is safe to fix among the findings of a check; the files must not have changed since.
 
-    A fixed file's original stays beside it as NAME.json.orig until `confirm_fixes` or `undo_fixes`.
+    The original of a fixed file is kept beside it as NAME.json.orig until `confirm_fixes` or
+    `undo_fixes` is called.
     """
     findings = defaultdict(list)
     for finding in checked.findings:
         findings[finding.file].append(finding)
     index = PhotoIndex(dataset, dataset.photos())
     known = known_words([*dataset.config.labels, *(photo.name for photo in index.photos)])
-    claims = Counter(record.photo for record in checked.records)
+    claims = Counter(one.photo for one in checked.annotations)
     names = Counter(fold(photo.name) for photo in index.photos)
     fixes = []
-    for record in track(checked.records, "fix"):
-        own = findings.get(dataset.relative(record.path), [])
-        if any(finding.rule in FILE_REPAIRS or finding.rule in SHAPE_REPAIRS for finding in own):
+    for one in track(checked.annotations, "fix"):
+        own = findings.get(dataset.relative(one.path), [])
+        if any(finding.rule in FILE_FIXES or finding.rule in SHAPE_FIXES for finding in own):
             rules = frozenset(finding.rule for finding in own)
-            fixes += _fix_file(Case(dataset, index, record, rules, claims, names, known), own)
+            fixes += _fix_file(FileToFix(dataset, index, one, rules, claims, names, known), own)
     return fixes
 
 
-def _fix_file(case: Case, findings: Sequence[Finding]) -> list[Fixed]:
-    fixable = [f for f in findings if f.rule in FILE_REPAIRS or f.rule in SHAPE_REPAIRS]
-    path = case.record.path
+def _fix_file(file: FileToFix, findings: Sequence[Finding]) -> list[Fixed]:
+    fixable = [f for f in findings if f.rule in FILE_FIXES or f.rule in SHAPE_FIXES]
+    path = file.checked.path
     try:
         data = path.read_bytes()
-        annotation = read_annotation(path, known=case.known)
-        check_certain(case, annotation, data)
-        fixed, fixes = _fixed(case, annotation, fixable)
+        annotation = read_annotation(path, known=file.known)
+        check_certain(file, annotation, data)
+        fixed, fixes = _fixed(file, annotation, fixable)
         if any(fix.done for fix in fixes):
-            replace_kept(path, data, lambda temporary: _write(temporary, fixed))
-    except (LeftError, InputError, OSError) as error:
+            replace_with_backup(path, data, lambda temporary: _write(temporary, fixed))
+    except (NotFixedError, InputError, OSError) as error:
         why = str(error).removeprefix(f"{path}: ")
         return [Fixed(f.rule, f.file, f.shape, False, why) for f in fixable]
     return fixes
 
 
 def _write(path: Path, annotation: Annotation) -> None:
-    """Write the fixed file and read it again: what JSON cannot hold (NaN) must not be lost."""
+    """Write the fixed file and read it back: values that JSON lacks, such as NaN, would be lost.
+
+    Raises NotFixedError if they would.
+    """
     try:
         write_annotation(path, annotation)
         same = read_annotation(path) == annotation
-    except (ValueError, OverflowError):  # half a surrogate, an endless number
+    except (ValueError, OverflowError):  # an unpaired surrogate, an infinite number
         same = False
     if not same:
-        raise LeftError("holds values that cannot be written again, such as NaN")
+        raise NotFixedError("contains values that cannot be written back, such as NaN")
 
 
 def _fixed(
-    case: Case, annotation: Annotation, findings: Sequence[Finding]
+    file: FileToFix, annotation: Annotation, findings: Sequence[Finding]
 ) -> tuple[Annotation, list[Fixed]]:
-    """The annotation with all safe fixes, and what became of each finding."""
+    """Return the annotation with all safe fixes, and the outcome of each finding."""
     fixes = []
     for finding in findings:
-        if finding.rule in FILE_REPAIRS:
+        if finding.rule in FILE_FIXES:
             try:
-                annotation, what = FILE_REPAIRS[finding.rule](case, annotation)
+                annotation, what = FILE_FIXES[finding.rule](file, annotation)
                 fixes.append(_outcome(finding, True, what))
-            except LeftError as error:
+            except NotFixedError as error:
                 fixes.append(_outcome(finding, False, str(error)))
-    shapes, shape_fixes = _fixed_shapes(case, annotation.shapes, findings)
+    shapes, shape_fixes = _fixed_shapes(file, annotation.shapes, findings)
     return replace(annotation, shapes=shapes), [*fixes, *shape_fixes]
 
 
 def _fixed_shapes(
-    case: Case, shapes: Sequence[Shape], findings: Sequence[Finding]
+    file: FileToFix, shapes: Sequence[Shape], findings: Sequence[Finding]
 ) -> tuple[tuple[Shape, ...], list[Fixed]]:
-    """Shapes in their order, each replaced by what it became; rules take their turns."""
-    became = [[shape] for shape in shapes]
+    """Apply the fixes of shapes rule by rule; return the shapes in order, and the outcomes."""
+    replaced = [[shape] for shape in shapes]
     fixes = []
-    order = SHAPE_REPAIRS.index
-    own = [f for f in findings if f.rule in SHAPE_REPAIRS and f.shape is not None]
+    order = SHAPE_FIXES.index
+    own = [f for f in findings if f.rule in SHAPE_FIXES and f.shape is not None]
     for finding in sorted(own, key=lambda f: order(f.rule)):
         number = finding.shape or 0
         try:
-            if number >= len(became):
-                raise LeftError("the file was changed since it was checked")
-            group = free_group(chain.from_iterable(became))
-            mended = [_mended(case, finding.rule, part, group) for part in became[number]]
-            parts = [shape for one in mended for shape in one.shapes]
+            if number >= len(replaced):
+                raise NotFixedError("the file was changed since it was checked")
+            group = unused_group_id(chain.from_iterable(replaced))
+            replacements = [_fix_shape(file, finding.rule, s, group) for s in replaced[number]]
+            parts = [shape for one in replacements for shape in one.shapes]
             if not parts:
-                raise LeftError("nothing of it lies in the picture")
-        except (LeftError, ShapeError) as error:
+                raise NotFixedError(OUTSIDE)
+        except (NotFixedError, ShapeError) as error:
             fixes.append(_outcome(finding, False, str(error)))
         else:
-            became[number] = parts
-            fixes.append(_outcome(finding, True, mended[0].what))
-    return tuple(chain.from_iterable(became)), fixes
+            replaced[number] = parts
+            fixes.append(_outcome(finding, True, replacements[0].what))
+    return tuple(chain.from_iterable(replaced)), fixes
 
 
-def _mended(case: Case, rule: str, shape: Shape, group: int) -> Mended:
-    config, size = case.dataset.config, case.record.size
+def _fix_shape(file: FileToFix, rule: str, shape: Shape, group: int) -> Replacement:
+    config, size = file.dataset.config, file.checked.size
     if rule == "label-typo":
-        return mend_label(shape, config.labels)
+        return fix_label(shape, config.labels)
     if rule == "points-repeated":
-        return drop_repeated(shape, config.limits)
+        return drop_repeated_points(shape, config.limits)
     if rule == "self-crossing":
-        return mend_crossing(shape, config, group)
-    if size is None or case.record.photo is None or case.rules & FRAME_DOUBTS:
-        raise LeftError("its picture is not certain; see the other findings of the file")
-    return clip(shape, config, group, size)
+        return fix_crossing(shape, config, group)
+    if size is None or file.checked.photo is None or file.rules & FRAME_DOUBTS:
+        raise NotFixedError("its photo is not certain; see the other findings of the file")
+    return clip_to_photo(shape, config, group, size)
 
 
 def _outcome(finding: Finding, done: bool, what: str) -> Fixed:

@@ -1,1 +1,1 @@
-"""Collecting photos from folders, zip files and videos into a data set."""
+"""Collecting photos from folders, zip files and videos, and a first configuration for a set."""

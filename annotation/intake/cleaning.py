@@ -1,4 +1,4 @@
-"""One photo made ready for a data set: upright, without place data, of a bounded size."""
+"""Preparing one photo for a data set: EXIF rotation applied, location removed, size limited."""
 
 from __future__ import annotations
 
@@ -12,27 +12,17 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
-from annotation.intake.metadata import jpeg_without_place, kept_exif, picture_tells_place
+from annotation.intake.metadata import image_has_location, jpeg_without_location, kept_exif
+from annotation.photos.files import SUFFIXES, open_photo
 from annotation.photos.likeness import perceptual_hash
+from base.errors import InputError
 
 Frame = NDArray[np.uint8]  # (H, W, 3) BGR
 
-MAX_PIXELS = 178_956_970  # where Pillow stops, and so Labelme: a larger photo could not be drawn on
-MAX_BYTES = 1 << 29  # a file of that size holds MAX_PIXELS uncompressed RGB pixels
-QUALITY = 95  # of JPEG and WebP where a photo is compressed anew
+QUALITY = 95  # of JPEG and WebP photos that are compressed again
 
-SUFFIXES = {
-    "JPEG": (".jpg", ".jpeg"),
-    "MPO": (".jpg", ".jpeg"),  # several JPEG pictures in one file; the first one is the photo
-    "PNG": (".png",),
-    "BMP": (".bmp",),
-    "TIFF": (".tif", ".tiff"),
-    "WEBP": (".webp",),
-}
-# Only the named formats are tried: Pillow knows formats that start other programs.
-_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": QUALITY, "subsampling": 0},
     "TIFF": {"compression": "tiff_lzw"},
@@ -41,12 +31,12 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 
 
 class RefusedError(Exception):
-    """One photo that cannot be brought in; the message says why."""
+    """A photo that cannot be added; the message says why."""
 
 
 @dataclass(frozen=True)
 class CleanPhoto:
-    """The file to store, the suffixes its format may have (usual one first), its 64-bit hash."""
+    """The file to store, the suffixes of its format (the usual one first) and its 64-bit hash."""
 
     data: bytes
     suffixes: tuple[str, ...]
@@ -54,23 +44,23 @@ class CleanPhoto:
 
 
 def clean_photo(data: bytes, *, long_side: int | None = None) -> CleanPhoto:
-    """Turn a photo's file upright, drop its place data, limit its long side (pixels).
+    """Apply the EXIF rotation of a photo, remove its location, limit its longer side in pixels.
 
-    The bytes stay as they are where nothing has to change, and the compressed pixels of a JPEG
-    where only place data have to go. Raises RefusedError.
+    The file is unchanged if nothing needs to be done. If only the location of a JPEG has to be
+    removed, its compressed pixels are copied. Raises RefusedError if the photo cannot be decoded.
     """
     with _opened(data) as image:
         kind = str(image.format)
-        turned = image.getexif().get(ExifTags.Base.Orientation) in range(2, 9)
-        changed = turned or (long_side is not None and max(image.size) > long_side)
+        rotated = image.getexif().get(ExifTags.Base.Orientation) in range(2, 9)
+        changed = rotated or (long_side is not None and max(image.size) > long_side)
         jpeg = kind in ("JPEG", "MPO")
         stored = None
         if jpeg and not changed:
-            stored = jpeg_without_place(data, kept_exif(image))
-            if image.mode == "RGB":  # the hash needs no more: decodes in a third of the time
+            stored = jpeg_without_location(data, kept_exif(image))
+            if image.mode == "RGB":  # enough for the hash, in a third of the time
                 image.draft("L", (256, 256))
         image.load()
-        if not jpeg and not changed and not picture_tells_place(image):
+        if not jpeg and not changed and not image_has_location(image):
             stored = data
         if stored is not None:
             return CleanPhoto(stored, SUFFIXES[kind], _likeness(image))
@@ -80,7 +70,7 @@ def clean_photo(data: bytes, *, long_side: int | None = None) -> CleanPhoto:
 
 
 def clean_frame(frame: Frame, *, long_side: int | None = None) -> CleanPhoto:
-    """Make a JPEG of a video frame, its long side (pixels) limited."""
+    """Encode a video frame as a JPEG, with its longer side limited to `long_side` pixels."""
     height, width = frame.shape[:2]
     if long_side is not None and max(height, width) > long_side:
         scale = long_side / max(height, width)
@@ -90,32 +80,19 @@ def clean_frame(frame: Frame, *, long_side: int | None = None) -> CleanPhoto:
     return CleanPhoto(encoded.tobytes(), SUFFIXES["JPEG"], perceptual_hash(frame))
 
 
-def check_size(width: int, height: int) -> None:
-    """Refuse a picture bomb by the size in its header, before anything is decoded."""
-    if width * height > MAX_PIXELS:
-        raise RefusedError(f"{width} x {height} pixels; at most {MAX_PIXELS:,} can be opened")
-
-
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
-    # Pillow's own limit stands aside: it warns at half of ours, and its message names no size.
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    """Open a photo; every error in the block becomes a RefusedError with its reason."""
     try:
-        # Pillow warns of odd metadata, which nobody reads here.
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(BytesIO(data), formats=_FORMATS) as image,
-        ):
-            check_size(*image.size)
+        # Pillow warns of unusual metadata, which is not used here.
+        with warnings.catch_warnings(action="ignore"), open_photo(BytesIO(data)) as image:
             yield image
     except RefusedError:
         raise
-    except UnidentifiedImageError:
-        raise RefusedError(f"is no {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]} picture") from None
-    except Exception as error:  # broken files make Pillow raise nearly anything
+    except InputError as error:
+        raise RefusedError(str(error)) from None
+    except Exception as error:  # Pillow raises almost any exception for a damaged file
         raise RefusedError(f"cannot be decoded: {error}") from None
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _likeness(image: Image.Image) -> int:
@@ -123,11 +100,11 @@ def _likeness(image: Image.Image) -> int:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey as its high bytes, since Pillow's own conversion cuts all above 255 off."""
+    """Reduce 16-bit grey to its high bytes; Pillow's own conversion clips values above 255."""
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise RefusedError(f"holds 32-bit numbers (mode {image.mode}), no photo")
+        raise RefusedError(f"has 32-bit values (mode {image.mode}), so it is not a photo")
     return image
 
 
@@ -143,8 +120,8 @@ def _limited(image: Image.Image, long_side: int | None) -> Image.Image:
 
 
 def _encoded(image: Image.Image, kind: str, exif: bytes) -> bytes:
-    """The picture as a file of its own format, with its colour profile and nothing else."""
-    plain = image.copy()  # saving would take comments and XMP from the old `info`
+    """Encode an image in its own format, with its colour profile and `exif` as only metadata."""
+    plain = image.copy()  # saving would write comments and XMP from the old `info`
     plain.info = {k: v for k, v in image.info.items() if k in ("icc_profile", "transparency")}
     options = dict(_SAVE_OPTIONS.get(kind, {}), icc_profile=plain.info.get("icc_profile"))
     if exif and kind in ("JPEG", "PNG", "WEBP"):

@@ -1,4 +1,4 @@
-"""Bring photos into a data set: from folders, zip files, single photos and videos."""
+"""Collect photos from folders, zip files, single files and videos into a data set."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from annotation.dataset import list_photos
 from annotation.intake.cleaning import CleanPhoto, Frame, RefusedError, clean_frame, clean_photo
 from annotation.intake.origins import (
-    Alike,
+    NearDuplicate,
     Origin,
-    adopt_photos,
-    append_record,
-    find_alike,
+    append_origin,
+    find_near_duplicates,
     group_photos,
     read_groups,
-    read_record,
+    read_origins,
+    record_other_photos,
     write_groups,
 )
-from annotation.intake.sources import FoundPhoto, open_source
+from annotation.intake.sources import SourcePhoto, open_source
+from annotation.photos.listing import list_photos
 from base.errors import InputError
 from base.files import digest, write_bytes
 from base.naming import Names, readable_stem
@@ -30,8 +30,8 @@ from base.progress import track
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """A photo that was not brought in, and why."""
+class RefusedPhoto:
+    """A photo that was not added, and why."""
 
     origin: str
     reason: str
@@ -39,9 +39,9 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Duplicate:
-    """A photo that was skipped: `image`, in the set, has or had the same bytes or pixels.
+    """A photo that was skipped because `image` in the set was made from the same bytes or pixels.
 
-    `same_source`: it is the very photo, seen again, or another frame of the same video.
+    `same_source`: it is the same file or a frame of the same video.
     """
 
     origin: str
@@ -51,51 +51,57 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Collected:
-    """What one run did; `alike` has one entry for each added photo that looks like an earlier."""
+    """The result of one run.
+
+    `near_duplicates` has one entry for each added photo that looks like an earlier one, and
+    `other_files` counts the files in the sources that are not photos, by suffix.
+    """
 
     root: Path
     added: tuple[Origin, ...]
     duplicates: tuple[Duplicate, ...]
-    alike: tuple[Alike, ...]
-    refused: tuple[Refusal, ...]
-    others: Mapping[str, int]  # files in the sources that are no photos, by suffix
+    near_duplicates: tuple[NearDuplicate, ...]
+    refused: tuple[RefusedPhoto, ...]
+    other_files: Mapping[str, int]
 
     def lines(self) -> Iterator[str]:
-        """What the command line says: a line for each photo that somebody may want to look at."""
+        """Yield a summary, and a line for each photo that a person may want to check."""
         others = [one for one in self.duplicates if not one.same_source]
         yield (
             f"{self.root}: {len(self.added)} photos added, "
-            f"{len(self.duplicates) - len(others)} were here already, "
+            f"{len(self.duplicates) - len(others)} already present, "
             f"{len(others)} exact duplicates skipped, {len(self.refused)} refused"
         )
-        yield from (f"duplicate: {one.origin} is {one.image}" for one in others)
-        for pair in self.alike:
+        yield from (f"duplicate: {one.origin} is the same as {one.image}" for one in others)
+        for pair in self.near_duplicates:
             if not pair.same_source:
                 bits = f"{pair.distance} of 64 bits differ"
                 yield f"looks alike: {pair.image} and {pair.earlier} ({bits})"
         for name, count in self._similar_frames().items():
-            yield f"looks alike: {count} frames of {name} and an earlier one of it"
+            yield f"looks alike: {count} frames of {name} and earlier frames"
         yield from (f"refused: {one.origin}: {one.reason}" for one in self.refused)
-        if self.others:
-            files = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.others.items()))
-            yield f"left alone, no photos: {files}"
-        yield f"{self.root / 'photos.csv'}: where each came from; `group_by: photos.csv` uses it"
+        if self.other_files:
+            counts = sorted(self.other_files.items())
+            files = ", ".join(f"{count} {suffix}" for suffix, count in counts)
+            yield f"skipped files that are not photos: {files}"
+        table = self.root / "photos.csv"
+        yield f"{table}: the source of each photo; used by `group_by: photos.csv`"
 
     def _similar_frames(self) -> Counter[str]:
-        """By video: frames of one are expected to be alike, so they are counted, not listed."""
+        """Count the frames that look alike by video; they are expected, so they are not listed."""
         source = {origin.image: origin.source for origin in self.added}
-        return Counter(source[pair.image] for pair in self.alike if pair.same_source)
+        return Counter(source[pair.image] for pair in self.near_duplicates if pair.same_source)
 
 
 def collect(
     sources: Sequence[Path], root: Path, *, long_side: int | None = None, every: float = 1.0
 ) -> Collected:
-    """Bring the photos of folders, zip files, single files and videos into `root/images/`.
+    """Copy the photos of folders, zip files, single files and videos into `root/images/`.
 
     `long_side` limits the longer side in pixels, `every` is the time between video frames in
-    seconds. Photos come out upright and without place data; near-duplicates share a group in
-    `photos.csv`. A run that was stopped is completed by the same call. InputError where a source
-    is missing, of an unknown kind or without photos; nothing is changed then.
+    seconds. The EXIF rotation is applied, location metadata is removed, and near-duplicates share a
+    group in `photos.csv`. The same call completes a run that was interrupted. Raises InputError,
+    before anything is changed, if a source is missing, of an unknown kind or without photos.
     """
     _check_options(sources, root, long_side=long_side, every=every)
     opened = [open_source(path, every=every, dataset=root) for path in sources]
@@ -103,8 +109,8 @@ def collect(
     run = _Run.start(root, long_side)
     found = chain.from_iterable(source.photos() for source in opened)
     for photo in track(found, "collect", total=sum(source.count for source in opened)):
-        run.bring_in(photo)
-    links, alike = find_alike(run.origins)
+        run.add(photo)
+    links, alike = find_near_duplicates(run.origins)
     groups = group_photos(run.origins, table, links=links, shared=run.shared)
     write_groups(root, table, groups)
     new = {origin.image for origin in run.added}
@@ -114,7 +120,7 @@ def collect(
         tuple(run.duplicates),
         tuple(one for one in alike if one.image in new),
         tuple(run.refused),
-        sum((Counter(source.others) for source in opened), Counter()),
+        sum((Counter(source.other_files) for source in opened), Counter()),
     )
 
 
@@ -122,72 +128,73 @@ def _check_options(
     sources: Sequence[Path], root: Path, *, long_side: int | None, every: float
 ) -> None:
     if not sources:
-        raise InputError("collect: expected at least one source, got none")
+        raise InputError("collect: expected at least one source, found none")
     if root.exists() and not root.is_dir():
-        raise InputError(f"{root}: is a file; expected the folder of a data set")
+        raise InputError(f"{root}: expected the folder of a data set, found a file")
     if long_side is not None and long_side < 1:
-        raise InputError(f"long side: expected 1 pixel or more, got {long_side}")
+        raise InputError(f"long side: expected 1 pixel or more, found {long_side}")
     if not (every > 0 and math.isfinite(every)):
-        raise InputError(f"every: expected more than 0 seconds, got {every}")
+        raise InputError(f"every: expected more than 0 seconds, found {every}")
 
 
 class _Run:
-    """The set as it grows: its origins by digest, the names in use, and what happened so far."""
+    """The state of one run: the known origins by digest, the names in use, the results so far."""
 
     def __init__(self, root: Path, long_side: int | None, origins: Sequence[Origin]) -> None:
         self.origins = list(origins)
         self.added: list[Origin] = []
         self.duplicates: list[Duplicate] = []
-        self.refused: list[Refusal] = []
+        self.refused: list[RefusedPhoto] = []
         self.shared: list[tuple[str, str]] = []  # sources that have a photo in common
         self._root, self._long_side = root, long_side
         self._by_digest: dict[str, Origin] = {}
         for origin in origins:
-            self._know(origin)
+            self._remember(origin)
         images = root / "images"
         self._names = Names(path.stem for path in (list_photos(images) if images.is_dir() else []))
 
     @classmethod
     def start(cls, root: Path, long_side: int | None) -> _Run:
         root.mkdir(parents=True, exist_ok=True)
-        known = read_record(root)
-        return cls(root, long_side, [*known, *adopt_photos(root, known)])
+        known = read_origins(root)
+        return cls(root, long_side, [*known, *record_other_photos(root, known)])
 
-    def bring_in(self, found: FoundPhoto) -> None:
-        """Add one photo, or note why not; nothing of it stays in memory."""
+    def add(self, found: SourcePhoto) -> None:
+        """Add one photo, or note why it is skipped or refused; its data is not kept in memory."""
         try:
             content = found.load()
             original = _digest(content)
             if original in self._by_digest:
                 self._skip(found, self._by_digest[original])
             else:
-                self._add(found, original, _clean(content, self._long_side))
+                self._store(found, original, _clean(content, self._long_side))
         except RefusedError as error:
-            self.refused.append(Refusal(found.origin, str(error)))
+            self.refused.append(RefusedPhoto(found.origin, str(error)))
 
-    def _skip(self, found: FoundPhoto, known: Origin) -> None:
+    def _skip(self, found: SourcePhoto, known: Origin) -> None:
         same_source = known.source == found.group
         self.duplicates.append(Duplicate(found.origin, known.image, same_source))
         self.shared.append((known.source, found.group))
 
-    def _add(self, found: FoundPhoto, original: str, photo: CleanPhoto) -> None:
+    def _store(self, found: SourcePhoto, original: str, photo: CleanPhoto) -> None:
         suffix = PurePosixPath(found.path).suffix.lower()
-        suffix = suffix if suffix in photo.suffixes else photo.suffixes[0]  # a PNG called .jpg
+        if suffix not in photo.suffixes:  # such as a PNG that is called .jpg
+            suffix = photo.suffixes[0]
         name = self._names.take(readable_stem(found.path)) + suffix
         origin = Origin(name, original, digest(photo.data), found.group, photo.likeness)
-        append_record(self._root, origin)
+        append_origin(self._root, origin)
         write_bytes(self._root / "images" / name, photo.data)
         self.origins.append(origin)
         self.added.append(origin)
-        self._know(origin)
+        self._remember(origin)
 
-    def _know(self, origin: Origin) -> None:
+    def _remember(self, origin: Origin) -> None:
         self._by_digest.setdefault(origin.original, origin)
         self._by_digest.setdefault(origin.stored, origin)
 
 
 def _digest(content: bytes | Frame) -> str:
-    """Of a file its bytes, of a frame its size and pixels: also known again in a copied video."""
+    """Hash the bytes of a file, or the size and pixels of a frame, which a copied video repeats."""
     if isinstance(content, bytes):
         return digest(content)
     return digest(str(content.shape), content.tobytes())

@@ -1,4 +1,4 @@
-"""What a photo's file tells besides its pixels: finding place data and leaving them out."""
+"""Metadata of a photo: finding and removing what tells where it was taken."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from PIL import ExifTags, Image
 
 _GPS_TAG = re.compile(rb"\x25\x88[\x04\x0d]\x00|\x88\x25\x00[\x04\x0d]")  # EXIF, either byte order
-_IPTC_PLACE = re.compile(rb"\x1c\x02[\x1a\x1b\x5a\x5c\x5f\x64\x65]")  # city, province, country, ...
-_XMP_PLACE = re.compile(
+_IPTC_LOCATION = re.compile(rb"\x1c\x02[\x1a\x1b\x5a\x5c\x5f\x64\x65]")  # city, country, ...
+_XMP_LOCATION = re.compile(
     rb"latitude|longitude|altitude|location|city|country|state|province|geotag", re.IGNORECASE
 )
 _GEOTIFF = {33550, 33922, 34264, 34735, 34736, 34737, 42112}
@@ -27,23 +27,23 @@ _KEPT_EXIF = (
 
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")  # no stuffed byte, restart or fill byte
 _EOI, _SOS, _COMMENT, _APP1 = 0xD9, 0xDA, 0xFE, 0xE1
-_NEEDED = {0xE0: b"JFIF\0", 0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}  # by the pixels and colours
+_NEEDED = {0xE0: b"JFIF\0", 0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}  # for pixels and colours
 _LONGEST_SEGMENT = 65533
 
 
-def tells_place(payload: bytes) -> bool:
-    """Whether EXIF, XMP, IPTC or text may say where a photo was taken.
+def may_have_location(payload: bytes) -> bool:
+    """Return whether EXIF, XMP, IPTC or text may say where a photo was taken.
 
-    A search of the raw bytes: it sees places that a parser of one format misses (XMP inside EXIF,
-    a broken directory), and a false alarm costs no more than a few notes of the camera.
+    This searches the raw bytes and so finds what a parser of one format misses, such as XMP inside
+    EXIF or a damaged directory. A false alarm only loses some notes of the camera.
     """
-    if _GPS_TAG.search(payload) or _IPTC_PLACE.search(payload):
+    if _GPS_TAG.search(payload) or _IPTC_LOCATION.search(payload):
         return True
-    return _XMP_PLACE.search(payload.replace(b"\0", b"")) is not None  # UTF-16, too
+    return _XMP_LOCATION.search(payload.replace(b"\0", b"")) is not None  # UTF-16, too
 
 
-def picture_tells_place(image: Image.Image) -> bool:
-    """The same for a loaded picture of any format."""
+def image_has_location(image: Image.Image) -> bool:
+    """Return whether the metadata of a decoded image of any format may have a location."""
     exif = image.getexif()
     if ExifTags.Base.GPSInfo in exif or exif.keys() & _GEOTIFF:
         return True
@@ -52,14 +52,14 @@ def picture_tells_place(image: Image.Image) -> bool:
         return True
     values = [*info.keys(), *info.values(), *exif.values()]
     texts = (v.encode("utf-8", "replace") if isinstance(v, str) else v for v in values)
-    return any(tells_place(text) for text in texts if isinstance(text, bytes))
+    return any(may_have_location(text) for text in texts if isinstance(text, bytes))
 
 
 def kept_exif(image: Image.Image) -> bytes:
-    """EXIF with camera, exposure and time only, empty where there is none of these.
+    """Return EXIF data with camera, exposure and time only; empty if there is none of these.
 
-    A list of what stays, because places hide in what no list of what goes would name: makers'
-    notes, thumbnails, free text.
+    It lists what to keep because locations also occur in fields that no list of what to remove
+    would contain: maker notes, thumbnails, free text.
     """
     old, new = image.getexif(), Image.Exif()
     try:
@@ -69,7 +69,7 @@ def kept_exif(image: Image.Image) -> bytes:
         if kept:
             new[ExifTags.IFD.Exif] = kept
         data = new.tobytes() if len(new) else b""
-    except Exception:  # a broken EXIF block makes Pillow raise nearly anything; nobody needs it
+    except Exception:  # Pillow raises almost any exception for damaged EXIF data
         return b""
     return data if len(data) <= _LONGEST_SEGMENT else b""
 
@@ -78,14 +78,14 @@ def _tags(names: tuple[str, ...]) -> list[int]:
     return [int(ExifTags.Base[name]) for name in names]
 
 
-def jpeg_without_place(data: bytes, exif: bytes) -> bytes | None:
-    """A JPEG file without place data, the same file where it has none.
+def jpeg_without_location(data: bytes, exif: bytes) -> bytes | None:
+    """Return a JPEG file without location; the same file if it has none.
 
-    Pillow's quality="keep" decodes and compresses anew, which shifts pixels by rounding. So the
-    segments are copied instead, without those that pixels and colours do not need; `exif` takes
-    the place of the old EXIF block. What follows the end of the picture (the video of a motion
-    photo, a second picture) has place data of its own and goes, too. None where the file is not
-    built as it should be: it has to be decoded and compressed anew.
+    Pillow's quality="keep" decodes and compresses again, which changes pixels by rounding. So the
+    segments are copied instead, without those that pixels and colours do not need, and `exif`
+    replaces the old EXIF data. What follows the end of the image (the video of a motion photo, a
+    second image) has a location of its own and is removed, too. Returns None if the structure of
+    the file is not valid; it must then be decoded and compressed again.
     """
     segments = list(_segments(data))
     markers = [marker for marker, _, _ in segments]
@@ -96,14 +96,14 @@ def jpeg_without_place(data: bytes, exif: bytes) -> bytes | None:
         return None
     head, end = segments[:scan], segments[-1][2]
     notes = [data[start:stop] for marker, start, stop in head if not _needed(data, marker, start)]
-    if not data[end:].strip(b"\0\r\n ") and not any(map(tells_place, notes)):
+    if not data[end:].strip(b"\0\r\n ") and not any(map(may_have_location, notes)):
         return data
     parts = [data[start:stop] for marker, start, stop in head if _needed(data, marker, start)]
     return b"".join([b"\xff\xd8", *_with_exif(parts, exif), data[segments[scan][1] : end]])
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, start and end of each segment after the first marker; the last one is the EOI."""
+    """Yield marker, start and end of each segment after the first marker, up to the EOI marker."""
     position = 2
     while match := _MARKER.search(data, position):
         marker = match[1][0]
@@ -125,7 +125,7 @@ def _needed(data: bytes, marker: int, start: int) -> bool:
 
 
 def _with_exif(parts: list[bytes], exif: bytes) -> list[bytes]:
-    """The segments with an EXIF segment behind the JFIF one, which has to stay first."""
+    """Insert an EXIF segment after the JFIF segment, which must stay the first one."""
     if not exif:
         return parts
     segment = bytes([0xFF, _APP1]) + (len(exif) + 2).to_bytes(2, "big") + exif

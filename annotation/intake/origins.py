@@ -1,7 +1,7 @@
-"""Where the photos of a set came from: `collected.jsonl` for this program, `photos.csv` for people.
+"""Where the photos of a set came from: `collected.jsonl` for programs, `photos.csv` for people.
 
-`collected.jsonl` has a line for each photo, written before the photo itself. `photos.csv` is
-written last, from that record, so that a run which was stopped is completed by the next one.
+`collected.jsonl` has one line per photo, which is written before the photo itself. `photos.csv` is
+written last, from these lines, so that the next run completes a run that was interrupted.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from pathlib import Path
 
 import msgspec
 
-from annotation.dataset import list_photos
 from annotation.intake.cleaning import RefusedError, clean_photo
+from annotation.photos.groups import GroupTable, read_group_table
 from annotation.photos.likeness import near_pairs
+from annotation.photos.listing import list_photos
 from base.errors import InputError
 from base.files import digest, write_bytes
 from base.progress import track
@@ -24,9 +25,9 @@ from base.progress import track
 
 @dataclass(frozen=True)
 class Origin:
-    """One photo: its name in `images/`, digests of what it was made from and of its own file.
+    """One photo: its name in `images/`, and digests of the original and of the stored file.
 
-    Photos of one `source` belong into one split; `likeness` is the 64-bit perceptual hash.
+    Photos with the same `source` belong in one split. `likeness` is the 64-bit perceptual hash.
     """
 
     image: str
@@ -37,7 +38,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Alike:
+class NearDuplicate:
     """A photo that looks like an earlier one; their hashes differ in `distance` of 64 bits."""
 
     image: str
@@ -46,39 +47,34 @@ class Alike:
     same_source: bool
 
 
-@dataclass(frozen=True)
-class GroupTable:
-    """`photos.csv`: the header of its second column and the rows image, group."""
+def read_origins(root: Path) -> list[Origin]:
+    """Read the origins of the photos that exist, and remove the lines of others from the file.
 
-    column: str
-    rows: tuple[tuple[str, str], ...]
-
-
-def read_record(root: Path) -> list[Origin]:
-    """The origins of the photos that are there; lines of others are taken out of the file.
-
-    A line without its photo, or half a line, is what a stopped run leaves behind.
+    An interrupted run leaves a line without its photo, or an incomplete line. Raises InputError if
+    a line is damaged.
     """
     path = root / "collected.jsonl"
     data = path.read_bytes() if path.is_file() else b""
-    *whole, _ = data.split(b"\n")
-    origins = [_parse(line, f"{path}: line {number}") for number, line in enumerate(whole, start=1)]
-    there = [origin for origin in origins if (root / "images" / origin.image).is_file()]
-    kept = b"".join(map(_line, there))
+    *complete, _ = data.split(b"\n")
+    origins = [
+        _parse(line, f"{path}: line {number}") for number, line in enumerate(complete, start=1)
+    ]
+    existing = [origin for origin in origins if (root / "images" / origin.image).is_file()]
+    kept = b"".join(map(_line, existing))
     if kept != data:
         write_bytes(path, kept)
-    return there
+    return existing
 
 
 def _parse(line: bytes, where: str) -> Origin:
     try:
         return msgspec.json.decode(line, type=Origin)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{where}: is no record of a photo: {error}") from None
+        raise InputError(f"{where}: is not a record of a photo: {error}") from None
 
 
-def append_record(root: Path, origin: Origin) -> None:
-    """Add a line. To be done before the photo is written: what was made must be known again."""
+def append_origin(root: Path, origin: Origin) -> None:
+    """Append a line; must be called before the photo is written, so that it is recognised later."""
     with (root / "collected.jsonl").open("ab") as file:
         file.write(_line(origin))
 
@@ -87,29 +83,32 @@ def _line(origin: Origin) -> bytes:
     return msgspec.json.encode(origin) + b"\n"
 
 
-def adopt_photos(root: Path, known: Iterable[Origin]) -> Iterator[Origin]:
-    """Record photos that came into `images/` by other ways, each as its own source."""
+def record_other_photos(root: Path, known: Iterable[Origin]) -> Iterator[Origin]:
+    """Record the photos that were copied into `images/` by hand, each as a source of its own."""
     names = {origin.image for origin in known}
     images = root / "images"
     photos = list_photos(images) if images.is_dir() else []
-    strange = [path for path in photos if path.relative_to(images).as_posix() not in names]
-    for path in track(strange, "look"):
+    unknown = [path for path in photos if path.relative_to(images).as_posix() not in names]
+    for path in track(unknown, "inspect"):
         name = path.relative_to(images).as_posix()
         try:
             data = path.read_bytes()
             likeness = clean_photo(data).likeness
         except (OSError, RefusedError):
-            continue  # `validate` speaks of it
+            continue  # `validate` reports it
         origin = Origin(name, digest(data), digest(data), f"images/{name}", likeness)
-        append_record(root, origin)
+        append_origin(root, origin)
         yield origin
 
 
-def find_alike(origins: Sequence[Origin]) -> tuple[list[tuple[int, int]], list[Alike]]:
-    """Links (earlier, later) that join all photos which look alike, and one Alike a later photo.
+def find_near_duplicates(
+    origins: Sequence[Origin],
+) -> tuple[list[tuple[int, int]], list[NearDuplicate]]:
+    """Find the photos that look alike.
 
-    Equal hashes are linked to their first photo only, so that the frames of a camera that stands
-    still make as many links as there are frames, not as many as there are pairs of them.
+    Returns links, pairs of indices (earlier, later) that connect all of them, and for each later
+    photo the nearest earlier one. Photos with equal hashes are linked only to the first of them: a
+    static camera yields one link per frame, not one per pair of frames.
     """
     first: dict[int, int] = {}
     for index, origin in enumerate(origins):
@@ -122,33 +121,26 @@ def find_alike(origins: Sequence[Origin]) -> tuple[list[tuple[int, int]], list[A
     for i, j in links:
         distance = (origins[i].likeness ^ origins[j].likeness).bit_count()
         nearest[j] = min(nearest.get(j, (distance, i)), (distance, i))
-    return links, [_alike(origins[j], origins[i], distance) for j, (distance, i) in nearest.items()]
+    return links, [
+        _near_duplicate(origins[j], origins[i], distance) for j, (distance, i) in nearest.items()
+    ]
 
 
-def _alike(later: Origin, earlier: Origin, distance: int) -> Alike:
-    return Alike(later.image, earlier.image, distance, later.source == earlier.source)
+def _near_duplicate(later: Origin, earlier: Origin, distance: int) -> NearDuplicate:
+    return NearDuplicate(later.image, earlier.image, distance, later.source == earlier.source)
 
 
 def read_groups(root: Path) -> GroupTable:
-    """Parse `photos.csv`, an empty table where there is none; InputError where it is wrong."""
+    """Read `photos.csv` of a set; an empty table if the file does not exist.
+
+    Raises InputError as `read_group_table` does.
+    """
     path = root / "photos.csv"
-    if not path.exists():
-        return GroupTable("source", ())
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header, *rows = [row for row in csv.reader(file) if row]
-    except (OSError, ValueError, csv.Error):
-        raise InputError(f"{path}: cannot be read as a CSV file with a header") from None
-    for number, row in enumerate([header, *rows], start=1):
-        if len(row) != 2 or header[0] != "image":
-            raise InputError(
-                f"{path}: row {number}: expected the columns image and a group, got {row}"
-            )
-    return GroupTable(header[1], tuple((row[0], row[1]) for row in rows))
+    return read_group_table(path) if path.exists() else GroupTable("source", ())
 
 
 def write_groups(root: Path, table: GroupTable, groups: Mapping[str, str]) -> None:
-    """Complete `photos.csv`: the rows that were there, then the photos that had none."""
+    """Write `photos.csv`: the existing rows, then those of the photos that had none."""
     old = dict(table.rows)
     new = [(image, group) for image, group in groups.items() if image not in old]
     if not new:
@@ -166,15 +158,15 @@ def group_photos(
     links: Iterable[tuple[int, int]],
     shared: Iterable[tuple[str, str]],
 ) -> dict[str, str]:
-    """The group of each photo, so that linked photos and `shared` sources are in one.
+    """Return the group of each photo; linked photos and `shared` sources get the same group.
 
-    A group is called like its earliest source. Rows that were there before stay as they are, even
-    where a new photo looks like two of them.
+    A joined group has the name of an earlier source. Existing rows never change, not even if a new
+    photo looks like photos of two groups.
     """
     rows = dict(table.rows)
     joined = _Groups(fixed=rows.values())
     for origin in origins:
-        if origin.image in rows:  # later frames of its video follow it
+        if origin.image in rows:  # later frames of its video join its group
             joined.join(rows[origin.image], origin.source)
     group = [rows.get(origin.image, origin.source) for origin in origins]
     for earlier, later in [*shared, *((group[i], group[j]) for i, j in links)]:
@@ -185,7 +177,11 @@ def group_photos(
 
 
 class _Groups:
-    """Names of groups that are joined step by step (union-find); no two fixed ones ever are."""
+    """Names of groups that are joined step by step (union-find); two fixed groups are never joined.
+
+    scipy's DisjointSet does not serve: it chooses the root of a set by size, but here the root is
+    the name of the group, which is that of the earlier one or the fixed one.
+    """
 
     def __init__(self, *, fixed: Iterable[str]) -> None:
         self._fixed = set(fixed)

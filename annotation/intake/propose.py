@@ -1,4 +1,4 @@
-"""A first `dataset.yaml` for a folder that has none, from the labels in its Labelme files."""
+"""Propose a `dataset.yaml` for a folder without one, from the labels in its Labelme files."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from pathlib import Path
 
 import yaml
 
-from annotation.dataset import Dataset, DatasetConfig, list_photos, parse_config
-from annotation.fixing.mending import plain_label
-from annotation.labelme.annotation import NotReadableError, read_annotation
+from annotation.dataset import Dataset, DatasetConfig, parse_config
+from annotation.fixing.shape_fixes import normalized_label
+from annotation.labelme.annotation import NotReadableError, UnreadableShape, read_annotation
 from annotation.labelme.decoding import known_words
 from annotation.photos.groups import read_photo_groups
+from annotation.photos.listing import list_photos
 from annotation.rules.labels import find_spelling
 from base.errors import InputError
 from base.files import write_bytes
 from base.naming import printable
 from base.progress import track
 
-RARER = 3  # times less frequent than its neighbour is a label that is taken for a slip
-PLAIN = re.compile(r"[^\W\d]\w*(-\w+)*")  # what YAML needs no quotes for, but for words like `no`
+RARER = 3  # a label that is so many times less frequent than a similar one is a misspelling
+PLAIN = re.compile(r"[^\W\d]\w*(-\w+)*")  # needs no quotes in YAML, except words such as `no`
 _LONGEST = 60  # characters of a label in a comment
 
 
 @dataclass(frozen=True)
-class Proposed:
-    """One label with its number of shapes, and other spellings of it with theirs."""
+class ProposedThing:
+    """One label with its number of shapes, and its misspellings with theirs."""
 
     label: str
     count: int
@@ -37,24 +38,24 @@ class Proposed:
 
 
 def propose_config(root: Path) -> DatasetConfig:
-    """Write `root/dataset.yaml` with every label found as a thing; return what it says.
+    """Write `root/dataset.yaml` with every label found as a thing; return its contents.
 
-    Rare labels that are nearly spelt as a frequent one are taken for slips of it: validation will
-    report them. Raises InputError where the file exists already, or where there are no labels.
+    Rare labels that resemble a frequent one are treated as misspellings of it, which validation
+    will report. Raises InputError if the file exists already or there are no labels.
     """
     path = root / "dataset.yaml"
     if os.path.lexists(path):
-        raise InputError(f"{path}: exists already; it is never overwritten")
+        raise InputError(f"{path}: already exists and is never overwritten")
     counts = _count_labels(root)
     defaults = DatasetConfig("defaults", ("thing",))
     special = (*defaults.holes, *defaults.ignored)
     for label in list(counts):
         if any(_same(label, one) for one in special):
             del counts[label]
-    things = _merge(counts)
+    things = _group_spellings(counts)
     if not things:
         found = f"no labels found below {root / 'labelme'} and {root / 'images'}"
-        raise InputError(f"{path}: missing, and {found}; write it with `things: [...]`")
+        raise InputError(f"{path}: does not exist, and {found}; create it with `things: [...]`")
     text = "\n".join(_lines(root, things)) + "\n"
     config = parse_config(yaml.safe_load(text), where=str(path))
     write_bytes(path, text.encode())
@@ -62,8 +63,8 @@ def propose_config(root: Path) -> DatasetConfig:
 
 
 def _count_labels(root: Path) -> Counter[str]:
-    """Shapes by label in all files that can be read; validation reports the others."""
-    dataset = Dataset(root, DatasetConfig("unknown", ("unknown",)))  # only its folders count
+    """Count the shapes by label in all files that can be read; validation reports the others."""
+    dataset = Dataset(root, DatasetConfig("unknown", ("unknown",)))  # only its folders are used
     photos = list_photos(dataset.images) if dataset.images.is_dir() else []
     known = known_words(photo.name for photo in photos)
     counts: Counter[str] = Counter()
@@ -72,12 +73,13 @@ def _count_labels(root: Path) -> Counter[str]:
             shapes = read_annotation(path, known=known).shapes
         except NotReadableError:
             continue
-        counts.update(shape.label for shape in shapes if shape.problem is None and shape.label)
+        readable = (shape for shape in shapes if not isinstance(shape, UnreadableShape))
+        counts.update(shape.label for shape in readable if shape.label)
     return counts
 
 
-def _merge(counts: Counter[str]) -> list[Proposed]:
-    """Labels by frequency, each with the rarer ones that are taken for spellings of it."""
+def _group_spellings(counts: Counter[str]) -> list[ProposedThing]:
+    """Sort labels by frequency, each with the rarer ones that are misspellings of it."""
     spellings: dict[str, list[tuple[str, int]]] = {}
     for label, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         known = find_spelling(label, tuple(spellings))
@@ -85,36 +87,36 @@ def _merge(counts: Counter[str]) -> list[Proposed]:
             spellings[known].append((label, count))
         else:
             spellings[label] = []
-    return [Proposed(label, counts[label], tuple(s)) for label, s in spellings.items()]
+    return [ProposedThing(label, counts[label], tuple(s)) for label, s in spellings.items()]
 
 
 def _same(first: str, second: str) -> bool:
-    return plain_label(first) == plain_label(second)
+    return normalized_label(first) == normalized_label(second)
 
 
-def _lines(root: Path, things: Sequence[Proposed]) -> Iterator[str]:
-    """The file, line by line."""
-    yield "# Proposed from the labels in the Labelme files. Look at it: merge or delete labels, and"
-    yield "# name under stuff, as COCO does, what cannot be counted: road, sky-other-merged, ..."
+def _lines(root: Path, things: Sequence[ProposedThing]) -> Iterator[str]:
+    """Yield the lines of the file."""
+    yield "# Proposed from the labels in the Labelme files. Check it: correct or delete labels, and"
+    yield "# list under stuff, by COCO name, what cannot be counted: road, sky-other-merged, ..."
     yield f"name: {_scalar(root.resolve().name or 'dataset')}"
     yield "things:"
     for thing in things:
         comment = f"{thing.count:,} {'shape' if thing.count == 1 else 'shapes'}"
         for label, count in thing.spellings:
-            comment += f"; taken for slips: {count:,} '{printable(label[:_LONGEST])}'"
+            comment += f"; probably misspelt: {count:,} '{printable(label[:_LONGEST])}'"
         yield f"  - {_scalar(thing.label)}  # {comment}"
     yield "stuff: []"
     if any((root / "stuff").rglob("*.png")):
         yield "stuff_sources:"
-        yield "  - label_maps: stuff  # 8-bit PNGs of COCO panoptic ids; name their stuff above"
+        yield "  - label_maps: stuff  # 8-bit PNGs of COCO panoptic ids; list their stuff above"
     yield "split:"
     yield from ("  train: 0.8", "  test: 0.2", "  seed: 0")
     if _has_groups(root / "photos.csv"):
-        yield "  group_by: photos.csv  # photos of one group stay in one split"
+        yield "  group_by: photos.csv  # keep the photos of a group in one split"
 
 
 def _scalar(text: str) -> str:
-    """A text as YAML on one line: plain where that is safe, else in double quotes."""
+    """Write a text as YAML on one line: plain if that is safe, otherwise in double quotes."""
     if PLAIN.fullmatch(text) and yaml.safe_load(text) == text:
         return text
     quoted = yaml.safe_dump(text, default_style='"', allow_unicode=True, width=1 << 30)

@@ -1,4 +1,4 @@
-"""Where photos come from: folders, zip files, single photos, videos."""
+"""The sources of photos: folders, zip files, single photos and videos."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import stat
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
@@ -14,8 +14,9 @@ from pathlib import Path, PurePath, PurePosixPath
 import cv2
 import numpy as np
 
-from annotation.dataset import PHOTO_SUFFIXES
-from annotation.intake.cleaning import MAX_BYTES, Frame, RefusedError, check_size
+from annotation.intake.cleaning import Frame, RefusedError
+from annotation.photos.files import MAX_BYTES, check_size
+from annotation.photos.listing import PHOTO_SUFFIXES
 from base.errors import InputError
 from base.naming import path_parts, printable
 
@@ -23,11 +24,11 @@ VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpe
 
 
 @dataclass(frozen=True)
-class FoundPhoto:
-    """A photo's file or a video's frame in a source, not read yet.
+class SourcePhoto:
+    """A photo file or video frame in a source, before it is read.
 
-    `origin` says to people where it is, `path` (in the source) becomes its name, photos of one
-    `group` belong into one split; `load` raises RefusedError.
+    `origin` tells people where it is, its name is made from `path` (within the source), and photos
+    with the same `group` belong in one split. `load` raises RefusedError if it cannot be read.
     """
 
     origin: str
@@ -38,23 +39,24 @@ class FoundPhoto:
 
 @dataclass(frozen=True)
 class Source:
-    """What one SOURCE holds: about `count` photos, and `others`, files left alone, by suffix."""
+    """The contents of one source: about `count` photos, and the other files counted by suffix."""
 
     count: int
-    others: Mapping[str, int]
-    photos: Callable[[], Iterator[FoundPhoto]]
+    other_files: Mapping[str, int]
+    photos: Callable[[], Iterator[SourcePhoto]]
 
 
 def open_source(path: Path, *, every: float, dataset: Path) -> Source:
-    """Look into a source; `every` seconds between video frames, `dataset` is no source.
+    """List the photos of a source, with `every` seconds between the frames of a video.
 
-    Raises InputError where it is missing, of an unknown kind or without photos.
+    Raises InputError if the source is missing, inside the set `dataset`, of an unknown kind, or
+    without photos.
     """
     suffix = path.suffix.lower() if path.is_file() else ""
     if not path.exists():
-        raise InputError(f"{path}: missing; expected a folder, zip file, photo or video")
+        raise InputError(f"{path}: expected a folder, zip file, photo or video, found nothing")
     if path.resolve().is_relative_to(dataset.resolve()):
-        raise InputError(f"{path}: lies in the data set {dataset} itself")
+        raise InputError(f"{path}: is inside the data set {dataset} itself")
     if path.is_dir():
         return _open_folder(path, dataset.resolve())
     if suffix == ".zip":
@@ -64,7 +66,7 @@ def open_source(path: Path, *, every: float, dataset: Path) -> Source:
     if suffix in PHOTO_SUFFIXES:
         return Source(1, {}, lambda: iter([_photo_file(path, path.name)]))
     known = " ".join(sorted({*PHOTO_SUFFIXES, *VIDEO_SUFFIXES}))
-    raise InputError(f"{path}: is no folder, zip file, photo or video ({known})")
+    raise InputError(f"{path}: expected a folder, zip file, photo or video ({known})")
 
 
 def _open_folder(folder: Path, dataset: Path) -> Source:
@@ -76,22 +78,22 @@ def _open_folder(folder: Path, dataset: Path) -> Source:
         and not path.resolve().is_relative_to(dataset)
     )
     photos = [path for path in files if path.suffix.lower() in PHOTO_SUFFIXES]
-    others = _others(files)
-    _need_photos(folder, photos, others)
+    other_files = _other_files(files)
+    _check_any(folder, photos, other_files)
     return Source(
-        len(photos), others, lambda: (_photo_file(folder / p, p.as_posix()) for p in photos)
+        len(photos), other_files, lambda: (_photo_file(folder / p, p.as_posix()) for p in photos)
     )
 
 
-def _photo_file(path: Path, relative: str) -> FoundPhoto:
+def _photo_file(path: Path, relative: str) -> SourcePhoto:
     origin = printable(path.as_posix())
-    return FoundPhoto(origin, relative, origin, partial(_read_file, path))
+    return SourcePhoto(origin, relative, origin, partial(_read_file, path))
 
 
 def _read_file(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)  # a file may grow after its size was asked for
+            data = file.read(MAX_BYTES + 1)  # the size of a file may change while it is read
     except OSError as error:
         raise RefusedError(f"cannot be read: {error.strerror}") from None
     if len(data) > MAX_BYTES:
@@ -107,88 +109,88 @@ def _open_zip(path: Path) -> Source:
         raise InputError(f"{path}: cannot be read as a zip file: {error}") from None
     files = [m for m in members if not m.is_dir() and not _is_hidden(path_parts(m.filename))]
     photos = [m for m in files if _suffix(m.filename) in PHOTO_SUFFIXES]
-    others = _others(PurePosixPath(m.filename) for m in files)
-    _need_photos(path, photos, others)
-    return Source(len(photos), others, partial(_members, path, photos))
+    other_files = _other_files(PurePosixPath(m.filename) for m in files)
+    _check_any(path, photos, other_files)
+    return Source(len(photos), other_files, partial(_members, path, photos))
 
 
-def _members(path: Path, members: Iterable[zipfile.ZipInfo]) -> Iterator[FoundPhoto]:
-    """Photos of a zip file. Their names are only ever read as text, never as places to write to."""
+def _members(path: Path, members: Iterable[zipfile.ZipInfo]) -> Iterator[SourcePhoto]:
+    """Yield the photos of a zip file. Their names are never used as paths to write to."""
     with zipfile.ZipFile(path) as archive:
         for member in members:
             origin = printable(f"{path.as_posix()}/{member.filename}")
             load = partial(_read_member, archive, member)
-            yield FoundPhoto(origin, member.filename, origin, load)
+            yield SourcePhoto(origin, member.filename, origin, load)
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """A member's data. No more than it declares is ever unpacked, and that is bounded here."""
+    """Read a member; no more is unpacked than it declares, and that is limited here."""
     if stat.S_ISLNK(member.external_attr >> 16):
-        raise RefusedError("is a symbolic link, no photo")
+        raise RefusedError("is a symbolic link, not a photo")
     if member.flag_bits & 1:
         raise RefusedError("is encrypted")
     if member.file_size > MAX_BYTES:
         raise RefusedError(f"{_megabytes(member.file_size)} unpacked; {_limit()}")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        # Python unpacks the others without a bound: a few bytes of bzip2 become gigabytes.
-        raise RefusedError("is compressed with another method than stored or deflated")
+        # Python unpacks other methods without a limit: a few bytes of bzip2 become gigabytes.
+        raise RefusedError("is compressed by a method other than stored or deflated")
     try:
         with archive.open(member) as file:
             data = file.read()
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise RefusedError(f"is not what the zip file declares: {error}") from None
+        raise RefusedError(f"is damaged: {error}") from None
     except (RuntimeError, ValueError) as error:
         raise RefusedError(f"cannot be unpacked: {error}") from None
     if len(data) != member.file_size:
-        raise RefusedError(f"declares {member.file_size} bytes unpacked, has {len(data)}")
+        raise RefusedError(f"expected {member.file_size} bytes unpacked, found {len(data)}")
     return data
 
 
 def _count_frames(path: Path, every: float) -> int:
-    """About how many frames will come: the header of a video need not be right."""
+    """Estimate the number of frames to take; the header of a video may be wrong."""
     video = _open_video(path)
     rate, frames = video.get(cv2.CAP_PROP_FPS), video.get(cv2.CAP_PROP_FRAME_COUNT)
     video.release()
     return max(1, int(frames / rate / every)) if rate > 0 else 1
 
 
-def _frames(path: Path, every: float) -> Iterator[FoundPhoto]:
-    """A frame each `every` seconds, upright; one photo that is refused where there are none."""
+def _frames(path: Path, every: float) -> Iterator[SourcePhoto]:
+    """Yield one upright frame every `every` seconds; without frames, one photo that is refused."""
     group = printable(path.as_posix())
     video = _open_video(path)
     try:
         check_size(
             *(int(video.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         )
-    except RefusedError as error:
-        yield FoundPhoto(group, path.name, group, partial(_refuse, str(error)))
+    except InputError as error:
+        yield SourcePhoto(group, path.name, group, partial(_refuse, str(error)))
         return
     taken = 0
     for time, frame in _timed_frames(video, every):
-        name = f"{path.stem}_{round(time * 1000):09d}ms.jpg"  # a dot less, and sorted by name
-        yield FoundPhoto(f"{group} at {time:.3f} s", name, group, partial(_given, frame))
+        name = f"{path.stem}_{round(time * 1000):09d}ms.jpg"  # without a dot, and sorted by name
+        yield SourcePhoto(f"{group} at {time:.3f} s", name, group, partial(_identity, frame))
         taken += 1
     video.release()
     if not taken:
-        yield FoundPhoto(group, path.name, group, partial(_refuse, "no frame can be decoded"))
+        yield SourcePhoto(group, path.name, group, partial(_refuse, "no frame can be decoded"))
 
 
 def _open_video(path: Path) -> cv2.VideoCapture:
-    # An absolute path, since FFmpeg takes `name:rest` for a protocol.
+    # An absolute path, because FFmpeg reads `name:rest` as a protocol.
     video = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
-    video.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # frames are turned as a player turns them
+    video.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # as a video player shows them
     return video
 
 
 def _timed_frames(video: cv2.VideoCapture, every: float) -> Iterator[tuple[float, Frame]]:
-    """Seconds and (H, W, 3) BGR picture of the first frame in each interval.
+    """Yield the time in seconds and the first frame, (H, W, 3) BGR, of each interval.
 
-    All frames are decoded in turn: jumps end at the nearest key frame in many videos.
+    All frames are decoded in order, because seeking ends at the nearest key frame in many videos.
     """
     rate, number, step = video.get(cv2.CAP_PROP_FPS), 0, 0
     while video.grab():
         stamp = video.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        time = stamp if stamp > 0 or rate <= 0 else number / rate  # some files have no stamps
+        time = stamp if stamp > 0 or rate <= 0 else number / rate  # some files have no time stamps
         number += 1
         if time + 1e-6 < step * every:
             continue
@@ -198,7 +200,7 @@ def _timed_frames(video: cv2.VideoCapture, every: float) -> Iterator[tuple[float
             step = int(time / every + 1e-6) + 1
 
 
-def _given(frame: Frame) -> Frame:
+def _identity(frame: Frame) -> Frame:
     return frame
 
 
@@ -207,7 +209,7 @@ def _refuse(reason: str) -> bytes:
 
 
 def _is_hidden(parts: Iterable[str]) -> bool:
-    """Files that systems leave behind: `.thumbnails`, `._IMG_1.jpg`, `__MACOSX`."""
+    """Return whether a file was created by the system: `.thumbnails`, `._IMG_1.jpg`, `__MACOSX`."""
     return any(part == "__MACOSX" or part.startswith(".") for part in parts)
 
 
@@ -215,16 +217,16 @@ def _suffix(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
 
 
-def _others(files: Iterable[PurePath]) -> Mapping[str, int]:
+def _other_files(files: Iterable[PurePath]) -> Mapping[str, int]:
     suffixes = (path.suffix.lower() for path in files)
     return Counter(printable(s) or "no suffix" for s in suffixes if s not in PHOTO_SUFFIXES)
 
 
-def _need_photos(path: Path, photos: Iterable[object], others: Mapping[str, int]) -> None:
+def _check_any(path: Path, photos: Sequence[object], other_files: Mapping[str, int]) -> None:
     if not photos:
-        found = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
+        found = ", ".join(f"{count} {suffix}" for suffix, count in sorted(other_files.items()))
         kinds = " ".join(sorted(PHOTO_SUFFIXES))
-        raise InputError(f"{path}: no photo in it ({kinds}); found {found or 'nothing'}")
+        raise InputError(f"{path}: expected photos ({kinds}), found {found or 'no files'}")
 
 
 def _megabytes(size: int) -> str:

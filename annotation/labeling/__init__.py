@@ -1,1 +1,1 @@
-"""Opening Labelme on the photos that are to be drawn."""
+"""Opening Labelme on the photos that a person annotates next."""

@@ -1,17 +1,15 @@
-"""The folder that Labelme opens: links to photos in the order of drawing, and their annotations.
+"""The folder that Labelme opens: links to photos in the wanted order, and their annotations.
 
-Labelme sorts a folder's photos by their paths, and looks for the annotation of each beside it, or,
-told an output folder, there by its bare name, so that photos of one name in two folders share one.
-Therefore every photo is given a folder of its own, whose number makes the order, with a copy of
-its annotation. What Labelme saves there is carried to its own place at once, whole or not at all.
+Labelme sorts the photos of a folder by path. It looks for an annotation beside the photo or, if it
+has an output folder, there under the name of the photo without its folder, so that photos with the
+same name share an annotation. Therefore each photo is linked in a numbered folder of its own, with
+a copy of its annotation. What Labelme saves there is stored in the data set at once.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,164 +19,158 @@ from annotation.dataset import Dataset
 from annotation.labelme.annotation import (
     Annotation,
     NotReadableError,
-    Shape,
+    UnreadableShape,
     read_annotation,
     write_annotation,
 )
 from annotation.labelme.decoding import known_words
 from base.errors import InputError
 from base.files import replacing
+from base.links import link_or_copy
+from base.locks import locked
 from base.parsing import parse, read_json, write_json
 
-FOLDER = ".annotate"  # in the data set, so that what a dead machine left there is found again
+FOLDER = ".annotate"  # in the data set, so that it is found again after a crash
 LIST, LOCK = "session.json", "lock"
 
 
 @dataclass(frozen=True)
-class Item:
-    """One photo in the folder: `link` below the folder, the others below the data set."""
+class SessionItem:
+    """One photo in the folder: `link` is relative to it, the other paths to the data set."""
 
     link: str
     photo: str
     annotation: str
-    stamp: int | None  # ns, when the annotation was last written before; None where there is none
+    stamp: int | None  # ns, modification time of the annotation; None if it does not exist
 
 
 @dataclass(frozen=True)
-class _Items:
-    items: tuple[Item, ...]
+class _SessionFile:
+    items: tuple[SessionItem, ...]
 
 
 @contextmanager
-def only_one(dataset: Dataset) -> Iterator[int]:
-    """Let one Labelme at a time work on a set; yield the descriptor that holds the lock.
+def lock_dataset(dataset: Dataset) -> Iterator[int]:
+    """Let one Labelme at a time open a set; yield the descriptor that holds the lock.
 
-    Labelme inherits it, so that the set stays locked for as long as its window lives.
+    Labelme inherits it, so that the set is locked until its window is closed. Raises InputError if
+    the set is locked already.
     """
     path = dataset.root / FOLDER / LOCK
-    try:
-        path.parent.mkdir(exist_ok=True)
-        lock = path.open("w")
-    except OSError as error:
-        raise InputError(f"{path.parent}: cannot be written: {error.strerror}") from None
-    with lock:
+    busy = f"{dataset.root}: is open in Labelme; close that window"
+    with locked(path, busy=busy) as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{dataset.root}: is open in Labelme; close that window") from None
-        try:
-            yield lock.fileno()
+            yield lock
         finally:
             if not (dataset.root / FOLDER / LIST).exists():
                 path.unlink(missing_ok=True)
-                with contextlib.suppress(OSError):  # a person saved something there
+                with contextlib.suppress(OSError):  # not empty: a person has saved something there
                     path.parent.rmdir()
 
 
 class Session:
-    """The folder while Labelme is open; `changed` are the annotations that were written."""
+    """The folder while Labelme is open; `changed` are the annotations that were stored."""
 
-    def __init__(self, dataset: Dataset, items: Iterable[Item]) -> None:
+    def __init__(self, dataset: Dataset, items: Iterable[SessionItem]) -> None:
         self.folder = dataset.root / FOLDER
         self.changed: set[Path] = set()
         self._dataset = dataset
         self._items = tuple(items)
-        self._seen = {item: (item.stamp, item.stamp) for item in self._items}  # copy, its place
+        # modification times of the copy and of the annotation
+        self._seen = {item: (item.stamp, item.stamp) for item in self._items}
         names = (item.photo.rpartition("/")[2] for item in self._items)
         self._known = known_words([*dataset.config.labels, *names])
 
-    def _paths(self, item: Item) -> tuple[Path, Path]:
-        """Where Labelme looks for the annotation, and where that belongs."""
+    def _paths(self, item: SessionItem) -> tuple[Path, Path]:
+        """Return the path of the copy that Labelme opens, and that of the annotation."""
         link = self.folder / item.link
         return link.with_name(f"{link.stem}.json"), self._dataset.root / item.annotation
 
     def build(self) -> None:
-        """Fill the folder; its list comes first, so that `pick_up` can always clear it."""
-        write_json(self.folder / LIST, _Items(self._items), indent=2)
+        """Fill the folder; the list is written first, so that `recover_session` can clear it."""
+        write_json(self.folder / LIST, _SessionFile(self._items), indent=2)
         for item in self._items:
             link, photo = self.folder / item.link, self._dataset.root / item.photo
             link.parent.mkdir(parents=True, exist_ok=True)
             self._copy(item)
-            link.unlink(missing_ok=True)  # copying over an old link would write into its photo
-            try:
-                link.symlink_to(os.path.relpath(photo.absolute(), link.parent.absolute()))
-            except OSError:  # not every file system has links
-                shutil.copyfile(photo, link)
+            link.unlink(missing_ok=True)  # copying to an old link would overwrite its photo
+            link_or_copy(photo, link, kind="symbolic")
 
-    def _copy(self, item: Item) -> None:
-        """Copy an annotation as Labelme 6 can read it: UTF-8, all keys, the photo beside it."""
-        copy, place = self._paths(item)
-        name, stamp = item.link.rpartition("/")[2], _stamp(place)
+    def _copy(self, item: SessionItem) -> None:
+        """Copy an annotation in a form that Labelme 6 can read, with the photo beside it."""
+        copy, annotation = self._paths(item)
+        name, stamp = item.link.rpartition("/")[2], _stamp(annotation)
         if stamp is None:
             copy.unlink(missing_ok=True)
         else:
             with replacing(copy) as temporary:
-                write_annotation(temporary, self._read(place, name))
+                write_annotation(temporary, self._read(annotation, name))
                 os.utime(temporary, ns=(stamp, stamp))
         self._seen[item] = (_stamp(copy), stamp)
 
-    def _read(self, place: Path, name: str) -> Annotation:
-        """An annotation for the photo `name` beside it; one that Labelme refuses if it is broken.
+    def _read(self, path: Path, name: str) -> Annotation:
+        """Read an annotation for the photo `name` beside the copy.
 
-        Labelme then shows what is wrong with the file, and lets nobody draw over it.
+        If it cannot be read, return one that Labelme refuses to open: Labelme shows the error, and
+        the person cannot overwrite the file by accident.
         """
         try:
             return replace(
-                read_annotation(place, known=self._known), image_path=name, image_data=None
+                read_annotation(path, known=self._known), image_path=name, image_data=None
             )
         except NotReadableError as error:
-            problem = Shape("", (), extra={"": {"cannot be read": str(error)}}, problem="")
-            return Annotation(name, None, None, (problem,))
+            entry = UnreadableShape("", (), raw={"cannot be read": str(error)})
+            return Annotation(name, None, None, (entry,))
 
-    def carry(self, *, last: bool = False) -> None:
-        """Carry what Labelme saved since the last call to where it belongs; raises OSError.
+    def store_changes(self, *, last: bool = False) -> None:
+        """Store the annotations that Labelme has saved since the previous call.
 
-        What others changed there meanwhile is shown when Labelme comes to it. What was deleted in
-        Labelme is deleted at the `last` call only, and only where the folder is whole: somebody may
-        be tidying it away.
+        Annotations that were changed in the data set meanwhile are copied again, so that Labelme
+        shows the changes. Those deleted in Labelme are deleted only at the `last` call, and only if
+        the link to the photo exists: a person may have deleted the folder. Raises OSError.
         """
         for item in self._items:
-            copy, place = self._paths(item)
-            (before, placed), now = self._seen[item], _stamp(copy)
+            copy, annotation = self._paths(item)
+            (before, stored), now = self._seen[item], _stamp(copy)
             if now == before:
-                if not last and _stamp(place) != placed:
+                if not last and _stamp(annotation) != stored:
                     self._copy(item)
             elif now is not None:
                 self._store(item)
             elif last and os.path.lexists(self.folder / item.link):
-                place.unlink(missing_ok=True)
-                self.changed.add(place)
+                annotation.unlink(missing_ok=True)
+                self.changed.add(annotation)
 
-    def _store(self, item: Item) -> None:
-        """Write an annotation to its own place, unless Labelme is writing it just now."""
-        copy, place = self._paths(item)
+    def _store(self, item: SessionItem) -> None:
+        """Store an annotation in the data set, unless Labelme is still writing the copy."""
+        copy, path = self._paths(item)
         stamp = _stamp(copy)
         try:
             drawn = read_annotation(copy)
         except NotReadableError:
             return
         photo = self._dataset.root / item.photo
-        image_path = os.path.relpath(photo, place.parent).replace(os.sep, "/")
-        write_annotation(place, replace(drawn, image_path=image_path, image_data=None))
+        image_path = os.path.relpath(photo, path.parent).replace(os.sep, "/")
+        write_annotation(path, replace(drawn, image_path=image_path, image_data=None))
         if stamp is not None:
-            os.utime(place, ns=(stamp, stamp))  # so that `pick_up` sees which of the two is newer
-        self._seen[item] = (stamp, _stamp(place))
-        self.changed.add(place)
+            os.utime(path, ns=(stamp, stamp))  # so that `recover` knows which one is newer
+        self._seen[item] = (stamp, _stamp(path))
+        self.changed.add(path)
 
-    def pick_up(self) -> None:
-        """Carry what a session that was cut off had not carried any more."""
+    def recover(self) -> None:
+        """Store the annotations that an interrupted session has not stored."""
         for item in self._items:
-            stamp, placed = map(_stamp, self._paths(item))
-            if stamp is not None and stamp != item.stamp and stamp > (placed or 0):
+            stamp, stored = map(_stamp, self._paths(item))
+            if stamp is not None and stamp != item.stamp and stamp > (stored or 0):
                 self._store(item)
 
     def clear(self) -> None:
-        """Remove what `build` made and Labelme saved beside the photos, and nothing else."""
+        """Remove only what `build` made and what Labelme saved beside the photos."""
         for item in self._items:
             link = self.folder / item.link
             link.unlink(missing_ok=True)
             self._paths(item)[0].unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # not empty: what a person saved there stays
+            with contextlib.suppress(OSError):  # not empty: a person has saved something there
                 os.removedirs(link.parent)
         (self.folder / LIST).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
@@ -192,35 +184,41 @@ def _stamp(path: Path) -> int | None:
         return None
 
 
-def pick_up(dataset: Dataset) -> set[Path]:
-    """Carry and clear what a session left that was cut off; return the annotations written."""
+def recover_session(dataset: Dataset) -> set[Path]:
+    """Store what an interrupted session left and clear its folder; return the annotations stored.
+
+    Raises InputError if its list is damaged or a file cannot be written.
+    """
     path = dataset.root / FOLDER / LIST
     if not path.exists():
         return set()
     try:
-        items = parse(_Items, read_json(path), where=str(path)).items
+        items = parse(_SessionFile, read_json(path), where=str(path)).items
         for item in items:
             for name in (item.photo, item.annotation, f"{FOLDER}/{item.link}"):
                 dataset.inside(name, where=str(path))
     except InputError as error:
-        hint = "look for drawings in that folder, then remove it"
-        raise InputError(f"{error}; a stopped `annotate` left it: {hint}") from None
+        hint = "look for annotations in that folder, then delete it"
+        raise InputError(f"{error}; an interrupted `annotate` left it: {hint}") from None
     session = Session(dataset, items)
-    with _said(session.folder):
-        session.pick_up()
+    with _write_errors(session.folder):
+        session.recover()
         session.clear()
     return session.changed
 
 
 @contextmanager
-def session_of(dataset: Dataset, photos: Iterable[tuple[Path, Path, str]]) -> Iterator[Session]:
-    """Lay out (photo, annotation, word to be shown) in this order for as long as the block runs."""
+def open_session(dataset: Dataset, photos: Iterable[tuple[Path, Path, str]]) -> Iterator[Session]:
+    """Provide the folder with (photo, annotation, word to show) in this order during the block.
+
+    Raises InputError if a file cannot be written.
+    """
     shown = list(photos)
     digits = len(str(len(shown)))
     session = Session(
         dataset,
         (
-            Item(
+            SessionItem(
                 f"{number:0{digits}}-{word}/{photo.relative_to(dataset.images).as_posix()}",
                 dataset.relative(photo),
                 dataset.relative(annotation),
@@ -230,20 +228,20 @@ def session_of(dataset: Dataset, photos: Iterable[tuple[Path, Path, str]]) -> It
         ),
     )
     try:
-        with _said(session.folder):
+        with _write_errors(session.folder):
             session.build()
         yield session
     finally:
-        with _said(session.folder):
-            session.carry(last=True)
+        with _write_errors(session.folder):
+            session.store_changes(last=True)
             session.clear()
 
 
 @contextmanager
-def _said(folder: Path) -> Iterator[None]:
-    """Say what can't be written; the folder then keeps what was drawn."""
+def _write_errors(folder: Path) -> Iterator[None]:
+    """Turn an OSError into an InputError; the annotations remain in the folder."""
     try:
         yield
     except OSError as error:
         what = f"{error.filename or folder}: cannot be written: {error.strerror}"
-        raise InputError(f"{what}; `annotate` again, it goes on from {folder}") from None
+        raise InputError(f"{what}; run `annotate` again, it continues from {folder}") from None

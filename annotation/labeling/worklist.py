@@ -1,121 +1,110 @@
-"""Which photos are to be drawn, in which order, and where the annotation of each belongs."""
+"""Which photos still need work, in which order, and where the annotation of each is stored."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from annotation.dataset import Dataset, Paths
+from annotation.dataset import Dataset
 from annotation.findings import Finding
-from annotation.photos.files import PhotoIndex, fold
-from annotation.rules.validate import Record, check_annotation, check_dataset
+from annotation.photos.listing import Paths
+from annotation.rules.checked import Checked, CheckedAnnotation
 from base.errors import InputError, nearest
+from base.naming import fold
 
-State = Literal["new", "error", "warning", "fine"]  # in the order of drawing
+State = Literal["new", "error", "warning", "fine"]  # in the order in which Labelme shows them
 STATES: tuple[State, ...] = ("new", "error", "warning", "fine")
+Check = Callable[[Dataset], Checked]
 
 
 @dataclass(frozen=True)
-class Worklist:
-    """How far a set is: the annotation of each annotated photo, the worst finding of each file."""
+class AnnotationStatus:
+    """The progress of a set: the annotation of each photo and the findings on each file."""
 
     photos: Paths
     annotations: dict[Path, Path]  # by photo
-    worst: dict[Path, State]  # by annotation
+    findings: dict[Path, list[Finding]]  # by file
 
     def state(self, photo: Path) -> State:
+        """Return "new", or the worst severity of the findings on a photo's annotation."""
         annotation = self.annotations.get(photo)
-        return "new" if annotation is None else self.worst.get(annotation, "fine")
+        return "new" if annotation is None else self._worst(annotation)
+
+    def _worst(self, file: Path) -> State:
+        severities = (finding.severity for finding in self.findings.get(file, ()))
+        states = (severity for severity in severities if severity != "note")
+        return min(states, key=STATES.index, default="fine")
+
+    def findings_on(self, files: Iterable[Path]) -> tuple[Finding, ...]:
+        """Return the findings on these files, in the order of their paths."""
+        return tuple(one for file in sorted(files) for one in self.findings.get(file, ()))
 
     def in_order(self) -> list[Path]:
-        """Photos without annotation, those with errors, those with warnings, the others."""
+        """Return photos without annotation, then those with errors, with warnings, and the rest."""
         return sorted(self.photos, key=lambda photo: STATES.index(self.state(photo)))
 
     def left(self) -> str:
-        """One line for the person who closed Labelme."""
+        """Return one line that says what is left to do."""
         new = sum(photo not in self.annotations for photo in self.photos)
-        files = [state for path, state in self.worst.items() if path.suffix.lower() == ".json"]
+        files = [self._worst(path) for path in self.findings if path.suffix.lower() == ".json"]
         flagged = f"with errors: {files.count('error')}, with warnings: {files.count('warning')}"
         return f"left: photos without annotation: {new} of {len(self.photos)}; files {flagged}"
 
 
-def survey(dataset: Dataset) -> Worklist:
-    """Check the set and see how far it is; InputError where it has no photos."""
+def read_status(dataset: Dataset, check: Check) -> AnnotationStatus:
+    """Check the set and return its status.
+
+    Raises InputError if the set has no photos, or if `check` does.
+    """
     photos = dataset.photos()
     if not photos:
-        raise InputError(f"{dataset.images}: no photos; put some there, or `collect` them")
+        raise InputError(f"{dataset.images}: no photos; copy some there, or run `collect`")
     if not dataset.annotations():
-        return Worklist(photos, {}, {})
-    checked = check_dataset(dataset)
-    annotations = {r.photo: r.path for r in reversed(checked.records) if r.photo is not None}
-    for photo, path in _namesakes(dataset, photos, checked.records):
+        return AnnotationStatus(photos, {}, {})
+    checked = check(dataset)
+    annotations = {r.photo: r.path for r in reversed(checked.annotations) if r.photo is not None}
+    for photo, path in _namesakes(dataset, photos, checked.annotations):
         annotations.setdefault(photo, path)
-    return Worklist(photos, annotations, _worst(dataset, checked.findings))
+    findings: dict[Path, list[Finding]] = {}
+    for finding in checked.findings:
+        findings.setdefault(dataset.root / finding.file, []).append(finding)
+    return AnnotationStatus(photos, annotations, findings)
 
 
 def _namesakes(
-    dataset: Dataset, photos: Iterable[Path], records: Iterable[Record]
+    dataset: Dataset, photos: Iterable[Path], checked: Iterable[CheckedAnnotation]
 ) -> Iterator[tuple[Path, Path]]:
-    """Annotations that cannot say which photo they are of, but are called like one."""
-    lost = {record.path for record in records if record.photo is None}
+    """Yield photos and annotations with the same name, if the annotation names no photo itself."""
+    lost = {one.path for one in checked if one.photo is None}
     for photo in photos:
         for folder in (dataset.images, dataset.labelme):
-            path = _called_like(dataset, photo, folder)
+            path = _default_path(dataset, photo, folder)
             if path in lost:
                 lost.remove(path)  # a.jpg and a.png cannot both have a.json
                 yield photo, path
 
 
-def _called_like(dataset: Dataset, photo: Path, folder: Path) -> Path:
+def _default_path(dataset: Dataset, photo: Path, folder: Path) -> Path:
     return folder / photo.relative_to(dataset.images).with_name(f"{photo.stem}.json")
 
 
-def _worst(dataset: Dataset, findings: Iterable[Finding]) -> dict[Path, State]:
-    worst: dict[Path, State] = {}
-    for finding in findings:
-        if finding.severity != "note":
-            path = dataset.root / finding.file
-            worst[path] = min(worst.get(path, "fine"), finding.severity, key=STATES.index)
-    return worst
+def annotation_paths(dataset: Dataset, status: AnnotationStatus) -> dict[Path, Path]:
+    """Return the path of the annotation of each photo, whether it exists or not.
 
-
-def recheck(
-    dataset: Dataset, before: Worklist, changed: Iterable[Path]
-) -> tuple[Worklist, list[Finding]]:
-    """Check what was changed, and only that: how far the set is now, and the findings."""
-    index = PhotoIndex(dataset, before.photos)
-    annotations, findings = dict(before.annotations), list[Finding]()
-    paths = sorted(changed)
-    for path in paths:
-        if not path.is_file():  # deleted in Labelme
-            annotations = {photo: a for photo, a in annotations.items() if a != path}
-            continue
-        one = check_annotation(dataset, index, path)
-        findings += one.findings
-        if one.record.photo is not None:
-            annotations[one.record.photo] = path
-    worst = {path: state for path, state in before.worst.items() if path not in paths}
-    worst |= _worst(dataset, findings)
-    return replace(before, annotations=annotations, worst=worst), findings
-
-
-def places(dataset: Dataset, work: Worklist) -> dict[Path, Path]:
-    """Where the annotation of each photo lies, or will lie.
-
-    New ones go to `labelme/`, into the photo's subfolder, unless all others lie beside the photos.
-    Where another photo has the name already (a.jpg, a.png), the suffix comes in.
+    New annotations are put into `labelme/`, in the subfolder of the photo, unless all others are
+    beside the photos. If another photo uses the name (a.jpg, a.png), the suffix is added to it.
     """
     present = dataset.annotations()
     beside = bool(present) and not any(p.is_relative_to(dataset.labelme) for p in present)
     folder = dataset.images if beside else dataset.labelme
     taken = {fold(str(path)) for path in present}
     found = {}
-    for photo in work.photos:
-        first = _called_like(dataset, photo, folder)
-        path = work.annotations.get(photo) or _free(first, photo.name, taken)
+    for photo in status.photos:
+        first = _default_path(dataset, photo, folder)
+        path = status.annotations.get(photo) or _free(first, photo.name, taken)
         taken.add(fold(str(path)))
         found[photo] = path
     return found
@@ -129,10 +118,11 @@ def _free(path: Path, name: str, taken: set[str]) -> Path:
     return path
 
 
-def read_list(source: Path, dataset: Dataset, photos: Sequence[Path]) -> list[Path]:
-    """Photos named in a text file, or in the standard input for `-`: one path below images/ a line.
+def read_photo_list(source: Path, dataset: Dataset, photos: Sequence[Path]) -> list[Path]:
+    """Read the photos listed in a text file, with one path below images/ per line.
 
-    Their order stays. InputError names the line that names no photo.
+    `-` is the standard input. The order is kept. Raises InputError if a line names no photo of the
+    set, or if there are no lines.
     """
     known = {photo.relative_to(dataset.images).as_posix(): photo for photo in photos}
     chosen = {}
@@ -146,7 +136,7 @@ def read_list(source: Path, dataset: Dataset, photos: Sequence[Path]) -> list[Pa
         if name:
             chosen[name] = known[name]
     if not chosen:
-        raise InputError(f"{source}: names no photos; expected one path below images/ a line")
+        raise InputError(f"{source}: lists no photos; expected one path below images/ per line")
     return list(chosen.values())
 
 
@@ -157,4 +147,4 @@ def _lines(source: Path) -> list[str]:
     except OSError as error:
         raise InputError(f"{source}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise InputError(f"{source}: is no UTF-8 text") from None
+        raise InputError(f"{source}: is not valid UTF-8") from None

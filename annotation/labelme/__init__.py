@@ -1,1 +1,1 @@
-"""Labelme's annotation files: read, written, and what their shapes cover."""
+"""Labelme's annotation files: reading and writing, the geometry of shapes, and their photos."""

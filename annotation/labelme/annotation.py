@@ -1,8 +1,7 @@
 """Labelme's JSON files, read into frozen dataclasses and written back.
 
-Read is what Labelme 3 to 7 write. Keys that this project does not know are kept, and a shape that
-cannot be understood stands in its place with its `problem`, so that the others keep their numbers
-and nothing is lost on writing.
+Reads the files of Labelme 3 to 7. Unknown keys and shapes that cannot be parsed are kept, so that
+nothing is lost when a file is written back.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ from base.errors import InputError
 from base.files import check_regular
 from base.parsing import write_json
 
-LABELME_VERSION = "5.5.0"  # the oldest format version that holds every key written here
-MOST_BYTES = 128 << 20  # of one file; an embedded picture of 100 megapixels fits
+LABELME_VERSION = "5.5.0"  # the oldest version whose format has every key written here
+MOST_BYTES = 128 << 20  # of one file; enough for an embedded photo of 100 megapixels
 MOST_SHAPES = 100_000  # of one file
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One figure; `points` are (x, y) in pixels, the pixel's corner at whole numbers.
+    """One shape; `points` are (x, y) in pixels, with pixel corners at whole numbers.
 
-    `mask` is a base64 PNG whose upper left corner lies at the first point. Where `problem` is set,
-    only `extra` counts: the JSON value as it was found.
+    `mask` is a base64 PNG whose upper left corner is at the first point. `extra` holds keys that
+    this project does not know.
     """
 
     label: str
@@ -40,12 +39,24 @@ class Shape:
     description: str | None = ""
     mask: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
-    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class UnreadableShape(Shape):
+    """An entry of the list of shapes that cannot be parsed, for the `reason` given.
+
+    It has no points. Its label is known if it is valid, and `raw` is the JSON value of the entry,
+    which is written back unchanged. It takes the place of the shape, so that the indices of the
+    other shapes stay the same.
+    """
+
+    raw: Any = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """All shapes of one photo; `image_path` is as stored, relative to the JSON file's folder."""
+    """All shapes of one photo; `image_path` is as stored, relative to the folder of the file."""
 
     image_path: str
     height: int | None
@@ -55,12 +66,12 @@ class Annotation:
     image_data: str | None = None
     version: str = LABELME_VERSION
     extra: dict[str, Any] = field(default_factory=dict)
-    encoding: str = field(default="utf-8", compare=False)  # of the file it was read from
-    repeated_keys: tuple[str, ...] = field(default=(), compare=False)  # only the last one counted
+    encoding: str = field(default="utf-8", compare=False)  # of the file
+    repeated_keys: tuple[str, ...] = field(default=(), compare=False)  # the last value was used
 
 
 class NotReadableError(InputError):
-    """A file that is no annotation; `rule` is the finding that says so."""
+    """A file that cannot be read as an annotation; `rule` is the rule of its finding."""
 
     def __init__(self, rule: str, message: str) -> None:
         super().__init__(message)
@@ -70,7 +81,7 @@ class NotReadableError(InputError):
 class _ShapeKeys(msgspec.Struct):
     label: str
     points: list[tuple[float, float]]
-    shape_type: str | None = "polygon"  # Labelme 3 had no other at first
+    shape_type: str | None = "polygon"  # missing in the first files of Labelme 3
     group_id: int | None = None
     flags: dict[str, bool] | None = None
     description: str | None = ""
@@ -94,14 +105,15 @@ _FILE_KEYS = frozenset(_FileKeys.__struct_encode_fields__)
 def read_annotation(path: Path, *, known: Collection[str] = ()) -> Annotation:
     """Read one Labelme file.
 
-    `known` words (labels, names of photos) help where the file is in a Windows code page. Raises
-    NotReadableError, which says file, place, what was expected and found.
+    `known` words (labels, names of photos) help to recognise Windows code pages. Raises
+    NotReadableError, which names the file, the place, what was expected and what was found.
     """
     decoded = _decode_file(path, known)
     try:
         keys = msgspec.convert(decoded.value, _FileKeys)
     except msgspec.ValidationError as error:
-        raise NotReadableError("file-not-labelme", f"{path}: is no Labelme file: {error}") from None
+        message = f"{path}: is not a Labelme file: {error}"
+        raise NotReadableError("file-not-labelme", message) from None
     return Annotation(
         image_path=keys.image_path,
         height=keys.image_height,
@@ -129,7 +141,7 @@ def _decode_file(path: Path, known: Collection[str]) -> Decoded:
     try:
         return decode_json(data, known=known)
     except ValueError as error:
-        raise NotReadableError("file-not-json", f"{path}: is no JSON: {error}") from None
+        raise NotReadableError("file-not-json", f"{path}: is not valid JSON: {error}") from None
 
 
 def _read_shape(raw: Any) -> Shape:
@@ -138,7 +150,7 @@ def _read_shape(raw: Any) -> Shape:
     except msgspec.ValidationError as error:
         found = raw.get("label") if isinstance(raw, dict) else None
         label = found if isinstance(found, str) else ""
-        return Shape(label, (), extra={"": raw}, problem=str(error))
+        return UnreadableShape(label, (), raw=raw, reason=str(error))
     return Shape(
         label=keys.label,
         points=tuple(keys.points),
@@ -158,7 +170,7 @@ def _other_keys(data: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
 
 
 def write_annotation(path: Path, annotation: Annotation) -> None:
-    """Write one Labelme file in the order of keys that Labelme itself uses, as UTF-8."""
+    """Write one Labelme file as UTF-8, with the keys in the order that Labelme uses."""
     data = {
         "version": annotation.version,
         "flags": annotation.flags,
@@ -173,8 +185,8 @@ def write_annotation(path: Path, annotation: Annotation) -> None:
 
 
 def _shape_values(shape: Shape) -> Any:
-    if shape.problem is not None:
-        return shape.extra[""]
+    if isinstance(shape, UnreadableShape):
+        return shape.raw
     return {
         "label": shape.label,
         "points": shape.points,

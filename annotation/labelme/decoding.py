@@ -1,7 +1,7 @@
-"""Bytes to JSON values: strict where the file is, patient where a program or a code page was not.
+"""Decoding the bytes of Labelme files to JSON values, including those that are not valid JSON.
 
-Labelme writes UTF-8 without a mark; older versions on Windows wrote the code page of the machine,
-other programs put a byte order mark before it, and Python writes NaN, which JSON does not know.
+Labelme writes UTF-8 without a byte order mark. Older versions on Windows used the code page of the
+system, other programs add a byte order mark, and Python writes NaN, which JSON does not have.
 """
 
 from __future__ import annotations
@@ -19,16 +19,20 @@ from typing import Any
 
 import msgspec
 
-MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-# Limits that keep the decoding of any file below 1 GB; 1,000 shapes of 1,000 points are far below.
+BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+# These limits keep the memory for any file below 1 GB; 1,000 shapes of 1,000 points are far below.
 MOST_VALUES = 5_000_000  # numbers, strings, lists and objects together
 MOST_OBJECTS = 500_000
-MOST_PATIENT_BYTES = 64 << 20  # of a file that needs more than one look
+MOST_LENIENT_BYTES = 64 << 20  # of a file that is decoded in more than one step
 _PIECE = 1 << 20
 
-# Pages in which Labelme files are seen, the likelier first: Windows' Western, Korean, Chinese,
-# Japanese, traditional Chinese, Cyrillic, central European, Greek, Turkish, Baltic ones. With each,
-# what is common in it: letters, or the first bytes of the characters that the standards put first.
+# Windows code pages of Labelme files, the most likely first: Western, Korean, Chinese, Japanese,
+# traditional Chinese, Cyrillic, central European, Greek, Turkish and Baltic. Each has its common
+# letters or, for East Asian pages, the first bytes of the characters that are standardised first.
 CODE_PAGES: dict[str, str | range] = {
     "cp1252": "äöüßÄÖÜéèêàâçñáíóúåøæãõîôëï",
     "cp949": range(0xB0, 0xC9),
@@ -41,17 +45,17 @@ CODE_PAGES: dict[str, str | range] = {
     "cp1254": "ğışçöüİ",
     "cp1257": "āčēģīķļņšūžąęėįų",
 }
-_ALONE = frozenset({"cp1252", "cp1250", "cp1254", "cp1257"})  # few letters of a word are not ASCII
-_BETWEEN_WORDS = re.compile(r'["/\\\x00-\x1f]+')  # whole labels, and the parts of paths
-_LOOKED_AT = 10_000  # characters
-_LONGEST = 4096  # characters of a word
+_LATIN_PAGES = frozenset({"cp1252", "cp1250", "cp1254", "cp1257"})  # most letters are ASCII
+_BETWEEN_WORDS = re.compile(r'["/\\\x00-\x1f]+')  # separates whole labels and the parts of paths
+_MOST_CHARACTERS = 10_000  # that are examined
+_LONGEST_WORD = 4096  # characters
 _KEYS = re.compile(r'"\s*:')
 _BYTE_KEYS = re.compile(rb'"\s*:')
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One JSON value, the encoding that its file was in, and keys that stood twice in an object."""
+    """A JSON value, the encoding of its file, and the keys that are repeated in one object."""
 
     value: Any
     encoding: str
@@ -59,10 +63,11 @@ class Decoded:
 
 
 def decode_json(data: bytes, *, known: Collection[str] = ()) -> Decoded:
-    """Decode the bytes of one file; ValueError says what is wrong with them.
+    """Decode the bytes of one file.
 
-    Where they are no UTF-8, the code page is the one in which most of the `known` words stand, as
-    `known_words` gives them: labels, names of photos.
+    If they are not UTF-8, the code page is chosen in which most of the `known` words occur (labels
+    and names of photos, as `known_words` returns them). Raises ValueError, which says what is wrong
+    with the bytes.
     """
     _check_counts(data)
     encoding, text = _decode_text(data, known)
@@ -70,35 +75,36 @@ def decode_json(data: bytes, *, known: Collection[str] = ()) -> Decoded:
         try:
             value = msgspec.json.decode(text)
         except msgspec.DecodeError as strict:
-            value = _decode_patiently(text, strict)
+            value = _decode_leniently(text, strict)
         return Decoded(value, encoding, _repeated_keys(text, value))
     except RecursionError:
         raise ValueError("is nested too deeply") from None
 
 
 def _check_counts(data: bytes) -> None:
-    """Refuse what would take gigabytes; every value follows a comma or opens something."""
+    """Refuse files that would take gigabytes; each value follows a comma or an opening bracket."""
     if len(data) <= MOST_OBJECTS:
         return
     objects = data.count(b"{")
     values = objects + data.count(b",") + data.count(b"[")
     if objects > MOST_OBJECTS or values > MOST_VALUES:
         limits = f"expected at most {MOST_OBJECTS:,} objects and {MOST_VALUES:,} values"
-        raise ValueError(f"{limits}, got {objects:,} and {values:,}")
+        raise ValueError(f"{limits}, found {objects:,} and {values:,}")
 
 
 def _decode_text(data: bytes, known: Collection[str]) -> tuple[str, bytes | str]:
-    """Encoding and text; plain UTF-8 stays bytes, which decodes fastest."""
-    marked = next((encoding for mark, encoding in MARKS.items() if data.startswith(mark)), None)
+    """Return the encoding and the text; plain UTF-8 remains bytes, which is fastest."""
+    marks = BYTE_ORDER_MARKS.items()
+    marked = next((encoding for mark, encoding in marks if data.startswith(mark)), None)
     if marked is None and (data.isascii() or _is_utf8(data)):
         return "utf-8", data
-    if len(data) > MOST_PATIENT_BYTES:
-        raise ValueError(f"is no plain UTF-8 and larger than {MOST_PATIENT_BYTES >> 20} MB")
+    if len(data) > MOST_LENIENT_BYTES:
+        raise ValueError(f"is not plain UTF-8 and is larger than {MOST_LENIENT_BYTES >> 20} MB")
     return (marked, data.decode(marked)) if marked else _guess_code_page(data, known)
 
 
 def _is_utf8(data: bytes) -> bool:
-    """Piece by piece: one emoji would blow a text of the whole up to four bytes a character."""
+    """Decode in pieces: a single emoji makes a whole text take four bytes per character."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for start in range(0, len(data), _PIECE):
@@ -110,11 +116,11 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def known_words(words: Iterable[str]) -> frozenset[str]:
-    """Words that tell one code page from another, as `decode_json` compares them."""
-    return frozenset(_same(word) for word in words if not word.isascii())
+    """Return the words that distinguish code pages, in the form that `decode_json` compares."""
+    return frozenset(_normalized(word) for word in words if not word.isascii())
 
 
-def _same(word: str) -> str:
+def _normalized(word: str) -> str:
     return unicodedata.normalize("NFC", word).casefold()
 
 
@@ -125,9 +131,10 @@ def _guess_code_page(data: bytes, known: Collection[str]) -> tuple[str, str]:
             parts = _BETWEEN_WORDS.split(data.decode(encoding))
         except UnicodeDecodeError:
             continue
-        words = [part for part in parts if len(part) <= _LONGEST and not part.isascii()]
-        # bytes, not words: a single letter of one page is half a character of another
-        found = sum(_foreign_bytes(word, encoding) for word in words if _same(word) in known)
+        words = [part for part in parts if len(part) <= _LONGEST_WORD and not part.isascii()]
+        # counts bytes, not words: a letter of one page is half a character of another
+        fitting = (word for word in words if _normalized(word) in known)
+        found = sum(_count_non_ascii_bytes(word, encoding) for word in fitting)
         score = (found, _fit(words, encoding))
         if best is None or score > best[0]:
             best = (score, encoding)
@@ -136,24 +143,24 @@ def _guess_code_page(data: bytes, known: Collection[str]) -> tuple[str, str]:
     return best[1], data.decode(best[1])
 
 
-def _foreign_bytes(word: str, encoding: str) -> int:
+def _count_non_ascii_bytes(word: str, encoding: str) -> int:
     return len("".join(c for c in word if not c.isascii()).encode(encoding))
 
 
 def _fit(words: list[str], encoding: str) -> float:
-    """Share of the other-than-ASCII characters that stand as words of this page have them, 0..1."""
-    common, alone = _common(encoding), encoding in _ALONE
-    foreign = fitting = 0
+    """Return the share of non-ASCII characters that fit words of this code page, 0 to 1."""
+    common, latin = _common(encoding), encoding in _LATIN_PAGES
+    other = fitting = 0
     for before, character, after in _neighbours(words):
         beside_latin = any(c.isascii() and c.isalpha() for c in (before, after))
-        foreign += 1
-        fitting += character in common and beside_latin == alone
-    return fitting / max(1, foreign)
+        other += 1
+        fitting += character in common and beside_latin == latin
+    return fitting / max(1, other)
 
 
 @cache
 def _common(encoding: str) -> frozenset[str]:
-    """The common characters of a page."""
+    """Return the common characters of a code page."""
     what = CODE_PAGES[encoding]
     if isinstance(what, str):
         return frozenset(what + what.upper())
@@ -162,51 +169,51 @@ def _common(encoding: str) -> frozenset[str]:
 
 
 def _neighbours(words: list[str]) -> Iterator[tuple[str, str, str]]:
-    """The first other-than-ASCII characters, each between the two beside it."""
+    """Yield the first non-ASCII characters, each between its two neighbours."""
     triples = (t for w in words for t in zip(f" {w}", w, f"{w[1:]} ", strict=False))
-    return islice((t for t in triples if not t[1].isascii()), _LOOKED_AT)
+    return islice((t for t in triples if not t[1].isascii()), _MOST_CHARACTERS)
 
 
-def _decode_patiently(text: bytes | str, strict: Exception) -> Any:
-    """Read what Python's own module reads: NaN, Infinity, numbers of any size."""
+def _decode_leniently(text: bytes | str, strict: Exception) -> Any:
+    """Decode with Python's json module, which accepts NaN, Infinity and numbers of any size."""
     try:
-        if len(text) > MOST_PATIENT_BYTES:
+        if len(text) > MOST_LENIENT_BYTES:
             raise ValueError
         value = json.loads(text)
-        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair can't be written
+        json.dumps(value, ensure_ascii=False).encode()  # unpaired surrogates cannot be encoded
     except UnicodeEncodeError:
-        raise ValueError("holds half a surrogate pair") from None
+        raise ValueError("contains an unpaired surrogate") from None
     except ValueError:
         raise ValueError(str(strict).splitlines()[0]) from None
     return value
 
 
 def _repeated_keys(text: bytes | str, value: Any) -> tuple[str, ...]:
-    """Keys that stand twice in one object, of which only the last is in `value`."""
+    """Return the keys that are repeated in one object; `value` has only the last of each."""
     count = _count_keys(value)
     colons = text.count(b":") if isinstance(text, bytes) else text.count(":")
     if colons == count:
-        return ()  # one follows every key; those in texts need a closer look
+        return ()  # each key has one; a difference may be due to colons in strings
     keys = _BYTE_KEYS.findall(text) if isinstance(text, bytes) else _KEYS.findall(text)
-    if len(keys) == count or len(text) > MOST_PATIENT_BYTES:
-        return ()  # counting is cheap, and the numbers differ wherever a key was lost
+    if len(keys) == count or len(text) > MOST_LENIENT_BYTES:
+        return ()  # counting is fast, and the numbers differ if a key was lost
     repeated: dict[str, None] = {}
 
-    def look(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def collect_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) < len(pairs):
             counts = Counter(key for key, _ in pairs)
             repeated.update(dict.fromkeys(key for key, n in counts.items() if n > 1))
         return result
 
-    json.loads(text, object_pairs_hook=look)
+    json.loads(text, object_pairs_hook=collect_repeated)
     return tuple(repeated)
 
 
 def _count_keys(value: Any) -> int:
-    """Number of keys in all objects; lists that begin with points or numbers hold none."""
+    """Count the keys of all objects; lists that begin with points or numbers contain none."""
     count, inner = 0, [value]
-    for one in inner:  # grows while it is walked through
+    for one in inner:  # grows during the loop
         if type(one) is dict:
             count += len(one)
             inner += [v for v in one.values() if type(v) is dict or type(v) is list]

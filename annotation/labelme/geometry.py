@@ -1,4 +1,4 @@
-"""What a shape covers: outlines of figures, pixels of masks, widened lines."""
+"""The geometry of shapes: outlines, pixels of masks, widened lines."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from shapely.geometry.base import BaseGeometry
 
-from annotation.labelme.annotation import Shape
+from annotation.labelme.annotation import Shape, UnreadableShape
+from annotation.photos.files import without_pixel_limit
 from base.errors import InputError
 
 CIRCLE_CORNERS = 64  # the polygon's area is then 0.2 % below the circle's
 MOST_MASK_PIXELS = 100_000_000
-MOST_MASK_RUNS = 20_000  # united in a second; a drawn mask has a few in each row
-# number of points that a figure has: those that Labelme writes, and a rectangle's four corners,
-# which other programs write
+MOST_MASK_RUNS = 20_000  # their union takes a second; a drawn mask has a few in each row
+# the least and the largest number of points; other programs write four corners of a rectangle
 POINTS = {
     "polygon": (3, None),
     "rectangle": (2, 4),
@@ -32,11 +32,11 @@ POINTS = {
     "point": (1, 1),
     "points": (1, None),
 }
-LINES = frozenset({"line", "linestrip", "point", "points"})  # without an area of their own
+LINES = frozenset({"line", "linestrip", "point", "points"})  # without area
 
 
 class ShapeError(InputError):
-    """A shape that covers nothing; `rule` is the finding that says so."""
+    """A shape whose geometry cannot be computed; `rule` is the rule of its finding."""
 
     def __init__(self, rule: str, message: str) -> None:
         super().__init__(message)
@@ -44,9 +44,12 @@ class ShapeError(InputError):
 
 
 def check_points(shape: Shape) -> NDArray[np.float64]:
-    """Points of a shape, (N, 2) x, y pixels; ShapeError where type, number or values are wrong."""
-    if shape.problem is not None:
-        raise ShapeError("shape-unreadable", shape.problem)
+    """Return the points of a shape, (N, 2) float64 x, y in pixels.
+
+    Raises ShapeError if the type of the shape, or the number or values of the points, is wrong.
+    """
+    if isinstance(shape, UnreadableShape):
+        raise ShapeError("shape-unreadable", shape.reason)
     if shape.shape_type not in POINTS:
         message = f"shape type '{shape.shape_type}' is unknown; known: {', '.join(POINTS)}"
         raise ShapeError("shape-unreadable", message)
@@ -54,19 +57,19 @@ def check_points(shape: Shape) -> NDArray[np.float64]:
     count = len(shape.points)
     wrong = shape.shape_type == "rectangle" and count == 3
     if count < least or (most is not None and count > most) or wrong:
-        wanted = f"{least} or more" if most is None else str(least)
-        plural = "point" if wanted == "1" else "points"
-        raise ShapeError("points-few", f"{shape.shape_type} needs {wanted} {plural}, got {count}")
+        wanted = f"at least {least}" if most is None else str(least)
+        plural = "point" if least == 1 else "points"
+        raise ShapeError("points-few", f"{shape.shape_type} needs {wanted} {plural}, found {count}")
     points = np.array(shape.points, dtype=np.float64)
-    if not np.abs(points).max() <= 1e9:  # nor is NaN
+    if not np.abs(points).max() <= 1e9:  # also refuses NaN
         raise ShapeError("points-not-finite", "points must be finite numbers of pixels")
     return points
 
 
 def outline(shape: Shape) -> NDArray[np.float64]:
-    """Corners of a polygon, rectangle, oriented rectangle or circle, (N, 2) float64 x, y pixels.
+    """Return the corners of a polygon, rectangle, oriented rectangle or circle.
 
-    Raises ShapeError where the shape is none of them or has the wrong points.
+    They are (N, 2) float64 x, y in pixels. Raises ShapeError for other shapes and wrong points.
     """
     points = check_points(shape)
     if shape.shape_type in LINES or shape.shape_type == "mask":
@@ -83,37 +86,38 @@ def outline(shape: Shape) -> NDArray[np.float64]:
 
 
 def mask_pixels(shape: Shape) -> tuple[NDArray[np.bool_], tuple[int, int]]:
-    """Pixels of a mask shape, (h, w) bool, and x, y of their upper left corner.
+    """Return the pixels of a mask shape, (h, w) bool, and the x, y of their upper left corner.
 
-    Raises ShapeError where the mask is missing, broken or absurdly large.
+    Raises ShapeError if the mask is missing, damaged or too large.
     """
     (x, y), *_ = check_points(shape).round().astype(int).tolist()
     if not shape.mask:
-        raise ShapeError("shape-unreadable", "mask: expected a base64 PNG, got none")
+        raise ShapeError("shape-unreadable", "mask: expected a base64 PNG, found none")
     try:
         data = base64.b64decode(shape.mask, validate=True)
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        with without_pixel_limit(), Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.width * image.height > MOST_MASK_PIXELS:
-                size = f"{image.width}x{image.height}"
-                raise ShapeError("shape-unreadable", f"mask: {size} pixels are too many")
+                found = f"found {image.width}x{image.height}"
+                message = f"mask: expected at most {MOST_MASK_PIXELS:,} pixels, {found}"
+                raise ShapeError("shape-unreadable", message)
             pixels = np.asarray(image)
-    except (ValueError, OSError, SyntaxError, binascii.Error, Image.DecompressionBombError):
-        raise ShapeError("shape-unreadable", "mask: is no base64 PNG") from None
+    except (ValueError, OSError, SyntaxError, binascii.Error):
+        raise ShapeError("shape-unreadable", "mask: is not a base64 PNG") from None
     flat = pixels if pixels.ndim == 2 else pixels.any(axis=2)
     return flat.astype(bool), (x, y)
 
 
 def encode_mask_png(mask: NDArray[np.bool_]) -> str:
-    """(h, w) bool as Labelme stores a mask: a base64 PNG."""
+    """Encode a mask, (h, w) bool, as Labelme stores it: a base64 PNG."""
     _, png = cv2.imencode(".png", mask.astype(np.uint8) * 255)
     return base64.b64encode(png.tobytes()).decode("ascii")
 
 
 def figure(shape: Shape, *, line_width: float = 0) -> BaseGeometry:
-    """What a shape covers, in pixels; it may be invalid where an outline crosses itself.
+    """Return the area that a shape covers, in pixels; invalid if its outline crosses itself.
 
-    Lines and points are widened to `line_width` pixels and are empty without one. Raises ShapeError
-    as `check_points` does.
+    Lines and points are widened to `line_width` pixels, and are empty if it is 0. Raises ShapeError
+    as `check_points` and `mask_pixels` do.
     """
     if shape.shape_type == "mask":
         return _mask_figure(*mask_pixels(shape))
@@ -122,25 +126,25 @@ def figure(shape: Shape, *, line_width: float = 0) -> BaseGeometry:
     points = outline(shape)
     try:
         fast: BaseGeometry = shapely.polygons(points)  # type: ignore[assignment]
-        return fast  # several times faster than the class makes it
-    except (ValueError, shapely.GEOSException):  # fewer than four points with the first again
+        return fast  # several times faster than shapely.Polygon
+    except (ValueError, shapely.GEOSException):  # too few points for a ring
         return shapely.Polygon(points)
 
 
 def widened(shape: Shape, line_width: float) -> BaseGeometry:
-    """A line or points with a width: round ends and joints, as a pen of that width draws."""
+    """Return a line or points widened to `line_width` pixels, with round ends and joins."""
     points = check_points(shape)
     if line_width <= 0:
         return shapely.Polygon()
-    alone = shape.shape_type in ("point", "points")
-    bare = shapely.MultiPoint(points) if alone else shapely.LineString(points)
+    separate = shape.shape_type in ("point", "points")
+    bare = shapely.MultiPoint(points) if separate else shapely.LineString(points)
     return bare.buffer(line_width / 2, quad_segs=8)
 
 
 def _mask_figure(mask: NDArray[np.bool_], corner: tuple[int, int]) -> BaseGeometry:
-    """Union of the mask's pixels as squares, row by row: exact, holes included.
+    """Return the exact union of the pixels of a mask as squares, including holes.
 
-    A mask of noise is taken in blocks of pixels that touch it, since its union would take minutes.
+    The union of a noisy mask would take minutes, so its pixels are joined to larger blocks.
     """
     side = 1
     rows, starts, ends = _runs(mask)
@@ -156,7 +160,7 @@ def _mask_figure(mask: NDArray[np.bool_], corner: tuple[int, int]) -> BaseGeomet
 
 
 def _runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Row, first column and the column after the last of all runs of pixels in rows."""
+    """Return row, first column and end column (exclusive) of all horizontal runs of pixels."""
     padded = np.pad(mask.astype(np.int8), ((0, 0), (1, 1)))
     steps = np.diff(padded, axis=1)
     rows, starts = np.nonzero(steps == 1)

@@ -1,4 +1,4 @@
-"""Which shapes of a photo are one thing, and what is cut out of it."""
+"""Grouping the shapes of a photo into instances, with the holes that are cut from them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from annotation.labelme.annotation import Shape
 from annotation.labelme.geometry import LINES, outline
 
 _NO_OUTLINE = frozenset({"mask", *LINES})
-CARRIED_FLAGS = ("crowd", "occluded", "truncated")  # travel on into COCO and FiftyOne
+CARRIED_FLAGS = ("crowd", "occluded", "truncated")  # passed on to COCO and FiftyOne
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One thing, one region to ignore, or shapes of one stuff.
+    """One thing, one region to ignore, or the grouped shapes of one stuff category.
 
-    `parts` and `holes` are indices of shapes, as drawn.
+    `parts` and `holes` are indices of shapes in the order in which they were drawn.
     """
 
     label: str
@@ -30,9 +30,10 @@ class Instance:
 
 
 def instance_outlines(instance: Instance, shapes: Sequence[Shape]) -> list[list[float]] | None:
-    """COCO polygons of the parts, flat lists of x, y pixels; None where they can't say it.
+    """Return COCO polygons of the parts, flat lists of x, y in pixels.
 
-    A crowd, holes, masks and lines need pixels.
+    Returns None if polygons cannot represent the instance: crowds, holes, masks and lines need
+    pixels.
     """
     kinds = {shapes[part].shape_type for part in instance.parts}
     if instance.holes or instance.ignored or "crowd" in instance.flags or kinds & _NO_OUTLINE:
@@ -41,8 +42,8 @@ def instance_outlines(instance: Instance, shapes: Sequence[Shape]) -> list[list[
 
 
 def _flat(shape: Shape) -> list[float]:
-    """The outline as x, y, x, y, ...; of plain polygons without numpy, in a third of the time."""
-    if shape.shape_type == "polygon" and shape.problem is None and len(shape.points) >= 3:
+    """Return the outline as x, y, x, y, ...; polygons skip numpy, which is 3 times faster."""
+    if shape.shape_type == "polygon" and len(shape.points) >= 3:
         flat = list(chain.from_iterable(shape.points))
         if math.isfinite(sum(flat)) and min(flat) >= -1e9 and max(flat) <= 1e9:
             return flat
@@ -53,10 +54,10 @@ def _flat(shape: Shape) -> list[float]:
 def painting_order(
     instances: Sequence[Instance], config: DatasetConfig, areas: Sequence[float]
 ) -> list[tuple[int, int]]:
-    """Pairs of a part and the index of its instance, from the lowest to the topmost.
+    """Return pairs (shape, instance) of indices of the parts, from the lowest to the topmost.
 
-    What the set's `painting` does not decide is painted as it was drawn. `areas` of the instances
-    count for "smaller-on-top" only.
+    Shapes that the `painting` of the set does not order are painted as drawn. The `areas` of the
+    instances matter only for "smaller-on-top".
     """
     ranks = [0.0] * len(instances)
     if config.painting == "smaller-on-top":
@@ -69,16 +70,17 @@ def painting_order(
 
 
 def find_instances(shapes: Sequence[Shape], config: DatasetConfig) -> tuple[Instance, ...]:
-    """Things and ignored regions in the order of their first part; shapes of stuff are neither.
+    """Return things and ignored regions in the order of their first part, without stuff.
 
-    Shapes with one label and one `group_id` are one instance. A hole cuts the instances of its
-    `group_id`; one without cuts nothing. Lines and points count only where the set widens them.
+    Shapes with the same label and `group_id` are one instance. A hole is cut from the instances
+    with its `group_id`, and has no effect without one. Lines and points count only if the set
+    widens them.
     """
     return _find(shapes, config, stuff=False)
 
 
 def find_stuff(shapes: Sequence[Shape], config: DatasetConfig) -> tuple[Instance, ...]:
-    """Shapes that the set's sources declare as stuff, joined and cut as things are."""
+    """Return the shapes that a stuff source declares as stuff, grouped and cut like things."""
     return _find(shapes, config, stuff=True) if config.stuff_labels else ()
 
 

@@ -1,1 +1,1 @@
-"""Photo files: their headers, pixels and likeness, and which photo an annotation describes."""
+"""Photo files: listing and reading them, and grouping those that look alike."""

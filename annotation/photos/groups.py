@@ -1,35 +1,58 @@
-"""Groups of photos that belong together: one scene, one video, parts of one picture."""
+"""Groups of photos that belong to one split, and `photos.csv`, the table that lists them."""
 
 from __future__ import annotations
 
 import csv
+from dataclasses import dataclass
 from pathlib import Path
 
-from annotation.dataset import Dataset
 from base.errors import InputError
+from base.files import inside
 
 
-def group_file(dataset: Dataset) -> Path | None:
-    """The CSV that `split.group_by` names; None where there is none."""
-    if dataset.config.split.group_by is None:
+@dataclass(frozen=True)
+class GroupTable:
+    """The name of the second column and the rows (photo below `images/`, group)."""
+
+    column: str
+    rows: tuple[tuple[str, str], ...]
+
+
+def group_file(root: Path, group_by: str | None) -> Path | None:
+    """Return the CSV file that `split.group_by` of the set at `root` names, None if it is not set.
+
+    Raises InputError if the path is outside the set.
+    """
+    if group_by is None:
         return None
-    where = f"{dataset.root / 'dataset.yaml'}: split.group_by"
-    return dataset.inside(dataset.config.split.group_by, where=where)
+    return inside(root, group_by, where=f"{root / 'dataset.yaml'}: split.group_by")
 
 
 def read_photo_groups(path: Path) -> dict[str, str]:
-    """Group by name below `images/`, from a CSV with the columns image and a group.
+    """Return the group of each photo in a CSV file, by its name below `images/`.
 
-    Raises InputError where it is none.
+    Raises InputError as `read_group_table` does.
+    """
+    return dict(read_group_table(path).rows)
+
+
+def read_group_table(path: Path) -> GroupTable:
+    """Read a CSV file with the columns image and group; the second may have any name.
+
+    Blank lines are skipped. Raises InputError, which names the line, if the file cannot be read or
+    has other columns.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            header, *rows = csv.reader(file)
-    except (OSError, ValueError, csv.Error):
+            reader = csv.reader(file)
+            (_, header), *rows = [(reader.line_num, row) for row in reader if row]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, csv.Error):
         raise InputError(f"{path}: cannot be read as a CSV file with a header") from None
     if len(header) != 2 or header[0] != "image":
-        raise InputError(f"{path}: expected the columns image and a group, got {header}")
-    for line, row in enumerate(rows, start=2):
+        raise InputError(f"{path}: expected the columns image and a group, found {header}")
+    for line, row in rows:
         if len(row) != 2:
-            raise InputError(f"{path}: line {line}: expected 2 columns, got {len(row)}")
-    return {row[0]: row[1] for row in rows}
+            raise InputError(f"{path}: line {line}: expected 2 columns, found {len(row)}")
+    return GroupTable(header[1], tuple((image, group) for _, (image, group) in rows))

@@ -1,4 +1,4 @@
-"""Photos that look alike: a perceptual hash, and the pairs of hashes that differ little."""
+"""Photos that look alike: a perceptual hash, and the pairs of hashes that differ in a few bits."""
 
 from __future__ import annotations
 
@@ -10,36 +10,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Bits that may differ between near-duplicates. Measured on 509 real photos of facades: the same
-# photo as a JPEG of quality 40, at half its size, brighter or with noise differs by 0 to 2 bits
-# (95th percentile: 4), cut by 2 % by 2 (6), turned by 1 degree by 4 (8). Of 129,286 pairs of
-# different photos 2 differ by 8 bits or less, both shot from one spot; the next differ by 10, and
-# one of those three pairs shows two different buildings. Distances are even: half the bits are set.
+# photo as a JPEG of quality 40, at half its size, brighter or with noise differs in 0 to 2 bits
+# (95th percentile: 4), cropped by 2 % in 2 (6), rotated by 1 degree in 4 (8). Of 129,286 pairs of
+# different photos, 2 differ in 8 bits or less, both taken from the same spot; the next 3 differ in
+# 10, and one of them shows two different buildings. Distances are even: half the bits are set.
 NEAR_DISTANCE = 8
 HASH_BITS = 64
-_SIDE = 32  # pixels of the reduced picture, as in the published pHash
+_SIDE = 32  # pixels of the reduced image, as in the published pHash
 _LOW = 8  # its lowest frequencies in each direction: 8 x 8 = 64 bits
 _BLOCK = 1 << 22  # comparisons made at once: 32 MB
 
 
 def perceptual_hash(picture: NDArray[np.uint8]) -> int:
-    """64-bit DCT hash (pHash) of an (H, W) grey or (H, W, 3) BGR uint8 picture.
+    """Compute the 64-bit DCT hash (pHash) of an (H, W) grey or (H, W, 3) BGR uint8 image.
 
-    A bit is set where a low frequency is stronger than their median: size, compression and
-    brightness hardly change it, a turn or a mirror image changes it wholly.
+    A bit is set if the coefficient of a low frequency is above their median. Size, compression and
+    brightness hardly change the hash; rotating or mirroring the image changes it completely.
     """
+    # `imagehash.phash` is the same hash but reduces the image by other means: a fifth of the test
+    # images get 1 to 3 other bits, and hashes are stored in collected.jsonl and with splits.
     grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) if picture.ndim == 3 else picture
     small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    # Rounded, so that a picture of one colour has the same hash on every machine.
+    # Rounded, so that an image of one colour has the same hash on every machine.
     low = np.round(cv2.dct(small.astype(np.float32))[:_LOW, :_LOW], 1)
     bits = np.packbits(low > np.median(low))
     return int.from_bytes(bits.tobytes(), "big")
 
 
 def near_pairs(hashes: Sequence[int], distance: int = NEAR_DISTANCE) -> list[tuple[int, int]]:
-    """Index pairs (i, j), i < j, of 64-bit hashes that differ in at most `distance` bits, sorted.
+    """Find the pairs of 64-bit hashes that differ in at most `distance` bits.
 
-    Two such hashes are equal in at least one of `distance` + 1 bands of bits (pigeonhole), so only
-    hashes that share a band are compared: 100,000 take seconds instead of minutes.
+    Returns sorted pairs of indices (i, j), i < j. Two such hashes are equal in at least one of
+    `distance` + 1 bands of bits (pigeonhole principle), so only hashes that share a band are
+    compared: 100,000 take seconds instead of minutes.
     """
     codes = np.array(hashes, np.uint64)
     edges = np.linspace(0, HASH_BITS, distance + 2).astype(int).tolist()
@@ -55,7 +58,7 @@ def near_pairs(hashes: Sequence[int], distance: int = NEAR_DISTANCE) -> list[tup
 
 
 def _buckets(keys: NDArray[np.uint64]) -> Iterator[NDArray[np.intp]]:
-    """Ascending indices of equal keys, for each key that occurs twice or more."""
+    """Yield the ascending indices of equal keys, for each key that occurs more than once."""
     order = np.argsort(keys, kind="stable")
     edges = np.flatnonzero(np.diff(keys[order])) + 1
     return (bucket for bucket in np.split(order, edges) if len(bucket) > 1)
@@ -64,7 +67,7 @@ def _buckets(keys: NDArray[np.uint64]) -> Iterator[NDArray[np.intp]]:
 def _pairs_in(
     codes: NDArray[np.uint64], bucket: NDArray[np.intp], distance: int, earlier: Sequence[int]
 ) -> Iterator[NDArray[np.intp]]:
-    """(N, 2) near pairs within a bucket, without those that an earlier band has found already."""
+    """Yield (N, 2) pairs within a bucket, except those that an earlier band has already found."""
     members = codes[bucket]
     rows = max(1, _BLOCK // len(bucket))
     for start in range(0, len(bucket), rows):

@@ -1,4 +1,4 @@
-"""Photos as a person sees them, and the parts of them that are shown."""
+"""Photos as a person sees them, and the parts of them that pictures show."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from annotation.labelme.annotation import Annotation
+from annotation.photos.decoding import MOST_MEMORY, MUCH_MEMORY, decoding_memory, turned
 from annotation.photos.files import Size, open_embedded, open_photo, read_header, read_orientation
-from annotation.rules.pixels import MOST_MEMORY, MUCH_MEMORY, OTHER_BYTES, TURNS
 from base.errors import InputError
 from base.workers import alone
 
 Picture = NDArray[np.uint8]  # (HEIGHT, WIDTH, 3) RGB
 WIDTH, HEIGHT = 360, 270  # pixels of a picture
-CONTEXT = 1.7  # sides of what is shown to those of the shape
-LEAST = 64  # pixels of the photo that are shown at least, and ...
-LEAST_SHARE = 1 / 10  # ... of its width
-OUTSIDE = 0.25  # of the photo's sides that may be shown beside it
-GROUND = (222, 222, 216)  # where no photo is
+CONTEXT = 1.7  # width of the view divided by that of the shape
+LEAST = 64  # smallest width of a view in pixels of the photo, and ...
+LEAST_SHARE = 1 / 10  # ... as a share of its width
+OUTSIDE = 0.25  # share of the photo's sides that may be shown beside it
+GROUND = (222, 222, 216)  # the colour beside the photo
 
 
 @dataclass(frozen=True)
 class View:
-    """The part of a photo that fills a picture, in the photo's pixels."""
+    """The part of a photo that fills a picture, in pixels of the photo."""
 
     x0: float
     y0: float
@@ -38,26 +38,26 @@ class View:
 
     @property
     def scale(self) -> float:
-        """Pixels of the picture for one of the photo."""
+        """Pixels of the picture per pixel of the photo."""
         return WIDTH / (self.x1 - self.x0)
 
     def share(self, size: Size) -> float:
-        """Area of the view to that of the photo."""
+        """Return the area of the view divided by that of the photo."""
         return (self.x1 - self.x0) * (self.y1 - self.y0) / (size[0] * size[1])
 
     def to_picture(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N, 2) x, y of the photo in the picture."""
+        """Convert (N, 2) x, y in pixels of the photo to pixels of the picture."""
         return np.asarray((points - (self.x0, self.y0)) * self.scale)
 
 
 def whole(size: Size) -> View:
-    """The whole photo, with room beside it where it is not as wide as a picture."""
+    """Return a view of the whole photo, with a margin if its aspect ratio differs."""
     height, width = size
     return _centred(width / 2, height / 2, width=max(width, height * WIDTH / HEIGHT))
 
 
 def around(points: NDArray[np.float64], size: Size) -> View:
-    """What lies around (N, 2) points; the whole photo where they are far outside of it."""
+    """Return a view of (N, 2) points; of the whole photo if they are far outside of it."""
     sides = np.array([size[1], size[0]], np.float64)
     low, high = points.min(axis=0), points.max(axis=0)
     if (high < -OUTSIDE * sides).any() or (low > (1 + OUTSIDE) * sides).any():
@@ -68,7 +68,7 @@ def around(points: NDArray[np.float64], size: Size) -> View:
     most = max(entire.x1 - entire.x0, tight * 1.1)
     width = min(max(tight * CONTEXT, LEAST, LEAST_SHARE * size[1]), most)
     shown = np.array([width, width * HEIGHT / WIDTH])
-    # no more beside the photo than is needed for the points
+    # show no more beside the photo than is needed for the points
     start, end = np.minimum(0, low - 0.05 * shown), np.maximum(sides, high + 0.05 * shown)
     room = np.maximum((end - start - shown) / 2, 0)
     middle = (start + end) / 2
@@ -83,40 +83,41 @@ def _centred(x: float, y: float, *, width: float) -> View:
 
 @dataclass
 class Scene:
-    """A photo of `size` in Labelme's frame; its `pixels`, (h, w, 3) RGB, may be fewer once read."""
+    """A photo of `size` as Labelme shows it; `pixels`, (h, w, 3) RGB, may have a lower size."""
 
     image: Image.Image
     size: Size
-    turn: int
+    orientation: int
     pixels: Picture = field(default_factory=lambda: np.zeros((1, 1, 3), np.uint8))
 
     def load(self, views: Sequence[View]) -> None:
-        """Decode as many pixels as the views need."""
+        """Decode the photo at the size that the views need.
+
+        Raises InputError if that takes too much memory.
+        """
         factor = max(1.0, 1 / max(view.scale for view in views))
-        memory = self.image.width * self.image.height * OTHER_BYTES
+        memory = decoding_memory(self.image)
         if memory > MOST_MEMORY:
-            raise InputError("is too large to be shown")
+            raise InputError("is too large to show")
         with alone() if memory > MUCH_MEMORY else nullcontext():
             if self.image.format in ("JPEG", "MPO") and self.image.mode == "RGB":
                 width, height = self.image.size
                 self.image.draft("RGB", (int(width / factor), int(height / factor)))
             self.image.load()
             seen = _eight_bit(self.image)
-        self.pixels = np.asarray(
-            seen.transpose(TURNS[self.turn]) if self.turn in TURNS else seen, np.uint8
-        )
+        self.pixels = np.asarray(turned(seen, self.orientation), np.uint8)
 
     def cut(self, view: View) -> Picture:
-        """The pixels of a view; the ground shows where there is no photo."""
+        """Return the pixels of a view, with GROUND beside the photo."""
         (h, w), (height, width) = self.pixels.shape[:2], self.size
         fewer = max(1, int(w / width / view.scale))
         small = self.pixels
-        if fewer > 1:  # warping alone would skip pixels
+        if fewer > 1:  # warping alone would skip pixels of the photo
             sides = (max(1, w // fewer), max(1, h // fewer))
             small = np.asarray(cv2.resize(small, sides, interpolation=cv2.INTER_AREA), np.uint8)
         x_scale = view.scale * width / small.shape[1]
         y_scale = view.scale * height / small.shape[0]
-        x = (x_scale - 1) / 2 - view.x0 * view.scale  # pixels are meant by their centres
+        x = (x_scale - 1) / 2 - view.x0 * view.scale  # coordinates of the centres of pixels
         y = (y_scale - 1) / 2 - view.y0 * view.scale
         matrix = np.array([[x_scale, 0, x], [0, y_scale, y]])
         cut = cv2.warpAffine(small, matrix, (WIDTH, HEIGHT), borderValue=GROUND)
@@ -124,7 +125,7 @@ class Scene:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """The picture in RGB; grey values of more than 8 bits fill the range."""
+    """Convert an image to RGB; grey values of more than 8 bits are scaled to the range."""
     if image.mode[0] in "IF":
         values = np.asarray(image, np.float64)
         span = max(float(values.max()), 1e-9)
@@ -134,16 +135,19 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 @contextmanager
 def open_scene(photo: Path | None, annotation: Annotation | None) -> Iterator[Scene]:
-    """Open a photo, or its copy in the annotation; InputError where neither can be read."""
+    """Open a photo, or its copy in the annotation.
+
+    Raises InputError if neither can be read.
+    """
     if photo is None:
         if annotation is None or annotation.image_data is None:
-            raise InputError("no photo to be shown")
+            raise InputError("no photo to show")
         with open_embedded(annotation.image_data) as image:
-            yield Scene(image, (image.height, image.width), turn=1)
+            yield Scene(image, (image.height, image.width), orientation=1)
         return
     size = read_header(photo).size
     with open_photo(photo) as image:
-        turn = read_orientation(image)
-        if image.format == "TIFF":  # Pillow turns it, but Labelme does not
-            turn = {6: 8, 8: 6}.get(turn, turn)
-        yield Scene(image, size, turn)
+        orientation = read_orientation(image)
+        if image.format == "TIFF":  # Pillow turns TIFF files, but Labelme does not
+            orientation = {6: 8, 8: 6}.get(orientation, orientation)
+        yield Scene(image, size, orientation)

@@ -1,4 +1,4 @@
-"""The findings in a terminal: a line each, counts by rule, the worst files."""
+"""The findings for the terminal: one line each, counts by rule, the worst files."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.text import Text
 from annotation.findings import Finding, Severity
 from base.naming import printable
 
+NO_FINDINGS = "no findings: every annotation can be converted"
 MOST_LINES = 200
 MOST_FILES = 10
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
@@ -21,7 +22,7 @@ COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 @dataclass(frozen=True)
 class FileCounts:
-    """How many findings one file has."""
+    """The numbers of findings of one file."""
 
     file: str
     errors: int
@@ -30,7 +31,7 @@ class FileCounts:
 
 
 def worst_files(findings: Sequence[Finding]) -> list[FileCounts]:
-    """All files with findings, those with the most errors first, then warnings, then notes."""
+    """Return all files with findings, sorted by errors, then warnings, then notes."""
     counts = Counter((finding.file, finding.severity) for finding in findings)
     severities: tuple[Severity, ...] = ("error", "warning", "note")
     files = [
@@ -41,7 +42,7 @@ def worst_files(findings: Sequence[Finding]) -> list[FileCounts]:
 
 
 def finding_lines(findings: Sequence[Finding], *, most: int = MOST_LINES) -> Iterator[str]:
-    """One line for each of the first findings, errors first, and how many more there are."""
+    """Yield a line for each of the first findings, errors first, and the number of the others."""
     order = list(COLOURS)
     ranked = sorted(findings, key=lambda finding: order.index(finding.severity))
     for f in islice(ranked, most):
@@ -52,9 +53,9 @@ def finding_lines(findings: Sequence[Finding], *, most: int = MOST_LINES) -> Ite
 
 
 def findings_table(findings: Sequence[Finding]) -> RenderableType:
-    """Counts by rule and the worst files, for rich; nothing in the data is taken for markup."""
+    """Return counts by rule and the worst files for rich; markup in the data has no effect."""
     if not findings:
-        return Text("no findings: every annotation can be converted")
+        return Text(NO_FINDINGS)
     rules = Table("severity", "rule", title="findings by rule", title_justify="left")
     rules.add_column("findings", justify="right")
     rules.add_column("files", justify="right")

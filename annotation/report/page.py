@@ -1,4 +1,4 @@
-"""The findings as one HTML page, each drawn on its photo; nothing outside the file is needed."""
+"""The findings as one self-contained HTML page that shows each on its photo."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from pathlib import Path
 
 import jinja2
 
-from annotation.dataset import PHOTO_SUFFIXES, Dataset
+from annotation.dataset import Dataset
 from annotation.findings import Finding
-from annotation.photos.files import PhotoIndex
+from annotation.labelme.photo_index import PhotoIndex
+from annotation.photos.listing import PHOTO_SUFFIXES
 from annotation.report.frames import HEIGHT, WIDTH
-from annotation.report.listing import FileCounts, worst_files
-from annotation.report.pictures import Task, draw_findings
-from annotation.rules.validate import Checked
+from annotation.report.listing import NO_FINDINGS, FileCounts, worst_files
+from annotation.report.pictures import PictureTask, draw_findings
+from annotation.rules.checked import Checked
 from base.files import write_bytes
 from base.progress import track
 from base.workers import in_processes
 
-MOST_PICTURES = 50  # of one rule, some 15 KB each
-MOST_LISTED = 500  # of one rule, without a picture
-MOST_FILES = 15  # of the worst ones
+MOST_PICTURES = 50  # per rule, about 15 KB each
+MOST_LISTED = 500  # findings per rule without a picture
+MOST_FILES = 15  # in the list of the worst files
 
 
 @dataclass(frozen=True)
 class Card:
-    """One finding with its picture, a data URI, or without one."""
+    """One finding with its picture as a data URI, which may be empty."""
 
     finding: Finding
     picture: str
@@ -36,7 +37,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Section:
-    """All findings of one rule; `more` are only counted."""
+    """All findings of one rule: with a picture, as text, and the number of the remaining ones."""
 
     rule: str
     severity: str
@@ -47,14 +48,14 @@ class Section:
 
     @property
     def pictured(self) -> bool:
-        """Whether any finding could be drawn."""
+        """Whether any finding has a picture."""
         return any(card.picture for card in self.cards)
 
 
 def write_page(path: Path, dataset: Dataset, checked: Checked) -> None:
     """Write the findings of a checked set to one HTML file.
 
-    The first MOST_PICTURES of each rule, worst files first, are drawn on their photos.
+    The first MOST_PICTURES of each rule have a picture; the worst files come first.
     """
     files = worst_files(checked.findings)
     rank = {one.file: number for number, one in enumerate(files)}
@@ -70,6 +71,7 @@ def write_page(path: Path, dataset: Dataset, checked: Checked) -> None:
         sections=sections,
         files=files[:MOST_FILES],
         cards=_totals(checked, files),
+        no_findings=NO_FINDINGS,
         most=max((section.count for section in sections), default=1),
         most_pictures=MOST_PICTURES,
         width=WIDTH,
@@ -91,8 +93,8 @@ def _uri(jpeg: bytes | None) -> str:
 
 
 def _draw(dataset: Dataset, checked: Checked, findings: Sequence[Finding]) -> dict[Finding, bytes]:
-    """The pictures of findings, in all cores; each photo is decoded once."""
-    tasks = list(_tasks(dataset, checked, findings))
+    """Draw the pictures of findings on all cores; each photo is decoded once."""
+    tasks = list(_picture_tasks(dataset, checked, findings))
     results = track(in_processes(draw_findings, tasks), "draw findings", total=len(tasks))
     return {
         finding: jpeg
@@ -102,22 +104,24 @@ def _draw(dataset: Dataset, checked: Checked, findings: Sequence[Finding]) -> di
     }
 
 
-def _tasks(dataset: Dataset, checked: Checked, findings: Sequence[Finding]) -> Iterator[Task]:
+def _picture_tasks(
+    dataset: Dataset, checked: Checked, findings: Sequence[Finding]
+) -> Iterator[PictureTask]:
     by_file = defaultdict(list)
     for finding in findings:
         by_file[finding.file].append(finding)
-    records = {dataset.relative(record.path): record for record in checked.records}
+    checked_files = {dataset.relative(one.path): one for one in checked.annotations}
     index = PhotoIndex(dataset, dataset.photos())
     for file, own in by_file.items():
-        if record := records.get(file):
-            photo = record.photo or index.find(record.path, "").photo  # its namesake
-            yield Task(record.path, photo, tuple(own))
+        if one := checked_files.get(file):
+            photo = one.photo or index.find(one.path, "").photo  # the photo with the same name
+            yield PictureTask(one.path, photo, tuple(own))
         elif file.lower().endswith(PHOTO_SUFFIXES):
-            yield Task(None, dataset.root / file, tuple(own))
+            yield PictureTask(None, dataset.root / file, tuple(own))
 
 
 def _totals(checked: Checked, files: Sequence[FileCounts]) -> list[tuple[str, int, str]]:
-    """Name, number and a note for the page's head."""
+    """Return a name, a number and a note for each total at the top of the page."""
     totals = [
         (f"{name}s", sum(getattr(one, f"{name}s") for one in files), note)
         for name, note in (
@@ -126,8 +130,8 @@ def _totals(checked: Checked, files: Sequence[FileCounts]) -> list[tuple[str, in
             ("note", "worth knowing"),
         )
     ]
-    usable = sum(record.usable for record in checked.records)
-    return [*totals, ("usable", usable, f"of {len(checked.records)} annotation files")]
+    usable = sum(one.usable for one in checked.annotations)
+    return [*totals, ("usable", usable, f"of {len(checked.annotations)} annotation files")]
 
 
 def _template() -> jinja2.Template:

@@ -1,8 +1,7 @@
-"""A small picture of a finding: the shape in red on its photo, zoomed to where it lies."""
+"""A small picture of a finding: the shape in red on the part of the photo around it."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,24 +18,22 @@ from base.errors import InputError
 Colour = tuple[int, int, int]  # RGB
 Points = NDArray[np.float64]  # (N, 2) x, y
 RED, BLUE, YELLOW, WHITE = (232, 28, 28), (40, 170, 255), (255, 214, 0), (255, 255, 255)
-SMALL = 30  # pixels of the picture: what is smaller gets a ring around it
+SMALL = 30  # pixels of the picture; smaller shapes get a ring around them
 QUALITY = 82  # of the JPEG
-_SUB = 3  # bits of a pixel's fraction that cv2 draws
-_OTHERS = re.compile(r"shapes\[(\d{1,6})\]")
-_PLACE = re.compile(r"x, y = (-?\d{1,9}), (-?\d{1,9})")
+_SUB = 3  # fractional bits of the coordinates that cv2 draws
 
 
 @dataclass(frozen=True)
-class Task:
-    """The findings on one file that are to be shown, on its photo."""
+class PictureTask:
+    """The findings on one file that pictures of its photo show."""
 
     annotation: Path | None
     photo: Path | None
     findings: tuple[Finding, ...]
 
 
-def draw_findings(task: Task) -> list[bytes | None]:
-    """A JPEG for each finding, None where there is no photo to be read; never raises."""
+def draw_findings(task: PictureTask) -> list[bytes | None]:
+    """Return a JPEG for each finding, or None if no photo can be read; never raises an error."""
     try:
         annotation = None if task.annotation is None else read_annotation(task.annotation)
     except InputError:
@@ -48,13 +45,13 @@ def draw_findings(task: Task) -> list[bytes | None]:
             scene.load(views)
             drawn = zip(task.findings, marks, views, strict=True)
             return [_jpeg(_drawn(scene, annotation, *one)) for one in drawn]
-    except Exception:  # broken files make Pillow raise nearly anything
+    except Exception:  # Pillow raises almost any exception for a damaged file
         return [None] * len(task.findings)
 
 
 @dataclass(frozen=True)
 class Marks:
-    """Shapes that a finding speaks of: the `own` one, and `others` that its message names."""
+    """The shapes that a finding concerns: its `own`, and the `others` that it involves."""
 
     own: Shape | None
     others: tuple[Shape, ...]
@@ -64,19 +61,19 @@ def _marks(annotation: Annotation | None, finding: Finding) -> Marks:
     shapes = () if annotation is None else annotation.shapes
     if finding.shape is None or finding.shape >= len(shapes):
         return Marks(None, ())
-    named = {int(number) for number in _OTHERS.findall(finding.message)} - {finding.shape}
-    return Marks(shapes[finding.shape], tuple(shapes[i] for i in sorted(named) if i < len(shapes)))
+    others = sorted(set(finding.others) - {finding.shape})
+    return Marks(shapes[finding.shape], tuple(shapes[i] for i in others if i < len(shapes)))
 
 
 def _view(scene: Scene, marks: Marks) -> View:
-    """The part of the photo around all marked shapes; the whole one where there are none."""
+    """Return a view of all marked shapes, or of the whole photo if there are none."""
     shapes = [] if marks.own is None else [marks.own, *marks.others]
     points = [ring for shape in shapes for ring in _rings(shape)]
     return around(np.concatenate(points), scene.size) if points else whole(scene.size)
 
 
 def _rings(shape: Shape) -> list[Points]:
-    """Lines to be drawn for a shape, in pixels of the photo; also for one that covers nothing."""
+    """Return the outlines of a shape in pixels of the photo, even if it covers nothing."""
     try:
         if shape.shape_type == "mask":
             polygons = getattr(figure(shape), "geoms", [figure(shape)])
@@ -87,7 +84,7 @@ def _rings(shape: Shape) -> list[Points]:
     except ShapeError:
         pass
     points = np.array(shape.points, np.float64).reshape(-1, 2)
-    points = points[(np.abs(points) < 1e9).all(axis=1)]  # neither NaN
+    points = points[(np.abs(points) < 1e9).all(axis=1)]  # also removes NaN
     return [points] if len(points) else []
 
 
@@ -105,21 +102,21 @@ def _drawn(
         _fill(picture, view, marks.own)
         _draw_shape(picture, view, marks.own, RED, thick=2)
         _point_at(picture, view, marks.own)
-        if place := _PLACE.search(finding.message):
-            spot = view.to_picture(np.array([[float(place[1]), float(place[2])]]))
-            _ring(picture, spot[0], 12, YELLOW)
+        if finding.place is not None:
+            place = view.to_picture(np.round([finding.place]))  # as the message gives it
+            _ring(picture, place[0], 12, YELLOW)
     if view.share(scene.size) < 0.2:
         _inset(picture, scene, view)
     return picture
 
 
 def _fixed(points: Points) -> NDArray[np.int32]:
-    """Points as cv2 takes them, in fractions of pixels; what lies far away is brought nearer."""
+    """Convert points to the fixed-point numbers of cv2; limit those far outside the picture."""
     return np.round(np.clip(points, -4000, 4000) * (1 << _SUB)).astype(np.int32)
 
 
 def _draw_shape(picture: Picture, view: View, shape: Shape, colour: Colour, *, thick: int) -> None:
-    """An outline; the thick ones on a light seam, the red ones with their vertices."""
+    """Draw an outline: thick ones with a light edge, red ones with their vertices."""
     closed = shape.shape_type not in LINES
     for ring in _rings(shape):
         points = view.to_picture(ring)
@@ -133,17 +130,17 @@ def _draw_shape(picture: Picture, view: View, shape: Shape, colour: Colour, *, t
 
 
 def _fill(picture: Picture, view: View, shape: Shape) -> None:
-    """A red veil over what a shape covers."""
+    """Tint the area of a shape red."""
     if shape.shape_type in LINES:
         return
-    veil = picture.copy()
+    tint = picture.copy()
     rings = [_fixed(view.to_picture(ring)) for ring in _rings(shape)]
-    cv2.fillPoly(veil, rings, RED, cv2.LINE_AA, _SUB)
-    picture[:] = cv2.addWeighted(veil, 0.22, picture, 0.78, 0)
+    cv2.fillPoly(tint, rings, RED, cv2.LINE_AA, _SUB)
+    picture[:] = cv2.addWeighted(tint, 0.22, picture, 0.78, 0)
 
 
 def _point_at(picture: Picture, view: View, shape: Shape) -> None:
-    """A ring around a shape that is hard to see, an arrow to one that lies outside."""
+    """Draw a ring around a shape that is hard to see, or an arrow to one outside the picture."""
     rings = _rings(shape)
     if not rings:
         return
@@ -168,7 +165,7 @@ def _ring(picture: Picture, centre: Points, radius: int, colour: Colour) -> None
 
 
 def _inset(picture: Picture, scene: Scene, view: View) -> None:
-    """The whole photo in a corner, with a frame around what is shown; `picture` is changed."""
+    """Draw the whole photo into a corner, with a frame around the part that is shown."""
     height, width = scene.size
     scale = min(picture.shape[1] / width, picture.shape[0] / height) * 0.24
     small = cv2.resize(

@@ -1,47 +1,59 @@
-"""Photos that are in the set twice, or nearly so."""
+"""Photos that are in the set twice, or almost."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from annotation.findings import Complaint
 from annotation.photos.likeness import near_pairs
-from annotation.rules.pixels import Look
 
-Firsts = dict[int, list[tuple[int, str]]]  # by hash: photo and group, of the first two groups
+Firsts = dict[int, list[tuple[int, str]]]  # by hash: photo and group, for the first two groups
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedPhoto:
+    """A photo by its name below `images/`, with the SHA-256 of its bytes and its perceptual hash.
+
+    Either is None if it is unknown or the photo cannot be compared.
+    """
+
+    name: str
+    digest: bytes | None = None
+    likeness: int | None = None
 
 
 def alike_complaints(
-    names: Sequence[str], looks: Sequence[Look], groups: Mapping[str, str], distance: int
+    photos: Sequence[ComparedPhoto], groups: Mapping[str, str], distance: int
 ) -> Iterator[tuple[int, Complaint]]:
-    """Number of a photo, and which earlier one it repeats; at most one complaint a photo.
+    """Report photos that repeat an earlier one: the index of the photo and the complaint.
 
-    `names` are below images/. Photos of one of the `groups` are meant to be alike. `distance` is
-    the number of bits in which the hashes of near-duplicates differ.
+    Each photo is reported at most once. Photos of one of the `groups`, by name, are expected to be
+    alike. `distance` is the most bits in which the hashes of near-duplicates differ.
     """
-    copies = dict(_copies(looks))
+    copies = dict(_copies(photos))
     for index, earlier in copies.items():
-        message = f"has the same bytes as {names[earlier]}"
+        message = f"has the same bytes as {photos[earlier].name}"
         fix = "delete one of the two, with its Labelme file"
         yield index, Complaint("photo-duplicate", None, message, fix)
-    # the alphabet of names has no line end, so that a photo is never in another's group
-    group = [groups.get(name, f"\n{name}") for name in names]
+    # file names contain no line feed, so no photo is in the group of another photo by accident
+    group = [groups.get(one.name, f"\n{one.name}") for one in photos]
     hashes = {
         i: one.likeness
-        for i, one in enumerate(looks)
+        for i, one in enumerate(photos)
         if i not in copies and one.likeness is not None
     }
     for index, earlier in _near(hashes, group, distance):
         bits = (hashes[index] ^ hashes[earlier]).bit_count()
-        message = f"looks like {names[earlier]}: {bits} of 64 bits of their hashes differ"
-        fix = "delete one of the two, or give both one group in split.group_by"
+        message = f"looks like {photos[earlier].name}: {bits} of 64 bits of their hashes differ"
+        fix = "delete one of the two, or put both into one group in split.group_by"
         yield index, Complaint("photo-near-duplicate", None, message, fix)
 
 
-def _copies(looks: Sequence[Look]) -> Iterator[tuple[int, int]]:
-    """Photos with the same bytes as an earlier one, and that one."""
+def _copies(photos: Sequence[ComparedPhoto]) -> Iterator[tuple[int, int]]:
+    """Find photos with the same bytes as an earlier one: the index of both."""
     first: dict[bytes, int] = {}
-    for index, one in enumerate(looks):
+    for index, one in enumerate(photos):
         if one.digest is not None and (earlier := first.setdefault(one.digest, index)) != index:
             yield index, earlier
 
@@ -49,9 +61,10 @@ def _copies(looks: Sequence[Look]) -> Iterator[tuple[int, int]]:
 def _near(
     hashes: Mapping[int, int], group: Sequence[str], distance: int
 ) -> Iterator[tuple[int, int]]:
-    """Photos that look like an earlier one of another group, and the most alike of these.
+    """Find photos that look like an earlier one of another group: the index of both.
 
-    Equal hashes are looked at once: a camera that stands still makes thousands of them.
+    The earlier one is the most similar. Equal hashes are compared only once, because a camera that
+    does not move takes thousands of equal photos.
     """
     firsts: Firsts = {}
     for index, code in hashes.items():

@@ -1,4 +1,4 @@
-"""From what rules say to what validation reports: the set's severities, and what is waived."""
+"""From the complaints of the rules to findings: severities and waivers of the data set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from annotation.findings import RULES, Complaint, Finding
 from annotation.labelme.annotation import Annotation
 from base.naming import printable
 
-CHECKED = "checked"  # the flag with which a person says: I looked, this shape is right
+CHECKED = "checked"  # the flag with which a person confirms that a shape is right
 _LONGEST = 500  # characters of a message; a label may have millions
 
 
@@ -20,9 +20,9 @@ def judge(
     complaints: Iterable[Complaint],
     annotation: Annotation | None = None,
 ) -> Iterator[Finding]:
-    """Complaints as findings: with the set's severities, without what is waived.
+    """Turn complaints into findings with the severities of the set; drop those that are waived.
 
-    A shape with the flag `checked` has no warnings and notes; errors stay.
+    The flag `checked` waives the warnings and notes of a shape, but not its errors.
     """
     for c in complaints:
         severity = dataset.config.severity.get(c.rule, RULES[c.rule])
@@ -31,10 +31,10 @@ def judge(
         shape = None if annotation is None or c.shape is None else annotation.shapes[c.shape]
         if shape is None or severity == "error" or not shape.flags.get(CHECKED):
             file, message = dataset.relative(path), _shown(c.message)
-            yield Finding(c.rule, severity, file, c.shape, message, c.fix)
+            yield Finding(c.rule, severity, file, c.shape, message, c.fix, c.others, c.place)
 
 
 def _shown(message: str) -> str:
-    """A message that every terminal and file can hold, whatever the labels in it are."""
+    """Shorten a message and make it printable, because labels may hold any character."""
     short = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}..."
     return short if short.isprintable() else printable(short)

@@ -1,4 +1,4 @@
-"""The vertices of outlines: repeated ones and needles."""
+"""The vertices of outlines: repeated vertices and spikes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.findings import Complaint
-from annotation.rules.drawing import Drawing
-from annotation.rules.measures import Floats, Measured
+from annotation.rules.figures import FigureArrays, Floats
+from annotation.rules.resolved import ResolvedAnnotation
 
 Points = tuple[tuple[float, float], ...]
 DRAWN_ROUND = frozenset({"polygon", "rectangle", "oriented_rectangle"})
@@ -19,11 +19,11 @@ DRAWN_ROUND = frozenset({"polygon", "rectangle", "oriented_rectangle"})
 
 @dataclass(frozen=True)
 class Rings:
-    """P vertices of all outlines, ring after ring.
+    """The P vertices of all outlines, ring after ring.
 
-    `row` (P,) of the shape in `Measured`; `vertex` (P,) number within the shape's points; `points`
-    (P, 2) x, y pixels; `edges` (P, 2) from each vertex to the next one of its ring, `lengths` (P,)
-    of them; `before` (P,) where the vertex before lies in these arrays.
+    `row` (P,) is the row of the shape in FigureArrays, `vertex` (P,) the index among the shape's
+    points, `points` (P, 2) x, y in pixels, `edges` (P, 2) the vectors to the next vertex of the
+    ring with their `lengths` (P,), `before` (P,) the index of the previous vertex in these arrays.
     """
 
     row: NDArray[np.intp]
@@ -35,29 +35,30 @@ class Rings:
 
 
 def outline_complaints(
-    drawing: Drawing, measured: Measured, sound: NDArray[np.bool_]
+    resolved: ResolvedAnnotation, arrays: FigureArrays, sound: NDArray[np.bool_]
 ) -> Iterator[Complaint]:
-    """Repeated vertices; needles of the outlines that are `sound` (N,), other things being wrong.
+    """Report repeated vertices, and the spikes of outlines that have no other problem.
 
-    An outline without area has its complaint already.
+    `sound` (N,) marks the latter. Outlines without an area are reported by another rule.
     """
-    rings = _rings(drawing, measured)
+    rings = _rings(resolved, arrays)
     if not len(rings.row):
         return
-    repeated = rings.lengths <= drawing.limits.repeated_distance
+    repeated = rings.lengths <= resolved.limits.repeated_distance
     if repeated.any():
-        yield from _repetitions(drawing, measured, rings, repeated)
-        kept = ~repeated  # edges without a direction would hide needles
+        yield from _repetitions(resolved, arrays, rings, repeated)
+        kept = ~repeated  # edges of length 0 have no direction and would hide spikes
         rings = _closed(rings.row[kept], rings.vertex[kept], rings.points[kept])
-    yield from _needles(drawing, measured, rings, sound)
+    yield from _spikes(resolved, arrays, rings, sound)
 
 
-def _rings(drawing: Drawing, measured: Measured) -> Rings:
-    """Outlines as drawn; a rectangle given by two corners has nothing to be found."""
+def _rings(resolved: ResolvedAnnotation, arrays: FigureArrays) -> Rings:
+    """Return the outlines as drawn; rectangles given by two corners have nothing to check."""
     drawn = [
-        (row, _open(drawing.shapes[index].points))
-        for row, index in enumerate(measured.index.tolist())
-        if drawing.shapes[index].shape_type in DRAWN_ROUND and len(drawing.shapes[index].points) > 2
+        (row, _open(resolved.shapes[index].points))
+        for row, index in enumerate(arrays.index.tolist())
+        if resolved.shapes[index].shape_type in DRAWN_ROUND
+        and len(resolved.shapes[index].points) > 2
     ]
     counts = np.array([len(points) for _, points in drawn], np.intp)
     total = int(counts.sum())
@@ -69,12 +70,12 @@ def _rings(drawing: Drawing, measured: Measured) -> Rings:
 
 
 def _open(points: Points) -> Points:
-    """Without a last point that says the first again: many programs close outlines so."""
+    """Drop a last point that repeats the first, with which many programs close outlines."""
     return points[:-1] if points[0] == points[-1] else points
 
 
 def _closed(row: NDArray[np.intp], vertex: NDArray[np.intp], points: Floats) -> Rings:
-    """Rings of vertices that stand in their order; the last of a ring is followed by the first."""
+    """Compute the edges of rings whose vertices are in order; the first follows the last."""
     here = np.arange(len(row))
     starts = np.flatnonzero(np.diff(row, prepend=-1))
     ends = np.append(starts[1:], len(row))[: len(starts)] - 1
@@ -85,49 +86,50 @@ def _closed(row: NDArray[np.intp], vertex: NDArray[np.intp], points: Floats) -> 
 
 
 def _repetitions(
-    drawing: Drawing, measured: Measured, rings: Rings, repeated: NDArray[np.bool_]
+    resolved: ResolvedAnnotation, arrays: FigureArrays, rings: Rings, repeated: NDArray[np.bool_]
 ) -> Iterator[Complaint]:
-    """One complaint a shape, with the first vertices that another one repeats."""
-    repeated = repeated & (measured.areas[rings.row] > 0)
+    """Report each shape once, with the first vertices that the next one repeats."""
+    repeated = repeated & (arrays.areas[rings.row] > 0)
     for row in np.unique(rings.row[repeated]).tolist():
         vertices = rings.vertex[repeated & (rings.row == row)]
         numbers = ", ".join(f"points[{vertex}]" for vertex in vertices[:5].tolist())
         message = (
-            f"expected vertices more than {drawing.limits.repeated_distance:g} px apart,"
-            f" got {len(vertices)} that the next one repeats: {numbers}"
+            f"expected vertices more than {resolved.limits.repeated_distance:g} px apart,"
+            f" found {len(vertices)} that the next vertex repeats: {numbers}"
         )
-        yield Complaint("points-repeated", int(measured.index[row]), message, "remove the vertices")
+        yield Complaint("points-repeated", int(arrays.index[row]), message, "remove the vertices")
 
 
-def _needles(
-    drawing: Drawing, measured: Measured, rings: Rings, sound: NDArray[np.bool_]
+def _spikes(
+    resolved: ResolvedAnnotation, arrays: FigureArrays, rings: Rings, sound: NDArray[np.bool_]
 ) -> Iterator[Complaint]:
-    """Vertices to which the outline runs and from which it comes back nearly the same way.
+    """Report vertices from which the outline returns in nearly the direction it came from.
 
-    At the border of the photo they are right: there a thing is cut off.
+    Spikes at the border of the photo are right, because the photo cuts things off there.
     """
-    limits = drawing.limits
+    limits = resolved.limits
     back, there = -rings.edges[rings.before], rings.edges
     in_length, out_length = rings.lengths[rings.before], rings.lengths
     narrow = np.cos(np.radians(min(limits.spike_angle, 180)))
     sharp = (back * there).sum(axis=1) > narrow * in_length * out_length
-    needle = sharp & (np.minimum(in_length, out_length) > limits.spike_length) & sound[rings.row]
-    for i in np.flatnonzero(needle & ~_at_border(drawing, rings.points)).tolist():
-        (x, y), length = rings.points[i], min(in_length[i], out_length[i])
+    spike = sharp & (np.minimum(in_length, out_length) > limits.spike_length) & sound[rings.row]
+    for i in np.flatnonzero(spike & ~_at_border(resolved, rings.points)).tolist():
+        (x, y), length = rings.points[i].tolist(), min(in_length[i], out_length[i])
         cross = there[i, 0] * back[i, 1] - there[i, 1] * back[i, 0]
         angle = np.degrees(np.arctan2(abs(cross), (back[i] * there[i]).sum()))
         message = (
-            f"points[{rings.vertex[i]}] at x, y = {x:.0f}, {y:.0f} is a needle of {length:.0f} px"
-            f" and {angle:.1f} degrees; expected {limits.spike_angle:g} or more"
+            f"points[{rings.vertex[i]}] at x, y = {x:.0f}, {y:.0f} is a spike of {length:.0f} px"
+            f" with an angle of {angle:.1f} degrees; expected {limits.spike_angle:g} or more"
         )
         fix = "remove the vertex, or move it onto the outline of the thing"
-        yield Complaint("spike", int(measured.index[rings.row[i]]), message, fix)
+        shape = int(arrays.index[rings.row[i]])
+        yield Complaint("spike", shape, message, fix, place=(x, y))
 
 
-def _at_border(drawing: Drawing, points: Floats) -> NDArray[np.bool_]:
-    """Which of (N, 2) x, y pixels lie within the margin of the photo's border, or beyond it."""
-    if drawing.size is None:
+def _at_border(resolved: ResolvedAnnotation, points: Floats) -> NDArray[np.bool_]:
+    """Return which of (N, 2) x, y pixels lie within the margin of the border, or beyond it."""
+    if resolved.size is None:
         return np.zeros(len(points), np.bool_)
-    height, width = drawing.size
+    height, width = resolved.size
     inner = np.minimum(points, [width, height] - points)
-    return np.asarray((inner <= drawing.limits.margin).any(axis=1))
+    return np.asarray((inner <= resolved.limits.margin).any(axis=1))

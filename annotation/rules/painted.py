@@ -1,4 +1,4 @@
-"""What each shape of a thing covers once painted, and which of them meet."""
+"""What each shape of a thing covers after painting, and which of these areas overlap."""
 
 from __future__ import annotations
 
@@ -11,22 +11,30 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from annotation.labelme.instances import painting_order
-from annotation.rules.drawing import Drawing
-from annotation.rules.measures import Figures, Floats, Measured, as_array, common, less, together
+from annotation.rules.figures import (
+    FigureArrays,
+    Figures,
+    Floats,
+    as_array,
+    difference,
+    intersections,
+    union,
+)
+from annotation.rules.resolved import ResolvedAnnotation
 
 BLOCK = 256  # rows of boxes compared at once: some megabytes for thousands of shapes
-MOST_NEIGHBOURS = 64  # later shapes a shape is compared with; only a file of scribbles has more
+MOST_NEIGHBOURS = 64  # later shapes that a shape is compared with; only scribbles have more
 
 Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Painted:
+class PaintedParts:
     """N parts of things and of ignored regions, in the order in which they are painted.
 
-    `shape` and `owner` (N,) are indices of the shape and of its instance; `figures` (N,) lie in
-    the photo and are cut by the holes of their group; `areas` (N,) are theirs; `boxes` (N, 4) xyxy
-    pixels may be larger.
+    `shape` and `owner` (N,) are the indices of the shape and of its instance. `figures` (N,) are
+    clipped to the photo and cut by the holes of their group; `areas` (N,) are their areas in square
+    pixels; `boxes` (N, 4) xyxy in pixels may be larger than the figures.
     """
 
     shape: Indices
@@ -36,83 +44,93 @@ class Painted:
     areas: Floats
 
 
-def paint(drawing: Drawing, measured: Measured, without: Collection[int]) -> Painted:
-    """Parts that have an area in the photo, but for the shapes `without`."""
-    row_of = {shape: row for row, shape in enumerate(measured.index.tolist())}
+def painted_parts(
+    resolved: ResolvedAnnotation, arrays: FigureArrays, without: Collection[int]
+) -> PaintedParts:
+    """Return the parts that have an area in the photo, except for the shapes `without`."""
+    row_of = {shape: row for row, shape in enumerate(arrays.index.tolist())}
     areas = [
-        sum(measured.areas[row_of[part]] for part in instance.parts if part in row_of)
-        for instance in drawing.instances
+        sum(arrays.areas[row_of[part]] for part in instance.parts if part in row_of)
+        for instance in resolved.instances
     ]
     parts = [
         (shape, row_of[shape], owner)
-        for shape, owner in painting_order(drawing.instances, drawing.config, areas)
+        for shape, owner in painting_order(resolved.instances, resolved.config, areas)
         if shape in row_of and shape not in without
     ]
     table = np.array(parts, np.intp).reshape(-1, 3)
-    table = table[measured.areas[table[:, 1]] > 0]
+    table = table[arrays.areas[table[:, 1]] > 0]
     rows = table[:, 1]
-    whole = Painted(
-        table[:, 0], table[:, 2], measured.figures[rows], measured.boxes[rows], measured.areas[rows]
+    whole = PaintedParts(
+        table[:, 0], table[:, 2], arrays.figures[rows], arrays.boxes[rows], arrays.areas[rows]
     )
-    return _cut(drawing, measured, row_of, _clipped(drawing, whole))
+    return _cut(resolved, arrays, row_of, _clipped(resolved, whole))
 
 
-def _clipped(drawing: Drawing, painted: Painted) -> Painted:
-    """The parts inside the photo; those outside are dropped."""
-    if drawing.size is None or min(drawing.size) <= 0:
+def _clipped(resolved: ResolvedAnnotation, painted: PaintedParts) -> PaintedParts:
+    """Clip the parts to the photo; drop those outside."""
+    if resolved.size is None or min(resolved.size) <= 0:
         return painted
-    height, width = drawing.size
+    height, width = resolved.size
     boxes = np.minimum(np.maximum(painted.boxes, 0), [width, height, width, height])
     over = np.flatnonzero((boxes != painted.boxes).any(axis=1))
     if not len(over):
         return painted
-    figures = painted.figures.copy()
-    figures[over] = common(figures[over], as_array([shapely.box(0, 0, width, height)] * len(over)))
+    figures, photo = painted.figures.copy(), as_array([shapely.box(0, 0, width, height)])
+    figures[over] = intersections(figures[over], np.repeat(photo, len(over)))
     areas = shapely.area(figures)
     kept = areas > 0
-    return Painted(
+    return PaintedParts(
         painted.shape[kept], painted.owner[kept], figures[kept], boxes[kept], areas[kept]
     )
 
 
-def _cut(drawing: Drawing, measured: Measured, row_of: dict[int, int], painted: Painted) -> Painted:
-    """The parts less the holes of their group."""
-    if not any(instance.holes for instance in drawing.instances):
+def _cut(
+    resolved: ResolvedAnnotation,
+    arrays: FigureArrays,
+    row_of: dict[int, int],
+    painted: PaintedParts,
+) -> PaintedParts:
+    """Cut the holes of their group out of the parts."""
+    if not any(instance.holes for instance in resolved.instances):
         return painted
     figures = painted.figures.copy()
     unions: dict[tuple[int, ...], BaseGeometry] = {}  # many things can have the same holes
     for i, owner in enumerate(painted.owner.tolist()):
-        holes = drawing.instances[owner].holes
+        holes = resolved.instances[owner].holes
         if holes and holes not in unions:
             rows = [row_of[hole] for hole in holes if hole in row_of]
-            unions[holes] = together(measured.figures[rows])
+            unions[holes] = union(arrays.figures[rows])
         if holes:
-            figures[i] = less(figures[i], unions[holes])
-    return Painted(painted.shape, painted.owner, figures, painted.boxes, shapely.area(figures))
+            figures[i] = difference(figures[i], unions[holes])
+    return PaintedParts(painted.shape, painted.owner, figures, painted.boxes, shapely.area(figures))
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """M pairs of rows of `Painted` whose boxes overlap; `most` (M,) square pixels can be common."""
+    """M pairs of rows of PaintedParts whose boxes overlap.
+
+    `most` (M,) is an upper bound of the overlap in square pixels.
+    """
 
     early: Indices
     late: Indices
     most: Floats
 
     def only(self, chosen: NDArray[np.bool_]) -> Pairs:
-        """The chosen ones, (M,)."""
+        """Return the chosen pairs, (M,)."""
         return Pairs(self.early[chosen], self.late[chosen], self.most[chosen])
 
 
-def meet(painted: Painted) -> Pairs:
-    """All pairs whose boxes overlap, each early one with its largest neighbours."""
+def overlapping_pairs(painted: PaintedParts) -> Pairs:
+    """Return all pairs whose boxes overlap; of each early part, those with its largest overlaps."""
     early, late, most = [], [], []
     for start in range(0, len(painted.boxes), BLOCK):
-        room = _overlaps(painted.boxes[start : start + BLOCK], painted.boxes[start:])
-        first, second = np.nonzero(room)
+        shared = _overlaps(painted.boxes[start : start + BLOCK], painted.boxes[start:])
+        first, second = np.nonzero(shared)
         early.append(first + start)
         late.append(second + start)
-        most.append(room[first, second])
+        most.append(shared[first, second])
     pairs = Pairs(*(np.concatenate([[], *parts]) for parts in (early, late, most)))
     rows, others = pairs.early.astype(np.intp), pairs.late.astype(np.intp)
     bound = np.minimum(pairs.most, np.minimum(painted.areas[rows], painted.areas[others]))
@@ -120,12 +138,12 @@ def meet(painted: Painted) -> Pairs:
 
 
 def _overlaps(boxes: Floats, all_boxes: Floats) -> Floats:
-    """(B, N) areas in which boxes (B, 4) overlap later ones of (N, 4), of which they are first."""
+    """Return (B, N) areas shared by the first boxes, (B, 4), and later ones of all, (N, 4)."""
     low = np.maximum(boxes[:, None, :2], all_boxes[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], all_boxes[None, :, 2:])
     sides = np.maximum(high - low, 0)
-    room = np.triu(sides[..., 0] * sides[..., 1], 1)
-    if room.shape[1] > MOST_NEIGHBOURS:
-        small = np.argpartition(room, -MOST_NEIGHBOURS, axis=1)[:, :-MOST_NEIGHBOURS]
-        np.put_along_axis(room, small, 0, axis=1)
-    return np.asarray(room)
+    shared = np.triu(sides[..., 0] * sides[..., 1], 1)
+    if shared.shape[1] > MOST_NEIGHBOURS:
+        small = np.argpartition(shared, -MOST_NEIGHBOURS, axis=1)[:, :-MOST_NEIGHBOURS]
+        np.put_along_axis(shared, small, 0, axis=1)
+    return np.asarray(shared)

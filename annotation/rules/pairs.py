@@ -1,4 +1,4 @@
-"""Shapes of one photo together: duplicates, overlaps and things that nothing shows of."""
+"""Several shapes of one photo: duplicates, overlaps and hidden things."""
 
 from __future__ import annotations
 
@@ -9,48 +9,65 @@ import shapely
 from numpy.typing import NDArray
 
 from annotation.findings import Complaint
-from annotation.rules.drawing import Drawing
+from annotation.rules.figures import (
+    FigureArrays,
+    Floats,
+    difference,
+    figure_arrays,
+    intersections,
+    union,
+)
 from annotation.rules.groups import group_complaints
-from annotation.rules.measures import Floats, Measured, common, less, measure, together
-from annotation.rules.painted import Painted, Pairs, meet, paint
+from annotation.rules.painted import PaintedParts, Pairs, overlapping_pairs, painted_parts
+from annotation.rules.resolved import ResolvedAnnotation
 
 Chosen = NDArray[np.bool_]
 _RULES = ("shape-duplicate", "shape-near-duplicate", "thing-hidden", "same-label-overlap")
 
 
-def pair_complaints(drawing: Drawing, *, errors_only: bool = False) -> Iterator[Complaint]:
-    """What is wrong between the shapes of one photo; or only what can be an error, and more."""
-    grouped = any(s.group_id is not None or s.label in drawing.config.holes for s in drawing.shapes)
-    meeting = not errors_only or drawing.config.has_error(*_RULES)
-    if not grouped and not meeting:
+def pair_complaints(
+    resolved: ResolvedAnnotation, *, errors_only: bool = False
+) -> Iterator[Complaint]:
+    """Check the shapes of one photo against each other.
+
+    With `errors_only`, rules that report no errors in this set may be skipped.
+    """
+    grouped = any(
+        s.group_id is not None or s.label in resolved.config.holes for s in resolved.shapes
+    )
+    overlaps = not errors_only or resolved.config.has_error(*_RULES)
+    if not grouped and not overlaps:
         return
-    measured = measure(drawing)
+    arrays = figure_arrays(resolved)
     if grouped:
-        yield from group_complaints(drawing, measured)
-    if len(measured.index) < 2 or not meeting:
+        yield from group_complaints(resolved, arrays)
+    if len(arrays.index) < 2 or not overlaps:
         return
-    copies = _copies(drawing, measured)
+    copies = _copies(resolved, arrays)
     yield from map(_copy, copies.items())
-    painted = paint(drawing, measured, copies)
-    yield from _meeting(drawing, painted)
+    painted = painted_parts(resolved, arrays, copies)
+    yield from _overlap_complaints(resolved, painted)
 
 
-def _copies(drawing: Drawing, measured: Measured) -> dict[int, int]:
-    """Shapes that are the same as an earlier one, and which; boxes tell most of them apart."""
+def _copies(resolved: ResolvedAnnotation, arrays: FigureArrays) -> dict[int, int]:
+    """Find shapes that are the same as an earlier one: the index of both.
+
+    Comparing the boxes first rules out most pairs.
+    """
     seen: dict[object, list[int]] = {}
-    boxes = measured.boxes.tolist()
-    for row in np.flatnonzero(measured.areas).tolist():
-        index = int(measured.index[row])
-        shape = drawing.shapes[index]
-        # one hole may be drawn twice, to cut the things of two groups
-        group = shape.group_id if shape.label in drawing.config.holes else None
+    boxes = arrays.boxes.tolist()
+    for row in np.flatnonzero(arrays.areas).tolist():
+        index = int(arrays.index[row])
+        shape = resolved.shapes[index]
+        # a hole may be drawn twice, to cut the things of two groups
+        group = shape.group_id if shape.label in resolved.config.holes else None
         seen.setdefault((shape.label, group, *boxes[row]), []).append(index)
     copies: dict[int, int] = {}
     for alike in seen.values():
         first: dict[bytes, int] = {}
         for index in alike if len(alike) > 1 else ():
-            # start vertex and direction do not count
-            outline = bytes(shapely.to_wkb(shapely.normalize(drawing.figures[index])) or b"")
+            # the start vertex and the direction do not matter
+            outline = bytes(shapely.to_wkb(shapely.normalize(resolved.figures[index])) or b"")
             if (earlier := first.setdefault(outline, index)) != index:
                 copies[index] = earlier
     return copies
@@ -58,38 +75,38 @@ def _copies(drawing: Drawing, measured: Measured) -> dict[int, int]:
 
 def _copy(pair: tuple[int, int]) -> Complaint:
     message = f"is the same as shapes[{pair[1]}]: expected one shape of this label and outline"
-    return Complaint("shape-duplicate", pair[0], message, "delete one of the two")
+    return Complaint("shape-duplicate", pair[0], message, "delete one of the two", others=pair[1:])
 
 
-def _meeting(drawing: Drawing, painted: Painted) -> Iterator[Complaint]:
-    """Near duplicates first, then what they don't explain: hidden things, then overlaps."""
-    pairs = meet(painted)
+def _overlap_complaints(resolved: ResolvedAnnotation, painted: PaintedParts) -> Iterator[Complaint]:
+    """Report near-duplicates, then the hidden things and overlaps that these do not explain."""
+    pairs = overlapping_pairs(painted)
     if not len(pairs.early) and painted.areas.all():
         return
     sums = painted.areas[pairs.early] + painted.areas[pairs.late]
-    similar = pairs.most >= drawing.limits.near_iou * (sums - pairs.most)
-    alike = _one_label(drawing, painted, pairs)
+    similar = pairs.most >= resolved.limits.near_iou * (sums - pairs.most)
+    alike = _one_label(resolved, painted, pairs)
     shared = np.zeros(len(pairs.most))
     asked = np.flatnonzero(similar | alike)
     if len(asked):
         early, late = pairs.early[asked], pairs.late[asked]
-        shared[asked] = shapely.area(common(painted.figures[early], painted.figures[late]))
+        shared[asked] = shapely.area(intersections(painted.figures[early], painted.figures[late]))
     iou = shared / np.maximum(sums - shared, 1e-9)
-    near = similar & (iou >= drawing.limits.near_iou)
-    yield from _near_duplicates(drawing, painted, pairs.only(near), iou[near])
-    hidden = dict(_hidden(drawing, painted, pairs.only(~near)))
+    near = similar & (iou >= resolved.limits.near_iou)
+    yield from _near_duplicates(resolved, painted, pairs.only(near), iou[near])
+    hidden = dict(_hidden(resolved, painted, pairs.only(~near)))
     yield from hidden.values()
     alike &= ~near & ~np.isin(painted.owner[pairs.early], list(hidden))
-    yield from _overlaps(drawing, painted, pairs.only(alike), shared[alike])
+    yield from _overlaps(resolved, painted, pairs.only(alike), shared[alike])
 
 
-def _one_label(drawing: Drawing, painted: Painted, pairs: Pairs) -> Chosen:
-    """Pairs of two things of one label that may overlap too much.
+def _one_label(resolved: ResolvedAnnotation, painted: PaintedParts, pairs: Pairs) -> Chosen:
+    """Return the pairs of two things with one label that may overlap too much.
 
-    A crowd may hold things drawn one by one, and who flags a thing as occluded has seen what lies
-    over it.
+    A crowd may contain things that are drawn individually. The flag `occluded` on a thing shows
+    that the annotator has seen the overlap.
     """
-    instances = drawing.instances
+    instances = resolved.instances
     labels = {instance.label: number for number, instance in enumerate(instances)}
     label = np.array([labels[instance.label] for instance in instances])
     free = [instance.ignored or "crowd" in instance.flags for instance in instances]
@@ -98,72 +115,79 @@ def _one_label(drawing: Drawing, painted: Painted, pairs: Pairs) -> Chosen:
     early, late = painted.owner[pairs.early], painted.owner[pairs.late]
     counted = ~(np.array(free)[early] | np.array(free)[late] | np.array(occluded)[early])
     areas = np.bincount(painted.owner, painted.areas, len(instances))
-    least = drawing.limits.overlap_share * np.minimum(areas[early], areas[late])
+    least = resolved.limits.overlap_share * np.minimum(areas[early], areas[late])
     enough = pairs.most * parts[early] * parts[late] >= least
     return np.asarray((label[early] == label[late]) & (early != late) & counted & enough)
 
 
 def _near_duplicates(
-    drawing: Drawing, painted: Painted, pairs: Pairs, iou: Floats
+    resolved: ResolvedAnnotation, painted: PaintedParts, pairs: Pairs, iou: Floats
 ) -> Iterator[Complaint]:
-    """One complaint a later shape, about the earlier one that it is most like."""
+    """Report each later shape once, with the earlier one that is most similar."""
     done = set()
     for i in np.lexsort((pairs.early, -iou)).tolist():
         early, late = int(painted.shape[pairs.early[i]]), int(painted.shape[pairs.late[i]])
         if late in done:
             continue
         done.add(late)
-        first, second = drawing.shapes[early].label, drawing.shapes[late].label
+        first, second = resolved.shapes[early].label, resolved.shapes[late].label
         labels = f"both '{first}'" if first == second else f"'{second}' here, '{first}' there"
         message = (
-            f"covers nearly the same as shapes[{early}] ({labels}): IoU {iou[i]:.2f},"
-            f" expected less than {drawing.limits.near_iou:g}"
+            f"covers nearly the same area as shapes[{early}] ({labels}): IoU {iou[i]:.2f},"
+            f" expected less than {resolved.limits.near_iou:g}"
         )
-        yield Complaint("shape-near-duplicate", late, message, "delete one of the two")
+        fix = "delete one of the two"
+        yield Complaint("shape-near-duplicate", late, message, fix, others=(early,))
 
 
-def _hidden(drawing: Drawing, painted: Painted, pairs: Pairs) -> Iterator[tuple[int, Complaint]]:
-    """Instances of which shapes drawn later, or their own holes, leave nothing to see."""
+def _hidden(
+    resolved: ResolvedAnnotation, painted: PaintedParts, pairs: Pairs
+) -> Iterator[tuple[int, Complaint]]:
+    """Find instances that later shapes or their own holes hide: the instance and the complaint."""
     foreign = pairs.only(painted.owner[pairs.early] != painted.owner[pairs.late])
-    count = len(drawing.instances)
-    room = np.bincount(foreign.early, foreign.most, len(painted.owner))
-    most = np.bincount(painted.owner, np.minimum(room, painted.areas), count)
+    count = len(resolved.instances)
+    covered = np.bincount(foreign.early, foreign.most, len(painted.owner))
+    most = np.bincount(painted.owner, np.minimum(covered, painted.areas), count)
     areas = np.bincount(painted.owner, painted.areas, count)
     present = np.bincount(painted.owner, minlength=count) > 0
-    suspect = present & (most >= drawing.limits.hidden_share * areas)
+    suspect = present & (most >= resolved.limits.hidden_share * areas)
     for owner in np.flatnonzero(suspect).tolist():
-        instance, shape = drawing.instances[owner], drawing.instances[owner].parts[0]
+        instance, shape = resolved.instances[owner], resolved.instances[owner].parts[0]
         if instance.ignored:
             continue
         if areas[owner] == 0:
-            message = f"the holes of group {drawing.shapes[shape].group_id} leave nothing of it"
+            message = f"the holes of group {resolved.shapes[shape].group_id} cover it completely"
             yield owner, Complaint("thing-hidden", shape, message, "make the hole smaller")
             continue
         visible, covers = _visible(painted, foreign, owner)
         share = 1 - visible / areas[owner]
-        if share >= drawing.limits.hidden_share:
-            names = ", ".join(f"shapes[{i}] '{drawing.shapes[i].label}'" for i in covers[:3])
-            message = f"{share:.1%} of this '{instance.label}' lies under {names}, drawn later"
-            fix = "drag it below them in Labelme's list, so that it is painted last, or delete it"
-            yield owner, Complaint("thing-hidden", shape, message, fix)
+        if share >= resolved.limits.hidden_share:
+            others = tuple(covers[:3])
+            names = ", ".join(f"shapes[{i}] '{resolved.shapes[i].label}'" for i in others)
+            message = f"{share:.1%} of this '{instance.label}' is hidden by {names}, drawn later"
+            fix = "move it below them in Labelme's list, so that it is painted last, or delete it"
+            yield owner, Complaint("thing-hidden", shape, message, fix, others=others)
 
 
-def _visible(painted: Painted, pairs: Pairs, owner: int) -> tuple[float, list[int]]:
-    """Square pixels of an instance that later shapes leave, and those shapes, largest first."""
+def _visible(painted: PaintedParts, pairs: Pairs, owner: int) -> tuple[float, list[int]]:
+    """Return the visible square pixels of an instance, and the later shapes that cover it.
+
+    The shapes with the largest overlap come first.
+    """
     visible, largest = 0.0, {}
     for row in np.flatnonzero(painted.owner == owner).tolist():
         over = pairs.only(pairs.early == row)
         covers = over.late[np.argsort(-over.most, kind="stable")]
-        visible += less(painted.figures[row], together(painted.figures[covers])).area
+        visible += difference(painted.figures[row], union(painted.figures[covers])).area
         largest.update(dict.fromkeys(painted.shape[covers].tolist()))
     return visible, list(largest)
 
 
 def _overlaps(
-    drawing: Drawing, painted: Painted, pairs: Pairs, shared: Floats
+    resolved: ResolvedAnnotation, painted: PaintedParts, pairs: Pairs, shared: Floats
 ) -> Iterator[Complaint]:
-    """One complaint a later thing, about the one of its label that it overlaps most."""
-    areas = np.bincount(painted.owner, painted.areas, len(drawing.instances))
+    """Report each later thing once, with the thing of its label that it overlaps most."""
+    areas = np.bincount(painted.owner, painted.areas, len(resolved.instances))
     total: dict[tuple[int, int], float] = {}
     for early, late, area in zip(
         painted.owner[pairs.early].tolist(),
@@ -176,14 +200,14 @@ def _overlaps(
     share = {both: area / min(areas[list(both)]) for both, area in total.items()}
     done = set()
     for first, second in sorted(share, key=lambda both: (-share[both], both)):
-        if share[first, second] >= drawing.limits.overlap_share and second not in done:
+        if share[first, second] >= resolved.limits.overlap_share and second not in done:
             done.add(second)
-            other, shape = (drawing.instances[i].parts[0] for i in (first, second))
+            other, shape = (resolved.instances[i].parts[0] for i in (first, second))
             smaller = "it" if areas[second] <= areas[first] else f"shapes[{other}]"
             message = (
-                f"overlaps shapes[{other}] of the same label '{drawing.shapes[shape].label}':"
-                f" {share[first, second]:.0%} of {smaller} is common,"
-                f" expected less than {drawing.limits.overlap_share:.0%}"
+                f"overlaps shapes[{other}] of the same label '{resolved.shapes[shape].label}':"
+                f" {share[first, second]:.0%} of {smaller} is shared,"
+                f" expected less than {resolved.limits.overlap_share:.0%}"
             )
             fix = "draw them apart, give the parts of one thing one group_id, or delete one"
-            yield Complaint("same-label-overlap", shape, message, fix)
+            yield Complaint("same-label-overlap", shape, message, fix, others=(other,))

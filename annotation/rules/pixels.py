@@ -1,13 +1,12 @@
-"""Rules that decode photos: that they are whole, and the picture that was drawn on."""
+"""Rules that decode photos: whether they are complete and show what was drawn on."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -16,6 +15,7 @@ from PIL import Image
 
 from annotation.findings import Complaint
 from annotation.labelme.annotation import read_annotation
+from annotation.photos.decoding import MOST_MEMORY, MUCH_MEMORY, decoding_memory, turned
 from annotation.photos.files import open_embedded, open_photo, read_orientation
 from annotation.photos.likeness import perceptual_hash
 from annotation.rules.files import EMBEDDED_FIX, unreadable
@@ -23,107 +23,109 @@ from base.errors import InputError
 from base.workers import alone
 
 Grey = NDArray[np.uint8]  # (h, w), the photo reduced to THUMB pixels or a little more
+Problem = Literal["unreadable", "incomplete", "copy incomplete", "copy differs"]
 
-THUMB = 256  # pixels of the shorter side; photos are compared at that size
-# Bytes a pixel that decoding was seen to take at most: WebP; CMYK in a progressive JPEG
-WEBP_BYTES, OTHER_BYTES = 16, 12
-MOST_MEMORY = 768 << 20  # a photo that needs more is not decoded: 67 megapixels
-MUCH_MEMORY = 288 << 20  # such photos are decoded one at a time: 25 megapixels
+THUMB = 256  # pixels of the shorter side at which photos are compared
 # Measured on 60 photos of facades in 64 x 64 blocks: the correlation is 0.998 or more after a JPEG
-# of quality 30, noise or a brighter picture, 0.96 to 0.76 after a shift by 8 of 512 pixels, 0.68 or
-# less after a mirroring and 0.56 or less with another photo from the same spot.
+# of quality 30, noise or a change of brightness, 0.96 to 0.76 after a shift by 8 of 512 pixels,
+# 0.68 or less after mirroring and 0.56 or less with another photo from the same place.
 LEAST_CORRELATION = 0.95
-MOST_BRIGHTER = 40  # of 255: what no program does on saving
-
-
-_T = Image.Transpose
-TURNS = {  # EXIF orientation: what turns the stored picture upright
-    **{2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE},
-    **{6: _T.ROTATE_270, 7: _T.TRANSVERSE, 8: _T.ROTATE_90},
-}
+MOST_BRIGHTER = 40  # of 255: more than any program changes on saving
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One photo to look at, with its annotation; `embeds` where that has a copy of the photo.
+class InspectionTask:
+    """One photo to decode; `annotation` is set if the annotation contains a copy to compare.
 
-    `hashed` where another photo has as many bytes.
+    `digest` is the SHA-256 of the photo and `annotation_digest` that of the annotation; they are
+    empty if the file cannot be read.
     """
 
     photo: Path
-    annotation: Path | None
-    embeds: bool
-    hashed: bool
+    digest: bytes
+    annotation: Path | None = None
+    annotation_digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What is to be seen in one photo: its 64-bit perceptual hash, the SHA-256 of its bytes."""
+class Inspection:
+    """What decoding shows: a problem with its reason, and the 64-bit perceptual hash of the photo.
 
-    complaints: tuple[Complaint, ...] = ()
+    `lasting` is False if the problem may come from the system and not from the file.
+    """
+
+    problem: Problem | None = None
+    reason: str = ""
     likeness: int | None = None
-    digest: bytes | None = None
+    lasting: bool = True
 
 
-def make_tasks(photos: Sequence[Path], annotated: Mapping[Path, tuple[Path, bool]]) -> list[Task]:
-    """One task a photo; `annotated` ones have an annotation, and whether that embeds a picture."""
-    sizes = [_file_size(photo) for photo in photos]
-    often = Counter(sizes)
-    tasks = []
-    for photo, size in zip(photos, sizes, strict=True):
-        annotation, embeds = annotated.get(photo, (None, False))
-        tasks.append(Task(photo, annotation, embeds, size > 0 and often[size] > 1))
-    return tasks
+@dataclass(frozen=True, slots=True)
+class PhotoInspection:
+    """The inspection of a photo, and of the copy in its annotation; None if not inspected."""
+
+    photo: Inspection
+    copy: Inspection | None = None
 
 
-def _file_size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
+def inspection_complaints(
+    photo: Path, inspected: PhotoInspection, *, annotated: bool
+) -> Iterator[Complaint]:
+    """Report the problems of a photo and its copy.
+
+    If an annotated photo cannot be opened, the rules about the annotation have reported that.
+    """
+    for one in (inspected.photo, inspected.copy):
+        if one is None or one.problem is None or (one.problem == "unreadable" and annotated):
+            continue
+        yield _complaint(photo, one.problem, one.reason)
 
 
-def look(task: Task) -> Look:
-    """Decode one photo, small; never raises for what is wrong with it."""
+def _complaint(photo: Path, problem: Problem, reason: str) -> Complaint:
+    match problem:
+        case "unreadable":
+            return unreadable(photo, reason)
+        case "incomplete":
+            message = f"{photo.name}: only a part of its pixels can be decoded: {reason}"
+            return Complaint("photo-truncated", None, message, "replace it with a complete copy")
+        case "copy incomplete":
+            message = f"only a part of the pixels of imageData can be decoded: {reason}"
+            return Complaint("photo-embedded", None, message, EMBEDDED_FIX)
+        case "copy differs":
+            message = f"imageData, on which the shapes were drawn, differs from {photo.name}"
+            return Complaint("photo-embedded", None, message, EMBEDDED_FIX)
+
+
+def inspect_photo(task: InspectionTask) -> PhotoInspection:
+    """Decode one photo at a reduced size; never raises an error because of its contents."""
+    unchecked = None if task.annotation is None else Inspection()
     try:
         with open_photo(task.photo) as image:
-            if _memory(image) > MOST_MEMORY:
-                return Look(digest=_digest(task))
+            if decoding_memory(image) > MOST_MEMORY:
+                return PhotoInspection(Inspection(), unchecked)
             thumb = thumbnail(image, upright=True)
     except InputError as error:
-        # a photo with an annotation has had this complaint already
-        return Look(() if task.annotation else (unreadable(task.photo, error),))
-    except Exception as error:  # broken files make Pillow raise nearly anything
-        message = f"{task.photo.name}: its pixels can be decoded only in part: {error}"
-        fix = "replace it by a whole copy"
-        return Look((Complaint("photo-truncated", None, message, fix),), digest=_digest(task))
-    said = tuple(_embedded_complaints(task, thumb)) if task.embeds else ()
-    return Look(said, None if thumb is None else perceptual_hash(thumb), _digest(task))
+        return PhotoInspection(Inspection("unreadable", str(error)), unchecked)
+    except Exception as error:  # Pillow raises almost any exception for a damaged file
+        return PhotoInspection(_failed("incomplete", error), unchecked)
+    likeness = None if thumb is None else perceptual_hash(thumb)
+    copy = None if task.annotation is None else _inspect_copy(task.annotation, thumb)
+    return PhotoInspection(Inspection(likeness=likeness), copy)
 
 
-def _digest(task: Task) -> bytes | None:
-    if not task.hashed:
-        return None
-    try:
-        with task.photo.open("rb") as file:
-            return file_digest(file, "sha256").digest()
-    except OSError:
-        return None
-
-
-def _memory(image: Image.Image) -> int:
-    """Bytes that decoding takes at most."""
-    return image.width * image.height * (WEBP_BYTES if image.format == "WEBP" else OTHER_BYTES)
+def _failed(problem: Problem, error: Exception) -> Inspection:
+    from_system = isinstance(error, MemoryError) or bool(getattr(error, "errno", None))
+    return Inspection(problem, str(error), lasting=not from_system)
 
 
 def thumbnail(image: Image.Image, *, upright: bool) -> Grey | None:
-    """The opened picture in grey, reduced; None where its numbers are no 8-bit colours.
+    """Return an opened image reduced and in grey; None if its values are not 8-bit colours.
 
-    Raises what Pillow raises where the pixels cannot be decoded.
+    Raises the exceptions of Pillow if the pixels cannot be decoded.
     """
-    # Pillow itself turns a TIFF
-    turn = read_orientation(image) if upright and image.format != "TIFF" else 1
-    with alone() if _memory(image) > MUCH_MEMORY else nullcontext():
+    # Pillow itself turns TIFF files
+    orientation = read_orientation(image) if upright and image.format != "TIFF" else 1
+    with alone() if decoding_memory(image) > MUCH_MEMORY else nullcontext():
         if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
             image.draft("L", (THUMB, THUMB))  # decodes in a third of the time
         image.load()
@@ -132,42 +134,36 @@ def thumbnail(image: Image.Image, *, upright: bool) -> Grey | None:
         if image.mode not in ("L", "RGB"):
             image = image.convert("RGB")
         grey = image.reduce(max(1, min(image.size) // THUMB)).convert("L")
-    return np.asarray(grey.transpose(TURNS[turn]) if turn in TURNS else grey, np.uint8)
+    return np.asarray(turned(grey, orientation), np.uint8)
 
 
-def _embedded_complaints(task: Task, thumb: Grey | None) -> Iterator[Complaint]:
-    """That imageData, which Labelme shows, has the pixels of the photo."""
-    if task.annotation is None:
-        return
+def _inspect_copy(annotation: Path, thumb: Grey | None) -> Inspection:
+    """Compare imageData, which Labelme shows, with the photo."""
     try:
-        image_data = read_annotation(task.annotation).image_data or ""
+        image_data = read_annotation(annotation).image_data or ""
         with open_embedded(image_data) as image:
-            if _memory(image) > MOST_MEMORY:
-                return
+            if decoding_memory(image) > MOST_MEMORY:
+                return Inspection()
             embedded = thumbnail(image, upright=False)
     except InputError:
-        return  # the file has its complaint already
+        return Inspection()  # reported by the rules about the annotation
     except Exception as error:
-        message = f"imageData can be decoded only in part: {error}"
-        yield Complaint("photo-embedded", None, message, EMBEDDED_FIX)
-        return
-    if thumb is None or embedded is None:
-        return
-    if show_other(thumb, embedded):
-        message = f"imageData, on which the shapes were drawn, shows other than {task.photo.name}"
-        yield Complaint("photo-embedded", None, message, EMBEDDED_FIX)
+        return _failed("copy incomplete", error)
+    if thumb is None or embedded is None or not show_other(thumb, embedded):
+        return Inspection()
+    return Inspection("copy differs")
 
 
 def show_other(first: Grey, second: Grey) -> bool:
-    """Whether two pictures of one size differ by more than compression and brightness."""
-    a, b = (_blocks(picture) for picture in (first, second))
+    """Return whether two images differ by more than compression and brightness."""
+    a, b = (_blocks(image) for image in (first, second))
     brighter = abs(float(a.mean() - b.mean()))
     a, b = a - a.mean(), b - b.mean()
-    # one grey level of noise is added to both, so that plain pictures are alike
+    # one grey level of noise is added to both, so that images of one colour are alike
     correlation = ((a * b).mean() + 1) / (np.sqrt((a * a).mean() * (b * b).mean()) + 1)
     return bool(correlation < LEAST_CORRELATION or brighter > MOST_BRIGHTER)
 
 
-def _blocks(picture: Grey) -> NDArray[np.float32]:
-    blocks = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA)
+def _blocks(image: Grey) -> NDArray[np.float32]:
+    blocks = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)
     return np.asarray(blocks, np.float32)

@@ -1,140 +1,99 @@
-"""Checks of Labelme files: everything that is wrong with a set, at once."""
+"""The check of a whole data set by all rules."""
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from annotation.dataset import Dataset
 from annotation.findings import Complaint, Finding
-from annotation.labelme.annotation import Annotation, NotReadableError, read_annotation
-from annotation.photos.files import Header, PhotoIndex, Size
+from annotation.labelme.photo_index import PhotoIndex
 from annotation.photos.groups import group_file, read_photo_groups
-from annotation.rules.alike import alike_complaints
-from annotation.rules.drawing import Drawing, draw
-from annotation.rules.files import (
-    embedded_complaints,
-    file_complaints,
-    header_of,
-    photo_complaints,
-    size_complaints,
-    stored_size,
-)
+from annotation.photos.listing import Paths
+from annotation.rules.alike import ComparedPhoto, alike_complaints
+from annotation.rules.cache import Cache, open_cache
+from annotation.rules.cached import CachedChecks, CachedInspections
+from annotation.rules.checked import Checked, CheckedAnnotation, CheckedFile, Pixels, SetRule
 from annotation.rules.judge import judge
-from annotation.rules.labels import label_complaints
-from annotation.rules.pairs import pair_complaints
-from annotation.rules.pixels import look, make_tasks
+from annotation.rules.pixels import InspectionTask, PhotoInspection, inspection_complaints
 from annotation.rules.sets import Tally
-from annotation.rules.shapes import shape_complaints
 from base.errors import InputError
 from base.progress import track
-from base.workers import in_processes
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One Labelme file after its check; `usable` where no finding is an error."""
+def check_dataset(
+    dataset: Dataset, *, pixels: Pixels = "skip", set_rules: Sequence[SetRule] = ()
+) -> Checked:
+    """Check every Labelme file of a set, and the set as a whole.
 
-    path: Path
-    photo: Path | None
-    size: Size | None
-    usable: bool
-    excluded: bool = False  # by its photo flag `exclude`
-    embeds: bool = False  # a copy of its photo, as imageData
-    counts: tuple[int, ...] = ()  # instances of each of the set's things; equal ones are shared
-    alone: bool = False  # no other file had a part in its check
+    Only files that have changed since the last check are read; the findings of the others are in
+    the cache of the set. `pixels` says whether photos are decoded, on all cores. `set_rules` are
+    applied last, in addition to the rules of this package.
 
-
-@dataclass(frozen=True)
-class Checked:
-    """A checked set: its annotation files in the order of their paths, and all findings."""
-
-    records: tuple[Record, ...]
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True)
-class CheckedFile:
-    """One file's record with what the rules said; `drawing` is None where it is unreadable."""
-
-    record: Record
-    drawing: Drawing | None
-    findings: tuple[Finding, ...]
-
-
-def check_dataset(dataset: Dataset, *, pixels: bool = False) -> Checked:
-    """Read and check every Labelme file of a set; InputError where there is none.
-
-    With `pixels`, every photo is decoded as well, in all cores.
+    Raises InputError if the set has no Labelme files, or if a set rule does.
     """
-    paths = dataset.annotations()
-    if not paths:
-        raise InputError(f"{dataset.labelme}: no Labelme files; draw some with `annotate`")
-    survey = _Survey(dataset, PhotoIndex(dataset, dataset.photos()))
-    with warnings.catch_warnings(action="ignore"):  # Pillow warns of odd metadata
+    paths = annotation_paths(dataset)
+    index = PhotoIndex(dataset, dataset.photos())
+    with open_cache(dataset) as cache, warnings.catch_warnings(action="ignore"):
+        survey = _Survey(dataset, index)  # Pillow warns of unusual metadata
+        checks = CachedChecks(dataset, index, cache)
         for path in track(paths, "validate"):
-            survey.add(path)
-        survey.close()
-        if pixels:
-            survey.look_at_photos()
-    return Checked(tuple(survey.records), tuple(sorted(survey.findings, key=_place)))
+            survey.add(checks.check(path))
+        survey.check_set()
+        if pixels != "skip":
+            survey.check_photos(cache, decode=pixels == "decode")
+        survey.apply(set_rules)
+    return Checked(tuple(survey.annotations), tuple(sorted(survey.findings, key=_place)))
 
 
-def check_records(
-    dataset: Dataset, index: PhotoIndex, kept: Callable[[Path], Record | None]
-) -> Iterator[Record]:
-    """The record of each annotation by itself; those that `kept` gives are not read again.
-
-    Only errors are looked for: nothing else decides which photos can be used. Raises InputError
-    where there is no annotation.
-    """
+def annotation_paths(dataset: Dataset) -> Paths:
+    """List the Labelme files of a set; raises InputError if it has none."""
     paths = dataset.annotations()
     if not paths:
         raise InputError(f"{dataset.labelme}: no Labelme files; draw some with `annotate`")
-    with warnings.catch_warnings(action="ignore"):
-        for path in track(paths, "read"):
-            yield kept(path) or check_annotation(dataset, index, path, errors_only=True).record
+    return paths
 
 
 def _place(finding: Finding) -> tuple[bool, bool, str]:
-    """Annotations first, then photos, then the set."""
+    """Sort annotations first, then photos, then the set."""
     return finding.file == "dataset.yaml", not finding.file.lower().endswith(".json"), finding.file
 
 
 class _Survey:
-    """A set on its way through the rules; nothing of a file stays but its record and findings."""
+    """Collects the results of single files and applies the rules about several files."""
 
     def __init__(self, dataset: Dataset, index: PhotoIndex) -> None:
-        self.records: list[Record] = []
+        self.annotations: list[CheckedAnnotation] = []
         self.findings: list[Finding] = []
         self._dataset, self._index = dataset, index
         self._tally = Tally(dataset.config)
-        self._counts: dict[tuple[int, ...], tuple[int, ...]] = {}
-        self._first_of: dict[Path, int] = {}  # by photo: its first record
+        self._counts: dict[tuple[int, ...], tuple[int, ...]] = {}  # so that equal ones are shared
+        self._first_of: dict[Path, int] = {}  # by photo: its first annotation
+        self._digests: dict[int, bytes] = {}  # of annotations that embed their photo
 
-    def add(self, path: Path) -> None:
-        """Check one annotation file."""
-        one = check_annotation(self._dataset, self._index, path)
-        counts = self._counts.setdefault(one.record.counts, one.record.counts)
-        record, number = replace(one.record, counts=counts), len(self.records)
+    def add(self, one: CheckedFile) -> None:
+        """Add one checked annotation file."""
+        counts = self._counts.setdefault(one.annotation.counts, one.annotation.counts)
+        checked, number = replace(one.annotation, counts=counts), len(self.annotations)
         self.findings += one.findings
-        first = number if record.photo is None else self._first_of.setdefault(record.photo, number)
+        photo = checked.photo
+        first = number if photo is None else self._first_of.setdefault(photo, number)
         if first != number:
-            other = self._dataset.relative(self.records[first].path)
+            other = self._dataset.relative(self.annotations[first].path)
             message = f"annotates the same photo as {other}"
-            complaint = Complaint("annotation-duplicate", None, message, "keep one of the two")
-            usable = not self._say([(path, complaint)])
-            record = replace(record, usable=record.usable and usable)
-        elif one.drawing is not None and not record.excluded:
-            self._tally.add(number, one.drawing)
-        self.records.append(record)
+            complaint = Complaint("annotation-duplicate", None, message, "delete one of the two")
+            usable = not self._report([(checked.path, complaint)])
+            checked = replace(checked, usable=checked.usable and usable)
+        elif one.statistics is not None and not checked.excluded:
+            self._tally.add(number, one.statistics)
+        if checked.embeds:
+            self._digests[number] = one.digest
+        self.annotations.append(checked)
 
-    def _say(self, complaints: Iterable[tuple[Path, Complaint]]) -> set[Path]:
-        """Add complaints that no flag waives; return the files with errors."""
+    def _report(self, complaints: Iterable[tuple[Path, Complaint]]) -> set[Path]:
+        """Add the findings about these files; return the files with errors."""
         wrong = set()
         for path, complaint in complaints:
             for finding in judge(self._dataset, path, [complaint]):
@@ -142,117 +101,86 @@ class _Survey:
                 wrong |= {path} if finding.severity == "error" else set()
         return wrong
 
-    def close(self) -> None:
-        """Say what is to be said once all files are known."""
+    def check_set(self) -> None:
+        """Apply the rules about the set, when all files are known."""
         config = self._dataset.root / "dataset.yaml"
-        self._say(_photo_orphans(self._index, self.records))
-        self._say((config, complaint) for complaint in self._tally.complaints())
-        self._say((self.records[n].path, complaint) for n, complaint in self._tally.outliers())
+        self._report(_photo_orphans(self._index, self.annotations))
+        self._report((config, complaint) for complaint in self._tally.complaints())
+        self._report((self.annotations[n].path, c) for n, c in self._tally.outliers())
 
-    def look_at_photos(self) -> None:
-        """Decode the photos; those that are not whole are not usable."""
-        photos = self._index.photos
-        firsts = {photo: self.records[n] for photo, n in self._first_of.items()}
-        tasks = make_tasks(photos, {p: (r.path, r.embeds) for p, r in firsts.items()})
-        looks = list(track(in_processes(look, tasks), "look at photos", total=len(tasks)))
-        wrong = self._say(
-            (task.annotation or task.photo, complaint)
-            for task, one in zip(tasks, looks, strict=True)
-            for complaint in one.complaints
-        )
-        self.records = [replace(r, usable=r.usable and r.path not in wrong) for r in self.records]
-        names = [photo.relative_to(self._dataset.images).as_posix() for photo in photos]
-        groups, distance = _groups(self._dataset), self._dataset.config.limits.near_photo
-        alike = alike_complaints(names, looks, groups, distance)
-        self._say((photos[n], complaint) for n, complaint in alike)
+    def apply(self, rules: Iterable[SetRule]) -> None:
+        """Apply more rules about the set."""
+        config = self._dataset.root / "dataset.yaml"
+        for rule in rules:
+            self._report((config, complaint) for complaint in rule(self._dataset, self.annotations))
+
+    def check_photos(self, cache: Cache, *, decode: bool) -> None:
+        """Apply the rules about pixels; annotations with an incomplete photo are not usable."""
+        tasks = list(self._inspection_tasks(cache))
+        results = list(CachedInspections(cache).inspect(tasks, decode=decode))
+        wrong = self._report(self._pixel_complaints(tasks, results))
+        self.annotations = [
+            replace(one, usable=one.usable and one.path not in wrong) for one in self.annotations
+        ]
+        compared = [
+            _compared(self._dataset, task, result)
+            for task, result in zip(tasks, results, strict=True)
+        ]
+        comparable = decode or any(one.likeness is not None for one in compared)
+        groups = _groups(self._dataset) if comparable else {}
+        distance = self._dataset.config.limits.near_photo
+        alike = alike_complaints(compared, groups, distance)
+        self._report((tasks[n].photo, complaint) for n, complaint in alike)
+
+    def _inspection_tasks(self, cache: Cache) -> Iterator[InspectionTask]:
+        for photo in self._index.photos:
+            try:
+                digest = cache.digest(photo)
+            except OSError:
+                digest = b""
+            number = self._first_of.get(photo)
+            if number is not None and number in self._digests:
+                path = self.annotations[number].path
+                yield InspectionTask(photo, digest, path, self._digests[number])
+            else:
+                yield InspectionTask(photo, digest)
+
+    def _pixel_complaints(
+        self, tasks: Iterable[InspectionTask], results: Iterable[PhotoInspection | None]
+    ) -> Iterator[tuple[Path, Complaint]]:
+        """Report photos at their annotation if they have one."""
+        for task, result in zip(tasks, results, strict=True):
+            if result is not None:
+                number = self._first_of.get(task.photo)
+                path = task.photo if number is None else self.annotations[number].path
+                annotated = number is not None
+                for complaint in inspection_complaints(task.photo, result, annotated=annotated):
+                    yield path, complaint
+
+
+def _compared(
+    dataset: Dataset, task: InspectionTask, result: PhotoInspection | None
+) -> ComparedPhoto:
+    name = task.photo.relative_to(dataset.images).as_posix()
+    if result is None or result.photo.problem == "unreadable":
+        return ComparedPhoto(name)
+    return ComparedPhoto(name, task.digest or None, result.photo.likeness)
 
 
 def _groups(dataset: Dataset) -> dict[str, str]:
-    """Photos that may look alike: `collect` writes photos.csv, whether the split uses it or not."""
-    path = group_file(dataset) or dataset.root / "photos.csv"
-    used = dataset.config.split.group_by is not None
+    """Read the photos that may look alike from photos.csv, whether the split uses it or not."""
+    path = group_file(dataset.root, dataset.config.group_by) or dataset.root / "photos.csv"
+    used = dataset.config.group_by is not None
     return read_photo_groups(path) if used or path.is_file() else {}
 
 
-def check_annotation(
-    dataset: Dataset,
-    index: PhotoIndex,
-    path: Path,
-    *,
-    errors_only: bool = False,
-) -> CheckedFile:
-    """Read and check one Labelme file; never raises for what is wrong in it.
-
-    With `errors_only`, rules that cannot keep the photo out may be left out.
-    """
-    try:
-        annotation = read_annotation(path, known=index.known_words)
-    except NotReadableError as error:
-        message = str(error).removeprefix(f"{path}: ")
-        fix = "restore the file from a backup, or draw it again"
-        complaint = Complaint(error.rule, None, message, fix)
-        findings = tuple(judge(dataset, path, [complaint]))
-        return CheckedFile(Record(path, None, None, usable=False), None, findings)
-    photo, header, complaints = _check_photo(index, path, annotation)
-    size = stored_size(annotation) if header is None else header.size
-    drawing = draw(path, annotation, photo, size, dataset.config)
-    complaints = [
-        *complaints,
-        *file_complaints(annotation),
-        *label_complaints(drawing),
-        *shape_complaints(drawing, errors_only=errors_only),
-        *pair_complaints(drawing, errors_only=errors_only),
-    ]
-    findings = tuple(judge(dataset, path, complaints, annotation))
-    usable = header is not None and all(f.severity != "error" for f in findings)
-    record = Record(
-        path=path,
-        photo=photo,
-        size=size,
-        usable=usable,
-        excluded=bool(annotation.flags.get("exclude")),
-        embeds=annotation.image_data is not None,
-        counts=_counts(drawing),
-        alone=annotation.encoding == "utf-8" and _is_named(path, annotation, photo),
-    )
-    return CheckedFile(record, drawing, findings)
-
-
-def _counts(drawing: Drawing) -> tuple[int, ...]:
-    config = drawing.config
-    counts = Counter(config.thing_of(one.label) for one in drawing.instances)
-    return tuple(counts[thing] for thing in config.things)
-
-
-def _is_named(path: Path, annotation: Annotation, photo: Path | None) -> bool:
-    """Whether imagePath is the very path of the photo, so that no other photo can be meant."""
-    named = os.path.normpath(path.parent / annotation.image_path.replace("\\", "/"))
-    return photo is not None and named == os.path.normpath(photo)
-
-
-def _check_photo(
-    index: PhotoIndex, path: Path, annotation: Annotation
-) -> tuple[Path | None, Header | None, list[Complaint]]:
-    """Return the photo, its header, and the complaints about both."""
-    found = index.find(path, annotation.image_path)
-    complaints = list(photo_complaints(annotation, found))
-    header = None if found.photo is None else header_of(found.photo)
-    if isinstance(header, Header):
-        complaints += size_complaints(annotation, header)
-    elif header is not None:
-        complaints.append(header)
-        header = None
-    complaints += embedded_complaints(annotation, header)
-    return found.photo, header, complaints
-
-
 def _photo_orphans(
-    index: PhotoIndex, records: Sequence[Record]
+    index: PhotoIndex, annotations: Sequence[CheckedAnnotation]
 ) -> Iterator[tuple[Path, Complaint]]:
-    """Photos that nobody annotated; an unreadable file is taken for its namesake's."""
-    annotated = {record.photo for record in records}
-    unreadable = {record.path.stem for record in records if record.photo is None}
+    """Report photos without an annotation; unreadable files count for the photo of their name."""
+    annotated = {one.photo for one in annotations}
+    unreadable = {one.path.stem for one in annotations if one.photo is None}
     for photo in index.photos:
         if photo not in annotated and photo.stem not in unreadable:
-            message = "no Labelme file speaks of this photo; it is left out"
-            yield photo, Complaint("photo-orphan", None, message, "draw it, or leave it")
+            message = "has no Labelme file and is left out"
+            yield photo, Complaint("photo-orphan", None, message, "draw it, or ignore this")

@@ -15,23 +15,24 @@ from pathlib import Path
 
 import msgspec
 
-from annotation.dataset import Dataset, Limits, Split
-from annotation.photos.files import PhotoIndex
-from annotation.rules import pixels
+from annotation.dataset import Dataset, Limits
+from annotation.labelme.photo_index import PhotoIndex
+from annotation.rules.cached import CachedInspections
+from annotation.rules.pixels import InspectionTask
 from base.errors import InputError
 from base.files import digest
 from base.memory import return_freed_memory
 from base.progress import track
-from base.workers import in_processes
 from conversion.building.engine import run_tasks
 from conversion.building.painter import Failure, Painter, Task
 from conversion.building.place import Build, Built, check_place, place, placed
 from conversion.building.plan import Plan, Seen
-from conversion.building.records import Records
-from conversion.building.split import check_split, read_remembered, split_photos, stays
+from conversion.building.records import LeftOut, read_entries
+from conversion.building.split import can_stay, check_split, read_remembered, split_photos
 from conversion.building.store import Store, open_store
 from conversion.coco.categories import categories_of
 from conversion.coco.panoptic import category_values
+from conversion.config import Split, config_values, read_conversion_config
 from conversion.stuff.sources import open_stuff
 
 FORMAT = 4  # raise it when the same input gives other bytes, so that old sets are built anew
@@ -47,21 +48,23 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> Built:
     address of a Dask scheduler whose workers paint. Raises InputError for a wrong stuff name, stuff
     source or group file, where no annotation is usable and where two calls work on one set.
     """
-    categories = categories_of(dataset)
+    config = read_conversion_config(dataset)
+    categories = categories_of(dataset, config)
     check_place(dataset)
     check_split(dataset)
-    with open_store(dataset.root / ".cache") as store:
+    with open_store(dataset) as store:
         plan = Plan(store)
         known = _read(dataset, store, plan)
-        painter = Painter(dataset, categories, open_stuff(dataset, categories), known)
+        stuff = open_stuff(dataset, config, categories)
+        painter = Painter(dataset, config, categories, stuff, known)
         plan.remember(read_remembered(dataset))
         _number(painter, store, plan)
         _paint(painter, store, plan, scheduler)
         failed = plan.leave_out_failed()
         if not len(plan):
             raise InputError(failed[0][1])
-        _deal(dataset, store, plan)
-        build = Build(dataset, plan, categories, _versions())
+        _deal(dataset, config.split, store, plan)
+        build = Build(dataset, config, plan, categories, _versions())
         built = placed(build) or place(build)
     return_freed_memory()
     return built
@@ -70,9 +73,9 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> Built:
 def _read(dataset: Dataset, store: Store, plan: Plan) -> frozenset[str]:
     """Fill the plan; words that tell code pages apart."""
     index = PhotoIndex(dataset, dataset.photos())
-    for one in Records(dataset, store, str(FORMAT)).read(index):
-        if isinstance(one, tuple):
-            plan.left_out.append(one)
+    for one in read_entries(dataset, index, store.cache):
+        if isinstance(one, LeftOut):
+            plan.left_out.append((one.annotation, one.reason))
         else:
             plan.add(one)
     store.commit()
@@ -99,14 +102,14 @@ def _number(painter: Painter, store: Store, plan: Plan) -> None:
 
     room = len([c for c in painter.categories if not c.isthing])
     plan.number(room, stuff_of, key_of)
+    store.commit()  # other processes may now write to the cache
 
 
 def _painting_context(painter: Painter) -> bytes:
     """What decides every photo's pixels and ids."""
-    config = replace(
-        painter.dataset.config, name="", split=Split(), severity={}, limits=Limits(), ungrouped=()
-    )
-    values = [FORMAT, _versions(), msgspec.to_builtins(config), category_values(painter.categories)]
+    shared = replace(painter.dataset.config, name="", severity={}, limits=Limits(), ungrouped=())
+    config = config_values(shared, replace(painter.config, split=Split()))
+    values = [FORMAT, _versions(), config, category_values(painter.categories)]
     return msgspec.json.encode(values)
 
 
@@ -124,7 +127,7 @@ def _stuff_digest(painter: Painter, store: Store, photo: Path) -> bytes:
 def _paint(painter: Painter, store: Store, plan: Plan, scheduler: str | None) -> None:
     """Paint what is not painted yet; each result is kept at once."""
     moved: list[tuple[str, str]] = []
-    count, new = plan.find_todo(lambda seen: _is_painted(painter.dataset, seen, moved))
+    count, new = plan.find_todo(lambda seen: _is_painted(painter, seen, moved))
     for photo, png in moved:
         store.moved(photo, png)
     manifest = painter.dataset.panoptic / "manifest.json"
@@ -142,12 +145,12 @@ def _paint(painter: Painter, store: Store, plan: Plan, scheduler: str | None) ->
     store.commit()
 
 
-def _is_painted(dataset: Dataset, seen: Seen, moved: list[tuple[str, str]]) -> bool:
+def _is_painted(painter: Painter, seen: Seen, moved: list[tuple[str, str]]) -> bool:
     """Whether the PNG is there as it was written; a kill may have come just after it moved."""
-    splits = dataset.config.split.shares
+    panoptic, splits = painter.dataset.panoptic, painter.config.split.shares
     for png in (seen.png, *(f"panoptic_{split}/{seen.png_name}" for split in splits)):
         try:
-            status = (dataset.panoptic / png).stat()
+            status = (panoptic / png).stat()
         except OSError:
             continue
         if (status.st_size, status.st_mtime_ns) == (seen.size, seen.mtime):
@@ -157,27 +160,27 @@ def _is_painted(dataset: Dataset, seen: Seen, moved: list[tuple[str, str]]) -> b
     return False
 
 
-def _deal(dataset: Dataset, store: Store, plan: Plan) -> None:
+def _deal(dataset: Dataset, split: Split, store: Store, plan: Plan) -> None:
     """Give every photo its split; nothing is dealt where all were dealt before."""
     before = plan.before()
-    if plan.is_dealt() and stays(dataset, plan.photos, before):
+    if plan.is_dealt() and can_stay(dataset, plan.photos, before):
         plan.deal_as_before()
         return
     hashes: Mapping[str, int] = {}
-    if dataset.config.split.near_duplicates:
+    if split.near_duplicates:
         hashes = _likeness(dataset, store, list(plan.photos()))
     plan.deal(split_photos(dataset, plan.counts(), hashes, before))
 
 
 def _likeness(dataset: Dataset, store: Store, names: Sequence[str]) -> dict[str, int]:
-    """Perceptual hashes; photos that cannot be decoded are like no other."""
-    digests = {name: store.digest(dataset.images / name) for name in names}
-    new = [name for name in names if store.likeness(digests[name]) is None]
-    looks = [pixels.Task(dataset.images / name, None, embeds=False, hashed=False) for name in new]
-    results = track(in_processes(pixels.look, looks), "look at photos", total=len(new))
-    for name, result in zip(new, results, strict=True):
-        if result.likeness is not None:
-            store.keep_likeness(digests[name], result.likeness)
+    """Return perceptual hashes by name; photos that cannot be decoded have none."""
+    paths = [dataset.images / name for name in names]
+    tasks = [InspectionTask(path, store.digest(path)) for path in paths]
+    results = CachedInspections(store.cache).inspect(tasks)
+    found = {
+        name: result.photo.likeness
+        for name, result in zip(names, results, strict=True)
+        if result is not None
+    }
     store.commit()
-    found = {name: store.likeness(digests[name]) for name in names}
     return {name: value for name, value in found.items() if value is not None}

@@ -18,10 +18,12 @@ from base.files import inside, write_bytes
 from base.memory import keep_freed_memory
 from conversion.building.store import Row
 from conversion.coco.categories import Category
+from conversion.coco.cropped_mask import CroppedMask
 from conversion.coco.panoptic import Photo, Segment, annotation_values, image_values
 from conversion.coco.png import VOID, SegmentIds, encode_png
+from conversion.coco.rle import encode_cropped
+from conversion.config import ConversionConfig
 from conversion.painting.merge import Merged, merge
-from conversion.painting.raster import Cropped, encode_cropped
 from conversion.stuff.sources import StuffReader
 
 
@@ -50,6 +52,7 @@ class Painter:
     """All that painting needs to know of the set; it goes to other processes and machines."""
 
     dataset: Dataset
+    config: ConversionConfig
     categories: tuple[Category, ...]
     stuff: StuffReader
     known: frozenset[str]  # words that tell code pages apart
@@ -80,7 +83,14 @@ class Painter:
         stuff, refused = self.stuff.look(
             self.dataset.images / photo.file_name, shapes, height=photo.height, width=photo.width
         )
-        merged = merge(shapes, stuff, self.categories, self.dataset.config)
+        merged = merge(
+            shapes,
+            stuff,
+            self.categories,
+            self.dataset.config,
+            least_visible=self.config.least_visible,
+            slivers=self.config.slivers,
+        )
         segments = tuple(replace(s, id=first - 1 + s.id) for s in merged.segments)
         path = inside(self.dataset.panoptic, task.png, where=task.annotation)
         write_bytes(path, encode_png(merged.ids, _ids_in_set(merged, first)))
@@ -105,14 +115,15 @@ class Painter:
         self, photo: Photo, merged: Merged, shapes: Sequence[Shape]
     ) -> list[dict[str, Any]]:
         """COCO instance annotations of a photo's things: visible masks, or whole polygons."""
-        config, values = self.dataset.config, []
+        values = []
         for segment in photo.segments:
             local = segment.id - photo.id + 1
             if local not in merged.whole:
                 continue  # stuff
-            mask, polygons = _seen(merged, local, segment), None
-            if config.instances == "amodal":
-                segment, mask = _amodal(segment, merged.whole[local])
+            mask, polygons = CroppedMask.of_segment(merged.ids, local, segment.bbox), None
+            if self.config.instances == "amodal":
+                mask = merged.whole[local]
+                segment = _amodal(segment, mask)
                 polygons = instance_outlines(merged.instances[local], shapes)
             size = {"height": photo.height, "width": photo.width}
             values.append(
@@ -139,19 +150,11 @@ def _ids_in_set(merged: Merged, first: int) -> SegmentIds:
     return ids
 
 
-def _seen(merged: Merged, local: int, segment: Segment) -> Cropped:
-    x, y, width, height = segment.bbox
-    return merged.ids[y : y + height, x : x + width] == local, (x, y)
-
-
-def _amodal(segment: Segment, whole: Cropped) -> tuple[Segment, Cropped]:
-    """The segment with area and box of all its pixels, covered ones included."""
-    mask, (left, top) = whole
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    y, x = int(rows[0]), int(columns[0])
-    height, width = int(rows[-1]) + 1 - y, int(columns[-1]) + 1 - x
-    box = (left + x, top + y, width, height)
-    return replace(segment, area=int(np.count_nonzero(mask)), bbox=box), whole
+def _amodal(segment: Segment, whole: CroppedMask) -> Segment:
+    """Return the segment with the area and box of all its pixels, covered or not."""
+    found = whole.measure()
+    assert found is not None  # some of the pixels are visible
+    return replace(segment, area=found.area, bbox=found.xywh)
 
 
 def _changes(merged: Merged, refused: int) -> dict[str, Any]:

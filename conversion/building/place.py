@@ -17,10 +17,12 @@ import msgspec
 from annotation.dataset import Dataset
 from base.errors import InputError
 from base.files import replacing
+from base.links import link_or_copy
 from conversion.building.plan import NEW, Plan
-from conversion.building.split import read_dealt, rule_of
+from conversion.building.split import read_split_file, rule_of
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import category_values
+from conversion.config import ConversionConfig
 
 KINDS: tuple[Literal["panoptic", "instances"], ...] = ("panoptic", "instances")
 PARTS = ("annotation", "photo", "stuff")
@@ -46,6 +48,7 @@ class Build:
     """A set whose photos are all planned, painted and dealt."""
 
     dataset: Dataset
+    config: ConversionConfig
     plan: Plan
     categories: tuple[Category, ...]
     versions: Mapping[str, str]
@@ -55,12 +58,12 @@ class Build:
         return self.dataset.panoptic
 
     def splits(self) -> tuple[str, ...]:
-        return tuple(self.dataset.config.split.shares)
+        return tuple(self.config.split.shares)
 
     def inputs(self) -> str:
         """Digest of all that decides what is built."""
-        config = self.dataset.config
-        said = [config.name, config.split, category_values(self.categories), self.plan.left_out]
+        name, split = self.dataset.config.name, self.config.split
+        said = [name, split, category_values(self.categories), self.plan.left_out]
         total = sha256(msgspec.json.encode(said))
         for key, png in self.plan.inputs():
             total.update(key + png.encode() + b"\0")
@@ -68,7 +71,7 @@ class Build:
 
     def dealt(self) -> Iterator[bytes]:
         """What `split.json` is to say: the rule, and the split of every photo there ever was."""
-        rule = {"rule": rule_of(self.dataset.config.split)}
+        rule = {"rule": rule_of(self.config.split)}
         yield msgspec.json.format(msgspec.json.encode(rule), indent=1)[:-2] + b',\n "photos": {'
         yield from _lines((name, split) for name, split in self.plan.dealt())
         yield b"\n }\n}"
@@ -119,7 +122,7 @@ def place(build: Build) -> Built:
     folder, plan = build.folder, build.plan
     (folder / "manifest.json").unlink(missing_ok=True)
     _move_pngs(build)
-    old = read_dealt(build.dataset)
+    old = read_split_file(build.dataset)
     _remove_strange(build, () if old is None else old.rule["shares"])
     _write(folder / "split.json", build.dealt())  # the old one names what is still to be removed
     for split in build.splits():
@@ -198,25 +201,14 @@ def _link_photos(build: Build, split: str) -> None:
             (folder / name).unlink()
     _remove_empty(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    # `..` in a link leads up from where its folder lies, not from what a path calls it
     images, below = build.dataset.root.resolve() / "images", folder.resolve()
     for name in build.plan.photos(split):
         link, source = folder / name, images / name
-        link.parent.mkdir(parents=True, exist_ok=True)
-        target = os.path.relpath(source, (below / name).parent)
-        try:
-            if os.readlink(link) == target:  # noqa: PTH115 (a third of the time)
+        with suppress(OSError):  # missing, or a copy; comparing first takes a third of the time
+            if os.readlink(link) == os.path.relpath(source, (below / name).parent):  # noqa: PTH115
                 continue
-            link.unlink()
-        except FileNotFoundError:
-            pass
-        except OSError:  # a copy, or a link that leads elsewhere
-            link.unlink()
-        try:
-            link.symlink_to(target)
-        except OSError:
-            with replacing(link) as temporary:
-                shutil.copyfile(source, temporary)
+        link.unlink(missing_ok=True)
+        link_or_copy(source, link, kind="symbolic")
 
 
 def _json(build: Build, kind: Literal["panoptic", "instances"], split: str) -> Iterator[bytes]:
@@ -225,7 +217,7 @@ def _json(build: Build, kind: Literal["panoptic", "instances"], split: str) -> I
     info: dict[str, Any] = {"description": build.dataset.config.name}
     if kind == "instances":
         categories = tuple(c for c in categories if c.isthing)
-        info["masks"] = build.dataset.config.instances
+        info["masks"] = build.config.instances
     yield b'{"info":' + msgspec.json.encode(info) + b',"images":['
     yield from _joined(build.plan.pieces("image", split))
     yield b'],"annotations":['
@@ -259,7 +251,7 @@ def _manifest(build: Build, built: Built, files: Mapping[str, str]) -> Iterator[
     result = {name: value for name, value in asdict(built).items() if name != "fresh"}
     head = {
         "inputs": build.inputs(),
-        "seed": build.dataset.config.split.seed,
+        "seed": build.config.split.seed,
         "versions": dict(build.versions),
         "result": result,
         "files": dict(files),

@@ -1,109 +1,90 @@
-"""Which annotations can be used, without reading again those that have not changed."""
+"""The annotations that can be converted; files that have not changed are not read again."""
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
-from dataclasses import replace
-from hashlib import sha256
-from pathlib import Path
+from dataclasses import dataclass
 
-import msgspec
-
-from annotation.dataset import Dataset, Split
-from annotation.photos.files import PhotoIndex
-from annotation.rules.validate import Record, check_records
+from annotation.dataset import Dataset
+from annotation.labelme.photo_index import PhotoIndex
+from annotation.rules.cache import Cache, is_text
+from annotation.rules.cached import CachedChecks, CachedInspections
+from annotation.rules.checked import CheckedFile
+from annotation.rules.judge import judge
+from annotation.rules.pixels import PhotoInspection, inspection_complaints
+from annotation.rules.validate import annotation_paths
+from base.progress import track
 from conversion.building.plan import Entry
-from conversion.building.store import Store
 
 ERRORS = "has errors, see `validate`"
-NO_TEXT = "has a name, or a photo with a name, that is no UTF-8; rename it"
+NOT_TEXT = "the name of the file or of its photo is not valid UTF-8; rename it"
 
 
-class _Kept(msgspec.Struct, array_like=True):
-    """A usable record that no other file had a part in; `photo` lies below the data set."""
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An annotation that cannot be converted, and why; `annotation` is relative to the set."""
 
-    photo: str
-    size: tuple[int, int]
-    excluded: bool
-    embeds: bool
-    counts: tuple[int, ...]
+    annotation: str
+    reason: str
 
 
-class Records:
-    """The records of all annotations of a set; those of unchanged files come from the store.
+def read_entries(dataset: Dataset, index: PhotoIndex, cache: Cache) -> Iterator[Entry | LeftOut]:
+    """Yield an Entry for each annotation with a photo, and why annotations are left out.
 
-    `version` is that of the code: another one may find other errors.
+    Changed files are checked for errors only, because other findings do not matter here. Photos are
+    not decoded; but if an earlier `validate` found that a photo is incomplete, and the photo has
+    not changed, its annotation is left out for that reason.
+
+    Raises InputError if there are no annotations.
     """
-
-    def __init__(self, dataset: Dataset, store: Store, version: str) -> None:
-        config = msgspec.to_builtins(replace(dataset.config, split=Split()))
-        self._context = version.encode() + msgspec.json.encode(config)
-        self._dataset, self._store = dataset, store
-        self._contents = (b"", b"")  # digests of the annotation at hand and of its photo
-
-    def read(self, index: PhotoIndex) -> Iterator[Entry | tuple[str, str]]:
-        """Annotations of photos; or an annotation that cannot be used, and why."""
-        below = len(str(self._dataset.images)) + 1
-        for record in check_records(self._dataset, index, self._kept):
-            annotation = self._dataset.relative(record.path)
-            if not (_is_text(record.path) and _is_text(record.photo)):
-                yield annotation, NO_TEXT
+    checks, known = CachedChecks(dataset, index, cache), _KnownProblems(dataset, cache)
+    paths, start = annotation_paths(dataset), len(str(dataset.images)) + 1
+    with warnings.catch_warnings(action="ignore"):  # Pillow warns of unusual metadata
+        for path in track(paths, "read"):
+            one = checks.check(path, errors_only=True)
+            checked, name = one.annotation, dataset.relative(path)
+            if not (is_text(str(path)) and is_text(str(checked.photo))):
+                yield LeftOut(name, NOT_TEXT)
                 continue
-            if not record.usable:
-                yield annotation, ERRORS
-            if record.photo is None:
+            reason = known.error(one) if checked.usable else ERRORS
+            if reason is not None:
+                yield LeftOut(name, reason)
+            if checked.photo is None:
                 continue
-            if record.usable and self._contents == (b"", b""):
-                self._keep(record)
-            drawn, seen = self._contents
-            self._contents = (b"", b"")
             yield Entry(
-                photo=str(record.photo)[below:].replace(os.sep, "/"),
-                annotation=annotation,
-                size=record.size or (0, 0),
-                needs=sum(record.counts),
-                used=record.usable and not record.excluded and record.size is not None,
-                alone=record.alone,
-                drawn=drawn,
-                seen=seen,
+                photo=str(checked.photo)[start:].replace(os.sep, "/"),
+                annotation=name,
+                size=checked.size or (0, 0),
+                needs=sum(checked.counts),
+                used=reason is None and not checked.excluded and checked.size is not None,
+                alone=checked.alone,
+                drawn=one.digest,
+                seen=one.photo_digest,
             )
 
-    def _key(self, path: Path, photo: Path) -> bytes:
-        """What the record depends on; raises OSError where a file is gone."""
-        self._contents = (self._store.digest(path), self._store.digest(photo))
-        return sha256(self._context + b"".join(self._contents)).digest()
 
-    def _kept(self, path: Path) -> Record | None:
-        found = self._store.record(self._dataset.relative(path))
-        if found is None:
+class _KnownProblems:
+    """The problems that `validate` found in the pixels of photos; usually there are none."""
+
+    def __init__(self, dataset: Dataset, cache: Cache) -> None:
+        self._dataset, self._inspections = dataset, CachedInspections(cache)
+        self._problems = self._inspections.problems()
+
+    def error(self, one: CheckedFile) -> str | None:
+        """Return the message of the error that keeps a photo out, None if there is none."""
+        if not self._problems or one.annotation.photo is None:
             return None
-        key, value = found
-        one = msgspec.json.decode(value, type=_Kept)
-        photo = self._dataset.root / one.photo
-        try:
-            same = self._key(path, photo) == key
-        except (OSError, UnicodeEncodeError):  # the photo is gone, the name is no text
-            same = False
-        if not same:
-            self._contents = (b"", b"")
-            return None
-        return Record(path, photo, one.size, True, one.excluded, one.embeds, one.counts, alone=True)
+        path, photo = one.annotation.path, one.annotation.photo
+        known = self._known(one)
+        complaints = () if known is None else inspection_complaints(photo, known, annotated=True)
+        findings = judge(self._dataset, path, complaints)
+        return next((f.message for f in findings if f.severity == "error"), None)
 
-    def _keep(self, record: Record) -> None:
-        assert record.photo is not None
-        key = self._key(record.path, record.photo)
-        if record.alone and record.size is not None:
-            photo = self._dataset.relative(record.photo)
-            one = _Kept(photo, record.size, record.excluded, record.embeds, record.counts)
-            name = self._dataset.relative(record.path)
-            self._store.keep_record(name, key, msgspec.json.encode(one))
-
-
-def _is_text(path: Path | None) -> bool:
-    """Whether a name can be written into JSON: names of old systems can't."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    def _known(self, one: CheckedFile) -> PhotoInspection | None:
+        copy = one.digest if one.annotation.embeds else b""
+        keys = [self._inspections.key(one.photo_digest)]
+        keys += [self._inspections.key(one.photo_digest, copy)] if copy else []
+        found = any(key in self._problems for key in keys)
+        return self._inspections.known(one.photo_digest, copy) if found else None

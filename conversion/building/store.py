@@ -1,32 +1,29 @@
-"""What was already done for a data set: a database that may be deleted at any time.
+"""What was already built for a data set: a database that may be deleted at any time.
 
-It lives in `DATASET/.cache/`, not in `panoptic/`: its bytes depend on what was done when, while
-those of a built set depend on its input only. Rows are looked up one by one, so that memory does
-not grow with the set.
+It is in DATASET/.cache/, not in `panoptic/`, because its bytes depend on the order of past work,
+while the bytes of a built set depend only on its input. Rows are read one at a time, so that memory
+does not grow with the set. Digests of files and checked annotations are in the cache that
+validation uses as well.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import Any
 
+from annotation.dataset import Dataset
+from annotation.rules.cache import Cache, open_cache
+from base.database import open_database
 from base.locks import locked
 
-_SETTLED = 2_000_000_000  # ns; a file this old can't change again within one tick of its clock
-_SMALL = 1 << 20  # bytes; larger files are read in parts, as the JSONs of the set itself are
+# earlier versions kept the first three tables here
 _TABLES = """
-    CREATE TABLE IF NOT EXISTS files (
-        path TEXT PRIMARY KEY, size INT, mtime INT, ctime INT, inode INT, digest BLOB
-    ) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS records (path TEXT PRIMARY KEY, key BLOB, value BLOB) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS likeness (digest BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID;
+    DROP TABLE IF EXISTS files;
+    DROP TABLE IF EXISTS records;
+    DROP TABLE IF EXISTS likeness;
     CREATE TABLE IF NOT EXISTS painted (
         photo TEXT PRIMARY KEY, key BLOB, png TEXT, size INT, mtime INT,
         image BLOB, panoptic BLOB, instances BLOB, counts BLOB, changes BLOB
@@ -35,11 +32,15 @@ _TABLES = """
         photo TEXT PRIMARY KEY, key BLOB, message TEXT
     ) WITHOUT ROWID;
 """
+_PROBES = (
+    "SELECT photo, key, png, size, mtime, image, panoptic, instances, counts, changes FROM painted",
+    "SELECT photo, key, message FROM failed",
+)
 
 
 @dataclass(frozen=True)
 class Row:
-    """A painted photo: where its PNG lies, below `panoptic/`, and its pieces of the JSON files."""
+    """A painted photo: the path of its PNG below `panoptic/` and its parts of the JSON files."""
 
     photo: str
     key: bytes
@@ -54,104 +55,53 @@ class Row:
 
 
 class Store:
-    """The open database; one process writes it at a time."""
+    """The open database, which one process at a time uses, and the cache of checks."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, cache: Cache) -> None:
         self.connection = self._db = connection
-
-    def _one(self, query: str, *values: Any) -> Any:
-        return self._db.execute(query, values).fetchone()
+        self.cache = cache
 
     def digest(self, path: Path) -> bytes:
-        """SHA-256 of a file, read only where its stamp is not the one seen before.
+        """Return the SHA-256 of a file, which is read only if it has changed since the last time.
 
-        Raises OSError where it cannot be read.
+        Raises OSError if it cannot be read.
         """
-        name = str(path)
-        status = os.stat(name)  # noqa: PTH116 (is called for every file)
-        stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        known = self._one(
-            "SELECT size, mtime, ctime, inode, digest FROM files WHERE path = ?", name
-        )
-        if known is not None and known[:4] == stamp:
-            return bytes(known[4])
-        with open(name, "rb") as file:  # noqa: PTH123
-            small = status.st_size < _SMALL
-            digest = (sha256(file.read()) if small else file_digest(file, "sha256")).digest()
-        if time.time_ns() - max(stamp[1], stamp[2]) > _SETTLED:
-            row = (name, *stamp, digest)
-            self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", row)
-        return digest
-
-    def record(self, path: str) -> tuple[bytes, bytes] | None:
-        """Key and value of an annotation file that was checked before."""
-        row = self._one("SELECT key, value FROM records WHERE path = ?", path)
-        return None if row is None else (row[0], row[1])
-
-    def keep_record(self, path: str, key: bytes, value: bytes) -> None:
-        self._db.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (path, key, value))
-
-    def likeness(self, digest: bytes) -> int | None:
-        """Perceptual hash of the photo with this digest."""
-        row = self._one("SELECT value FROM likeness WHERE digest = ?", digest)
-        return None if row is None else int.from_bytes(row[0], "big")
-
-    def keep_likeness(self, digest: bytes, value: int) -> None:
-        row = (digest, value.to_bytes(8, "big"))
-        self._db.execute("INSERT OR REPLACE INTO likeness VALUES (?, ?)", row)
+        return self.cache.digest(path)
 
     def keep_painted(self, row: Row) -> None:
+        """Store a painted photo."""
         values = tuple(vars(row).values())
         marks = ", ".join("?" * len(values))
         self._db.execute(f"INSERT OR REPLACE INTO painted VALUES ({marks})", values)
 
     def keep_failure(self, photo: str, key: bytes, message: str) -> None:
+        """Store why a photo could not be painted."""
         row = (photo, key, message)
         self._db.execute("INSERT OR REPLACE INTO failed VALUES (?, ?, ?)", row)
 
     def moved(self, photo: str, png: str) -> None:
-        """Note where the PNG of a photo lies now."""
+        """Store the new path of the PNG of a photo."""
         self._db.execute("UPDATE painted SET png = ? WHERE photo = ?", (png, photo))
 
     def commit(self) -> None:
-        """Let everything so far outlast a kill."""
+        """Save everything up to now."""
         self._db.commit()
+        self.cache.commit()
 
 
 @contextmanager
-def open_store(folder: Path) -> Iterator[Store]:
-    """Open `folder/convert.sqlite`, alone; a broken one is begun anew.
+def open_store(dataset: Dataset) -> Iterator[Store]:
+    """Open the store of a data set for this process alone; a damaged one is replaced.
 
-    Raises InputError where another process has it open.
+    Raises InputError if another process has it open.
     """
-    busy = f"{folder.parent}: another `convert` is working on this data set"
-    with locked(folder / "convert.lock", busy=busy):
-        connection = _connect(folder / "convert.sqlite")
-        store = Store(connection)
+    folder = dataset.root / ".cache"
+    busy = f"{dataset.root}: another `convert` is working on this data set"
+    with locked(folder / "convert.lock", busy=busy), open_cache(dataset) as cache:
+        connection = open_database(folder / "convert.sqlite", _TABLES, _PROBES)
+        store = Store(connection, cache)
         try:
             yield store
         finally:
             store.commit()
             connection.close()
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    try:
-        return _prepared(path)
-    except sqlite3.DatabaseError:  # no database: torn by a full disk, or another program's
-        for part in (path, *(Path(f"{path}{end}") for end in ("-wal", "-shm", "-journal"))):
-            part.unlink(missing_ok=True)
-        return _prepared(path)
-
-
-def _prepared(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.executescript(_TABLES)
-        connection.execute("SELECT count(*) FROM painted").fetchone()
-    except sqlite3.DatabaseError:
-        connection.close()
-        raise
-    return connection

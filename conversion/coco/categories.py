@@ -12,6 +12,7 @@ from pathlib import Path
 
 from annotation.dataset import Dataset
 from base.errors import InputError, nearest
+from conversion.config import ConversionConfig
 
 FIRST_OWN_ID = 201  # COCO's ids end at 200
 FIRST_OWN_STUFF_ID = 1001  # apart from the things', so that new things never move it
@@ -61,12 +62,11 @@ def _rows(name: str) -> list[dict[str, str]]:
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
-def categories_of(dataset: Dataset) -> tuple[Category, ...]:
-    """Categories of a data set as its `dataset.yaml` says."""
-    config = dataset.config
+def categories_of(dataset: Dataset, config: ConversionConfig) -> tuple[Category, ...]:
+    """Return the categories that the `dataset.yaml` of a data set defines."""
     return dataset_categories(
-        config.things,
-        config.stuff,
+        dataset.config.things,
+        dataset.config.stuff,
         own_stuff=config.own_stuff,
         groups=config.stuff_groups,
         where=str(dataset.root / "dataset.yaml"),

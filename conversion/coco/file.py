@@ -193,7 +193,7 @@ def _read_categories(
         with problems.collecting(where):
             keys = msgspec.json.decode(one, type=_CategoryKeys)
             if keys.id in found:
-                problems.add(f"{where}: id {keys.id} stands twice")
+                problems.add(f"{where}: id {keys.id} appears twice")
             isthing = None if keys.isthing is None else bool(keys.isthing)
             found[keys.id] = CocoCategory(keys.id, keys.name, isthing, keys.supercategory)
     return tuple(found.values())
@@ -208,7 +208,7 @@ def _read_image_keys(
         with problems.collecting(where):
             keys = msgspec.json.decode(one, type=_ImageKeys)
             if keys.id in found:
-                problems.add(f"{where}: id {keys.id} stands twice")
+                problems.add(f"{where}: id {keys.id} appears twice")
             found[keys.id] = (place, keys)
     return list(found.values())
 

@@ -17,6 +17,7 @@ from base.errors import InputError
 from base.files import inside
 from base.parsing import read_json, write_json
 from conversion.coco.categories import Category
+from conversion.coco.cropped_mask import XYWH, Extent
 from conversion.coco.png import VOID, SegmentIds, read_segment_ids
 
 ATTRIBUTES = ("occluded", "truncated")  # of segments; `crowd` is COCO's own iscrowd
@@ -33,7 +34,7 @@ class Segment:
     id: int
     category_id: int
     area: int
-    bbox: tuple[int, int, int, int]
+    bbox: XYWH
     iscrowd: bool = False
     score: float | None = None
     attributes: tuple[str, ...] = ()
@@ -62,18 +63,15 @@ class PanopticSet:
     photos: tuple[Photo, ...]
 
     def segment_ids(self, photo: Photo) -> SegmentIds:
-        """Read one photo's PNG as (H, W) uint32 segment ids; InputError where it does not fit."""
+        """Read the PNG of a photo as (H, W) uint32 segment ids.
+
+        Raises InputError if it is missing, broken or of another size than the photo.
+        """
         path = inside(self.png_folder, photo.png_name, where=str(self.json_path))
-        ids = read_segment_ids(path)
-        if ids.shape != (photo.height, photo.width):
-            raise InputError(
-                f"{path}: expected {photo.width}x{photo.height} pixels as {self.json_path} says,"
-                f" got {ids.shape[1]}x{ids.shape[0]}"
-            )
-        return ids
+        return read_segment_ids(path, (photo.height, photo.width))
 
 
-def measure(ids: SegmentIds) -> dict[int, tuple[int, tuple[int, int, int, int]]]:
+def measure(ids: SegmentIds) -> dict[int, Extent]:
     """Area and xywh box of every segment id in (H, W) uint32 `ids`, void left out."""
     present, dense = np.arange(int(ids.max()) + 1), ids.astype(np.int32)
     if len(present) > ids.size:  # ids far apart: number them anew, or the tables would be huge
@@ -86,7 +84,7 @@ def measure(ids: SegmentIds) -> dict[int, tuple[int, tuple[int, int, int, int]]]
         if box is not None:
             rows, columns = box
             size = (columns.stop - columns.start, rows.stop - rows.start)
-            result[segment_id] = (area, (columns.start, rows.start, *size))
+            result[segment_id] = Extent(area, (columns.start, rows.start, *size))
     return result
 
 
@@ -170,8 +168,16 @@ def _photo(image: _ImageKeys, annotation: _AnnotationKeys) -> Photo:
     )
 
 
+def png_folders(json_path: Path) -> tuple[Path, ...]:
+    """Return where the PNGs of a panoptic JSON may be, in the order in which to look.
+
+    A folder with the name of the JSON is beside it, or beside its folder as in COCO's own layout.
+    """
+    return json_path.with_suffix(""), json_path.parent.parent / json_path.stem
+
+
 def _find_png_folder(json_path: Path) -> Path:
-    candidates = [json_path.with_suffix(""), json_path.parent.parent / json_path.stem]
+    candidates = png_folders(json_path)
     for folder in candidates:
         if folder.is_dir():
             return folder

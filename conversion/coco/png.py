@@ -1,4 +1,4 @@
-"""Panoptic PNGs: segment ids as colours, and what the files are called."""
+"""Panoptic PNGs: segment ids as colours, and the names of the files."""
 
 from __future__ import annotations
 
@@ -13,32 +13,58 @@ import numpy as np
 from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
+from annotation.photos.files import Size
 from base.errors import InputError
 from base.files import write_bytes
 
 SegmentIds = NDArray[np.uint32]
 VOID = 0
-
-
-def rgb_to_ids(rgb: NDArray[np.uint8]) -> SegmentIds:
-    """(H, W, 3) uint8 RGB to (H, W) uint32 ids: R + 256 G + 256² B."""
-    wide = rgb.astype(np.uint32)
-    return np.asarray(wide @ np.array([1, 1 << 8, 1 << 16], np.uint32))
+SIGNATURE = b"\x89PNG\r\n\x1a\n"  # the first bytes of every PNG
 
 
 def ids_to_rgb(ids: SegmentIds) -> NDArray[np.uint8]:
-    """(H, W) uint32 ids to (H, W, 3) uint8 RGB, the inverse of `rgb_to_ids`."""
+    """(H, W) uint32 ids to (H, W, 3) uint8 RGB, so that an id is R + 256 G + 256² B."""
     little = np.ascontiguousarray(ids, dtype="<u4")
     rgb = cv2.cvtColor(little.view(np.uint8).reshape(*ids.shape, 4), cv2.COLOR_RGBA2RGB)
     return np.asarray(rgb, dtype=np.uint8)
 
 
-def read_segment_ids(path: Path) -> SegmentIds:
-    """Read a panoptic PNG as (H, W) uint32 segment ids."""
+def join_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """(H, W, 3 or 4) uint8 to (H, W) uint32; the first channel has the highest bits.
+
+    A fourth channel is ignored. So BGR gives the ids of panoptic PNGs, and RGB gives 0xRRGGBB.
+    """
+    order = cv2.COLOR_RGB2BGRA if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+    four = cv2.cvtColor(pixels, order)
+    return np.asarray(four.view("<u4")[..., 0] & np.uint32(0xFFFFFF), np.uint32)
+
+
+def read_segment_ids(path: Path, size: Size) -> SegmentIds:
+    """Read a panoptic PNG as (H, W) uint32 segment ids.
+
+    `size` is the (height, width) of its photo. Raises InputError if the file is not a readable PNG
+    of this size, before it is decoded: a small file may have many pixels.
+    """
+    if (found := _read_size(path)) != size:
+        expected = f"{size[1]}x{size[0]} pixels, the size of its photo"
+        raise InputError(f"{path}: expected {expected}, found {found[1]}x{found[0]}")
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if bgr is None:
         raise InputError(f"{path}: cannot be read as a PNG")
-    return rgb_to_ids(bgr[..., ::-1].astype(np.uint8))
+    return join_channels(np.asarray(bgr, np.uint8))
+
+
+def _read_size(path: Path) -> Size:
+    """Return height and width, as the header of a PNG states them."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(24)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(header) < 24 or not header.startswith(SIGNATURE):
+        raise InputError(f"{path}: cannot be read as a PNG")
+    width, height = struct.unpack(">II", header[16:])
+    return height, width
 
 
 def write_segment_ids(path: Path, ids: SegmentIds) -> None:
@@ -47,11 +73,11 @@ def write_segment_ids(path: Path, ids: SegmentIds) -> None:
 
 
 def encode_png(numbers: NDArray[Any], ids: SegmentIds | None = None) -> bytes:
-    """Encode (H, W) segment ids, or numbers of `ids`, (N,) uint32, as a panoptic PNG.
+    """Encode (H, W) segment ids, or indices into `ids`, (N,) uint32, as a panoptic PNG.
 
-    Most pixels are as the one above them, so the filter Up (2) leaves zeros, and only the others
-    are looked at. zlib-ng's second level packs that as small as Pillow's sixth, in a tenth of the
-    time.
+    Most pixels equal the one above them. The filter Up (2) turns these into zeros, so only the
+    other pixels need work. zlib-ng at level 2 compresses the result as well as Pillow does at
+    level 6, in a tenth of the time.
     """
     height, width = numbers.shape
     rows = np.zeros((height, 1 + 3 * width), np.uint8)
@@ -67,29 +93,29 @@ def encode_png(numbers: NDArray[Any], ids: SegmentIds | None = None) -> bytes:
         flat[places + channel] = (below >> shift) - (above >> shift) & 255
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB
     chunks = ((b"IHDR", header), (b"IDAT", zlib_ng.compress(rows, 2)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
+    return SIGNATURE + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib_ng.crc32(kind + data))
         for kind, data in chunks
     )
 
 
 def png_names(file_names: Sequence[str]) -> dict[str, str]:
-    """PNG name of each photo: its name with the suffix .png; where that clashes, name + .png.
+    """Return the PNG name of each photo: its name with the suffix .png, or name + .png on a clash.
 
-    Upper and lower case clash, too: some file systems take them for the same. A name that another
-    PNG has as a folder clashes as well.
+    Names that differ only in case clash, since some file systems do not distinguish them. A name
+    also clashes with a folder of the same name.
     """
     chosen = {name: f"{name.rpartition('.')[0]}.png" for name in sorted(file_names)}
     for name in _clashing(chosen, but_the_first=False):
         chosen[name] = f"{name}.png"
-    while clashing := _clashing(chosen, but_the_first=True):  # as with photos called a.jpg.jpg
+    while clashing := _clashing(chosen, but_the_first=True):  # such as for a.jpg.jpg
         for name in clashing:
             chosen[name] = f"{chosen[name].removesuffix('.png')}~.png"
     return chosen
 
 
 def _clashing(chosen: Mapping[str, str], *, but_the_first: bool) -> list[str]:
-    """Photos whose PNG names are not theirs alone; of those with one name all `but_the_first`."""
+    """Return photos whose PNG names are not unique; optionally all `but_the_first` of a name."""
     folded = {name: png.lower() for name, png in chosen.items()}
     first = {png: name for name, png in reversed(folded.items())} if but_the_first else {}
     taken = Counter(folded.values())

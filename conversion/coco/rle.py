@@ -1,81 +1,151 @@
-"""COCO's run-length codes to pixels, without trust in their sizes."""
+"""COCO's run-length codes (RLE): masks to codes, and codes to masks.
+
+A code counts unset and set pixels in turn, down the columns. pycocotools compresses these counts:
+https://github.com/cocodataset/cocoapi/blob/master/common/maskApi.c
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 
 from annotation.photos.files import Size
 from base.errors import InputError
-from conversion.painting.raster import Cropped
+from conversion.coco.cropped_mask import NO_PIXELS, CroppedMask
 
-_MOST_DIGITS = 7  # of a compressed run, 5 bits each: more pixels than any photo has
-Run = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
+_MOST_DIGITS = 7  # of a compressed count, 5 bits each: more pixels than any photo has
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
+Counts = NDArray[np.int64]
 
 
 class Rle(msgspec.Struct):
-    """Runs of unset and set pixels in turn, down the columns; `size` is height, width."""
+    """Counts of unset and set pixels in turn, down the columns; `size` is height, width."""
 
     size: tuple[int, int]
-    counts: str | list[Run]
+    counts: str | list[Count]
 
 
-def decode_rle(rle: Rle, size: Size) -> Cropped:
-    """Pixels of a run-length code, cropped to their box; one unset pixel where there are none.
+# --- masks to codes ---
 
-    Validation reports that one; Labelme could not open a mask without any. InputError where the
-    code is of another size than the image, or broken: nothing is made larger than the image.
+
+def encode_mask(mask: NDArray[np.bool_]) -> dict[str, object]:
+    """Encode a whole (H, W) bool mask as compressed RLE, ready for JSON."""
+    return encode_cropped(CroppedMask(mask), height=mask.shape[0], width=mask.shape[1])
+
+
+def encode_cropped(mask: CroppedMask, *, height: int, width: int) -> dict[str, object]:
+    """Encode a mask in an (H, W) picture as compressed RLE, ready for JSON."""
+    rows, columns = mask.pixels.shape
+    # One more row, which is unset, so that no run continues in the next column
+    padded = np.zeros(columns * (rows + 1) + 1, bool)
+    padded[1:].reshape(columns, rows + 1)[:, :-1] = mask.pixels.T
+    steps = np.flatnonzero(padded[1:] != padded[:-1])  # first pixel of each run, and behind its end
+    column, row = np.divmod(steps, rows + 1)
+    edges = (mask.x + column) * height + mask.y + row
+    if rows == height:  # runs do continue in the next column: join them
+        again = np.flatnonzero(edges[1:] == edges[:-1])
+        edges = np.delete(edges, [again, again + 1])
+    ends = np.concatenate([edges, [height * width]])
+    lengths = ends - np.concatenate([[0], edges])
+    if len(lengths) > 1 and not lengths[-1]:
+        lengths = lengths[:-1]
+    plain = {"size": [height, width], "counts": lengths.tolist()}
+    rle = coco_mask.frPyObjects(plain, height, width)
+    return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
+
+
+# --- codes to masks ---
+
+
+def decode_rle(rle: Rle, size: Size) -> CroppedMask:
+    """Decode the RLE of a file for an image of `size` (height, width).
+
+    An RLE without set pixels gives one unset pixel, since Labelme cannot open a mask without any;
+    validation reports it. Raises InputError if the RLE has another size than the image or is
+    broken, before any array larger than the image is made.
     """
     height, width = size
     if rle.size != size:
-        got = f"{rle.size[1]}x{rle.size[0]}"
-        raise InputError(f"segmentation: expected an RLE of {width}x{height} pixels, got {got}")
+        found = f"{rle.size[1]}x{rle.size[0]}"
+        raise InputError(f"segmentation: expected an RLE of {width}x{height} pixels, found {found}")
     if isinstance(rle.counts, str):
-        counts = _decode_counts(rle.counts)
+        counts = _decompress_untrusted(rle.counts)
     else:
         counts = np.array(rle.counts, np.int64)
     if (counts < 0).any() or int(counts.sum()) != height * width:
-        got = "negative ones" if (counts < 0).any() else f"{int(counts.sum()):,} pixels"
-        raise InputError(f"segmentation: expected runs of {height * width:,} pixels, got {got}")
-    return _paint_runs(counts, height)
+        found = "negative ones" if (counts < 0).any() else f"{int(counts.sum()):,} pixels"
+        raise InputError(f"segmentation: expected runs of {height * width:,} pixels, found {found}")
+    mask = decode_counts(_without_empty_runs(counts), height=height)
+    return mask if mask.pixels.size else CroppedMask(np.zeros((1, 1), bool))
 
 
-def _decode_counts(text: str) -> NDArray[np.int64]:
-    """Lengths of the runs in COCO's compressed code: 5 bits a character, the lowest first.
-
-    From the fourth on they are differences to the last but one.
-    """
-    digits = np.frombuffer(text.encode(errors="replace"), np.uint8).astype(np.int64) - 48
+def _decompress_untrusted(text: str) -> Counts:
+    """Decompress the counts of a file; raises InputError if they are broken."""
+    code = text.encode(errors="replace")
+    digits = np.frombuffer(code, np.uint8).astype(np.int64) - 48
     if not len(digits) or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
-        raise InputError("segmentation: counts are no compressed RLE")
+        raise InputError("segmentation: expected the counts of a compressed RLE, found other text")
     ends = np.flatnonzero(digits & 32 == 0)
-    starts = np.append(0, ends[:-1] + 1)
-    lengths = ends - starts + 1
-    if lengths.max() > _MOST_DIGITS:
+    if np.diff(ends, prepend=-1).max() > _MOST_DIGITS:
         raise InputError("segmentation: counts have a run longer than any photo")
-    shifts = 5 * (np.arange(len(digits)) - np.repeat(starts, lengths))
-    counts = np.add.reduceat((digits & 31) << shifts, starts)
-    counts -= np.where(digits[ends] & 16, 1 << (5 * lengths), 0)  # two's complement
-    for first in (1, 2):
-        counts[first::2] = np.cumsum(counts[first::2])
-    return counts
+    return decompress_counts([code])[0]
 
 
-def _paint_runs(counts: NDArray[np.int64], height: int) -> Cropped:
-    """Runs down the columns, the first one unset, as pixels of the box of those that are set."""
+def decompress_counts(codes: Sequence[bytes]) -> list[Counts]:
+    """Decompress the counts of valid codes, all at once.
+
+    Each count consists of digits of five bits, the lowest first; a sixth bit says that more digits
+    follow. From the fourth on, a count is the difference from the one before the last.
+    """
+    digits = np.frombuffer(b"".join(codes), np.uint8).astype(np.int64) - 48
+    last = np.flatnonzero(digits & 32 == 0)
+    first = np.append(0, last[:-1] + 1)
+    sizes = last - first + 1
+    shifts = 5 * (np.arange(len(digits)) - np.repeat(first, sizes))
+    counts = np.add.reduceat((digits & 31) << shifts, first)
+    counts -= (digits[last] >> 4 & 1) << 5 * sizes  # the sign, as in two's complement
+    ends = np.searchsorted(last, np.cumsum([len(code) for code in codes]) - 1) + 1
+    split = np.split(counts, ends[:-1])
+    for one in split:
+        one[1::2] = one[1::2].cumsum()
+        one[2::2] = one[2::2].cumsum()
+    return split
+
+
+def _without_empty_runs(counts: Counts) -> Counts:
+    """Return counts of the same pixels without runs of no pixels, other than the first."""
+    if (counts[1:] > 0).all():
+        return counts
     edges = np.cumsum(counts)
-    starts, ends = edges[:-1:2], edges[1::2]
-    starts, ends = starts[: len(ends)][ends > starts], ends[ends > starts]
-    if not len(starts):
-        return np.zeros((1, 1), bool), (0, 0)
-    left, right = int(starts[0]) // height, int(ends[-1] - 1) // height
-    steps = np.zeros((right - left + 1) * height + 1, np.int8)
-    steps[starts - left * height] += 1
-    steps[ends - left * height] -= 1
-    columns = np.cumsum(steps[:-1], dtype=np.int8).reshape(-1, height).astype(bool)
-    rows = np.flatnonzero(columns.any(axis=0))
-    top, bottom = int(rows[0]), int(rows[-1])
-    return columns[:, top : bottom + 1].T, (left, top)
+    edges = edges[: len(edges) // 2 * 2].reshape(-1, 2)  # start and end of each run of set pixels
+    edges = edges[edges[:, 0] < edges[:, 1]].ravel()
+    return np.diff(edges, prepend=0)
+
+
+def decode_counts(counts: Counts, *, height: int) -> CroppedMask:
+    """Return the mask of `counts` in a picture of the given height; its box is tight.
+
+    Runs of set pixels have at least one pixel.
+    """
+    edges = counts.cumsum()
+    ends = edges[1::2]
+    if not len(ends):
+        return NO_PIXELS
+    starts, lasts = edges[0::2][: len(ends)], ends - 1
+    columns, rows = np.divmod(starts, height)
+    last_columns, last_rows = np.divmod(lasts, height)
+    left, right = int(columns[0]), int(last_columns[-1]) + 1
+    top, bottom = int(rows.min()), int(last_rows.max()) + 1
+    if (columns != last_columns).any():  # a run continues at the top of the next column
+        top, bottom = 0, height
+    size = bottom - top
+    box = np.zeros((right - left) * size + 1, np.uint8)
+    box[(columns - left) * size + rows - top] = 1
+    box[(last_columns - left) * size + last_rows - top + 1] ^= 1  # in the box, runs may touch
+    filled = np.bitwise_xor.accumulate(box[:-1]).view(bool)
+    return CroppedMask(filled.reshape(right - left, size).T, left, top)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from annotation.dataset import Dataset
 from base.errors import InputError
 from base.files import inside, write_bytes
+from base.links import link_or_copy
 from base.parsing import write_json
 from base.progress import track
 from conversion.coco.categories import Category
@@ -108,7 +108,8 @@ def _write_yolo(dataset: Dataset, splits: dict[str, PanopticSet], out: Path) -> 
         # the name of its PNG is unique, but for .png; photos a.jpg and a.png would share a.txt
         stem, suffix = photo.png_name.removesuffix(".png"), PurePosixPath(photo.file_name).suffix
         source = inside(images, photo.file_name, where=where)
-        _link(source, inside(out / "images" / split, stem + suffix, where=where))
+        target = inside(out / "images" / split, stem + suffix, where=where)
+        link_or_copy(source, target, kind="symbolic")
         path = inside(out / "labels" / split, f"{stem}.txt", where=where)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(_lines(panoptic, photo, class_of)))
@@ -137,12 +138,3 @@ def _data_yaml(splits: Sequence[str], things: Sequence[Category]) -> str:
         names["val"] = names["test"]
     values = {**names, "names": {number: c.name for number, c in enumerate(things)}}
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-
-
-def _link(source: Path, target: Path) -> None:
-    """A link to the photo; a copy where links do not work."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        target.symlink_to(os.path.relpath(source, target.parent.resolve()))
-    except OSError:
-        shutil.copyfile(source, target)

@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from pycocotools import mask as coco_mask
 
 from annotation.dataset import Dataset
 from annotation.labelme.annotation import Shape, read_annotation
 from annotation.labelme.instances import Instance, find_instances, instance_outlines
-from annotation.photos.files import PhotoIndex, Size, photo_size
+from annotation.labelme.photo_index import PhotoIndex
+from annotation.photos.files import Size, photo_size
 from base.errors import InputError, nearest
 from base.files import replacing
 from base.memory import keep_freed_memory
 from base.progress import track
 from conversion.coco.categories import Category, dataset_categories
+from conversion.coco.cropped_mask import CroppedMask, union
 from conversion.coco.panoptic import category_values
+from conversion.coco.rle import encode_cropped
 from conversion.painting.measure import measure_outlines
-from conversion.painting.raster import Cropped, encode_cropped, shape_masks, united, without
+from conversion.painting.raster import shape_masks
 
 AT_ONCE = 16  # photos; measuring outlines together is what makes it fast
 
@@ -131,13 +133,12 @@ class _Reader:
                 outlined.append((category, polygons[0], flags))
                 continue
             mask = _pixels(instance, shapes, height, width, self._dataset.config.line_width)
-            if mask[0].any():
-                code = encode_cropped(mask, height=height, width=width)
+            if found := mask.measure():
                 values = {
                     "category_id": category,
-                    "segmentation": polygons or code,
-                    "area": int(coco_mask.area(code)),
-                    "bbox": coco_mask.toBbox(code).tolist(),
+                    "segmentation": polygons or encode_cropped(mask, height=height, width=width),
+                    "area": found.area,
+                    "bbox": [float(value) for value in found.xywh],
                     "iscrowd": int(instance.ignored or "crowd" in instance.flags),
                 }
                 others.append({**values, **flags})
@@ -184,9 +185,9 @@ class _Lines:
 
 def _pixels(
     instance: Instance, shapes: Sequence[Shape], height: int, width: int, line_width: float
-) -> Cropped:
+) -> CroppedMask:
     """All pixels of an instance, covered or not."""
     used = [shapes[index] for index in (*instance.parts, *instance.holes)]
     masks = shape_masks(used, height=height, width=width, line_width=line_width)
     count = len(instance.parts)
-    return without(united(masks[:count]), *masks[count:])
+    return union(masks[:count]).without(*masks[count:])

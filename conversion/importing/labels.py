@@ -17,6 +17,7 @@ from base.naming import printable
 from conversion.coco.categories import coco_categories
 from conversion.coco.file import CocoCategory, CocoFile, Id, Problems
 from conversion.coco.png import VOID
+from conversion.config import ConversionConfig, read_conversion_config
 
 STUFF_FOLDER = "stuff"
 
@@ -129,26 +130,32 @@ def check_config(root: Path, files: Sequence[tuple[CocoFile, Labels]], problems:
         raise InputError(f"{root}: is a file; expected the folder of a data set")
     path = _config_path(root)
     if path.exists():
-        config = open_dataset(root).config
+        dataset = open_dataset(root)
+        config = read_conversion_config(dataset)
         for file, labels in files:
-            _check_known(path, config, file, labels, problems)
+            _check_known(path, dataset.config, config, file, labels, problems)
     else:
         with problems.collecting("categories"):
             parse_config(_config_values(root, files), where=f"as {path}")
 
 
 def _check_known(
-    path: Path, config: DatasetConfig, file: CocoFile, labels: Labels, problems: Problems
+    path: Path,
+    shared: DatasetConfig,
+    config: ConversionConfig,
+    file: CocoFile,
+    labels: Labels,
+    problems: Problems,
 ) -> None:
     """Things and stuff of one file that a `dataset.yaml` lacks, with the nearest that it has."""
     things = labels.used & set(labels.things.values())
-    for name in sorted(things - set(config.labels)):
-        hint = nearest(name, config.things)
+    for name in sorted(things - set(shared.labels)):
+        hint = nearest(name, shared.things)
         problems.add(f"{path}: things: '{name}' of {file.path} is missing{hint}")
     names = {c.id: c.name for c in coco_categories()}
     stuff = labels.used & {names[i] for i in labels.stuff.values() if i != VOID}
-    for name in sorted(stuff - set(config.stuff)):
-        hint = nearest(name, config.stuff)
+    for name in sorted(stuff - set(shared.stuff)):
+        hint = nearest(name, shared.stuff)
         problems.add(f"{path}: stuff: '{name}' of {file.path} is missing{hint}")
     folders = {os.path.normpath(s.label_maps) for s in config.stuff_sources if s.label_maps}
     if stuff and STUFF_FOLDER not in folders:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from annotation.dataset import PHOTO_SUFFIXES
-from annotation.photos.files import Size, fold, read_header
+from annotation.photos.files import Size, read_header
+from annotation.photos.listing import PHOTO_SUFFIXES
 from base.errors import InputError
-from base.naming import Names
+from base.naming import Names, fold
 from base.progress import track
 from conversion.coco.file import CocoFile, CocoImage, Problems
 from conversion.importing.labels import Labels, read_labels
@@ -58,7 +58,7 @@ def locate_photos(file: CocoFile, images: Path | None, problems: Problems) -> So
         with missing.collecting(image.where):
             path = find_photo(file, image, folders)
             if path in seen:
-                raise InputError(f"photo '{image.file_name}' stands twice")
+                raise InputError(f"photo '{image.file_name}' appears twice")
             seen.add(path)
             photos.append(Photo(file, labels, image, path, _size(image, path)))
     if missing.lines and not photos and len(missing.lines) > 1:

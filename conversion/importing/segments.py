@@ -9,11 +9,12 @@ import msgspec
 import numpy as np
 
 from annotation.labelme.annotation import Shape
-from annotation.photos.files import Size, photo_size
+from annotation.photos.files import Size
 from base.errors import InputError
 from base.files import inside
+from conversion.coco.cropped_mask import CroppedMask, Extent
 from conversion.coco.file import CocoFile, CocoImage, Id, Problems
-from conversion.coco.panoptic import measure
+from conversion.coco.panoptic import measure, png_folders
 from conversion.coco.png import SegmentIds, read_segment_ids
 from conversion.importing.labels import Labels
 from conversion.importing.shapes import Drawn, mask_shape, split_flags
@@ -47,10 +48,10 @@ def draw_segments(
         keys = msgspec.json.decode(raw, type=_PanopticKeys)
         ids = _read_png(file, keys.file_name, size)
         segments = _read_segments(where, keys.segments_info, problems)
-        boxes = measure(ids)
-        if strange := sorted(boxes.keys() - {one.id for one, _ in segments}):
+        extents = measure(ids)
+        if strange := sorted(extents.keys() - {one.id for one, _ in segments}):
             raise InputError(f"{keys.file_name} has ids without a segment: {strange[:5]}")
-        return _draw(segments, ids, boxes, labels)
+        return _draw(segments, ids, extents, labels)
     return Drawn()
 
 
@@ -62,47 +63,39 @@ def _read_segments(
         with problems.collecting(f"{where}: segments_info[{number}]"):
             keys = msgspec.convert(values, _SegmentKeys)
             if keys.id in found:
-                raise InputError(f"id {keys.id} stands twice")
+                raise InputError(f"id {keys.id} appears twice")
             found[keys.id] = (keys, values)
     return list(found.values())
 
 
 def _read_png(file: CocoFile, name: str, size: Size) -> SegmentIds:
-    """The segment ids of an image; the PNGs lie in the folder named like the JSON.
-
-    That is beside it, or beside its folder, as in COCO's own layout.
-    """
-    path = file.path
-    folders = [path.with_suffix(""), path.parent.parent / path.stem, path.parent]
+    """Read the segment ids of an image from the PNG `name`, which may also be beside the JSON."""
+    folders = (*png_folders(file.path), file.path.parent)
     pngs = [inside(folder, name, where="file_name") for folder in folders]
     png = next((png for png in pngs if png.is_file()), None)
     if png is None:
         looked = ", ".join(map(str, folders))
         raise InputError(f"file_name: PNG '{name}' is missing; looked in {looked}")
-    if (found := photo_size(png)) != size:
-        expected = f"{size[1]}x{size[0]} pixels as the photo"
-        raise InputError(f"{png}: expected {expected}, got {found[1]}x{found[0]}")
-    return read_segment_ids(png)
+    return read_segment_ids(png, size)
 
 
 def _draw(
     segments: Sequence[tuple[_SegmentKeys, dict[str, Any]]],
     ids: SegmentIds,
-    boxes: dict[int, tuple[int, tuple[int, int, int, int]]],
+    extents: dict[int, Extent],
     labels: Labels,
 ) -> Drawn:
     shapes: list[Shape] = []
     kept: list[dict[str, Any]] = []
     stuff = np.zeros(ids.shape, np.uint8)
     for keys, values in segments:
-        x, y, width, height = boxes[keys.id][1] if keys.id in boxes else (0, 0, 1, 1)
-        box = np.s_[y : y + height, x : x + width]
-        mask = ids[box] == keys.id
+        xywh = extents[keys.id].xywh if keys.id in extents else (0, 0, 1, 1)
+        mask = CroppedMask.of_segment(ids, keys.id, xywh)
         if keys.category_id in labels.stuff:
-            stuff[box][mask] = labels.stuff[keys.category_id]
+            mask.paint(stuff, labels.stuff[keys.category_id])
             kept.append(values)
         else:
             label = labels.things.get(keys.category_id, "")
             flags, rest = split_flags(values)
-            shapes.append(mask_shape(label, (mask, (x, y)), flags, {KEPT: rest}))
+            shapes.append(mask_shape(label, mask, flags, {KEPT: rest}))
     return Drawn(tuple(shapes), stuff if kept else None, tuple(kept))

@@ -15,12 +15,12 @@ from annotation.labelme.annotation import Shape
 from annotation.labelme.geometry import encode_mask_png
 from annotation.photos.files import Size
 from base.errors import InputError
+from conversion.coco.cropped_mask import CroppedMask
 from conversion.coco.file import CocoFile, CocoImage, Id, Problems
 from conversion.coco.panoptic import ATTRIBUTES
 from conversion.coco.rle import Rle, decode_rle
 from conversion.importing.labels import Labels
 from conversion.painting.merge import KEPT
-from conversion.painting.raster import Cropped
 
 Coordinate = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 
@@ -119,11 +119,11 @@ def split_flags(values: dict[str, Any]) -> tuple[dict[str, bool], dict[str, Any]
 
 
 def mask_shape(
-    label: str, cropped: Cropped, flags: dict[str, bool], extra: dict[str, Any]
+    label: str, mask: CroppedMask, flags: dict[str, bool], extra: dict[str, Any]
 ) -> Shape:
     """A mask as Labelme writes it: its points are the first and the last pixel of its box."""
-    mask, (x, y) = cropped
-    height, width = mask.shape
-    points = ((float(x), float(y)), (float(x + width - 1), float(y + height - 1)))
-    png = encode_mask_png(np.ascontiguousarray(mask))
+    height, width = mask.pixels.shape
+    last = (float(mask.x + width - 1), float(mask.y + height - 1))
+    points = ((float(mask.x), float(mask.y)), last)
+    png = encode_mask_png(np.ascontiguousarray(mask.pixels))
     return Shape(label, points, "mask", flags=flags, mask=png, extra=extra)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import filecmp
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,7 +18,8 @@ from annotation.labelme.annotation import (
     read_annotation,
     write_annotation,
 )
-from base.files import inside, replacing, write_bytes
+from base.files import inside, write_bytes
+from base.links import link_or_copy
 from conversion.coco.file import Problems
 from conversion.importing.labels import STUFF_FOLDER
 from conversion.importing.photos import Photo
@@ -116,19 +116,9 @@ def write_photo(root: Path, photo: Photo) -> Written:
     target = _Target.of(root, photo.name)
     present = target.labelme.exists()
     if not target.photo.exists():
-        _link(photo.path.resolve(), target.photo)
+        link_or_copy(photo.path.resolve(), target.photo, kind="hard")
     if drawn.stuff is not None and not target.stuff.exists():
         write_bytes(target.stuff, cv2.imencode(".png", drawn.stuff)[1].tobytes())
     if not present:
         write_annotation(target.labelme, _annotation(photo, target, drawn))
     return Written(len(drawn.shapes), drawn.stuff is not None, present)
-
-
-def _link(source: Path, target: Path) -> None:
-    """The photo itself under a second name; a copy where the file system has no such links."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        with replacing(target) as temporary:
-            shutil.copyfile(source, temporary)

@@ -14,9 +14,11 @@ from annotation.dataset import DatasetConfig
 from annotation.labelme.annotation import Shape
 from annotation.labelme.instances import Instance, find_instances, painting_order
 from conversion.coco.categories import Category
+from conversion.coco.cropped_mask import CroppedMask, Extent, box_around, union
 from conversion.coco.panoptic import ATTRIBUTES, Segment
 from conversion.coco.png import VOID
-from conversion.painting.raster import Cropped, shape_masks, united, without
+from conversion.config import Slivers
+from conversion.painting.raster import shape_masks
 from conversion.painting.slivers import NOTHING_CLEANED, Cleaned, LocalIds, clean_slivers
 
 KEPT = "coco"  # where shapes carry what an import could not say in Labelme's words
@@ -26,7 +28,7 @@ MEASURED = frozenset(
         *ATTRIBUTES,
     }
 )
-Box = tuple[int, int, int, int]  # xywh
+KEEP_SLIVERS = Slivers()
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Merged:
 
     ids: LocalIds
     segments: tuple[Segment, ...]
-    whole: dict[int, Cropped]
+    whole: dict[int, CroppedMask]
     instances: dict[int, Instance]
     hidden: tuple[int, ...] = ()
     dropped: tuple[int, ...] = ()
@@ -54,6 +56,9 @@ def merge(
     stuff: NDArray[np.uint16],
     categories: tuple[Category, ...],
     config: DatasetConfig,
+    *,
+    least_visible: float = 0,
+    slivers: Slivers = KEEP_SLIVERS,
 ) -> Merged:
     """Paint a photo's shapes, in the set's order, over its stuff, (H, W) uint16 category ids.
 
@@ -68,11 +73,11 @@ def merge(
     canvas = _Canvas(shapes, stuff, config)
     ids = canvas.painted()
     dropped: dict[int, int] = {}  # with the pixels that were seen
-    while config.least_visible and (low := canvas.too_little_seen(ids)):
+    while least_visible and (low := canvas.too_little_seen(ids, least_visible)):
         top = max(low, key=canvas.order.index)  # what it hides may show then
         dropped[top] = low[top]
         ids = canvas.painted(dropped)
-    cleaned, done = clean_slivers(ids, config.slivers, range(1, len(canvas.stuff) + 1))
+    cleaned, done = clean_slivers(ids, slivers, range(1, len(canvas.stuff) + 1))
     merged = canvas.measured(cleaned, categories)
     hidden = [i for i, own in canvas.id_of.items() if own not in merged.whole and i not in dropped]
     return replace(
@@ -99,51 +104,40 @@ class _Canvas:
         last = len(self.stuff) + len(things)
         self._ground = _renumber(stuff, self.stuff, np.uint8 if last < 256 else np.uint16)
         height, width = stuff.shape
-        self.parts: dict[int, Cropped] = {}
+        self.parts: dict[int, CroppedMask] = {}
         used = sorted({i for one in self.instances for i in (*one.parts, *one.holes)})
         size = {"height": height, "width": width, "line_width": config.line_width}
         masks = dict(zip(used, shape_masks([shapes[i] for i in used], **size), strict=True))
         for instance in self.instances:
             holes = [masks[hole] for hole in instance.holes]
-            self.parts |= {part: without(masks[part], *holes) for part in instance.parts}
+            self.parts |= {part: masks[part].without(*holes) for part in instance.parts}
         by_area = config.painting == "smaller-on-top"
-        areas = [self.area(i) for i in range(len(self.instances))] if by_area else []
+        areas = [self.whole(i).area for i in range(len(self.instances))] if by_area else []
         self._painting = painting_order(self.instances, config, areas)
         self.order = [owner for _, owner in self._painting]  # the lowest first
 
-    def whole(self, index: int) -> Cropped:
-        """All pixels of an instance, covered or not."""
-        return united([self.parts[part] for part in self.instances[index].parts])
-
-    def area(self, index: int) -> int:
-        return int(np.count_nonzero(self.whole(index)[0]))
+    def whole(self, index: int) -> CroppedMask:
+        """Return all pixels of an instance, covered or not."""
+        return union(self.parts[part] for part in self.instances[index].parts)
 
     def painted(self, left_out: Collection[int] = ()) -> LocalIds:
         """(H, W) ids of what is seen, without some instances."""
         ids = self._ground.copy()
         for part, owner in self._painting:
             if owner not in left_out:
-                mask, (x, y) = self.parts[part]
-                bottom, right = y + mask.shape[0], x + mask.shape[1]
-                ids[y:bottom, x:right][mask] = self.id_of.get(owner, VOID)
+                self.parts[part].paint(ids, self.id_of.get(owner, VOID))
         painted: LocalIds = ids
         return painted
 
-    def too_little_seen(self, ids: LocalIds) -> dict[int, int]:
-        """Visible pixels of the things of which less than the set's share is to be seen."""
-        areas = {i: int(np.count_nonzero(self._seen(ids, i)[0])) for i in self.id_of}
-        least = self.config.least_visible
-        return {i: area for i, area in areas.items() if 0 < area < least * self.area(i)}
+    def too_little_seen(self, ids: LocalIds, least: float) -> dict[int, int]:
+        """Visible pixels of the things of which a smaller share than `least` is visible."""
+        areas = {i: self._visible(ids, i).area for i in self.id_of}
+        return {i: area for i, area in areas.items() if 0 < area < least * self.whole(i).area}
 
-    def _seen(self, ids: LocalIds, index: int) -> Cropped:
-        boxes = [self.parts[part] for part in self.instances[index].parts]
-        boxes = [box for box in boxes if box[0].size]
-        if not boxes:
-            return np.zeros((0, 0), bool), (0, 0)
-        left, top = (min(corner[axis] for _, corner in boxes) for axis in (0, 1))
-        right = max(x + mask.shape[1] for mask, (x, _) in boxes)
-        bottom = max(y + mask.shape[0] for mask, (_, y) in boxes)
-        return ids[top:bottom, left:right] == self.id_of[index], (left, top)
+    def _visible(self, ids: LocalIds, index: int) -> CroppedMask:
+        """Return the pixels of a thing that nothing covers in (H, W) `ids`."""
+        box = box_around(self.parts[part] for part in self.instances[index].parts)
+        return CroppedMask.of_segment(ids, self.id_of[index], box)
 
     def ignored_pixels(self, ids: LocalIds, left_out: Iterable[int]) -> int:
         """Pixels that are void because somebody drew them so."""
@@ -158,13 +152,12 @@ class _Canvas:
         segments = [
             Segment(segment_id, category_id, *found)
             for segment_id, category_id in enumerate(self.stuff, start=1)
-            if (found := _measure(ids == segment_id, (0, 0)))
+            if (found := CroppedMask(ids == segment_id).measure())
         ]
         thing_of = {c.name: c.id for c in categories if c.isthing}
         whole, instances = {}, {}
         for index in self.id_of:
-            mask, corner = self._seen(ids, index)
-            if found := _measure(mask, corner):
+            if found := self._visible(ids, index).measure():
                 segment_id, instance = self.id_of[index], self.instances[index]
                 category_id = thing_of[self.config.thing_of(instance.label) or ""]
                 segments.append(self._thing(segment_id, category_id, found, instance))
@@ -172,7 +165,7 @@ class _Canvas:
         return Merged(ids, tuple(segments), whole, instances)
 
     def _thing(
-        self, segment_id: int, category_id: int, found: tuple[int, Box], instance: Instance
+        self, segment_id: int, category_id: int, found: Extent, instance: Instance
     ) -> Segment:
         return Segment(
             segment_id,
@@ -199,15 +192,6 @@ def _renumber(values: NDArray[np.uint16], present: Sequence[int], dtype: type) -
         return np.asarray(cv2.LUT(values.astype(np.uint8), table[:256]))  # several times faster
     renumbered: LocalIds = table[values]
     return renumbered
-
-
-def _measure(mask: NDArray[np.bool_], corner: tuple[int, int]) -> tuple[int, Box] | None:
-    """Area and xywh box of the pixels; None where there are none."""
-    if not mask.any():
-        return None
-    pixels = np.ascontiguousarray(mask).view(np.uint8)
-    x, y, width, height = cv2.boundingRect(pixels)
-    return cv2.countNonZero(pixels), (corner[0] + x, corner[1] + y, width, height)
 
 
 def _kept_keys(shape: Shape) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.dataset import Slivers
 from conversion.coco.png import VOID
+from conversion.config import Slivers
 
 LocalIds = NDArray[np.uint8] | NDArray[np.uint16]
 Indices = NDArray[np.intp]

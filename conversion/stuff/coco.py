@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from annotation.labelme.annotation import Shape
 from base.errors import InputError
 from base.files import inside
+from conversion.coco.cropped_mask import CroppedMask, union
 from conversion.coco.file import Id
+from conversion.coco.panoptic import png_folders
+from conversion.coco.png import read_segment_ids
 from conversion.coco.rle import Rle, decode_rle
+from conversion.painting.raster import polygon_masks
 from conversion.stuff.index import CocoIndex, open_index
 from conversion.stuff.meanings import (
     NOT_STUFF,
@@ -25,7 +26,6 @@ from conversion.stuff.meanings import (
     UNKNOWN,
     Map,
     Meanings,
-    join_channels,
     translate,
 )
 
@@ -122,7 +122,7 @@ class CocoStuff:
             meaning = self._meaning(segment.category_id, where)
             meanings[segment.id] = meaning if self._counts(segment, where) else SILENT
         png = self._png(first.file_name)
-        ids = _read_ids(png, height=height, width=width)
+        ids = read_segment_ids(png, (height, width))
         result = translate(ids, meanings)
         if result.max() == UNKNOWN:
             strange = np.unique(ids[result == UNKNOWN])[:5].tolist()
@@ -144,33 +144,21 @@ class CocoStuff:
         for one in annotations:
             meaning = self._meaning(one.category_id, where)
             try:
-                mask, (x, y) = _region(one, height=height, width=width)
+                mask = _region(one, height=height, width=width)
             except InputError as error:
                 raise InputError(f"{where}: {error}") from None
-            result[y : y + mask.shape[0], x : x + mask.shape[1]][mask] = meaning
+            mask.paint(result, meaning)
         return result
 
 
-def _region(
-    one: _Annotation, *, height: int, width: int
-) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+def _region(one: _Annotation, *, height: int, width: int) -> CroppedMask:
     if isinstance(one.segmentation, Rle):
         return decode_rle(one.segmentation, (height, width))
     polygons = [p for p in one.segmentation or [] if len(p) >= 6 and len(p) % 2 == 0]
     if not polygons or len(polygons) != len(one.segmentation or []):
         raise InputError("segmentation: expected an RLE, or polygons of 3 and more points")
-    rle = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
-    return coco_mask.decode(rle).astype(bool), (0, 0)
-
-
-def _read_ids(path: Path, *, height: int, width: int) -> NDArray[np.uint32]:
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if bgr is None:
-        raise InputError(f"{path}: missing, or cannot be read as a PNG")
-    if bgr.shape[:2] != (height, width):
-        got = f"{bgr.shape[1]}x{bgr.shape[0]}"
-        raise InputError(f"{path}: expected {width}x{height} pixels as the photo, got {got}")
-    return join_channels(np.asarray(bgr, np.uint8))
+    outlines = [np.array(polygon).reshape(-1, 2) for polygon in polygons]
+    return union(polygon_masks(outlines, height=height, width=width))
 
 
 def open_coco(
@@ -182,6 +170,5 @@ def open_coco(
         c.id: NOT_STUFF if c.isthing else names.get(c.name.strip(), NOT_STUFF)
         for c in index.categories
     }
-    folders = (path.with_suffix(""), path.parent.parent / path.stem, path.parent)
-    pngs = next(folder for folder in folders if folder.is_dir())  # as COCO's own layout has it
+    pngs = next((folder for folder in png_folders(path) if folder.is_dir()), path.parent)
     return CocoStuff(index, meanings, pngs, confidence, shared)

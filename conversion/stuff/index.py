@@ -156,7 +156,7 @@ def _sorted_keys(images: Sequence[_Image]) -> tuple[NDArray[np.uint64], Ints]:
     for row in table[first[~single], 1].tolist():
         name = _plain(images[row].file_name)
         if counts[np.searchsorted(keys, _key(f"name {name}"))] > 1:
-            raise InputError(f"images[{row}]: file_name '{name}' stands twice")
+            raise InputError(f"images[{row}]: file_name '{name}' appears twice")
     return keys[single], table[first[single], 1].astype(np.int64)
 
 

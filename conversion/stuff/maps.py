@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from annotation.labelme.annotation import Shape
+from annotation.photos.files import without_pixel_limit
 from base.errors import InputError
+from conversion.coco.png import join_channels
 from conversion.stuff.index import coco_id
-from conversion.stuff.meanings import UNKNOWN, Map, Meanings, join_channels, translate
+from conversion.stuff.meanings import UNKNOWN, Map, Meanings, translate
 
 _VALUES, _COLORS = ("L", "P", "1", "I;16"), ("RGB", "RGBA", "P")  # Pillow's modes
 
@@ -66,7 +68,7 @@ class LabelMaps:
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from None
         try:
-            with Image.open(io.BytesIO(data)) as image:
+            with without_pixel_limit(), Image.open(io.BytesIO(data)) as image:
                 self._check(path, image, height=height, width=width)
                 codes, meanings = self._decode(image, data)
         except (InputError, MemoryError):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.dataset import DatasetConfig
 from base.errors import InputError, nearest
 from conversion.coco.categories import Category, coco_categories, coco_stuff_merges
 
@@ -22,21 +21,23 @@ Meanings = dict[int, int]  # value, colour or segment id to category id, SILENT 
 Map = NDArray[np.uint16]
 
 
-def name_meanings(config: DatasetConfig, categories: Iterable[Category]) -> dict[str, int]:
+def name_meanings(
+    things: Iterable[str], groups: Mapping[str, Sequence[str]], categories: Iterable[Category]
+) -> dict[str, int]:
     """Meaning of every name that a source may use.
 
     These are the set's stuff, COCO's panoptic names and those of COCO's stuff task that were
     merged into them; members of a group mean the group, things and what the set lacks NOT_STUFF.
     """
     own = {c.name: c.id for c in categories if not c.isthing}
-    group_of = {m: group for group, members in config.stuff_groups.items() for m in members}
+    group_of = {m: group for group, members in groups.items() for m in members}
     meanings = {
         c.name: NOT_STUFF if c.isthing else own.get(group_of.get(c.name, c.name), NOT_STUFF)
         for c in coco_categories()
     }
     for name, merged in coco_stuff_merges().values():
         meanings.setdefault(name, meanings.get(merged, NOT_STUFF))
-    for name in config.things:
+    for name in things:
         meanings.setdefault(name, NOT_STUFF)
     return meanings | own
 
@@ -74,7 +75,7 @@ def read_table(
             raise InputError(f"{place}: '{name}' is no stuff{nearest(name, names)}")
         code, colored = _code(key, place)
         if code in meanings:
-            raise InputError(f"{place}: '{key}' stands twice")
+            raise InputError(f"{place}: '{key}' appears twice")
         kinds.add(colored)
         meanings[code] = names[name] if name else SILENT
     if len(kinds) != 1:
@@ -147,13 +148,3 @@ def _translate_wide(codes: NDArray[np.uint32], meanings: Mapping[int, int]) -> M
     places = np.searchsorted(keys, runs).clip(max=len(keys) - 1)
     found = np.where(keys[places] == runs, values[places], np.uint16(UNKNOWN))
     return np.repeat(found, np.diff(starts, append=flat.size)).reshape(codes.shape)
-
-
-def join_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """(H, W, 3 or 4) uint8 to (H, W) uint32: the first channel counts most, a fourth not at all.
-
-    RGB gives 0xRRGGBB, BGR the ids of panoptic PNGs.
-    """
-    order = cv2.COLOR_RGB2BGRA if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
-    four = cv2.cvtColor(pixels, order)
-    return np.asarray(four.view("<u4")[..., 0] & np.uint32(0xFFFFFF), np.uint32)

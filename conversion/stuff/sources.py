@@ -11,13 +11,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.dataset import LEAST_CONFIDENCE, Dataset, DatasetConfig, StuffSource
+from annotation.dataset import Dataset, DatasetConfig
 from annotation.labelme.annotation import Shape
 from annotation.labelme.instances import find_stuff
 from base.errors import InputError, nearest
 from base.files import digest
 from conversion.coco.categories import Category
-from conversion.painting.raster import shape_masks, without
+from conversion.config import LEAST_CONFIDENCE, ConversionConfig, StuffSource
+from conversion.painting.raster import shape_masks
 from conversion.stuff.coco import open_coco
 from conversion.stuff.maps import LabelMaps
 from conversion.stuff.meanings import (
@@ -94,12 +95,14 @@ class StuffReader:
         return result, int(np.count_nonzero(refused))
 
 
-def open_stuff(dataset: Dataset, categories: Sequence[Category]) -> StuffReader:
+def open_stuff(
+    dataset: Dataset, config: ConversionConfig, categories: Sequence[Category]
+) -> StuffReader:
     """Open all stuff sources of a set; InputError where one is missing or wrong."""
-    names = name_meanings(dataset.config, categories)
+    names = name_meanings(dataset.config.things, config.stuff_groups, categories)
     sources = [
         _open_source(dataset, source, names, categories, where=_where(dataset, index))
-        for index, source in enumerate(dataset.config.stuff_sources)
+        for index, source in enumerate(config.stuff_sources)
     ]
     meanings = digest(*(repr(source.summary()) for source in sources))
     return StuffReader(dataset.images, tuple(sources), meanings)
@@ -190,11 +193,8 @@ class StuffShapes:
         cut_of = {part: one.holes for one in found for part in one.parts}
         for part in sorted(cut_of):
             used, line_width = [shapes[i] for i in (part, *cut_of[part])], self.config.line_width
-            mask, (x, y) = without(
-                *shape_masks(used, height=height, width=width, line_width=line_width)
-            )
-            box = result[y : y + mask.shape[0], x : x + mask.shape[1]]
-            box[mask] = self.meanings[shapes[part].label]
+            mask, *holes = shape_masks(used, height=height, width=width, line_width=line_width)
+            mask.without(*holes).paint(result, self.meanings[shapes[part].label])
         return result
 
 

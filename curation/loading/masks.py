@@ -1,12 +1,14 @@
-"""Masks as FiftyOne reads them: files beside the data set, one a segment and one a scene.
+"""Mask files for FiftyOne, beside the data set: one for each segment and one for each scene.
 
-Everything of one load or review lies in one folder named by a digest of what it was made from, so
-an old state stays whole until the new one is, and no browser shows an old mask from its cache.
+The masks of one load or review are in one folder, which is named by a digest of their inputs. So
+the old masks remain until the new ones are complete, and no browser shows an old mask from its
+cache.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,34 +24,34 @@ from base.progress import track
 from conversion.coco.panoptic import PanopticSet, Photo, Segment
 from conversion.coco.png import SegmentIds
 
-Work = tuple[PanopticSet, Photo]
-
 
 @dataclass(frozen=True)
 class PhotoMasks:
-    """One photo's mask files: the scene of category ids, and one a segment by segment id."""
+    """The mask files of a photo: the scene (category ids), and each segment by segment id."""
 
     scene: Path
     segments: dict[int, Path]
 
 
 def mask_folder(dataset: Dataset, kind: str, inputs: str) -> Path:
-    """Folder of the masks of one `kind` (truth, predictions) made from `inputs`, a digest."""
+    """Folder of the masks of one kind (`truth`, `predictions`); `inputs` is a digest."""
     return (dataset.root / "fiftyone" / f"{kind}-{inputs[:12]}").resolve()
 
 
-def write_masks(work: list[Work], folder: Path) -> None:
-    """Write the masks of all photos into `folder`, which appears when it is whole.
+def write_masks(sets: Iterable[PanopticSet], folder: Path) -> None:
+    """Write the masks of all photos of `sets` into `folder`, which appears when it is complete.
 
-    OpenCV lets threads share the processors.
+    Threads are enough, because OpenCV releases Python's lock. Raises InputError if a PNG cannot
+    be read or a mask cannot be written.
     """
+    photos = [(panoptic, photo) for panoptic in sets for photo in panoptic.photos]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
         partial = Path(name) / "masks"
         partial.mkdir()
         with ThreadPoolExecutor() as pool:
-            done = pool.map(lambda one: _write_photo(one[0], one[1], partial), work)
-            for _ in track(done, "masks", total=len(work)):
+            done = pool.map(lambda pair: _write_photo(*pair, partial), photos)
+            for _ in track(done, "masks", total=len(photos)):
                 pass
         if folder.exists():
             shutil.rmtree(folder)
@@ -57,9 +59,9 @@ def write_masks(work: list[Work], folder: Path) -> None:
 
 
 def masks_of(photo: Photo, folder: Path) -> PhotoMasks:
-    """Where the masks of a photo lie in `folder`."""
-    place = folder / photo.file_name
-    return PhotoMasks(place / "scene.png", {s.id: place / f"{s.id}.png" for s in photo.segments})
+    """Paths of the masks of a photo in `folder`."""
+    inner = folder / photo.file_name
+    return PhotoMasks(inner / "scene.png", {s.id: inner / f"{s.id}.png" for s in photo.segments})
 
 
 def _write_photo(panoptic: PanopticSet, photo: Photo, folder: Path) -> None:
@@ -67,18 +69,18 @@ def _write_photo(panoptic: PanopticSet, photo: Photo, folder: Path) -> None:
     masks = masks_of(photo, folder)
     masks.scene.parent.mkdir(parents=True)
     for segment in photo.segments:
-        _write_png(masks.segments[segment.id], crop_mask(ids, segment))
+        _write_png(masks.segments[segment.id], _crop_mask(ids, segment))
     _write_png(masks.scene, scene_map(ids, photo))
 
 
-def crop_mask(ids: SegmentIds, segment: Segment) -> NDArray[np.uint8]:
-    """(height, width) uint8 of the segment's box in (H, W) `ids`: 255 on the segment, else 0."""
+def _crop_mask(ids: SegmentIds, segment: Segment) -> NDArray[np.uint8]:
+    """The segment in its box, from (H, W) `ids`: (h, w) uint8, 255 on the segment and else 0."""
     x, y, width, height = segment.bbox
     return np.where(ids[y : y + height, x : x + width] == segment.id, 255, 0).astype(np.uint8)
 
 
 def scene_map(ids: SegmentIds, photo: Photo) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """(H, W) category ids of (H, W) segment `ids`, 0 on void; 16 bits only where 8 do not do."""
+    """(H, W) category ids of (H, W) segment `ids`, 0 on void; 16 bits only if 8 are too few."""
     scene = np.zeros(ids.shape, np.uint16)
     for segment in photo.segments:
         x, y, width, height = segment.bbox
@@ -93,7 +95,7 @@ def _write_png(path: Path, values: NDArray[np.uint8] | NDArray[np.uint16]) -> No
 
 
 def remove_old_masks(folder: Path) -> None:
-    """Remove the folders of the same kind that an earlier load or review wrote."""
+    """Remove the folders of the same kind that earlier loads or reviews wrote."""
     kind = folder.name.rpartition("-")[0]
     for other in sorted(folder.parent.glob(f"{kind}-*")):
         if other != folder:

@@ -1,1 +1,1 @@
-"""Predictions beside the ground truth in FiftyOne."""
+"""Load predictions into FiftyOne beside the ground truth and mark every segment."""

@@ -1,8 +1,8 @@
-"""Predictions beside the ground truth: every segment marked, every photo with its PQ."""
+"""Load a prediction beside the ground truth: an outcome for every segment, a PQ for every photo."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,22 @@ import fiftyone as fo
 
 from annotation.dataset import Dataset
 from base.errors import InputError
-from base.files import digest, write_bytes
+from base.files import digest
 from base.progress import track
 from conversion.coco.categories import Category
-from conversion.coco.panoptic import PanopticSet, read_panoptic
-from curation.app.appearance import save_review_views, show
+from conversion.coco.panoptic import PanopticSet, Segment, read_panoptic
+from curation.app.appearance import set_appearance
 from curation.app.database import connect
+from curation.app.fields import (
+    COUNTS,
+    FALSE_ALARM,
+    HIT,
+    IGNORED,
+    MISSED,
+    PREDICTED_SCENE,
+    PREDICTED_SEGMENTS,
+    TRUE_SEGMENTS,
+)
 from curation.loading.entries import panoptic_digest
 from curation.loading.labels import (
     declare_scene,
@@ -27,66 +37,52 @@ from curation.loading.labels import (
 )
 from curation.loading.load import fiftyone_name, has_fields, set_by_photo
 from curation.loading.masks import mask_folder, masks_of, remove_old_masks, write_masks
+from curation.review.views import save_review_views
+from evaluation.errors.redraw import has_redraw, list_redraw, write_redraw
 from evaluation.scores.matching import PhotoMatch, match_sets
 
-REDRAW = "redraw.txt"
-FORMAT = "1"  # change it when the same input makes other marks, so that all are made anew
-TRUTH_FIELDS = ("ground_truth", "ground_truth_stuff")
-FIELDS = (("predictions", True), ("predictions_stuff", False))  # field, whether of things
-COUNTS = ("hits", "false", "missed")
-MARKED = (*TRUTH_FIELDS, *(field for field, _ in FIELDS))
-ALL_FIELDS = (
-    "pq",
-    *COUNTS,
-    "predicted_scene",
-    *(f"{field}.detections.outcome" for field in MARKED),
-)
+FORMAT = "2"  # raise it if the same input produces other marks, so that all are written again
+MARKED = (*TRUE_SEGMENTS, *PREDICTED_SEGMENTS)
+FIELDS = ("pq", *COUNTS, PREDICTED_SCENE, *(f"{field}.detections.outcome" for field in MARKED))
 
 
 @dataclass(frozen=True)
 class Marks:
-    """Outcome and IoU by segment id; a segment that counts for nobody is `ignored`."""
+    """Outcomes and IoUs by segment id; segments that are not scored are `ignored`."""
 
-    outcomes: dict[int, str]
-    ious: dict[int, float]
+    outcomes: Mapping[int, str]
+    ious: Mapping[int, float]
 
 
 def review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: Path) -> str:
-    """Add a run's prediction to FiftyOne's data set; return its name.
+    """Add a run's prediction to FiftyOne's data set, replacing an earlier one; return its name.
 
-    `RUN/redraw.txt` lists the photos with missed or false segments, the worst first, as
-    `annotate --only` reads it. A new review takes the place of an earlier one. Raises InputError
-    where the set was not loaded as it is now, or where truth and prediction do not fit.
+    Writes `redraw.txt` and `redraw.json` to `run`, without the photos that the user has removed
+    from FiftyOne. Raises InputError if the current panoptic set has not been loaded, or if the
+    ground truth and the prediction do not belong together.
     """
-    redraw = run / REDRAW
     connect()
     samples = _loaded_samples(dataset)
     inputs = digest(FORMAT, run.name, samples.info["load"], truth_json, prediction_json)
     folder = mask_folder(dataset, "predictions", digest(prediction_json))
-    files = folder.is_dir() and redraw.is_file()
-    if samples.info.get("review") == inputs and files and has_fields(samples, ALL_FIELDS):
+    complete = folder.is_dir() and has_redraw(run) and has_fields(samples, FIELDS)
+    if samples.info.get("review") == inputs and complete:
         print(f"FiftyOne: review of '{run.name}' is up to date")
         return str(samples.name)
     truth, prediction = read_panoptic(truth_json), read_panoptic(prediction_json)
     matches = _match(truth, prediction, samples)
     if not folder.is_dir():
-        write_masks([(prediction, photo) for photo in prediction.photos], folder)
+        write_masks([prediction], folder)
     _declare(samples)
     _store(samples, matches, prediction.categories, folder)
     save_review_views(samples, run.name)
-    show(samples, truth.categories)
+    set_appearance(samples, truth.categories)
     samples.info = {**samples.info, "review": inputs, "run": run.name}
     samples.save()
     remove_old_masks(folder)
-    write_bytes(redraw, _worst_first(matches).encode())
-    print(f"FiftyOne: '{run.name}' is beside the ground truth of {len(matches)} photos")
+    write_redraw(run, list_redraw(matches, (*prediction.categories, *truth.categories)))
+    print(f"FiftyOne: '{run.name}' is loaded beside the ground truth of {len(matches)} photos")
     return str(samples.name)
-
-
-def _worst_first(matches: Sequence[PhotoMatch]) -> str:
-    """Names of the photos with errors, one a line."""
-    wrong = [match for match in matches if match.false or match.missed]
-    return "".join(f"{m.truth.file_name}\n" for m in sorted(wrong, key=lambda match: match.pq))
 
 
 def _loaded_samples(dataset: Dataset) -> fo.Dataset:
@@ -100,7 +96,7 @@ def _loaded_samples(dataset: Dataset) -> fo.Dataset:
 
 
 def _match(truth: PanopticSet, prediction: PanopticSet, samples: fo.Dataset) -> list[PhotoMatch]:
-    """Match all photos, but those that the user has taken out of FiftyOne."""
+    """Match all photos except those that the user has removed from FiftyOne."""
     present = set(samples.values("photo"))
     matches = track(match_sets(truth, prediction), "match", total=len(truth.photos))
     return [match for match in matches if match.truth.file_name in present]
@@ -110,7 +106,7 @@ def _declare(samples: fo.Dataset) -> None:
     marks = {"outcome": fo.StringField, "iou": fo.FloatField}
     for field in MARKED:
         declare_segments(samples, field, **marks)
-    declare_scene(samples, "predicted_scene")
+    declare_scene(samples, PREDICTED_SCENE)
     samples.add_sample_field("pq", fo.FloatField, description="panoptic quality of this photo")
     for field in COUNTS:
         samples.add_sample_field(field, fo.IntField, description="number of segments")
@@ -122,26 +118,26 @@ def _store(
     categories: Sequence[Category],
     folder: Path,
 ) -> None:
-    """Set the review's fields of every photo; None where a photo has no prediction."""
+    """Set the fields of the review for all photos; None for photos without a prediction."""
     found = {match.truth.file_name: match for match in matches}
     photos = [name for name in samples.values("photo") if name is not None]
     values: dict[str, dict[str, Any]] = {
         "pq": {name: match.pq for name, match in found.items()},
-        "hits": {name: len(match.hits) for name, match in found.items()},
-        "false": {name: len(match.false) for name, match in found.items()},
-        "missed": {name: len(match.missed) for name, match in found.items()},
-        "predicted_scene": {
+        "hits": {name: len(match.tp) for name, match in found.items()},
+        "false_alarms": {name: len(match.fp) for name, match in found.items()},
+        "missed": {name: len(match.fn) for name, match in found.items()},
+        PREDICTED_SCENE: {
             name: scene_label(masks_of(match.prediction, folder).scene)
             for name, match in found.items()
         },
     }
-    for field, things in FIELDS:
+    for field, things in zip(PREDICTED_SEGMENTS, (True, False), strict=True):
         before = dict(zip(*samples.values(["photo", field]), strict=True))
         values[field] = {
             name: _predictions(match, categories, folder, things=things, before=before[name])
             for name, match in found.items()
         }
-    for field in TRUTH_FIELDS:
+    for field in TRUE_SEGMENTS:
         values[field] = _marked_truth(samples, field, found)
     for field, by_photo in values.items():
         set_by_photo(samples, field, {**dict.fromkeys(photos), **by_photo})
@@ -158,33 +154,42 @@ def _predictions(
     photo = match.prediction
     masks = masks_of(photo, folder)
     labels = segment_labels(photo, masks, categories, things=things, before=before)
-    marks = predicted_marks(match)
+    marks = _predicted_marks(match)
     return mark_segments(labels, marks.outcomes, marks.ious)
 
 
 def _marked_truth(
-    samples: fo.Dataset, field: str, found: dict[str, PhotoMatch]
+    samples: fo.Dataset, field: str, found: Mapping[str, PhotoMatch]
 ) -> dict[str, fo.Detections]:
-    """True segments by photo with their marks; without any where a photo has no prediction."""
+    """True segments by photo with their marks; no marks in photos without a prediction."""
     marked = {}
     for name, labels in zip(*samples.values(["photo", field]), strict=True):
         if name is not None and labels is not None:
-            marks = true_marks(found[name]) if name in found else Marks({}, {})
+            marks = _true_marks(found[name]) if name in found else Marks({}, {})
             marked[name] = mark_segments(labels, marks.outcomes, marks.ious)
     return marked
 
 
-def predicted_marks(match: PhotoMatch) -> Marks:
-    """Each predicted segment of a photo: hit or false, or ignored where it lies on void."""
-    outcomes = {s.id: "ignored" for s in match.prediction.segments}
-    outcomes.update({s.id: "false" for s in match.false})
-    outcomes.update({hit.prediction.id: "hit" for hit in match.hits})
-    return Marks(outcomes, {hit.prediction.id: hit.iou for hit in match.hits})
+def _predicted_marks(match: PhotoMatch) -> Marks:
+    """Mark predicted segments as hits or false alarms; those mostly on void are ignored."""
+    return _marks(
+        match.prediction.segments,
+        {s.id: FALSE_ALARM for s in match.fp},
+        {pair.prediction.id: pair.iou for pair in match.tp},
+    )
 
 
-def true_marks(match: PhotoMatch) -> Marks:
-    """Each true segment of a photo: hit or missed, or ignored where it is crowd."""
-    outcomes = {s.id: "ignored" for s in match.truth.segments}
-    outcomes.update({s.id: "missed" for s in match.missed})
-    outcomes.update({hit.truth.id: "hit" for hit in match.hits})
-    return Marks(outcomes, {hit.truth.id: hit.iou for hit in match.hits})
+def _true_marks(match: PhotoMatch) -> Marks:
+    """Mark true segments as hits or missed; crowds are ignored."""
+    return _marks(
+        match.truth.segments,
+        {s.id: MISSED for s in match.fn},
+        {pair.truth.id: pair.iou for pair in match.tp},
+    )
+
+
+def _marks(
+    segments: Iterable[Segment], errors: Mapping[int, str], hit_ious: Mapping[int, float]
+) -> Marks:
+    ignored = {s.id: IGNORED for s in segments}
+    return Marks({**ignored, **errors, **dict.fromkeys(hit_ious, HIT)}, hit_ious)

@@ -1,4 +1,4 @@
-"""Which output of the model means which category."""
+"""The categories that a model's class outputs stand for."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from conversion.coco.categories import Category, coco_categories
 
 @dataclass(frozen=True)
 class ClassTable:
-    """Category ids by class index; a data set's own are packed, published ones index by id."""
+    """Category ids by class index.
+
+    Models trained here number the categories of their data set 0, 1, 2, ...; in published models
+    the class index is the category id, with gaps.
+    """
 
     categories: tuple[Category, ...]
-    category_ids: tuple[int, ...]  # one a class; ids that no category has are never predicted
+    category_ids: tuple[int, ...]  # by class index; ids without a category are never predicted
 
     @cached_property
     def _by_id(self) -> dict[int, Category]:
@@ -29,23 +33,23 @@ class ClassTable:
         return len(self.category_ids)
 
     def category(self, index: int) -> Category | None:
-        """Category of a class; None for no-object and for gaps between published ids."""
+        """Return the category of a class; None for no-object and gaps between published ids."""
         return self._by_id.get(self.category_ids[index]) if index < len(self) else None
 
     def index(self, category_id: int, *, where: str) -> int:
-        """Class of a category; InputError where the table has none."""
+        """Return the class of a category. Raises InputError if the table has no such category."""
         if category_id not in self._index_by_id:
             raise InputError(f"{where}: category {category_id} is not in the file's categories")
         return self._index_by_id[category_id]
 
 
 def packed_classes(categories: Sequence[Category]) -> ClassTable:
-    """Classes 0, 1, 2, ... in the order of the categories' ids."""
-    ordered = tuple(sorted(categories, key=lambda c: c.id))
-    return ClassTable(ordered, tuple(c.id for c in ordered))
+    """Return classes 0, 1, 2, ... in the order of the categories' ids."""
+    ordered = tuple(sorted(categories, key=lambda category: category.id))
+    return ClassTable(ordered, tuple(category.id for category in ordered))
 
 
 def published_classes(count: int) -> ClassTable:
-    """Classes of published COCO weights: each one's index is a category's id, with gaps."""
-    categories = tuple(c for c in coco_categories() if c.id < count)
+    """Return the classes of published COCO weights, whose indices are category ids."""
+    categories = tuple(category for category in coco_categories() if category.id < count)
     return ClassTable(categories, tuple(range(count)))

@@ -1,4 +1,4 @@
-"""Which photos each step of an epoch sees, and reading them."""
+"""Which photos each step of an epoch uses, and the reading of them."""
 
 from __future__ import annotations
 
@@ -9,58 +9,101 @@ from dataclasses import dataclass
 import cv2
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from base.errors import InputError
 from detr.config import TrainConfig
-from detr.data.examples import Batch, Examples, SegmentMap
+from detr.data.batch import Batch
+from detr.data.examples import Examples
 from detr.data.padded import pad
+from detr.data.targets import SegmentMap
+
+Example = tuple[Tensor, SegmentMap]
 
 
 @dataclass(frozen=True)
 class Step:
-    """Photos of one process for one step of the optimiser, by index, a batch after the other."""
+    """One process's photos for one step of the optimiser, as a tuple of indices per batch."""
 
     batches: tuple[tuple[int, ...], ...]
-    photos: int  # of all processes
-    counts: bool  # False: only computed so that no other process waits in vain
+    photos: int  # number of photos of all processes
+    is_counted: bool  # False if this process repeats another one's photo only to keep in step
 
 
-def plan(order: Sequence[int], config: TrainConfig, *, rank: int = 0, world: int = 1) -> list[Step]:
-    """Cut an epoch into steps; all processes' photos of a step are those that one would take."""
+@dataclass(frozen=True)
+class ReadError:
+    """A photo that could not be read; sent by a worker in place of the photo."""
+
+    message: str
+
+
+def plan_steps(
+    order: Sequence[int], config: TrainConfig, *, rank: int = 0, world: int = 1
+) -> list[Step]:
+    """Divide an epoch into steps.
+
+    Together, the processes' photos of a step are those that a single process would use.
+    """
     size = config.batch_size
-    together = size * config.accumulate * world
+    step_size = size * config.accumulate * world
     steps = []
-    for cut in range(0, len(order), together):
-        photos = tuple(order[cut : cut + together])
+    for start in range(0, len(order), step_size):
+        photos = tuple(order[start : start + step_size])
         own = photos[rank::world] or photos[:1]
-        cuts = range(0, len(own), size)
-        batches = tuple(own[first : first + size] for first in cuts)
-        steps.append(Step(batches, len(photos), counts=rank < len(photos)))
+        batches = tuple(own[first : first + size] for first in range(0, len(own), size))
+        steps.append(Step(batches, len(photos), is_counted=rank < len(photos)))
     return steps
 
 
-def batches(examples: Examples, cuts: Sequence[Sequence[int]]) -> Iterator[Batch]:
-    """Batches of the examples with the indices `cuts`, read by other processes if asked for."""
-    loader: DataLoader[Batch] = DataLoader(
-        examples,  # type: ignore[arg-type]
-        batch_sampler=[list(cut) for cut in cuts],
+def read_batches(examples: Examples, batches: Sequence[Sequence[int]]) -> Iterator[Batch]:
+    """Read each batch of example indices, in `num_workers` other processes if configured.
+
+    Raises InputError if a photo cannot be read.
+    """
+    loader: DataLoader[Batch | ReadError] = DataLoader(
+        _Readable(examples),  # type: ignore[arg-type]
+        batch_sampler=[list(batch) for batch in batches],
         num_workers=examples.config.num_workers,
         collate_fn=_collate,
         worker_init_fn=_start_worker,
-        generator=torch.Generator(),  # else the loader draws from the training's chance
+        generator=torch.Generator(),  # otherwise it would advance training's random numbers
     )
-    try:
-        yield from loader
-    except InputError as error:  # a worker's comes with its traceback before it
-        raise InputError(str(error).rpartition("InputError: ")[2].strip()) from None
+    for batch in loader:
+        if isinstance(batch, ReadError):
+            raise InputError(batch.message)
+        yield batch
 
 
-def _collate(examples: list[tuple[Tensor, SegmentMap]]) -> Batch:
-    return Batch(pad([image for image, _ in examples]), [segments for _, segments in examples])
+@dataclass(frozen=True)
+class _Readable(Dataset[Example | ReadError]):
+    """The examples, with an error as a value: an exception would reach the main process as text."""
+
+    examples: Examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> Example | ReadError:
+        try:
+            return self.examples[index]
+        except InputError as error:
+            return ReadError(str(error))
 
 
-def _start_worker(worker: int) -> None:
-    """Ctrl-C is the training process's to handle; one thread a worker."""
+def _collate(examples: list[Example | ReadError]) -> Batch | ReadError:
+    """Make a batch of examples; if any could not be read, return the first error instead."""
+    read: list[Example] = []
+    for example in examples:
+        if isinstance(example, ReadError):
+            return example
+        read.append(example)
+    return Batch(pad([image for image, _ in read]), [segments for _, segments in read])
+
+
+def _start_worker(_worker: int) -> None:
+    """Use one thread, and leave Ctrl-C to the training process.
+
+    Runs in the worker process, which ends with its epoch; the training process is not affected.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)

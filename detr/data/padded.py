@@ -1,4 +1,4 @@
-"""A batch of arrays of different sizes: padded to one size, with a mask of what is padding."""
+"""Arrays of different sizes as one batch, padded to a common size."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Padded:
-    """`values` (B, C, H, W) and `padding` (B, H, W) bool, True where nothing was."""
+    """A padded batch: `values` (B, C, H, W) and `padding` (B, H, W) bool, True in the padding."""
 
     values: Tensor
     padding: Tensor
 
     def to(self, device: torch.device) -> Padded:
+        """Move both tensors to a device."""
         return Padded(self.values.to(device), self.padding.to(device))
 
-    def of_photos(self, photo: Tensor) -> Padded:
-        """The photos (P,) only."""
-        return Padded(self.values[photo], self.padding[photo])
+    def select(self, photos: Tensor) -> Padded:
+        """Return the photos with the indices `photos` (P,)."""
+        return Padded(self.values[photos], self.padding[photos])
 
 
 def pad(arrays: Sequence[Tensor]) -> Padded:
-    """Stack (C, h, w) arrays into the top left corners of one (B, C, H, W) batch of zeros.
+    """Copy (C, h, w) arrays into the top left corners of one (B, C, H, W) batch of zeros.
 
-    Where their channels are last in memory, those of the batch are, too.
+    If their channels are last in memory, so are those of the batch.
     """
     height = max(array.shape[1] for array in arrays)
     width = max(array.shape[2] for array in arrays)

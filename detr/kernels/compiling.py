@@ -1,4 +1,4 @@
-"""torch.compile: where it fails, it says so in one line."""
+"""Failures of torch.compile, explained in one line."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from base.errors import InputError
+from detr.kernels.torch_private import is_compiler_error
 
 
 @contextmanager
-def says_what_compiling_needs() -> Iterator[None]:
-    """An error of torch.compile, of whichever of its parts, becomes an InputError."""
+def explained_compiler_errors() -> Iterator[None]:
+    """Raise InputError in place of an error of torch.compile, saying what it needs."""
     try:
         yield
     except RuntimeError as error:
-        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        if not is_compiler_error(error):
             raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        said = (lines or [type(error).__name__])[0][:200]
+        cause = (lines or [type(error).__name__])[0][:200]
         raise InputError(
-            f"compile: torch.compile failed: {said}; it needs a C++ compiler (g++, or what CXX"
-            " names) and on a GPU triton; without them train with compile=false"
+            f"compile: torch.compile failed: {cause}; it needs a C++ compiler (g++, or the one that"
+            " CXX names), and triton on a GPU; to train without them, set compile=false"
         ) from None

@@ -1,37 +1,29 @@
-"""A convolution and the frozen batch norm behind it, as one convolution.
+"""A convolution followed by a frozen batch norm, computed as one convolution.
 
-A frozen batch norm is a multiplication and an addition a channel. Done on the weights instead of
-on the features it is the same to rounding, and saves half of the passes over memory; gradients
-reach the weights through the multiplication.
+A frozen batch norm multiplies each channel by a constant and adds another. Folded into the weights
+of the convolution it gives the same features up to rounding and saves half of the passes over
+memory; gradients reach the weights through the multiplication.
 
-Of frozen convolutions more is saved: the weights are multiplied once, and on a CPU what follows, an
-addition and ReLU, is done while a result is still in the processor's caches.
+Frozen convolutions save more: their folded weights are computed once, and on a CPU the addition
+and the activation that follow run while each result is still in the processor's caches.
+
+Why our own code: `torch.nn.utils.fuse_conv_bn_eval` folds for inference only, and torchvision runs
+the norm as a layer of its own. `python -m benchmarks.detr_steps` measures what this saves.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops.misc import FrozenBatchNorm2d
+from torchvision.ops import FrozenBatchNorm2d
 
-from detr.kernels.fast import compute_type, kept
-
-# oneDNN's convolution with what follows it, alone and added to something; torch's compiler calls
-# them, and torch has no public name for them
-ALONE: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
-ADDED: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise_", None)
-
-Act = Literal["relu", "relu6"]
-_ACTS: dict[Act | None, tuple[Any, ...]] = {  # in oneDNN's words
-    None: ("none", [], ""),
-    "relu": ("relu", [], ""),
-    "relu6": ("hardtanh", [0.0, 6.0], ""),
-}
+from detr.kernels import torch_private
+from detr.kernels.derived_weights import compute_dtype, derived_weights
+from detr.kernels.torch_private import Activation
 
 
 def conv_norm(
@@ -39,118 +31,118 @@ def conv_norm(
     conv: nn.Conv2d,
     norm: FrozenBatchNorm2d,
     *,
-    beside: Tensor | None = None,
-    act: Act | None = None,
+    addend: Tensor | None = None,
+    activation: Activation | None = None,
 ) -> Tensor:
-    """`x` through both; `beside`, whose memory may be used for the result, is added; then `act`."""
-    # a trace keeps what torch has public names for
+    """Compute `activation(norm(conv(x)) + addend)`, (B, C, H, W) to (B, C', H', W').
+
+    The memory of `addend` may be used for the result.
+    """
+    # a trace (ONNX export) must contain public operations only
     traced = type(x) is not Tensor or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
-    frozen = None if traced else _kept(conv, norm)
-    if frozen is not None and frozen.fuses and not _learns(x, beside):
-        return _fused(x, conv, frozen, beside, act)
+    frozen = None if traced else _frozen_convolution(conv, norm)
+    if frozen is not None and frozen.can_fuse and not _needs_gradient(x, addend):
+        return _fused(x, conv, frozen, addend, activation)
     if frozen is not None:
         out = _convolve(x, conv, frozen.weight, frozen.bias)
-    elif not torch.compiler.is_compiling() and _is_small(x, conv):
-        # more weights than features, as in the last stage: the norm is cheaper on the features;
-        # code that is compiled would be compiled again and again for sizes in conditions
+    elif not torch.compiler.is_compiling() and _has_few_places(x, conv):
+        # With more weights than features, as in the last stage, applying the norm to the features
+        # is cheaper. Not under torch.compile: a condition on sizes would be recompiled for each.
         out = _convolve(x, conv, conv.weight, None)
-        scale, shift = (one[:, None, None].to(out.dtype) for one in _scale_and_shift(norm))
+        scale, shift = (part[:, None, None].to(out.dtype) for part in _scale_and_shift(norm))
         out = torch.addcmul(shift, out, scale)
     else:
         out = _convolve(x, conv, *_fold(conv, norm))
-    if beside is not None:
-        out += beside
-    return _activate(out, act)
+    if addend is not None:
+        out += addend
+    return _activate_(out, activation)
 
 
-def _learns(x: Tensor, beside: Tensor | None) -> bool:
-    """Whether a gradient goes through a frozen convolution, or past it."""
-    asked = x.requires_grad or (beside is not None and beside.requires_grad)
-    return asked and torch.is_grad_enabled()
+def _needs_gradient(x: Tensor, addend: Tensor | None) -> bool:
+    """Return whether a gradient flows back through the convolution's input or the addend."""
+    required = x.requires_grad or (addend is not None and addend.requires_grad)
+    return required and torch.is_grad_enabled()
 
 
-def _activate(x: Tensor, act: Act | None) -> Tensor:
-    """`x` itself, changed."""
-    if act is None:
+def _activate_(x: Tensor, activation: Activation | None) -> Tensor:
+    """Apply the activation in place."""
+    if activation is None:
         return x
-    return F.relu(x, inplace=True) if act == "relu" else F.relu6(x, inplace=True)
+    return F.relu(x, inplace=True) if activation == "relu" else F.relu6(x, inplace=True)
 
 
 def _convolve(x: Tensor, conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> Tensor:
-    how: tuple[Any, ...] = (conv.stride, conv.padding, conv.dilation, conv.groups)
-    lower = x.device.type == "cpu" and compute_type("cpu") != torch.float32
+    geometry: tuple[Any, ...] = (conv.stride, conv.padding, conv.dilation, conv.groups)
+    lower = x.device.type == "cpu" and compute_dtype("cpu") != torch.float32
     if lower and conv.groups > 1 and weight.dtype == torch.float32 and torch.is_grad_enabled():
-        # in bfloat16 the gradient of a convolution by channel takes four times as long
+        # the gradient of a depthwise convolution takes four times as long in bfloat16
         with torch.autocast("cpu", enabled=False):
-            out = F.conv2d(x.float(), weight, bias, *how)
-        return out.to(compute_type("cpu"))
-    return F.conv2d(x, weight, bias, *how)
+            out = F.conv2d(x.float(), weight, bias, *geometry)
+        return out.to(compute_dtype("cpu"))
+    return F.conv2d(x, weight, bias, *geometry)
 
 
 @dataclass(frozen=True)
-class _Frozen:
-    """The convolution that does both; with `fuses`, oneDNN can and may do what follows, too."""
+class _FrozenConvolution:
+    """Folded weights, in the dtype that the layer computes in."""
 
-    weight: Tensor
-    bias: Tensor
-    fuses: bool
+    weight: Tensor  # (C', C / groups, kernel, kernel)
+    bias: Tensor  # (C',)
+    can_fuse: bool  # with the addition and the activation that follow
 
 
-def _kept(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> _Frozen | None:
-    def make(dtype: torch.dtype) -> _Frozen:
-        weight, shift = _fold(conv, norm)
+def _frozen_convolution(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> _FrozenConvolution | None:
+    """Return the folded weights if the convolution is frozen; they are computed once."""
+
+    def derive(dtype: torch.dtype) -> _FrozenConvolution:
+        weight, bias = _fold(conv, norm)
         weight = weight.to(dtype, memory_format=torch.channels_last)
-        # oneDNN's ReLU makes zeros of NaN, which would hide that a model is broken
-        sound = bool(weight.isfinite().all() and shift.isfinite().all())
-        fuses = weight.device.type == "cpu" and sound and _can_fuse(dtype)
-        return _Frozen(weight, shift.to(dtype), fuses)
+        # oneDNN's ReLU turns NaN into 0, which would hide that the weights are broken
+        finite = bool(weight.isfinite().all() and bias.isfinite().all())
+        on_cpu = weight.device.type == "cpu"
+        can_fuse = on_cpu and finite and torch_private.can_fuse_convolutions(dtype)
+        return _FrozenConvolution(weight, bias.to(dtype), can_fuse)
 
-    parts = (conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
-    return kept(conv, parts, make)
+    sources = (conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    return derived_weights(conv, sources, derive)
 
 
 def _fused(
-    x: Tensor, conv: nn.Conv2d, frozen: _Frozen, beside: Tensor | None, act: Act | None
+    x: Tensor,
+    conv: nn.Conv2d,
+    frozen: _FrozenConvolution,
+    addend: Tensor | None,
+    activation: Activation | None,
 ) -> Tensor:
-    """The same by oneDNN, which knows no gradients: the caller sees to it that none is needed."""
-    weight, bias = frozen.weight, frozen.bias
-    how = (conv.padding, conv.stride, conv.dilation, conv.groups)
-    # channels last, as the result is: it has to lie in memory as what is added to it
-    x = x.to(bias.dtype, memory_format=torch.channels_last)
-    if beside is None:
-        alone: Tensor = ALONE(x, weight, bias, *how, *_ACTS[act])
-        return alone
-    beside = beside.to(bias.dtype, memory_format=torch.channels_last)
-    then: tuple[Any, ...] = ("relu" if act == "relu" else None, [], "")
-    added: Tensor = ADDED.binary(beside, x, weight, bias, *how, "add", 1.0, *then)
-    return added if act == "relu" else _activate(added, act)
+    """Convolve, add and activate in one pass, without gradients."""
+    # the result has its channels last, and the addend must have the memory layout of the result
+    layout: dict[str, Any] = {"dtype": frozen.bias.dtype, "memory_format": torch.channels_last}
+    return torch_private.fused_convolution(
+        x.to(**layout),
+        frozen.weight,
+        frozen.bias,
+        stride=conv.stride,
+        padding=conv.padding,  # type: ignore[arg-type]
+        dilation=conv.dilation,
+        groups=conv.groups,
+        addend=None if addend is None else addend.to(**layout),
+        activation=activation,
+    )
 
 
-@cache
-def _can_fuse(dtype: torch.dtype) -> bool:
-    """Whether this torch can on this processor."""
-    if not torch.backends.cpu.get_cpu_capability().startswith("AVX"):
-        return False  # other processors' libraries stand behind the same names
-    weight = torch.ones(16, 16, 1, 1, dtype=dtype)
-    x, one = torch.ones(1, 16, 2, 2, dtype=dtype), _Frozen(weight, weight[:, 0, 0, 0], True)
-    conv = nn.Conv2d(16, 16, 1, device="meta")  # draws no random weights, which would shift seeds
-    try:
-        found = _fused(x, conv, one, x.clone(), "relu")
-    except (AttributeError, RuntimeError, TypeError):
-        return False
-    return bool((found == 18).all())
-
-
-def _is_small(x: Tensor, conv: nn.Conv2d) -> bool:
+def _has_few_places(x: Tensor, conv: nn.Conv2d) -> bool:
+    """Return whether a filter has more than twice as many weights as the result has places."""
     places = x.shape[0] * x.shape[2] * x.shape[3] // (conv.stride[0] * conv.stride[1])
     return conv.weight[0].numel() > 2 * places
 
 
 def _fold(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of the convolution that computes both layers."""
     scale, shift = _scale_and_shift(norm)
     return conv.weight * scale[:, None, None, None], shift
 
 
 def _scale_and_shift(norm: FrozenBatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Return the two constants (C',) by which the norm multiplies and which it adds."""
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     return scale, norm.bias - norm.running_mean * scale

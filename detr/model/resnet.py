@@ -1,11 +1,11 @@
-"""torchvision's ResNet with frozen batch norm folded into the convolutions."""
+"""torchvision's ResNet with frozen batch norms, folded into the convolutions."""
 
 from __future__ import annotations
 
 import torch
 import torchvision
 from torch import Tensor
-from torchvision.ops.misc import FrozenBatchNorm2d
+from torchvision.ops import FrozenBatchNorm2d
 
 from detr.kernels.conv_norm import conv_norm
 
@@ -16,32 +16,39 @@ LAYERS = {
     "resnet101": (3, 4, 23, 3),
     "resnet152": (3, 8, 36, 3),
 }
-NARROW = ("resnet18", "resnet34")  # without bottlenecks
+NARROW = ("resnet18", "resnet34")  # built of basic blocks, with a quarter of the channels
 
 
 class BasicBlock(torchvision.models.resnet.BasicBlock):  # type: ignore[misc]
-    """Two convolutions; module names as torchvision's. Frozen, it may change its input."""
+    """Two 3x3 convolutions; module names as in torchvision.
+
+    A frozen block may overwrite its input.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = conv_norm(x, self.conv1, self.bn1, act="relu")
-        beside = conv_norm(x, *self.downsample) if self.downsample else x
-        return conv_norm(inner, self.conv2, self.bn2, beside=beside, act="relu")
+        out = conv_norm(x, self.conv1, self.bn1, activation="relu")
+        shortcut = conv_norm(x, *self.downsample) if self.downsample else x
+        return conv_norm(out, self.conv2, self.bn2, addend=shortcut, activation="relu")
 
 
 class Bottleneck(torchvision.models.resnet.Bottleneck):  # type: ignore[misc]
-    """Narrow, filter, widen; module names as torchvision's. Frozen, it may change its input."""
+    """1x1, 3x3 and 1x1 convolutions; module names as in torchvision.
+
+    A frozen block may overwrite its input.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = conv_norm(x, self.conv1, self.bn1, act="relu")
-        inner = conv_norm(inner, self.conv2, self.bn2, act="relu")
-        beside = conv_norm(x, *self.downsample) if self.downsample else x
-        return conv_norm(inner, self.conv3, self.bn3, beside=beside, act="relu")
+        out = conv_norm(x, self.conv1, self.bn1, activation="relu")
+        out = conv_norm(out, self.conv2, self.bn2, activation="relu")
+        shortcut = conv_norm(x, *self.downsample) if self.downsample else x
+        return conv_norm(out, self.conv3, self.bn3, addend=shortcut, activation="relu")
 
 
 class ResNet(torchvision.models.ResNet):  # type: ignore[misc]
     """(B, 3, H, W) to features of stride 4, 8, 16 and 32 (16 if dilated), named "0" to "3".
 
-    Frozen, its blocks write over what earlier ones of their stage gave, also to hooks.
+    A frozen block overwrites the output of the block before it in the same stage, which forward
+    hooks must therefore copy.
     """
 
     def __init__(self, name: str, *, dilation: bool = False) -> None:
@@ -51,15 +58,15 @@ class ResNet(torchvision.models.ResNet):  # type: ignore[misc]
             replace_stride_with_dilation=[False, False, dilation],
             norm_layer=FrozenBatchNorm2d,
         )
-        del self.fc  # the classifier has no place in published weights
-        # as the features, else both are copied; the last stage has small features, and large
-        # weights, whose gradients, where it is trained, would be copied at every step
+        del self.fc  # published DETR weights have no classifier
+        # Weights and features share a memory layout; otherwise both would be copied. The last stage
+        # has small features and large weights, whose gradients would be copied at every step.
         self.to(memory_format=torch.channels_last)
         self.layer4.to(memory_format=torch.contiguous_format)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         x = x.contiguous(memory_format=torch.channels_last)
-        x = self.maxpool(conv_norm(x, self.conv1, self.bn1, act="relu"))
+        x = self.maxpool(conv_norm(x, self.conv1, self.bn1, activation="relu"))
         features = {}
         for index, stage in enumerate((self.layer1, self.layer2, self.layer3)):
             x = stage(x)

@@ -1,7 +1,8 @@
-"""The mask head: where each query's segment lies, from its attention and the backbone's features.
+"""The mask head: a mask for each query, from its attention to the memory and the features.
 
-The head runs on chosen queries only: those that were matched in training, those that are kept in
-prediction. No layer mixes queries, so each mask is the same as with all of them.
+As published with DETR, with one difference: the head runs on selected queries only, those that were
+matched in training or that are kept in prediction. No layer mixes queries, so each mask is the same
+as with all of them.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detr.config import TrainConfig
-from detr.kernels.fast import Linear
+from detr.kernels.layers import Linear
 from detr.model.detr import DETR, Output
 
-AT_ONCE = 32  # queries whose activations are in memory together when all masks are wanted
+QUERIES_AT_ONCE = 32  # whose activations are in memory together when all masks are computed
 
 
 class DETRsegm(nn.Module):
@@ -26,34 +27,38 @@ class DETRsegm(nn.Module):
         self.detr = detr
         self.bbox_attention = MHAttentionMap(dim, heads)
         self.mask_head = MaskHeadSmallConv(dim + heads, detr.channels[-2::-1], dim)
-        self.mask_head.listen_to_attention(heads)
+        self.mask_head.amplify_attention(heads)
 
     def masks(self, output: Output, photo: Tensor, query: Tensor) -> Tensor:
-        """Mask logits (K, H/4, W/4) of the K queries `query` of the photos `photo`, both (K,)."""
-        # features of other photos are not touched
-        used, local = torch.unique(photo, return_inverse=True)
-        return self.masks_of(output.of_photos(used), output.state[photo, query], local)
+        """Return mask logits (K, H/4, W/4) of K queries.
 
-    def masks_of(self, output: Output, state: Tensor, photo: Tensor) -> Tensor:
-        """Mask logits (K, H/4, W/4) of the decoder states (K, D) of the photos `photo`."""
+        `photo` (K,) and `query` (K,) are indices into the batch and into its queries.
+        """
+        used, photo_of_used = torch.unique(photo, return_inverse=True)
+        output = output.select_features(used)
+        return self.masks_of_embeddings(output, output.embeddings[photo, query], photo_of_used)
+
+    def masks_of_embeddings(self, output: Output, embeddings: Tensor, photo: Tensor) -> Tensor:
+        """Return mask logits (K, H/4, W/4) of embeddings (K, D) in the photos `photo` (K,)."""
         projected, fpn = output.projected, [level.values for level in output.features[-2::-1]]
-        attention = self.bbox_attention(state, output.memory, projected.padding, photo)
-        logits: Tensor = self.mask_head(projected.values, attention, fpn, photo)  # strides 16, 8, 4
+        attention = self.bbox_attention(embeddings, output.memory, projected.padding, photo)
+        logits: Tensor = self.mask_head(projected.values, attention, fpn, photo)
         return logits
 
     def all_masks(self, output: Output) -> Tensor:
-        """Mask logits (B, Q, H/4, W/4) of all queries, some at a time where no gradient is kept."""
-        batch, queries = output.state.shape[:2]
-        photo = torch.arange(batch, device=output.state.device).repeat_interleave(queries)
-        query = torch.arange(queries, device=output.state.device).repeat(batch)
-        size = len(query) if torch.is_grad_enabled() else AT_ONCE
+        """Return mask logits (B, Q, H/4, W/4) of all queries; in parts if no gradient is needed."""
+        batch, queries = output.embeddings.shape[:2]
+        device = output.embeddings.device
+        photo = torch.arange(batch, device=device).repeat_interleave(queries)
+        query = torch.arange(queries, device=device).repeat(batch)
+        size = len(query) if torch.is_grad_enabled() else QUERIES_AT_ONCE
         parts = zip(torch.split(photo, size), torch.split(query, size), strict=True)
         masks = torch.cat([self.masks(output, *part) for part in parts])
         return masks.view(batch, queries, *masks.shape[1:])
 
 
 class MHAttentionMap(nn.Module):
-    """How much a query looks at each place, one map a head."""
+    """The attention weights of each query over the memory, one map for each head."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -64,26 +69,33 @@ class MHAttentionMap(nn.Module):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
 
-    def forward(self, state: Tensor, memory: Tensor, padding: Tensor, photo: Tensor) -> Tensor:
-        """State (K, D), memory (B, D, H, W), padding (B, H, W), photo (K,) to (K, heads, H, W)."""
+    def forward(self, embeddings: Tensor, memory: Tensor, padding: Tensor, photo: Tensor) -> Tensor:
+        """Return attention weights (K, heads, H, W).
+
+        Args:
+            embeddings: (K, D).
+            memory: (B, D, H, W).
+            padding: (B, H, W) bool, True in the padding.
+            photo: (K,), the index of each embedding's photo in the batch.
+        """
         dim, height, width = memory.shape[1:]
+        head_dim = dim // self.heads
         keys = self.k_linear(memory.flatten(2).transpose(1, 2))  # (B, HW, D)
         keys = keys.index_select(0, photo).unflatten(2, (self.heads, -1))  # (K, HW, heads, D/heads)
-        each = dim // self.heads
-        asked = self.q_linear(state).view(len(state), self.heads, each) * each**-0.5
-        weights = torch.einsum("knc,kpnc->knp", asked, keys)  # (K, heads, HW)
-        hidden = padding.flatten(1).index_select(0, photo)[:, None]
-        weights = weights.masked_fill(hidden, float("-inf"))
-        # as published, one softmax runs over all places of all heads
+        queries = self.q_linear(embeddings).view(len(embeddings), self.heads, head_dim)
+        weights = torch.einsum("knc,kpnc->knp", queries * head_dim**-0.5, keys)  # (K, heads, HW)
+        padding_mask = padding.flatten(1).index_select(0, photo)[:, None]  # (K, 1, HW)
+        weights = weights.masked_fill(padding_mask, float("-inf"))
+        # as published, one softmax over the places of all heads
         return weights.flatten(1).softmax(-1).view(-1, self.heads, height, width)
 
 
 class MaskHeadSmallConv(nn.Module):
-    """Convolutions that grow attention maps to stride 4, with the backbone's features beside."""
+    """Convolutions that upsample attention maps to stride 4, adding the backbone's features."""
 
     def __init__(self, dim: int, fpn_dims: tuple[int, ...], context_dim: int) -> None:
         super().__init__()
-        sizes = [dim, dim, *(context_dim // shrink for shrink in (2, 4, 8, 16))]
+        sizes = [dim, dim, *(context_dim // divisor for divisor in (2, 4, 8, 16))]
         self.lay1, self.gn1 = _layer(sizes[0], sizes[1])
         self.lay2, self.gn2 = _layer(sizes[1], sizes[2])
         self.lay3, self.gn3 = _layer(sizes[2], sizes[3])
@@ -99,12 +111,12 @@ class MaskHeadSmallConv(nn.Module):
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
     @torch.no_grad()
-    def listen_to_attention(self, heads: int) -> None:
-        """Give the attention maps a say from the first step on.
+    def amplify_attention(self, heads: int) -> None:
+        """Scale the initial weights of the first layer so that the attention maps matter at once.
 
         A map sums to 1 over all places of all heads, so its values are a thousand times smaller
-        than the features beside it. Yet it is all that tells one query from another; as published,
-        many epochs of COCO go by before it is heard.
+        than the features beside it, yet only the maps distinguish one query from another. With the
+        published initial weights they have no effect for many epochs of COCO.
         """
         self.lay1.weight[:, -heads:] *= 1000
         self.lay1.weight[:, :-heads] *= 0.25
@@ -112,24 +124,31 @@ class MaskHeadSmallConv(nn.Module):
     def forward(
         self, projected: Tensor, attention: Tensor, fpn: list[Tensor], photo: Tensor
     ) -> Tensor:
-        """(B, D, H, W) features, (K, heads, H, W) attention to logits (K, H', W') at stride 4."""
-        x = self._begin(projected, attention, photo)  # (K, D + heads, H, W)
+        """Return mask logits (K, H', W') at stride 4.
+
+        Args:
+            projected: (B, D, H, W), the encoder's input.
+            attention: (K, heads, H, W).
+            fpn: (B, C, ...) features of the backbone at strides 16, 8 and 4.
+            photo: (K,), the index of each map's photo in the batch.
+        """
+        x = self._first_layer(projected, attention, photo)  # (K, D + heads, H, W)
         x = F.relu(self.gn1(x), inplace=True)
         x = F.relu(self.gn2(self.lay2(x)), inplace=True)
-        x = _grow(x, self.adapter1(fpn[0]), photo)  # (K, D/2, stride 16)
+        x = _upsample_and_add(x, self.adapter1(fpn[0]), photo)  # (K, D/2, stride 16)
         x = F.relu(self.gn3(self.lay3(x)), inplace=True)
-        x = _grow(x, self.adapter2(fpn[1]), photo)  # (K, D/4, stride 8)
+        x = _upsample_and_add(x, self.adapter2(fpn[1]), photo)  # (K, D/4, stride 8)
         x = F.relu(self.gn4(self.lay4(x)), inplace=True)
-        x = _grow(x, self.adapter3(fpn[2]), photo)  # (K, D/8, stride 4)
+        x = _upsample_and_add(x, self.adapter3(fpn[2]), photo)  # (K, D/8, stride 4)
         x = F.relu(self.gn5(self.lay5(x)), inplace=True)
         logits: Tensor = self.out_lay(x)[:, 0]
         return logits
 
-    def _begin(self, projected: Tensor, attention: Tensor, photo: Tensor) -> Tensor:
-        """The first layer over features and attention side by side.
+    def _first_layer(self, projected: Tensor, attention: Tensor, photo: Tensor) -> Tensor:
+        """Convolve the concatenation of features and attention maps.
 
-        A convolution adds up what it makes of either, and the features are the same for all queries
-        of a photo: their share is computed once a photo.
+        A convolution is the sum of its parts over the features and over the maps. The features are
+        the same for all queries of a photo, so their part is computed once for each photo.
         """
         split = [projected.shape[1], attention.shape[1]]
         of_features, of_attention = torch.split(self.lay1.weight, split, dim=1)
@@ -141,12 +160,12 @@ def _layer(channels: int, out: int) -> tuple[nn.Conv2d, nn.GroupNorm]:
     return nn.Conv2d(channels, out, 3, padding=1), nn.GroupNorm(8, out)
 
 
-def _grow(x: Tensor, beside: Tensor, photo: Tensor) -> Tensor:
-    """Bring `x` (K, C, h, w) to the size of `beside` (B, C, H, W) and add each one's photo.
+def _upsample_and_add(x: Tensor, level: Tensor, photo: Tensor) -> Tensor:
+    """Upsample `x` (K, C, h, w) to the size of `level` (B, C, H, W) and add each one's photo.
 
-    index_select, unlike indexing, adds up gradients in a fixed order.
+    index_select, unlike indexing, sums gradients in a fixed order.
     """
-    grown = F.interpolate(x, size=beside.shape[-2:], mode="nearest")
-    # the backbone's channels-last would be copied at every step that follows
-    grown += beside.contiguous().index_select(0, photo)
-    return grown
+    upsampled = F.interpolate(x, size=level.shape[-2:], mode="nearest")
+    # contiguous: the backbone's channels-last layout would be copied at every step that follows
+    upsampled += level.contiguous().index_select(0, photo)
+    return upsampled

@@ -1,7 +1,7 @@
-"""The transformer: an encoder over the photo's features, a decoder from queries to segments.
+"""The transformer: an encoder of the photo's features, a decoder of object queries.
 
-Unlike torch's own, positions are added to queries and keys of every attention, and every decoder
-layer's result comes out.
+Unlike in torch's own transformer, positions are added to the queries and keys of every attention,
+and the output of every decoder layer is returned. As in the paper (Carion et al., ECCV 2020).
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detr.config import TrainConfig
-from detr.kernels.fast import Attention, Dropout, Linear
+from detr.kernels.layers import Attention, Dropout, Linear
 
 
 class Transformer(nn.Module):
-    """Module names as published."""
+    """Encoder and decoder; module names as published."""
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
@@ -26,55 +26,66 @@ class Transformer(nn.Module):
                 nn.init.xavier_uniform_(parameter)
 
     def forward(
-        self, features: Tensor, padding: Tensor, queries: Tensor, position: Tensor
+        self, features: Tensor, padding: Tensor, query_embed: Tensor, pos: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Features and position (B, D, H, W), padding (B, H, W), queries (Q, D).
+        """Encode features and decode the object queries.
 
-        Returns states (L, B, Q, D) after every decoder layer and memory (B, D, H, W).
+        Args:
+            features: (B, D, H, W).
+            padding: (B, H, W) bool, True in the padding.
+            query_embed: (Q, D), the learned position of each query.
+            pos: (B, D, H, W), the position of each feature.
+
+        Returns:
+            Output embeddings (L, B, Q, D) of all decoder layers and the memory (B, D, H, W).
         """
         batch, _, height, width = features.shape
         tokens = features.flatten(2).transpose(1, 2)  # (B, HW, D)
-        position = position.flatten(2).transpose(1, 2)
-        hidden = padding.flatten(1)  # (B, HW)
-        queries = queries.expand(batch, -1, -1)  # (B, Q, D)
-        memory = self.encoder(tokens, hidden, position)
-        states = self.decoder(memory, hidden, position, queries)  # (L, B, Q, D)
-        return states, memory.transpose(1, 2).unflatten(2, (height, width))
+        pos = pos.flatten(2).transpose(1, 2)  # (B, HW, D)
+        padding_mask = padding.flatten(1)  # (B, HW)
+        query_pos = query_embed.expand(batch, -1, -1)  # (B, Q, D)
+        memory = self.encoder(tokens, padding_mask, pos)  # (B, HW, D)
+        embeddings = self.decoder(memory, padding_mask, pos, query_pos)  # (L, B, Q, D)
+        return embeddings, memory.transpose(1, 2).unflatten(2, (height, width))
 
 
 class Encoder(nn.Module):
-    """Encoder layers; a last norm only if the layers normalise before."""
+    """Encoder layers; with pre-norm, a norm after the last one."""
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.enc_layers))
         self.norm = nn.LayerNorm(config.hidden_dim) if config.pre_norm else None
 
-    def forward(self, tokens: Tensor, hidden: Tensor, position: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, padding_mask: Tensor, pos: Tensor) -> Tensor:
+        """(B, S, D) features as tokens to the memory (B, S, D)."""
         for layer in self.layers:
-            tokens = layer(tokens, hidden, position)
+            tokens = layer(tokens, padding_mask, pos)
         return tokens if self.norm is None else self.norm(tokens)
 
 
 class Decoder(nn.Module):
-    """Decoder layers; one norm shared by what comes out of each."""
+    """Decoder layers; one norm, shared by the outputs of all layers."""
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.dec_layers))
         self.norm = nn.LayerNorm(config.hidden_dim)
 
-    def forward(self, memory: Tensor, hidden: Tensor, position: Tensor, queries: Tensor) -> Tensor:
-        state = torch.zeros_like(queries)
-        states = []
+    def forward(
+        self, memory: Tensor, padding_mask: Tensor, pos: Tensor, query_pos: Tensor
+    ) -> Tensor:
+        """(B, S, D) memory and (B, Q, D) query positions to output embeddings (L, B, Q, D)."""
+        queries = torch.zeros_like(query_pos)
+        embeddings = []
         for layer in self.layers:
-            state = layer(state, memory, hidden, position, queries)
-            states.append(self.norm(state))
-        return torch.stack(states)
+            queries = layer(queries, memory, padding_mask, pos, query_pos)
+            embeddings.append(self.norm(queries))
+        return torch.stack(embeddings)
 
 
 class EncoderLayer(nn.Module):
-    """Every place looks at every other place."""
+    """Self-attention of the features and a feed-forward network."""
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
@@ -87,27 +98,24 @@ class EncoderLayer(nn.Module):
         self.dropout = Dropout(dropout)
         self.pre_norm = config.pre_norm
 
-    def forward(self, tokens: Tensor, hidden: Tensor, position: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, padding_mask: Tensor, pos: Tensor) -> Tensor:
+        """tokens and pos (B, S, D), padding_mask (B, S) to (B, S, D)."""
         if self.pre_norm:
-            tokens = tokens + self._attend(self.norm1(tokens), hidden, position)
-            return tokens + self._think(self.norm2(tokens))
-        tokens = self.norm1(tokens + self._attend(tokens, hidden, position))
-        normed: Tensor = self.norm2(tokens + self._think(tokens))
+            tokens = tokens + self._self_attention(self.norm1(tokens), padding_mask, pos)
+            return tokens + _feed_forward(self, self.norm2(tokens))
+        tokens = self.norm1(tokens + self._self_attention(tokens, padding_mask, pos))
+        normed: Tensor = self.norm2(tokens + _feed_forward(self, tokens))
         return normed
 
-    def _attend(self, tokens: Tensor, hidden: Tensor, position: Tensor) -> Tensor:
-        where = tokens + position
-        dropped: Tensor = self.dropout(self.self_attn(where, where, tokens, hidden))
-        return dropped
-
-    def _think(self, tokens: Tensor) -> Tensor:
-        wide = self.dropout(F.relu(self.linear1(tokens)))
-        dropped: Tensor = self.dropout(self.linear2(wide))
+    def _self_attention(self, tokens: Tensor, padding_mask: Tensor, pos: Tensor) -> Tensor:
+        positioned = tokens + pos  # one tensor as query and key: Attention projects it once
+        attended = self.self_attn(positioned, positioned, tokens, padding_mask)
+        dropped: Tensor = self.dropout(attended)
         return dropped
 
 
 class DecoderLayer(nn.Module):
-    """Queries look at each other, then at the photo."""
+    """Self-attention of the queries, cross-attention to the memory and a feed-forward network."""
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
@@ -123,30 +131,35 @@ class DecoderLayer(nn.Module):
         self.pre_norm = config.pre_norm
 
     def forward(
-        self, state: Tensor, memory: Tensor, hidden: Tensor, position: Tensor, queries: Tensor
+        self, queries: Tensor, memory: Tensor, padding_mask: Tensor, pos: Tensor, query_pos: Tensor
     ) -> Tensor:
+        """queries and query_pos (B, Q, D), memory and pos (B, S, D) to queries (B, Q, D)."""
         if self.pre_norm:
-            state = state + self._compare(self.norm1(state), queries)
-            state = state + self._look(self.norm2(state), memory, hidden, position, queries)
-            return state + self._think(self.norm3(state))
-        state = self.norm1(state + self._compare(state, queries))
-        state = self.norm2(state + self._look(state, memory, hidden, position, queries))
-        normed: Tensor = self.norm3(state + self._think(state))
+            queries = queries + self._self_attention(self.norm1(queries), query_pos)
+            positioned = self.norm2(queries) + query_pos
+            queries = queries + self._cross_attention(positioned, memory, padding_mask, pos)
+            return queries + _feed_forward(self, self.norm3(queries))
+        queries = self.norm1(queries + self._self_attention(queries, query_pos))
+        positioned = queries + query_pos
+        queries = self.norm2(queries + self._cross_attention(positioned, memory, padding_mask, pos))
+        normed: Tensor = self.norm3(queries + _feed_forward(self, queries))
         return normed
 
-    def _compare(self, state: Tensor, queries: Tensor) -> Tensor:
-        who = state + queries
-        dropped: Tensor = self.dropout(self.self_attn(who, who, state))
+    def _self_attention(self, queries: Tensor, query_pos: Tensor) -> Tensor:
+        positioned = queries + query_pos
+        dropped: Tensor = self.dropout(self.self_attn(positioned, positioned, queries))
         return dropped
 
-    def _look(
-        self, state: Tensor, memory: Tensor, hidden: Tensor, position: Tensor, queries: Tensor
+    def _cross_attention(
+        self, positioned: Tensor, memory: Tensor, padding_mask: Tensor, pos: Tensor
     ) -> Tensor:
-        seen = self.multihead_attn(state + queries, memory + position, memory, hidden)
-        dropped: Tensor = self.dropout(seen)
+        attended = self.multihead_attn(positioned, memory + pos, memory, padding_mask)
+        dropped: Tensor = self.dropout(attended)
         return dropped
 
-    def _think(self, state: Tensor) -> Tensor:
-        wide = self.dropout(F.relu(self.linear1(state)))
-        dropped: Tensor = self.dropout(self.linear2(wide))
-        return dropped
+
+def _feed_forward(layer: EncoderLayer | DecoderLayer, tokens: Tensor) -> Tensor:
+    """(B, N, D) to (B, N, D): two linear layers with ReLU between them, dropout after each."""
+    hidden = layer.dropout(F.relu(layer.linear1(tokens)))  # (B, N, dim_feedforward)
+    dropped: Tensor = layer.dropout(layer.linear2(hidden))
+    return dropped

@@ -1,1 +1,1 @@
-"""From photos to panoptic predictions on disk, and the model as ONNX."""
+"""Predicting photos: panoptic data sets on disk, and models exported as ONNX."""

@@ -1,4 +1,4 @@
-"""A trained model as ONNX, for programs without torch."""
+"""Export of a trained model as ONNX, for programs without torch."""
 
 from __future__ import annotations
 
@@ -13,56 +13,64 @@ from base.files import replacing
 from detr.data.padded import Padded
 from detr.model.detr import DETR
 from detr.model.segmentation import DETRsegm
-from detr.prediction.predictor import find_model, load_model
+from detr.prediction.predictor import find_model_file, load_model
 from detr.weights.checkpoint import checkpoint_path, masks_path
+from detr.weights.init import class_names
 
 OUTPUTS = ["pred_logits", "pred_boxes", "pred_masks"]
-SMALLEST = 64  # pixels; an example's sides, which the file is not bound to
+MIN_SIDE = 64  # pixels
 
 
 class OnePhoto(nn.Module):
-    """A model that takes one photo without padding, and gives tensors only."""
+    """A model for one photo without padding, with tensors as input and output."""
 
     def __init__(self, model: DETR | DETRsegm) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """(1, 3, H, W) normalised RGB to logits, boxes and, with a head, masks (1, Q, h, w)."""
+        """Predict logits, boxes and, with a mask head, masks (1, Q, h, w).
+
+        `image` is a normalised RGB photo (1, 3, H, W).
+        """
         padding = torch.zeros_like(image[:, 0], dtype=torch.bool)
         trunk = self.model if isinstance(self.model, DETR) else self.model.detr
         output = trunk(Padded(image, padding))
-        guess = output.guesses[-1]
+        last = output.layers[-1]
         if not isinstance(self.model, DETRsegm):
-            return guess.logits, guess.cxcywh_norm
-        state = output.state[0]
-        photo = torch.zeros(len(state), dtype=torch.int64, device=image.device)
-        return guess.logits, guess.cxcywh_norm, self.model.masks_of(output, state, photo)[None]
+            return last.logits, last.cxcywh_norm
+        embeddings = output.embeddings[0]
+        photo = torch.zeros(len(embeddings), dtype=torch.int64, device=image.device)
+        masks = self.model.masks_of_embeddings(output, embeddings, photo)
+        return last.logits, last.cxcywh_norm, masks[None]
 
 
 def export_onnx(source: str | Path, out: Path) -> None:
-    """Write the model of a run, a weights file or a published name; masks where it has them."""
+    """Export the model of a run, of a file of weights or of published weights by name.
+
+    Includes masks if the model has them. Raises InputError if there is no such model.
+    """
     folder = Path(source)
     boxes = checkpoint_path(folder, "boxes")
     only_boxes = boxes.is_file() and not masks_path(folder).exists()
-    model, classes, config = load_model(boxes if only_boxes else find_model(source))
-    found = (classes.category(index) for index in range(len(classes)))
-    names = [category.name if category else "" for category in found]
-    write_onnx(model, out, told={"classes": json.dumps(names), "backbone": config.backbone})
+    loaded = load_model(boxes if only_boxes else find_model_file(source))
+    classes = json.dumps(class_names(loaded.classes))
+    metadata = {"classes": classes, "backbone": loaded.config.backbone}
+    write_onnx(loaded.model, out, metadata=metadata)
 
 
-def write_onnx(model: DETR | DETRsegm, out: Path, *, told: dict[str, str]) -> None:
-    """Write a model whose input `image` is (1, 3, H, W) of any size, normalised.
+def write_onnx(model: DETR | DETRsegm, out: Path, *, metadata: dict[str, str]) -> None:
+    """Write a model with the input `image`, one normalised RGB photo (1, 3, H, W) of any size.
 
-    `told` goes into the file's metadata.
+    `metadata` are the metadata properties of the file.
     """
     sides = {
-        2: torch.export.Dim("height", min=SMALLEST),
-        3: torch.export.Dim("width", min=SMALLEST),
+        2: torch.export.Dim("height", min=MIN_SIDE),
+        3: torch.export.Dim("width", min=MIN_SIDE),
     }
-    example = torch.zeros(1, 3, 3 * SMALLEST, 4 * SMALLEST)
+    example = torch.zeros(1, 3, 3 * MIN_SIDE, 4 * MIN_SIDE)
     with replacing(out) as temporary, torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about torch's own insides
+        warnings.simplefilter("ignore")  # about the implementation of torch
         program = torch.onnx.export(
             OnePhoto(model).eval(),
             (example,),
@@ -73,5 +81,5 @@ def write_onnx(model: DETR | DETRsegm, out: Path, *, told: dict[str, str]) -> No
             verbose=False,
         )
         assert program is not None
-        program.model.metadata_props.update(told)
+        program.model.metadata_props.update(metadata)
         program.save(temporary, external_data=False)

@@ -1,4 +1,4 @@
-"""From queries to segments: which are kept, and which pixel belongs to which."""
+"""From queries to segments: which queries count, and which pixels each segment gets."""
 
 from __future__ import annotations
 
@@ -13,63 +13,64 @@ from conversion.coco.categories import Category
 from conversion.coco.png import SegmentIds
 from detr.data.classes import ClassTable
 
-SMALLEST = 5  # pixels; published: what has 4 or fewer is dropped
+MIN_AREA = 5  # pixels; published: segments of 4 or fewer are dropped
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What a query says it found; `decided` where no-object is less likely than that."""
+class Detection:
+    """The most probable category of a query."""
 
     query: int
     category: Category
     score: float
-    decided: bool
+    beats_no_object: bool  # whether it is more probable than no-object
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A choice with its `mask` (h, w) logits and its box (4,)."""
+    """A detection with its mask and box."""
 
-    choice: Choice
-    mask: Tensor
-    cxcywh_norm: Tensor
+    detection: Detection
+    mask: Tensor  # (h, w) logits
+    cxcywh_norm: Tensor  # (4,)
 
 
 @dataclass(frozen=True)
 class Region:
-    """One segment of the merged photo; stuff may come from several candidates."""
+    """One segment of a photo; a segment of stuff may consist of several candidates."""
 
     category: Category
     score: float
-    members: tuple[int, ...]
+    members: tuple[int, ...]  # indices of its candidates
 
 
-def choices(logits: Tensor, classes: ClassTable, *, least: float) -> list[Choice]:
-    """What each query of (Q, classes + 1) logits most likely found, if above `least`."""
+def find_detections(logits: Tensor, classes: ClassTable, *, min_score: float) -> list[Detection]:
+    """Return the queries of (Q, classes + 1) logits whose best category scores over `min_score`."""
     probabilities = logits.softmax(-1)
     scores, best = probabilities[:, :-1].max(-1)
-    decided = scores > probabilities[:, -1]
+    beats_no_object = scores > probabilities[:, -1]
     found = []
     for query, index in enumerate(best.tolist()):
         category, score = classes.category(index), float(scores[query])
-        if category is not None and score > least:
-            found.append(Choice(query, category, score, bool(decided[query])))
+        if category is not None and score > min_score:
+            found.append(Detection(query, category, score, bool(beats_no_object[query])))
     return found
 
 
-def merge(
+def assign_pixels(
     candidates: list[Candidate], *, width: int, height: int
 ) -> tuple[SegmentIds, list[Region]]:
-    """(H, W) uint32 segment ids 1, 2, ... and their regions; each pixel goes to the best mask.
+    """Give each pixel to the candidate with the highest logit there.
 
-    Stuff of one category becomes one region. Regions that are too small are dropped and their
-    pixels go to the next best, until none is too small.
+    Returns (H, W) uint32 segment ids 1, 2, ... and their regions. Candidates of one stuff category
+    become one region. Regions that are too small are dropped and their pixels go to the next
+    highest logit, until none is too small.
     """
     regions = _regions(candidates)
     while regions:
         owner = _owner([r.members for r in regions], candidates, width=width, height=height)
         areas = np.bincount(owner.ravel(), minlength=len(regions))
-        large = [r for r, area in zip(regions, areas.tolist(), strict=True) if area >= SMALLEST]
+        large = [r for r, area in zip(regions, areas.tolist(), strict=True) if area >= MIN_AREA]
         if len(large) == len(regions):
             return (owner + 1).astype(np.uint32), regions
         regions = large
@@ -77,35 +78,38 @@ def merge(
 
 
 def _regions(candidates: list[Candidate]) -> list[Region]:
-    """One region a thing, one a stuff category."""
+    """One region for each thing, one for each stuff category."""
     members: dict[tuple[str, int], list[int]] = {}
     for index, candidate in enumerate(candidates):
-        category = candidate.choice.category
+        category = candidate.detection.category
         key = ("thing", index) if category.isthing else ("stuff", category.id)
         members.setdefault(key, []).append(index)
-    return [
-        Region(
-            candidates[m[0]].choice.category, max(candidates[i].choice.score for i in m), tuple(m)
-        )
-        for m in members.values()
-    ]
+    regions = []
+    for group in members.values():
+        detections = [candidates[index].detection for index in group]
+        score = max(detection.score for detection in detections)
+        regions.append(Region(detections[0].category, score, tuple(group)))
+    return regions
 
 
 def _owner(
     groups: list[tuple[int, ...]], candidates: list[Candidate], *, width: int, height: int
 ) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """(H, W) index of the group with the highest logit; one mask at full size at a time."""
+    """(H, W) index of the group with the highest logit.
+
+    To save memory, only one mask at a time is enlarged.
+    """
     best = torch.full((height, width), -torch.inf)
     owner = torch.zeros(height, width, dtype=torch.int64)
     for index, group in enumerate(groups):
         for member in group:
-            logits = full_size(candidates[member].mask, width=width, height=height)
+            logits = enlarge(candidates[member].mask, width=width, height=height)
             better = logits > best
             best[better], owner[better] = logits[better], index
     return owner.numpy()
 
 
-def full_size(mask: Tensor, *, width: int, height: int) -> Tensor:
-    """(h, w) logits to (H, W), on the CPU."""
-    grown = F.interpolate(mask[None, None], size=(height, width), mode="bilinear")
-    return grown[0, 0].cpu()
+def enlarge(mask: Tensor, *, width: int, height: int) -> Tensor:
+    """Interpolate (h, w) logits to (H, W), and move them to the CPU."""
+    enlarged = F.interpolate(mask[None, None], size=(height, width), mode="bilinear")
+    return enlarged[0, 0].cpu()

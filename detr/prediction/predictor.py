@@ -1,4 +1,4 @@
-"""The model that predicts: a run's own or a published one, and which of its findings count."""
+"""The model that predicts, of a run or published, and which of its detections count."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from detr.config import TrainConfig
 from detr.data.classes import ClassTable, published_classes
 from detr.model.detr import DETR
 from detr.model.segmentation import DETRsegm
-from detr.prediction.postprocess import Choice
-from detr.weights.checkpoint import load_checkpoint, masks_path
-from detr.weights.files import load_strictly, read_torch, read_weights
+from detr.prediction.postprocess import Detection
+from detr.weights.checkpoint import Checkpoint, load_any, masks_path
+from detr.weights.files import Weights, load_strictly
 from detr.weights.published import find_weights
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Least scores: of a segment (None: the run's own) and of an instance in COCO's results."""
+    """Minimum scores: of a segment (None: the run's own) and of an instance in COCO's results.
+
+    Raises InputError unless both are in 0..1.
+    """
 
     segment: float | None = None
     instance: float = 0.05
@@ -28,12 +31,21 @@ class Thresholds:
     def __post_init__(self) -> None:
         for name, value in (("threshold", self.segment), ("instance-threshold", self.instance)):
             if value is not None and not 0 <= value <= 1:
-                raise InputError(f"--{name}: expected 0 to 1, got {value}")
+                raise InputError(f"--{name}: expected 0 to 1, found {value}")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in evaluation mode, the classes of its outputs, and its configuration."""
+
+    model: DETR | DETRsegm
+    classes: ClassTable
+    config: TrainConfig
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained model, what its outputs mean, and which of them count."""
+    """A trained model with a mask head, the classes of its outputs, and which of them count."""
 
     model: DETRsegm
     classes: ClassTable
@@ -43,21 +55,24 @@ class Predictor:
 
     @property
     def threshold(self) -> float:
-        """Least score of a segment."""
+        """The minimum score of a segment."""
         own = self.thresholds.segment
         return self.config.threshold if own is None else own
 
-    def is_segment(self, choice: Choice) -> bool:
-        """Whether it is painted."""
-        return choice.decided and choice.score > self.threshold
+    def is_segment(self, detection: Detection) -> bool:
+        """Return whether a detection becomes a segment."""
+        return detection.beats_no_object and detection.score > self.threshold
 
-    def is_instance(self, choice: Choice) -> bool:
-        """Whether it is among COCO's results."""
-        return choice.category.isthing and choice.score > self.thresholds.instance
+    def is_instance(self, detection: Detection) -> bool:
+        """Return whether a detection is one of COCO's results."""
+        return detection.category.isthing and detection.score > self.thresholds.instance
 
 
-def find_model(source: str | Path) -> Path:
-    """The masks checkpoint of a run's folder, or the file of published weights."""
+def find_model_file(source: str | Path) -> Path:
+    """Return the checkpoint with masks in a run's folder, or the file of published weights.
+
+    Raises InputError if there is none.
+    """
     path = Path(source)
     if not path.is_dir():
         return find_weights(source)
@@ -68,26 +83,46 @@ def find_model(source: str | Path) -> Path:
 
 
 def load_predictor(path: Path, thresholds: Thresholds) -> Predictor:
-    """The predictor of a checkpoint of this project or of a file of published weights."""
-    model, classes, config = load_model(path)
-    if not isinstance(model, DETRsegm):
-        raise InputError(f"{path}: has no mask head; published ones with it end in -panoptic")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Predictor(model.to(device).requires_grad_(False), classes, config, device, thresholds)
+    """Load a checkpoint of this project or a file of published weights.
+
+    Raises InputError if it is neither, or has no mask head.
+    """
+    return _predictor(load_model(path), thresholds, where=path)
 
 
-def load_model(path: Path) -> tuple[DETR | DETRsegm, ClassTable, TrainConfig]:
-    """A model in eval mode, what its outputs mean, and its configuration."""
-    if "stage" in read_torch(path):
-        own = load_checkpoint(path)
-        has_masks, state = own.stage != "boxes", own.model
-        config, classes = own.config, own.classes
+def checkpoint_predictor(checkpoint: Checkpoint, thresholds: Thresholds) -> Predictor:
+    """Make a predictor of a checkpoint in memory. Raises InputError if it has no mask head."""
+    where = Path(f"{checkpoint.stage}.pt")
+    return _predictor(_build(checkpoint, where), thresholds, where=where)
+
+
+def load_model(path: Path) -> LoadedModel:
+    """Load the model of a checkpoint of this project or of a file of published weights.
+
+    Raises InputError if it is neither.
+    """
+    return _build(load_any(path), path)
+
+
+def _build(loaded: Checkpoint | Weights, where: Path) -> LoadedModel:
+    if isinstance(loaded, Checkpoint):
+        has_masks, state, classes = loaded.stage != "boxes", loaded.model, loaded.classes
     else:
-        found = read_weights(path)
-        has_masks, state = found.has_masks, found.state
-        config, classes = found.config, published_classes(found.num_classes)
-    model: DETR | DETRsegm = DETR(config, len(classes), pretrained=False)
-    if isinstance(model, DETR) and has_masks:
-        model = DETRsegm(model, config)
-    load_strictly(model, state, where=str(path))
-    return model.eval(), classes, config
+        has_masks, state = loaded.has_masks, loaded.state
+        classes = published_classes(loaded.num_classes)
+    config = loaded.config
+    detr = DETR(config, len(classes), pretrained=False)
+    model = DETRsegm(detr, config) if has_masks else detr
+    load_strictly(model, state, where=str(where))
+    return LoadedModel(model.eval(), classes, config)
+
+
+def _predictor(loaded: LoadedModel, thresholds: Thresholds, *, where: Path) -> Predictor:
+    model = loaded.model
+    if not isinstance(model, DETRsegm):
+        raise InputError(
+            f"{where}: has no mask head; the names of published weights with one end in -panoptic"
+        )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = model.to(device).requires_grad_(False)
+    return Predictor(model, loaded.classes, loaded.config, device, thresholds)

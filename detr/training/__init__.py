@@ -1,1 +1,1 @@
-"""Training: the loop, its schedule, log, scores and several processes."""
+"""Training a run: the loop in `train.py`, and what it calls."""

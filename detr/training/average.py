@@ -1,4 +1,9 @@
-"""The exponential moving average of the weights: what is tested and predicts, if asked for."""
+"""The exponential moving average of the trained weights, which is tested and predicts if enabled.
+
+`torch.optim.swa_utils.AveragedModel` is not used because it changes the results: its first update
+replaces the initial weights instead of averaging with them. It also copies frozen weights, and the
+copy would have to be compiled and distributed a second time to be tested.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +13,33 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from detr.kernels.torch_private import lerp_all_
 
-class Average:
-    """Averages of all trained weights of a model."""
+
+class WeightAverage:
+    """Averages of all trained weights of a model; with a decay of 0 it does nothing."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self._decay = decay
-        self._trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        self._averages = {n: p.detach().clone() for n, p in self._trained.items()}
+        named = model.named_parameters() if decay else ()
+        self._trained = {name: p for name, p in named if p.requires_grad}
+        self._averages = {name: p.detach().clone() for name, p in self._trained.items()}
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after step 0, 1, 2, ...; the first averages are over few steps."""
-        decay = min(self._decay, (1 + step) / (10 + step))
-        weights = [p.detach() for p in self._trained.values()]
-        torch._foreach_lerp_(list(self._averages.values()), weights, 1 - decay)
+        """Include the weights after step 0, 1, 2, ...; early averages cover only a few steps."""
+        if self._trained:
+            decay = min(self._decay, (1 + step) / (10 + step))
+            weights = [p.detach() for p in self._trained.values()]
+            lerp_all_(list(self._averages.values()), weights, 1 - decay)
 
     @contextmanager
-    def in_place(self) -> Iterator[dict[str, Tensor]]:
-        """The model has the averages meanwhile; yields its own weights by name."""
-        own = {n: p.detach().clone() for n, p in self._trained.items()}
+    def applied(self) -> Iterator[dict[str, Tensor]]:
+        """Give the model its averages for the duration of the block.
+
+        Yields the model's own weights by name; they are empty with a decay of 0.
+        """
+        own = {name: p.detach().clone() for name, p in self._trained.items()}
         self._write(self._averages)
         try:
             yield own
@@ -35,10 +47,10 @@ class Average:
             self._write(own)
 
     @torch.no_grad()
-    def go_on(self, own: dict[str, Tensor]) -> None:
-        """A loaded model holds the averages: keep them, and give it its own weights back."""
-        self._averages = {n: p.detach().clone() for n, p in self._trained.items()}
-        self._write(own)
+    def resume(self, own: dict[str, Tensor]) -> None:
+        """Take the averages from a loaded model and give it its own weights back."""
+        self._averages = {name: p.detach().clone() for name, p in self._trained.items()}
+        self._write({name: own[name] for name in self._trained})
 
     @torch.no_grad()
     def _write(self, weights: dict[str, Tensor]) -> None:

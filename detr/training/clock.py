@@ -1,4 +1,4 @@
-"""Where the time of an epoch goes."""
+"""How the time of an epoch is spent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Clock:
-    """Seconds by part: data, forward, matching (with the losses of boxes), backward."""
+    """Seconds by part: data, forward, matching (including the losses of boxes), backward."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -21,13 +21,13 @@ class Clock:
 
     @contextmanager
     def __call__(self, part: str) -> Iterator[None]:
-        """Add the time of a block to a part."""
+        """Add the duration of a block to a part."""
         start = self._now()
         yield
         self.seconds[part] = self.seconds.get(part, 0.0) + self._now() - start
 
     def reading(self, items: Iterable[T]) -> Iterator[T]:
-        """Pass the items on; the time until each comes counts as data."""
+        """Pass the items on, and count the time spent waiting for each as data."""
         iterator = iter(items)
         while True:
             with self("data"):
@@ -37,6 +37,6 @@ class Clock:
             yield item
 
     def _now(self) -> float:
-        if self._device.type == "cuda":  # what was started is not yet done
+        if self._device.type == "cuda":  # kernels run asynchronously
             torch.cuda.synchronize(self._device)
         return perf_counter()

@@ -1,9 +1,10 @@
-"""`log.jsonl`: one line an epoch; the same for TensorBoard, and as one line to read."""
+"""`log.jsonl`: one line per epoch; the same numbers for TensorBoard, and a summary for people."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +16,26 @@ from base.files import write_bytes
 from detr.training.processes import Processes
 
 
-class Means:
-    """Means of named losses over steps, each weighted by its photos; nothing leaves the device."""
+class MeanValues:
+    """Means of named values over steps, weighted by photos; sums stay on the device until read."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
         self._sums: Tensor | None = None
         self._weight = 0
 
-    def add(self, losses: dict[str, Tensor], *, weight: int) -> None:
-        self._names = list(losses)
-        values = torch.stack([value.detach() for value in losses.values()]).double() * weight
-        self._sums = values if self._sums is None else self._sums + values
+    def add(self, values: dict[str, Tensor], *, weight: int) -> None:
+        """Add one step; every step has the same names."""
+        self._names = list(values)
+        stacked = torch.stack([value.detach() for value in values.values()]).double() * weight
+        self._sums = stacked if self._sums is None else self._sums + stacked
         self._weight += weight
 
-    def values(self, processes: Processes) -> dict[str, float]:
-        """The means, of the losses whose parts the processes hold; empty where nothing was added.
+    def compute(self, processes: Processes) -> dict[str, float]:
+        """Return the means by name; empty if nothing was added.
 
-        Every process has added the same names and weights.
+        Each process has added its part of every value, with the same names and weights as the
+        others.
         """
         if self._sums is None:
             return {}
@@ -46,17 +49,30 @@ def write_log(path: Path, lines: list[dict[str, Any]]) -> None:
 
 
 def write_tensorboard(folder: Path, line: dict[str, Any]) -> None:
-    """Add one line of the log; an epoch that is trained again after a kill replaces its first."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from torch.utils.tensorboard import SummaryWriter  # heavy, and used once an epoch only
+    """Add one line of the log; it replaces what an interrupted run wrote about that epoch."""
+    with _quiet_tensorflow():
+        from torch.utils.tensorboard import SummaryWriter  # slow to import
 
     with SummaryWriter(str(folder / line["stage"]), purge_step=line["epoch"]) as writer:
         for name, value in _scalars(line):
             writer.add_scalar(name, value, line["epoch"])
 
 
+@contextmanager
+def _quiet_tensorflow() -> Iterator[None]:
+    """Hide what TensorFlow, if installed, prints when TensorBoard imports it."""
+    name = "TF_CPP_MIN_LOG_LEVEL"
+    before = os.environ.get(name)
+    os.environ.setdefault(name, "3")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+
+
 def _scalars(line: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """`train/loss`, `test/loss`, `time/data`, `lr`, ...: all numbers of a line."""
+    """Yield all numbers of a line as `train/loss`, `test/loss`, `time/data`, `lr`, ..."""
     for key, value in line.items():
         if isinstance(value, dict):
             yield from ((f"{key}/{name}", number) for name, number in value.items())
@@ -65,7 +81,7 @@ def _scalars(line: dict[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def summary(line: dict[str, Any], epochs: int) -> str:
-    """One epoch in one line: the total of both splits, the parts of the last layer, time left."""
+    """Return one epoch as text: losses of both splits, scores, and the time left of the stage."""
     left = line["seconds"] * (epochs - line["epoch"])
     parts = [f"{line['stage']} {line['epoch']}/{epochs} {line['seconds']:.0f} s"]
     for split in ("train", "test"):
@@ -78,7 +94,7 @@ def summary(line: dict[str, Any], epochs: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 40 s, 12 min, 3 h 05 min."""
+    """Format seconds as 40 s, 12 min or 3 h 05 min."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -86,5 +102,6 @@ def duration(seconds: float) -> str:
 
 
 def _shown(losses: dict[str, float]) -> list[str]:
-    wanted = ("loss", "loss_ce", "loss_bbox", "loss_giou", "loss_mask", "loss_dice", "class_error")
-    return [name for name in wanted if name in losses]
+    """The total and the losses of the last decoder layer; those of earlier layers are left out."""
+    shown = ("loss", "loss_ce", "loss_bbox", "loss_giou", "loss_mask", "loss_dice", "class_error")
+    return [name for name in shown if name in losses]

@@ -1,4 +1,4 @@
-"""Training by several processes, on one machine or many: started by torchrun, one a GPU."""
+"""Training with several processes, on one machine or many, started by torchrun: one per GPU."""
 
 from __future__ import annotations
 
@@ -15,50 +15,62 @@ from torch.nn.parallel import DistributedDataParallel
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(hours=2)  # the others wait so long while the first predicts and scores
+TIMEOUT = timedelta(hours=2)  # the others wait while the first process predicts and scores
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process, number `rank` of `world`, and its device; only the first writes and speaks."""
+    """This process, number `rank` of `world`, and its device.
+
+    Only the first process writes files and prints.
+    """
 
     rank: int
     world: int
     device: torch.device
 
     @property
-    def first(self) -> bool:
+    def is_first(self) -> bool:
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum over all processes."""
+        """Return the sum of a tensor over all processes, on the tensor's own device."""
         if self.world == 1:
             return values
         total = values.to(self.device, copy=True)
         distributed.all_reduce(total)
         return total.to(values.device)
 
-    def wait(self) -> None:
-        """Until all processes are here."""
+    def barrier(self) -> None:
+        """Wait until all processes have reached this call."""
         self.sum(torch.zeros(1))
 
-    def told(self, value: T) -> T:
-        """What the first process has, for all."""
-        box = [value]
+    def broadcast(self, value: T) -> T:
+        """Return the first process's value in all processes."""
+        values = [value]
         if self.world > 1:
-            distributed.broadcast_object_list(box, device=self.device)
-        return box[0]
+            distributed.broadcast_object_list(values, device=self.device)
+        return values[0]
 
-    def share(self, module: nn.Module) -> nn.Module:
-        """The module with gradients that are means over all processes."""
+    def distribute(self, module: nn.Module) -> nn.Module:
+        """Wrap a module so that its gradients become means over all processes."""
         if self.world == 1:
             return module
         return DistributedDataParallel(module, broadcast_buffers=False)
 
 
+def set_gradient_sync(module: nn.Module, enabled: bool) -> None:
+    """Choose whether a module's next backward pass averages gradients over the processes."""
+    if isinstance(module, DistributedDataParallel):
+        # public, and what DistributedDataParallel.no_sync sets; a context manager cannot be used
+        # because forward and backward passes of several parts alternate here
+        module.require_backward_grad_sync = enabled
+
+
 @contextmanager
-def joined() -> Iterator[Processes]:
-    """The processes that torchrun started; this one alone where it did not."""
+def join_processes() -> Iterator[Processes]:
+    """Join the processes that torchrun started; without torchrun, yield this process alone."""
     rank, world = (int(os.environ.get(name, d)) for name, d in (("RANK", 0), ("WORLD_SIZE", 1)))
     device = torch.device("cpu")
     if torch.cuda.is_available():
@@ -67,7 +79,7 @@ def joined() -> Iterator[Processes]:
     if world == 1:
         yield Processes(rank, world, device)
         return
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
         yield Processes(rank, world, device)
     finally:

@@ -1,4 +1,4 @@
-"""How the rates fall, and which epoch is the best."""
+"""The learning rate schedule, the end of a stage, and its best epoch."""
 
 from __future__ import annotations
 
@@ -8,43 +8,47 @@ from typing import Any
 
 from detr.config import TrainConfig
 
-SCORES = ("pq", "box_ap")  # the first that an epoch has is what it is judged by
+SCORES = ("pq", "box_ap")  # an epoch is ranked by the first of these that it has
 
 
 def stage_epochs(config: TrainConfig, stage: str) -> int:
-    """Epochs that a stage is trained for."""
+    """Return the number of epochs of a stage."""
     return config.mask_epochs if stage == "masks" else config.epochs
 
 
-def rate_factor(config: TrainConfig, stage: str, *, step: int, steps_an_epoch: int) -> float:
-    """What the rates of step 0, 1, 2, ... of a stage are multiplied by.
+def rate_factor(config: TrainConfig, stage: str, *, step: int, steps_per_epoch: int) -> float:
+    """Return the factor for all learning rates at step 0, 1, 2, ... of a stage.
 
-    A function of the step alone: there is no state that a stop could lose.
+    It depends on the step alone, so a stopped run has no scheduler state to restore.
     """
-    warm = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     if config.schedule == "cosine":
-        done = step / (steps_an_epoch * stage_epochs(config, stage))
-        return warm * (1 + math.cos(math.pi * min(1.0, done))) / 2
+        progress = step / (steps_per_epoch * stage_epochs(config, stage))
+        return warmup * (1 + math.cos(math.pi * min(1.0, progress))) / 2
     drop = config.mask_lr_drop if stage == "masks" else config.lr_drop
-    return float(warm * 0.1 ** (step // steps_an_epoch // drop))
+    return float(warmup * 0.1 ** (step // steps_per_epoch // drop))
 
 
 def best_epoch(history: Sequence[dict[str, Any]]) -> int | None:
-    """The epoch with the best score; where nothing is scored, that with the least test loss."""
-    scored = [(_score(line), line["epoch"]) for line in history if line.get("scores")]
-    if not scored:
+    """Return the first epoch with the highest score; without scores, with the lowest test loss.
+
+    None if there are neither scores nor test losses.
+    """
+    ranked = [(_score(line), line["epoch"]) for line in history if line.get("scores")]
+    if not ranked:
         tested = [line for line in history if line["test"]]
-        scored = [(-line["test"]["loss"], line["epoch"]) for line in tested]
-    return max(scored, key=lambda pair: pair[0])[1] if scored else None  # the first of equals
+        ranked = [(-line["test"]["loss"], line["epoch"]) for line in tested]
+    return max(ranked, key=lambda pair: pair[0])[1] if ranked else None  # the first of equals
 
 
-def best_score(history: Sequence[dict[str, Any]]) -> float | None:
-    """The best score; None where nothing is scored."""
-    return max((_score(line) for line in history if line.get("scores")), default=None)
+def is_finished(config: TrainConfig, stage: str, history: Sequence[dict[str, Any]]) -> bool:
+    """Return whether a stage has had all its epochs, or stopped early."""
+    last = history[-1]["epoch"] if history else 0
+    return last >= stage_epochs(config, stage) or stopped_early(config, history)
 
 
 def stopped_early(config: TrainConfig, history: Sequence[dict[str, Any]]) -> bool:
-    """Whether the last `patience` epochs brought nothing better."""
+    """Return whether the last `patience` epochs brought no improvement."""
     best = best_epoch(history)
     return bool(config.patience and best and history[-1]["epoch"] - best >= config.patience)
 

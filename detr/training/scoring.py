@@ -1,9 +1,8 @@
-"""Scores of a model in training, on the test photos: box AP, and panoptic quality with masks."""
+"""Scores on the test photos during training: box AP or, with masks, panoptic quality and AP."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable
 from shutil import rmtree
 from typing import Any
 
@@ -11,42 +10,73 @@ import torch
 from torch import Tensor
 
 from conversion.coco.panoptic import PanopticSet, Photo
+from detr.data.batch import Batch
 from detr.data.boxes import norm_to_pixels
 from detr.data.classes import ClassTable
-from detr.data.examples import Batch
-from detr.prediction.predict import predict
-from detr.training.learner import Learner, guesses_in_float32, on_device
-from detr.weights.checkpoint import Checkpoint, checkpoint_path, save_checkpoint
+from detr.data.loader import plan_steps
+from detr.prediction.predict import predict_folder
+from detr.prediction.predictor import Thresholds, checkpoint_predictor
+from detr.training.feature_cache import FeatureCache
+from detr.training.reading import read_steps
+from detr.training.run_folder import Run
+from detr.training.schedule import stage_epochs
+from detr.training.stage_model import StageModel, to_device
+from detr.weights.checkpoint import Checkpoint
 from evaluation.scores.precision import box_precision
 from evaluation.scores.scores import evaluate_files
 
 
+def score_epoch(
+    run: Run, model: StageModel, cache: FeatureCache | None, checkpoint: Checkpoint
+) -> dict[str, dict[str, float]]:
+    """Return `scores` for the log if they are due: at the configured interval and at the end.
+
+    The first process computes them and the others wait.
+    """
+    every = run.config.score_every
+    is_last = checkpoint.epoch == stage_epochs(run.config, model.stage)
+    is_due = every and (checkpoint.epoch % every == 0 or is_last) and run.splits.test.photos
+    if not is_due:
+        return {}
+    scores: dict[str, float] = {}
+    if run.processes.is_first:
+        if model.stage == "boxes":
+            examples = run.examples("test", model.stage, epoch=None)
+            steps = plan_steps(range(len(examples)), run.config)
+            read = read_steps(model, examples, steps, cache, "score")
+            batches = (batch for _, each in read for batch in each)
+            scores = box_scores(model, batches, run.splits.test, run.splits.classes)
+        else:
+            scores = panoptic_scores(run, checkpoint)
+    return {"scores": run.processes.broadcast(scores)}
+
+
 @torch.no_grad()
 def box_scores(
-    learner: Learner, batches: Iterator[Batch], truth: PanopticSet, classes: ClassTable
+    model: StageModel, batches: Iterable[Batch], truth: PanopticSet, classes: ClassTable
 ) -> dict[str, float]:
-    """Box AP of things; each query counts with its likeliest class, as published.
+    """Return the box AP of things; each query counts with its most probable class, as published.
 
-    Empty where no test photo has a thing.
+    Empty if no test photo has a thing.
     """
     results: list[dict[str, Any]] = []
     photos = {photo.id: photo for photo in truth.photos}
     for batch in batches:
-        with learner.autocast():
-            output = learner.trunk(on_device(batch.seen, learner.processes.device))
-        last = guesses_in_float32(output).guesses[-1]
-        scores, found = last.logits.softmax(-1)[..., :-1].max(-1)  # (B, Q)
+        with model.autocast():
+            output = model.trunk(to_device(batch.inputs, model.processes.device))
+        last = output.layers[-1]
+        scores, labels = last.logits.softmax(-1)[..., :-1].max(-1)  # (B, Q)
         for index, target in enumerate(batch.targets):
-            values = (scores[index], found[index], last.cxcywh_norm[index])
+            values = (scores[index], labels[index], last.cxcywh_norm[index])
             results += _results(photos[target.image_id], classes, *(v.cpu() for v in values))
     ap = box_precision(truth, results)
     return {"box_ap": ap.ap, "box_ap50": ap.ap50} if ap else {}
 
 
 def _results(
-    photo: Photo, classes: ClassTable, scores: Tensor, found: Tensor, cxcywh_norm: Tensor
+    photo: Photo, classes: ClassTable, scores: Tensor, labels: Tensor, cxcywh_norm: Tensor
 ) -> list[dict[str, Any]]:
-    """The boxes of one photo as COCO's results format spells them."""
+    """The boxes of one photo in COCO's results format."""
     boxes = norm_to_pixels(cxcywh_norm, width=photo.width, height=photo.height)
     return [
         {
@@ -55,21 +85,23 @@ def _results(
             "bbox": box,
             "score": score,
         }
-        for label, box, score in zip(found.tolist(), boxes.tolist(), scores.tolist(), strict=True)
+        for label, box, score in zip(labels.tolist(), boxes.tolist(), scores.tolist(), strict=True)
     ]
 
 
-def panoptic_scores(
-    checkpoint: Checkpoint, truth_json: Path, images: Path, *, folder: Path
-) -> dict[str, float]:
-    """PQ and AP of a model with masks: what `predict` and `evaluate` would say of it."""
-    run = folder / "scoring"
+def panoptic_scores(run: Run, checkpoint: Checkpoint) -> dict[str, float]:
+    """Return the PQ and AP that `predict` and `evaluate` would report for a checkpoint.
+
+    Raises InputError if a test photo cannot be read.
+    """
+    truth = run.splits.test.json_path
+    folder = run.folder / "checkpoints" / "scoring"
     try:
-        save_checkpoint(checkpoint_path(run, "masks"), checkpoint)
-        predict(run, images, run / "predictions")
-        scores = evaluate_files(truth_json, run / "predictions" / "panoptic.json")
+        predictor = checkpoint_predictor(checkpoint, Thresholds())
+        predict_folder(predictor, run.splits.folder / "test", folder)
+        scores = evaluate_files(truth, folder / "panoptic.json")
     finally:
-        rmtree(run, ignore_errors=True)
+        rmtree(folder, ignore_errors=True)
     quality = scores.quality
     values = {"pq": quality.all.pq, "sq": quality.all.sq, "rq": quality.all.rq}
     values |= {"pq_things": quality.things.pq, "pq_stuff": quality.stuff.pq}

@@ -1,189 +1,255 @@
-"""Training: boxes first, then masks on top of the frozen boxes; or both at once.
+"""Training, from the opening of a run to the last line of its log.
 
-A run can stop at any moment: a stage's checkpoint holds its whole log, `log.jsonl` is written from
-the checkpoints, rates follow from the number of the step, and chance is drawn anew for every epoch
-from (seed, stage, epoch).
+Stages: boxes first, then masks on top of the frozen box model; or both jointly. A run can be
+stopped at any moment and continues with the same numbers: a stage's checkpoint holds its log,
+`log.jsonl` is written from the checkpoints, learning rates depend only on the number of the step,
+and every epoch has a random seed of its own, derived from (seed, stage, epoch).
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import math
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from base.errors import InputError
-from base.files import digest
 from base.memory import keep_freed_memory
-from base.progress import track
 from detr.config import RunConfig
-from detr.data.examples import read_splits
-from detr.kernels.compiling import says_what_compiling_needs
-from detr.kernels.memory import says_what_to_lower
-from detr.training.average import Average
-from detr.training.epoch import Training, learn, score, test
-from detr.training.features import ViewCache, folder_size
-from detr.training.learner import Learner, Stage, start_learner
-from detr.training.log import summary
-from detr.training.optimizer import build_optimizer, load_state_by_name, state_by_name
-from detr.training.processes import joined
-from detr.training.run import (
-    Begun,
-    Job,
-    begin,
-    finished,
-    forget,
-    held,
-    remove_cache,
-    save,
-    trained_boxes,
-    with_precision,
+from detr.data.batch import Batch
+from detr.kernels.compiling import explained_compiler_errors
+from detr.kernels.memory import explained_memory_errors
+from detr.training.average import WeightAverage
+from detr.training.batch_losses import step_losses
+from detr.training.feature_cache import FeatureCache
+from detr.training.log import MeanValues, summary
+from detr.training.optimizer import (
+    build_optimizer,
+    learning_rates,
+    load_state_by_name,
+    set_learning_rates,
+    state_by_name,
 )
-from detr.training.schedule import stage_epochs
-from detr.training.stage import build_model, epoch_seed
+from detr.training.processes import join_processes
+from detr.training.reading import (
+    epoch_seed,
+    fill_cache,
+    read_steps,
+    shuffled_steps,
+    steps_in_order,
+)
+from detr.training.run_folder import (
+    Run,
+    discard_stage,
+    finished_boxes,
+    lock_run,
+    open_run,
+    remove_cache,
+    save_epoch,
+)
+from detr.training.schedule import is_finished, rate_factor, stage_epochs
+from detr.training.scoring import score_epoch
+from detr.training.stage_model import Stage, StageModel, build_module, prepare_model
 from detr.weights.checkpoint import Checkpoint
-from detr.weights.init import read_start, start_from
+from detr.weights.init import copy_weights, read_initial_weights
 
-Wanted = Literal["boxes", "masks", "both", "joint"]
-
-
-def stages_of(wanted: Wanted) -> tuple[Stage, ...]:
-    """The stages that `wanted` means, in their order."""
-    return ("boxes", "masks") if wanted == "both" else (wanted,)
+StageOption = Literal["boxes", "masks", "both", "joint"]
 
 
-def train(panoptic: Path, run: Path, config: RunConfig, stage: Wanted) -> None:
-    """Train `stage` of a run on the built data set `panoptic`, or go on where it stopped."""
+def stages_of(option: StageOption) -> tuple[Stage, ...]:
+    """Return the stages that `--stage` selects, in their order."""
+    return ("boxes", "masks") if option == "both" else (option,)
+
+
+def train(panoptic: Path, folder: Path, config: RunConfig, stage: StageOption) -> None:
+    """Train `stage` of the run in `folder` on the built data set `panoptic`, or continue it.
+
+    Raises InputError if the run cannot be continued with `config`, if a photo cannot be read, if a
+    loss is NaN or infinite, or if memory or disk space runs out.
+    """
     keep_freed_memory()
     with (
-        joined() as processes,
-        held(run, processes),
-        says_what_to_lower(config.train),
-        says_what_compiling_needs(),
+        join_processes() as processes,
+        lock_run(folder, processes),
+        explained_memory_errors(config.train),
+        explained_compiler_errors(),
     ):
-        config = with_precision(run, config, processes)
-        job = Job(
-            splits=read_splits(panoptic),
-            run=run,
-            config=config.train,
-            init=config.init,
-            data_digest=digest(panoptic / "manifest.json"),
-            processes=processes,
-        )
-        begun = begin(job, config, stages_of(stage))
+        run = open_run(panoptic, folder, config, stages_of(stage), processes)
         for each in stages_of(stage):
-            _train_stage(job, each, begun)
-        remove_cache(job)
+            _train_stage(run, each)
+        remove_cache(run)
 
 
-def _train_stage(job: Job, stage: Stage, begun: Begun) -> None:
-    """Train one stage to its last epoch, from its checkpoint if there is one; adds to `begun`."""
-    last = begun.get(stage)
-    boxes = trained_boxes(job, begun) if stage == "masks" else None
-    job.processes.wait()
-    if last and boxes and last.trunk_epoch != boxes.epoch:
-        job.say(f"masks: boxes were trained on since epoch {last.trunk_epoch}; masks start again")
-        last = None
-    if last and finished(job.config, last):
-        job.say(f"{stage}: already trained ({last.epoch} epochs)")
+def _train_stage(run: Run, stage: Stage) -> None:
+    """Train one stage to its last epoch, starting after its last checkpoint."""
+    config = run.config
+    boxes = finished_boxes(run) if stage == "masks" else None  # the frozen box model
+    last = _last_checkpoint(run, stage, boxes)
+    history = last.history if last else []
+    if is_finished(config, stage, history):
+        run.print(f"{stage}: already trained (epochs: {len(history)})")
         return
-    if last is None and job.processes.first:
-        forget(job, stage)
 
-    training = _start(job, stage, last, boxes)
-    epoch, history = (last.epoch, last.history) if last else (0, [])
+    model = _build_model(run, stage, last, boxes)
+    lr = config.mask_lr if stage == "masks" else config.lr
+    optimizer = build_optimizer(model.module, config, lr=lr)
+    average = WeightAverage(model.module, config.ema_decay)
+    if last:
+        load_state_by_name(optimizer, model.module, last.optimizer)
+        average.resume(last.unaveraged)
+    cache = fill_cache(run, model)
+
+    epoch = len(history)
     try:
-        while last is None or not finished(job.config, last):
-            epoch += 1
-            start = monotonic()
-            line = learn(training, epoch)
-            with _averaged(training) as own:
-                line["test"] = test(training, epoch)
-                last = _checkpoint(training, epoch, own, boxes)
-                line |= score(training, last)
+        while not is_finished(config, stage, history):
+            epoch, start = epoch + 1, monotonic()
+            line = _train_epoch(run, model, optimizer, average, cache, epoch)
+            with average.applied() as unaveraged:
+                line["test"] = _test_epoch(run, model, cache, epoch)
+                checkpoint = _checkpoint(run, model, optimizer, unaveraged, epoch, boxes)
+                line |= score_epoch(run, model, cache, checkpoint)
             line["seconds"] = round(monotonic() - start, 2)
             history = [*history, line]
-            begun[stage] = last = replace(last, history=history)
-            if job.processes.first:
-                save(job, stage, begun)
-            job.say(summary(line, stage_epochs(job.config, stage)))
+            save_epoch(run, stage, replace(checkpoint, history=history))
+            run.print(summary(line, stage_epochs(config, stage)))
     except KeyboardInterrupt:
-        job.say(f"stopped in epoch {epoch}; start the same command to go on")
+        run.print(f"stopped in epoch {epoch}; run the same command again to continue")
         raise
 
 
-def _start(job: Job, stage: Stage, last: Checkpoint | None, boxes: Checkpoint | None) -> Training:
-    """Model and optimiser, new or as they were at the end of `last`; the cache, filled."""
-    config, processes = job.config, job.processes
+def _train_epoch(
+    run: Run,
+    model: StageModel,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage,
+    cache: FeatureCache | None,
+    epoch: int,
+) -> dict[str, Any]:
+    """Train on every photo once; return the epoch's line of the log, as far as it is known."""
+    config, stage, processes = run.config, model.stage, run.processes
+    examples = run.examples("train", stage, epoch=epoch)
+    steps = shuffled_steps(run, stage, len(examples), epoch)
+    torch.manual_seed(epoch_seed(config, stage, epoch, processes.rank))
+    mean_losses, mean_norm = MeanValues(), MeanValues()
+    model.set_training(True)
+    model.clock.seconds.clear()
+    read = read_steps(model, examples, steps, cache, f"{stage} {epoch} train")
+    for number, (step, batches) in enumerate(read, start=(epoch - 1) * len(steps)):
+        factor = rate_factor(config, stage, step=number, steps_per_epoch=len(steps))
+        set_learning_rates(optimizer, factor)
+        optimizer.zero_grad()
+        losses = step_losses(model, step, batches)  # forward, matching, losses, backward
+        _check_finite(losses["loss"].item(), batches, epoch)
+        with model.clock("backward"):
+            max_norm = config.clip_max_norm or float("inf")
+            norm = nn.utils.clip_grad_norm_(model.trained_parameters, max_norm)
+            optimizer.step()
+            average.update(number)
+        mean_losses.add(losses, weight=step.photos)
+        mean_norm.add({"grad_norm": norm / processes.world}, weight=1)
+    return {
+        "stage": stage,
+        "epoch": epoch,
+        **learning_rates(optimizer),
+        **mean_norm.compute(processes),
+        "train": mean_losses.compute(processes),
+        "time": {part: round(seconds, 2) for part, seconds in model.clock.seconds.items()},
+    }
+
+
+@torch.no_grad()
+def _test_epoch(
+    run: Run, model: StageModel, cache: FeatureCache | None, epoch: int
+) -> dict[str, float]:
+    """Return the mean losses over the test photos."""
+    examples = run.examples("test", model.stage, epoch=None)
+    steps = steps_in_order(run, len(examples))
+    mean_losses = MeanValues()
+    model.set_training(False)
+    read = read_steps(model, examples, steps, cache, f"{model.stage} {epoch} test")
+    for step, batches in read:
+        mean_losses.add(step_losses(model, step, batches), weight=step.photos)
+    return mean_losses.compute(run.processes)
+
+
+def _check_finite(loss: float, batches: list[Batch], epoch: int) -> None:
+    """Raise InputError if a step's loss is NaN or infinite."""
+    if not math.isfinite(loss):
+        names = ", ".join(target.file_name for batch in batches for target in batch.targets)
+        raise InputError(
+            f"epoch {epoch}: the loss became {loss} on {names}; the last checkpoint is kept; a"
+            " lower lr may help (if an epoch is already done, in another --run)"
+        )
+
+
+def _last_checkpoint(run: Run, stage: Stage, boxes: Checkpoint | None) -> Checkpoint | None:
+    """The checkpoint to continue from; None if the stage is new or must start again.
+
+    Masks start again if their frozen box model has been trained further.
+    """
+    last = run.checkpoints.get(stage)
+    run.processes.barrier()
+    if last and boxes and last.trunk_epoch != boxes.epoch:
+        run.print(
+            "masks: start again, because boxes were trained further, after their epoch"
+            f" {last.trunk_epoch}"
+        )
+        last = None
+    if last is None and run.processes.is_first:
+        discard_stage(run, stage)
+    return last
+
+
+def _build_model(
+    run: Run, stage: Stage, last: Checkpoint | None, boxes: Checkpoint | None
+) -> StageModel:
+    """Build the model of a stage with the weights that it starts from, or continues with.
+
+    Raises InputError if the run starts from weights of another backbone.
+    """
+    config = run.config
     torch.manual_seed(epoch_seed(config, stage, 0))
-    start = read_start(job.init) if job.init and last is None else None
-    fresh = last is None and boxes is None and start is None
-    model = build_model(config, len(job.splits.classes), stage, pretrained=fresh)
-    if start:
-        started = start_from(model, start, job.splits.classes, trunk=boxes is None)
-        job.say("\n".join(started.lines()))
-        if not started.has_backbone:
+    initial = read_initial_weights(run.init) if run.init and last is None else None
+    pretrained = last is None and boxes is None and initial is None
+    module = build_module(config, len(run.splits.classes), stage, pretrained=pretrained)
+    if initial:
+        copied = copy_weights(module, initial, run.splits.classes, trunk=boxes is None)
+        run.print("\n".join(copied.lines()))
+        if not copied.has_backbone:
             raise InputError(
-                f"{started.where}: its backbone is another than the configuration's `backbone`"
-                f" {config.backbone}; choose the same"
+                f"{copied.where}: expected weights of the configured `backbone`"
+                f" {config.backbone}, found another backbone; set `backbone` to that of the weights"
             )
-    learner = start_learner(model.to(processes.device), stage, config, processes)
+    model = prepare_model(module.to(run.processes.device), stage, config, run.processes)
     if boxes:
-        learner.detr.load_state_dict(boxes.model)
-    lr = config.mask_lr if stage == "masks" else config.lr
-    optimizer = build_optimizer(model, config, lr=lr)
-    average = Average(model, config.ema_decay) if config.ema_decay else None
+        model.detr.load_state_dict(boxes.model)
     if last:
-        model.load_state_dict(last.model)
-        load_state_by_name(optimizer, model, last.optimizer)
-        if average:
-            average.go_on(last.unaveraged)
-    return Training(job, learner, optimizer, average, _fill_cache(job, learner))
-
-
-def _averaged(training: Training) -> AbstractContextManager[dict[str, Tensor]]:
-    """The model with its averages, if there are any; gives its own weights where they differ."""
-    return training.average.in_place() if training.average else nullcontext({})
+        model.module.load_state_dict(last.model)
+    return model
 
 
 def _checkpoint(
-    training: Training, epoch: int, own: dict[str, Tensor], boxes: Checkpoint | None
+    run: Run,
+    model: StageModel,
+    optimizer: torch.optim.Optimizer,
+    unaveraged: dict[str, Tensor],
+    epoch: int,
+    boxes: Checkpoint | None,
 ) -> Checkpoint:
-    """The end of an epoch, as copies; its history is added when all of it is known."""
-    job, model = training.job, training.learner.model
+    """Copy the state at the end of an epoch, without its history."""
     return Checkpoint(
-        stage=training.stage,
+        stage=model.stage,
         epoch=epoch,
-        model={name: value.detach().clone() for name, value in model.state_dict().items()},
-        unaveraged=own,
-        optimizer=state_by_name(training.optimizer, model),
-        classes=job.splits.classes,
-        config=job.config,
-        data_digest=job.data_digest,
+        model={n: value.detach().clone() for n, value in model.module.state_dict().items()},
+        unaveraged=unaveraged,
+        optimizer=state_by_name(optimizer, model.module),
+        classes=run.splits.classes,
+        config=run.config,
+        data_digest=run.data_digest,
         trunk_epoch=boxes.epoch if boxes else epoch,
         history=[],
     )
-
-
-def _fill_cache(job: Job, learner: Learner) -> ViewCache | None:
-    """Compute what is missing in the cache; None where nothing is frozen, or no cache wanted."""
-    decoded = learner.stage == "masks"
-    if not job.config.cached_views or (job.config.lr_backbone and not decoded):
-        return None
-    folder, processes = job.run / "cache", job.processes
-    learner.model.eval()
-    cache = ViewCache(folder, learner.detr, views=job.config.cached_views, decoded=decoded)
-    for split, epoch in (("train", 0), ("test", None)):
-        examples = replace(job.splits.examples(split, job.config), epoch=epoch)
-        steps = cache.fill(
-            examples, device=processes.device, rank=processes.rank, world=processes.world
-        )
-        for _ in track(steps, f"cache {split}", total=len(examples)):
-            pass
-    processes.wait()
-    job.say(f"cache: {folder_size(folder) / 1e9:.2f} GB in {folder}, removed when all is trained")
-    return cache

@@ -1,1 +1,1 @@
-"""Files of weights: published ones, checkpoints, and starting from others."""
+"""Files of weights: checkpoints and published weights, and starting a model from them."""

@@ -1,10 +1,11 @@
-"""Checkpoints: everything that training goes on from and prediction starts from, in one file."""
+"""Checkpoints: everything that training continues from and prediction starts from, in one file."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
@@ -16,73 +17,83 @@ from conversion.coco.categories import Category
 from conversion.coco.panoptic import category_values
 from detr.config import TrainConfig
 from detr.data.classes import ClassTable
-from detr.weights.files import State, read_torch
-from detr.weights.published import load_published as load_published
+from detr.weights.files import State, Weights, find_model, read_torch
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """The end of one epoch of one stage; `history` holds the stage's lines of `log.jsonl`.
 
-    `model` is what is tested and predicts. Where that is an average, training goes on from the
-    weights `unaveraged`.
+    `model` is what is tested and predicts. If it is a moving average, training continues from the
+    weights in `unaveraged`.
     """
 
     stage: str
     epoch: int
     model: State
     unaveraged: State
-    optimizer: State  # by the weights' names
+    optimizer: State  # by parameter name
     classes: ClassTable
     config: TrainConfig
     data_digest: str
-    trunk_epoch: int  # of the boxes stage, which the masks stage builds on
+    trunk_epoch: int  # epoch of the stage boxes that the stage masks is trained on
     history: list[State]
 
 
 def checkpoint_path(run: Path, stage: str) -> Path:
-    """Where a run keeps the last epoch of a stage."""
+    """Return the file in a run's folder that holds the last epoch of a stage."""
     return run / "checkpoints" / f"{stage}.pt"
 
 
 def masks_path(run: Path) -> Path:
-    """The last epoch that predicts masks: of the stage masks, or of joint.
+    """Return the file of the last epoch that predicts masks: of the stage masks, or of joint.
 
-    Not the best one: it was chosen by the test photos, and its score owes something to the choice.
+    The best epoch is not used: it is selected by its score on the test photos, so that score is too
+    optimistic.
     """
     paths = [checkpoint_path(run, stage) for stage in ("masks", "joint")]
     return next((path for path in paths if path.exists()), paths[0])
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint whole or not at all, through the system's cache to the disk."""
-    plain = {
+    """Write a checkpoint atomically, and wait until it is on the disk."""
+    values = {
         **vars(checkpoint),
         "classes": list(checkpoint.classes.category_ids),
         "categories": category_values(checkpoint.classes.categories),
         "config": msgspec.to_builtins(checkpoint.config),
     }
     with replacing(path) as temporary:
-        torch.save(plain, temporary)
+        torch.save(values, temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint to the CPU; the file can hold numbers and words only, no code."""
-    plain = read_torch(path)
+    """Read a checkpoint to the CPU, without running code that the file may contain.
+
+    Raises InputError if it is not a checkpoint of this project.
+    """
+    return _parse(read_torch(path), path)
+
+
+def load_any(path: Path) -> Checkpoint | Weights:
+    """Read a checkpoint of this project or a file of published weights.
+
+    Raises InputError if it is neither.
+    """
+    values = read_torch(path)
+    return _parse(values, path) if "stage" in values else find_model(values, path)
+
+
+def _parse(values: dict[str, Any], path: Path) -> Checkpoint:
     try:
         categories = tuple(
             Category(c["id"], c["name"], bool(c["isthing"]), tuple(c["color"]))
-            for c in plain.pop("categories")
+            for c in values.pop("categories")
         )
-        classes = ClassTable(categories, tuple(plain.pop("classes")))
-        config = parse(TrainConfig, plain.pop("config"), where=str(path))
-        return Checkpoint(**plain, classes=classes, config=config)
+        classes = ClassTable(categories, tuple(values.pop("classes")))
+        config = parse(TrainConfig, values.pop("config"), where=str(path))
+        return Checkpoint(**values, classes=classes, config=config)
     except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: is no checkpoint of this project: {error}") from None
-
-
-def move_state(state: State, device: torch.device) -> State:
-    """A state dict with its tensors on another device."""
-    return {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in state.items()}
+        raise InputError(f"{path}: is not a checkpoint of this project: {error}") from None

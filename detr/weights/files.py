@@ -1,4 +1,4 @@
-"""Files of weights: read without running what they hold, and the model that they are of."""
+"""Files of weights: reading them without running code, and finding the model that they fit."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from base.errors import InputError
 from detr.config import TrainConfig
 
 State = dict[str, Any]
-RESNETS = {  # whether blocks are bottlenecks, blocks of the third stage
+RESNETS = {  # by whether blocks are bottlenecks, and by the number of blocks of the third stage
     (False, 2): "resnet18",
     (False, 6): "resnet34",
     (True, 6): "resnet50",
     (True, 23): "resnet101",
     (True, 36): "resnet152",
 }
-NAMED = 3  # names in a message
+MAX_NAMES = 3  # of parameters, in an error message
 
 
 @dataclass(frozen=True)
@@ -38,36 +38,45 @@ class Weights:
 
 
 def read_torch(path: Path) -> dict[str, Any]:
-    """Read a dict that torch saved, to the CPU; the file can hold numbers and words, no code."""
+    """Read a dict saved by torch to the CPU, without running code that the file may contain.
+
+    Raises InputError if the file cannot be read or contains anything but plain values.
+    """
     try:
-        # the reference keeps its command line beside the weights; a Namespace only holds values
+        # the reference saves its command line beside the weights; a Namespace only holds values
         with torch.serialization.safe_globals([Namespace]):
-            plain = torch.load(path, map_location="cpu", weights_only=True)
+            values = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except Exception as error:  # what is no such file can fail in any way
-        first = next(iter(str(error).splitlines()), type(error).__name__)[:200]
-        if "weights_only" in first:  # torch's advice is to run what the file holds
-            first = "it holds more than numbers and words, or is damaged"
+    except Exception as error:  # another kind of file can raise any exception
+        reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+        if "weights_only" in reason:  # torch advises to run the code in the file
+            reason = "it contains more than plain values, or is damaged"
         raise InputError(
-            f"{path}: is no checkpoint: expected a file of torch.save ({first})"
+            f"{path}: is not a checkpoint: expected a file written by torch.save ({reason})"
         ) from None
-    if not isinstance(plain, dict):
-        raise InputError(f"{path}: is no checkpoint: expected a dict, got {type(plain).__name__}")
-    return plain
+    if not isinstance(values, dict):
+        found = type(values).__name__
+        raise InputError(f"{path}: is not a checkpoint: expected a dict, found {found}")
+    return values
 
 
 def read_weights(path: Path, *, dilation: bool | None = None) -> Weights:
-    """Read a state dict, bare or under "model" as published, and tell its model from it.
+    """Read a file of weights; see `find_model`."""
+    return find_model(read_torch(path), path, dilation=dilation)
 
-    Only `dilation` (DC5) leaves no trace in the shapes: where it is None, it is taken from the
-    command line that the reference keeps in its checkpoints, else from "dc5" in the file's name.
+
+def find_model(values: dict[str, Any], path: Path, *, dilation: bool | None = None) -> Weights:
+    """Find the model that a state dict fits, which is bare or, as published, under "model".
+
+    Only `dilation` (DC5) does not show in the shapes of the weights. If it is None, it is taken
+    from the command line that the reference saves in its checkpoints, or from "dc5" in the name of
+    the file. Raises InputError if these are not the weights of a DETR.
     """
-    plain = read_torch(path)
-    state = plain.get("model", plain)
+    state = values.get("model", values)
     _check_state(state, where=str(path))
-    told = plain.get("args")
-    arguments = vars(told) if isinstance(told, Namespace) else {}
+    command_line = values.get("args")
+    arguments = vars(command_line) if isinstance(command_line, Namespace) else {}
     if dilation is None:
         dilation = bool(arguments.get("dilation", "dc5" in path.name.lower()))
     has_masks = any(name.startswith("detr.") for name in state)
@@ -77,30 +86,31 @@ def read_weights(path: Path, *, dilation: bool | None = None) -> Weights:
 
 
 def _check_state(state: Any, *, where: str) -> None:
-    """InputError where this is not a dict of tensors by name."""
+    """Raise InputError unless this is a dict of tensors by name."""
     if not isinstance(state, dict) or not state:
-        raise InputError(f"{where}: model: expected tensors by name, got {type(state).__name__}")
+        found = type(state).__name__
+        raise InputError(f"{where}: model: expected tensors by name, found {found}")
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            got = type(value).__name__
-            raise InputError(f"{where}: expected tensors by name, got '{name}': {got}")
+            found = type(value).__name__
+            raise InputError(f"{where}: expected tensors by name, found '{name}': {found}")
 
 
 def _config(boxes: State, where: str, *, dilation: bool, nheads: int) -> TrainConfig:
-    """The configuration that the shapes of a box model tell."""
+    """The configuration that follows from the shapes of a box model."""
 
     def shape(name: str) -> torch.Size:
         if name not in boxes or boxes[name].dim() != 2:
             raise InputError(
-                f"{where}: are no weights of a DETR: expected the matrix {name};"
-                f" found {_some(boxes)}"
+                f"{where}: expected the weights of a DETR, with the matrix {name}; found"
+                f" {_first(boxes)}"
             )
         size: torch.Size = boxes[name].shape
         return size
 
     num_queries, hidden_dim = shape("query_embed.weight")
     shape("class_embed.weight")
-    mask_input = boxes.get("mask_head.lay1.weight")  # features and one map a head
+    mask_input = boxes.get("mask_head.lay1.weight")  # features, and one attention map per head
     try:
         return TrainConfig(
             backbone=_backbone(boxes, where),
@@ -125,38 +135,43 @@ def _backbone(boxes: State, where: str) -> str:
     blocks = _count(boxes, r"backbone\.0\.body\.layer3\.(\d+)\.")
     bottleneck = f"{body}layer3.0.conv3.weight" in boxes
     if (bottleneck, blocks) not in RESNETS:
-        found = _some(n for n in boxes if n.startswith("backbone.")) or "none"
+        found = _first(n for n in boxes if n.startswith("backbone.")) or "none"
         raise InputError(f"{where}: backbone: expected a ResNet, found {found}")
     return RESNETS[bottleneck, blocks]
 
 
 def _count(names: Iterable[str], pattern: str) -> int:
-    """How many different numbers stand at the pattern's group."""
-    found = (re.match(pattern, name) for name in names)
-    return len({match[1] for match in found if match})
+    """Return how many different numbers the pattern's group matches."""
+    matches = (re.match(pattern, name) for name in names)
+    return len({match[1] for match in matches if match})
 
 
 def load_strictly(model: nn.Module, state: State, *, where: str) -> None:
-    """Load every tensor of `state`; InputError names the first ones that are amiss."""
-    wanted = {name: value.shape for name, value in model.state_dict().items()}
-    # counters of batch norm, which a frozen one has no use for
+    """Load every tensor of `state`.
+
+    Raises InputError, with the first names, if tensors are missing, unknown or of another shape.
+    """
+    expected = {name: value.shape for name, value in model.state_dict().items()}
+    # without the counters of batch norm, which frozen batch norm does not use
     given = {n: v.shape for n, v in state.items() if not n.endswith(".num_batches_tracked")}
-    amiss = {
-        "missing": [name for name in wanted if name not in given],
-        "unknown": [name for name in given if name not in wanted],
+    problems = {
+        "missing": [name for name in expected if name not in given],
+        "unknown": [name for name in given if name not in expected],
         "of another shape": [
-            f"{name} (expected {tuple(wanted[name])}, got {tuple(given[name])})"
-            for name in wanted
-            if name in given and wanted[name] != given[name]
+            f"{name} (expected {tuple(expected[name])}, found {tuple(given[name])})"
+            for name in expected
+            if name in given and expected[name] != given[name]
         ],
     }
-    if any(amiss.values()):
-        told = [f"{len(names)} {how}: {_some(names)}" for how, names in amiss.items() if names]
-        raise InputError(f"{where}: weights do not fit the model: {'; '.join(told)}")
+    if any(problems.values()):
+        each = [
+            f"{len(names)} {kind}: {_first(names)}" for kind, names in problems.items() if names
+        ]
+        raise InputError(f"{where}: weights do not fit the model: {'; '.join(each)}")
     model.load_state_dict({name: state[name] for name in given})
 
 
-def _some(names: Iterable[str]) -> str:
-    """The first names of many."""
+def _first(names: Iterable[str]) -> str:
+    """The first of many names, as text."""
     every = list(names)
-    return ", ".join(every[:NAMED]) + (", ..." if len(every) > NAMED else "")
+    return ", ".join(every[:MAX_NAMES]) + (", ..." if len(every) > MAX_NAMES else "")

@@ -1,4 +1,4 @@
-"""Own classes on weights of others: what fits is kept, classes go by name, the rest is fresh."""
+"""Starting a model from other weights: parameters that fit are copied, classes by their name."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from torch import Tensor
 from detr.data.classes import ClassTable, published_classes
 from detr.model.detr import DETR
 from detr.model.segmentation import DETRsegm
-from detr.weights.checkpoint import load_checkpoint
-from detr.weights.files import State, read_torch, read_weights
+from detr.weights.checkpoint import Checkpoint, load_any
+from detr.weights.files import State
 from detr.weights.published import find_weights
 
-PUBLISHED_CLASSES = (91, 250)  # of boxes and of panoptic weights
-BODY = "backbone.0."  # kept whole or not at all: layers of two networks do not mix
+PUBLISHED_CLASSES = (91, 250)  # of box weights and of panoptic weights
+BODY = "backbone.0."  # copied completely or not at all: layers of two networks do not combine
 QUERIES = "query_embed.weight"
 CLASS_ROWS = ("class_embed.weight", "class_embed.bias")
 
 
 @dataclass(frozen=True)
-class Start:
-    """Weights to start from: names without "detr."; `classes` has a name a class, "" unknown."""
+class InitialWeights:
+    """Weights to start from, named without "detr."; `classes` are names, "" if unknown."""
 
     where: str
     state: State
@@ -32,77 +32,90 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of the model: how many of its tensors were kept, and what is special about it."""
+class CopiedPart:
+    """A part of the model and how many of its tensors were copied, with a note about them."""
 
     name: str
-    kept: int
+    copied: int
     total: int
     note: str = ""
 
 
 @dataclass(frozen=True)
-class Started:
-    """What was done; `classes` pairs each of the data set's with where it starts, "" fresh."""
+class CopyReport:
+    """What was copied; `classes` pairs each class with the class it starts from, "" if none."""
 
     where: str
-    parts: tuple[Part, ...]
+    parts: tuple[CopiedPart, ...]
     classes: tuple[tuple[str, str], ...]
 
     @property
     def has_backbone(self) -> bool:
-        """Whether the backbone was kept, where there was one to keep."""
-        return all(part.kept for part in self.parts if part.name == BODY.rstrip("."))
+        """Whether the backbone was copied, or the model's own backbone was to be left as it is."""
+        return all(part.copied for part in self.parts if part.name == BODY.rstrip("."))
 
     def lines(self) -> list[str]:
-        """The table to print."""
-        rows = [f"start from {self.where}"]
+        """Return the report as lines of text."""
+        rows = [f"initial weights: {self.where}"]
         for part in self.parts:
-            how = "kept" if part.kept == part.total else "fresh" if not part.kept else "in part"
-            told = [f"{how:8} {part.kept} of {part.total} tensors"] * (part.name != "class_embed")
-            told += [part.note] * bool(part.note)
-            rows.append(f"  {part.name:22} {'; '.join(told)}")
+            whole = part.copied == part.total
+            state = "copied" if whole else "partly copied" if part.copied else "random"
+            counts = [f"{state:14} {part.copied} of {part.total} tensors"]
+            notes = [part.note] * bool(part.note)
+            rows.append(
+                f"  {part.name:22} {'; '.join(counts * (part.name != 'class_embed') + notes)}"
+            )
         for name, source in self.classes:
-            rows.append(f"  class {name:16} {f'from {source}' if source else 'fresh'}")
+            rows.append(f"  class {name:16} {f'copied from {source}' if source else 'random'}")
         return rows
 
 
-def read_start(source: str | Path) -> Start:
-    """Weights of a published name, a published file or a checkpoint of this project."""
+def read_initial_weights(source: str | Path) -> InitialWeights:
+    """Read published weights by name, a file of weights, or a checkpoint of this project.
+
+    Raises InputError if `source` is none of these.
+    """
     path = find_weights(source)
-    if "stage" in read_torch(path):
-        own = load_checkpoint(path)
-        state, table = own.model, own.classes
+    loaded = load_any(path)
+    if isinstance(loaded, Checkpoint):
+        state, table = loaded.model, loaded.classes
     else:
-        weights = read_weights(path)
-        state, count = weights.state, weights.num_classes
-        # others' weights do not tell what their classes are
+        state, count = loaded.state, loaded.num_classes
+        # weights of other projects do not contain the names of their classes
         known = count in PUBLISHED_CLASSES
         table = published_classes(count) if known else ClassTable((), tuple(range(count)))
+    return InitialWeights(
+        str(path), {n.removeprefix("detr."): v for n, v in state.items()}, class_names(table)
+    )
+
+
+def class_names(table: ClassTable) -> tuple[str, ...]:
+    """Return the name of each class, "" for a class without a category."""
     found = (table.category(index) for index in range(len(table)))
-    names = tuple(category.name if category else "" for category in found)
-    return Start(str(path), {n.removeprefix("detr."): v for n, v in state.items()}, names)
+    return tuple(category.name if category else "" for category in found)
 
 
 @torch.no_grad()
-def start_from(
-    model: DETR | DETRsegm, start: Start, classes: ClassTable, *, trunk: bool = True
-) -> Started:
-    """Bring what fits of `start` into a fresh `model`, before its optimiser is made.
+def copy_weights(
+    model: DETR | DETRsegm, initial: InitialWeights, classes: ClassTable, *, trunk: bool = True
+) -> CopyReport:
+    """Copy what fits of `initial` into a new `model`, before its optimiser is built.
 
-    Without `trunk` only the mask head is changed: the masks stage builds on its run's own boxes.
+    Without `trunk`, only the mask head is changed: the stage masks is trained on its run's own
+    boxes.
     """
     own = {name.removeprefix("detr."): value for name, value in model.state_dict().items()}
     if not trunk:
         own = {n: v for n, v in own.items() if n.startswith(("bbox_attention.", "mask_head."))}
-    whole_body = _fits_whole(own, start.state)
+    body_fits = _body_fits(own, initial.state)
     parts = []
     for name, group in groupby(own, key=_part_of):
         tensors = list(group)
-        fits = whole_body or not tensors[0].startswith(BODY)
-        kept = sum(fits and _keep(own, start.state, tensor) for tensor in tensors)
-        parts.append(Part(name, kept, len(tensors), _note(name, own, start.state)))
-    return Started(start.where, tuple(parts), _keep_classes(own, start, classes) if trunk else ())
+        fits = body_fits or not tensors[0].startswith(BODY)
+        copied = sum(fits and _copy(own, initial.state, tensor) for tensor in tensors)
+        parts.append(CopiedPart(name, copied, len(tensors), _note(name, own, initial.state)))
+    rows = _copy_classes(own, initial, classes) if trunk else ()
+    return CopyReport(initial.where, tuple(parts), rows)
 
 
 def _part_of(name: str) -> str:
@@ -110,13 +123,13 @@ def _part_of(name: str) -> str:
     return f"{first}.{second}" if first in ("backbone", "transformer") else first
 
 
-def _fits_whole(own: State, given: State) -> bool:
+def _body_fits(own: State, given: State) -> bool:
     names = [name for name in own if name.startswith(BODY)]
     return all(name in given and given[name].shape == own[name].shape for name in names)
 
 
-def _keep(own: State, given: State, name: str) -> bool:
-    """Copy one tensor if it fits; of queries as many as there are, of classes none yet."""
+def _copy(own: State, given: State, name: str) -> bool:
+    """Copy one tensor if it fits; of queries, as many as both have. Classes are copied later."""
     if name not in given or name in CLASS_ROWS:
         return False
     value: Tensor = given[name]
@@ -132,31 +145,30 @@ def _keep(own: State, given: State, name: str) -> bool:
 
 def _note(part: str, own: State, given: State) -> str:
     if part == "query_embed" and QUERIES in given:
-        (count, width), (wanted, own_width) = given[QUERIES].shape, own[QUERIES].shape
-        some = width == own_width and count != wanted
-        return f"{min(count, wanted)} of {wanted} queries" if some else ""
-    return "rows by class, below" if part == "class_embed" else ""
+        (count, width), (own_count, own_width) = given[QUERIES].shape, own[QUERIES].shape
+        some = width == own_width and count != own_count
+        return f"{min(count, own_count)} of {own_count} queries" if some else ""
+    return "see the classes below" if part == "class_embed" else ""
 
 
-def _keep_classes(own: State, start: Start, classes: ClassTable) -> tuple[tuple[str, str], ...]:
-    """Copy the rows of classes that have the same name, and of no-object, the last one."""
-    rows = {_plain(name): index for index, name in enumerate(start.classes) if name}
-    fits = all(
-        n in start.state and start.state[n].shape[1:] == own[n].shape[1:] for n in CLASS_ROWS
-    )
+def _copy_classes(
+    own: State, initial: InitialWeights, classes: ClassTable
+) -> tuple[tuple[str, str], ...]:
+    """Copy the rows of classes that have the same name, and of no-object, which is the last row."""
+    given = initial.state
+    rows = {_normalised(name): index for index, name in enumerate(initial.classes) if name}
+    fits = all(n in given and given[n].shape[1:] == own[n].shape[1:] for n in CLASS_ROWS)
     pairs = []
-    for index in range(len(classes)):
-        category = classes.category(index)
-        name = category.name if category else ""
-        row = rows.get(_plain(name)) if fits else None
-        pairs.append((name, "" if row is None else start.classes[row]))
+    for index, name in enumerate(class_names(classes)):
+        row = rows.get(_normalised(name)) if fits else None
+        pairs.append((name, "" if row is None else initial.classes[row]))
         for tensor in CLASS_ROWS if row is not None else ():
-            own[tensor][index] = start.state[tensor][row]
+            own[tensor][index] = given[tensor][row]
     for tensor in CLASS_ROWS if fits else ():
-        own[tensor][-1] = start.state[tensor][-1]
+        own[tensor][-1] = given[tensor][-1]
     return tuple(pairs)
 
 
-def _plain(name: str) -> str:
-    """A name as it is compared: "Traffic-Light" is "traffic light"."""
+def _normalised(name: str) -> str:
+    """A name for comparison: "Traffic-Light" becomes "traffic light"."""
     return name.casefold().replace("-", " ").replace("_", " ").strip()

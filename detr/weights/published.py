@@ -25,36 +25,37 @@ FILES = {
     "detr-r101-panoptic": "detr-r101-panoptic-40021d53.pth",
     "detr-r101-dc5-panoptic": "detr-r101-dc5-panoptic.pth",
 }
-UNPUBLISHED = FILES["detr-r101-dc5-panoptic"]  # others may have trained such weights
+UNPUBLISHED = FILES["detr-r101-dc5-panoptic"]  # only others have trained such weights
 
 
 def _batch(images: Sequence[Tensor]) -> Padded:
-    """ValueError where these are no photos."""
+    """Pad photos to one size. Raises ValueError unless each is a (3, H, W) tensor."""
     shapes = [tuple(image.shape) for image in images]
     if not shapes or any(len(shape) != 3 or shape[0] != 3 for shape in shapes):
-        raise ValueError(f"images: expected a list of (3, H, W) tensors, got {shapes or 'none'}")
+        raise ValueError(f"images: expected a list of (3, H, W) tensors, found {shapes or 'none'}")
     return pad(images)
 
 
 class Detector(DETR):
-    """A box model that takes photos as they are."""
+    """A box model that takes photos of any sizes."""
 
     def forward(self, images: Sequence[Tensor]) -> dict[str, Tensor]:  # type: ignore[override]
-        """Normalised RGB photos (3, H, W) of any sizes to what each query found.
+        """Predict classes and boxes for normalised RGB photos (3, H, W) of any sizes.
 
-        `pred_logits` (B, Q, classes + 1), `pred_boxes` (B, Q, 4) cxcywh in 0..1 of its photo.
+        Returns `pred_logits` (B, Q, classes + 1) and `pred_boxes` (B, Q, 4), cxcywh as fractions
+        of each photo's size.
         """
-        guess = super().forward(_batch(images)).guesses[-1]
+        guess = super().forward(_batch(images)).layers[-1]
         return {"pred_logits": guess.logits, "pred_boxes": guess.cxcywh_norm}
 
 
 class Segmenter(DETRsegm):
-    """A model with a mask head that takes photos as they are."""
+    """A model with a mask head that takes photos of any sizes."""
 
     def forward(self, images: Sequence[Tensor]) -> dict[str, Tensor]:
-        """As `Detector`, and `pred_masks` (B, Q, H/4, W/4): logits over the padded batch."""
+        """As `Detector`; also returns `pred_masks` (B, Q, H/4, W/4), logits of the padded batch."""
         output = self.detr(_batch(images))
-        guess = output.guesses[-1]
+        guess = output.layers[-1]
         return {
             "pred_logits": guess.logits,
             "pred_boxes": guess.cxcywh_norm,
@@ -63,11 +64,12 @@ class Segmenter(DETRsegm):
 
 
 def load_published(source: str | Path, *, dilation: bool | None = None) -> Detector | Segmenter:
-    """The model of a published name or a file of weights, in eval mode.
+    """Load published weights by name, or a file of weights; return the model in evaluation mode.
 
-    A name's file comes from the torch hub cache, or is downloaded into it. Everything about the
-    model is told from its weights; `dilation` says whether it is a DC5 model where the file's name
-    does not.
+    The file of a name is read from the cache of torch.hub, or downloaded into it. The model is
+    determined by its weights; `dilation` says whether it is a DC5 model if the name of the file
+    does not. Raises InputError if the file cannot be found or downloaded, or does not contain the
+    weights of a DETR.
     """
     weights = read_weights(find_weights(source), dilation=dilation)
     model: Detector | Segmenter
@@ -81,26 +83,31 @@ def load_published(source: str | Path, *, dilation: bool | None = None) -> Detec
 
 
 def find_weights(source: str | Path) -> Path:
-    """The file of a published name, downloaded if need be, or the file itself."""
+    """Return the file of a published name, downloaded if necessary, or the file itself.
+
+    Raises InputError if there is no such name or file, or if the download fails.
+    """
     if str(source) in FILES:
         return _download(FILES[str(source)])
     path = Path(source)
     if path.is_dir():
-        such = path / "checkpoints" / "masks.pt"
-        raise InputError(f"{path}: is a folder; expected a file of weights, such as {such}")
+        example = path / "checkpoints" / "masks.pt"
+        raise InputError(f"{path}: expected a file of weights, such as {example}; found a folder")
     if not path.is_file():
-        known = nearest(str(source), FILES)
-        raise InputError(f"{source}: is neither a file nor a published name{known}")
+        suggestion = nearest(str(source), FILES)
+        raise InputError(
+            f"{source}: is neither a file nor the name of published weights{suggestion}"
+        )
     return path
 
 
 def _download(file: str) -> Path:
-    """A published file in the torch hub cache; InputError with the steps by hand without net."""
+    """Return a published file in the cache of torch.hub, after downloading it if necessary."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / file
     if not path.is_file() and file == UNPUBLISHED:
         raise InputError(
-            f"{path}: missing, and the authors of DETR never published such a file; put weights of"
-            " that model there or name their file, or use detr-r101-panoptic or"
+            f"{path}: missing; the authors of DETR never published this file. Place weights of that"
+            " model there, pass their file instead of the name, or use detr-r101-panoptic or"
             " detr-r50-dc5-panoptic"
         )
     if not path.is_file():
@@ -109,9 +116,9 @@ def _download(file: str) -> Path:
             torch.hub.load_state_dict_from_url(
                 url, map_location="cpu", check_hash=True, weights_only=True
             )
-        except (OSError, RuntimeError) as error:  # no network; a broken file
+        except (OSError, RuntimeError) as error:  # no network; an incomplete file
             raise InputError(
                 f"{path}: missing, and {url} cannot be downloaded ({error}); download that file"
-                f" by other means and put it there, or name the file itself"
+                " yourself and place it there, or pass its path instead of the name"
             ) from None
     return path

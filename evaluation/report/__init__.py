@@ -1,1 +1,1 @@
-"""The HTML report: scores, loss curves, and pictures of ground truth and prediction."""
+"""The HTML report: scores, loss curves, and pictures of the ground truth and the prediction."""

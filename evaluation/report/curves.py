@@ -6,19 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import msgspec
+from matplotlib.figure import Figure
 
 from base.errors import InputError
 from base.files import replacing
 
-matplotlib.use("Agg")  # no window, on machines without a screen either
-from matplotlib import pyplot as plt
-
 
 @dataclass(frozen=True)
 class Epoch:
-    """What the curves need of one line of `log.jsonl`: losses by name, None where not finite."""
+    """One line of `log.jsonl`, as far as the curves need it: losses by name, None if not finite."""
 
     stage: str
     epoch: int
@@ -27,7 +24,10 @@ class Epoch:
 
 
 def read_log(path: Path) -> list[Epoch]:
-    """Read `log.jsonl`: one finished epoch a line; InputError names the line that is none."""
+    """Read `log.jsonl`, which has one finished epoch per line.
+
+    Raises InputError if the file cannot be read; the message names a line that is not an epoch.
+    """
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
@@ -39,13 +39,16 @@ def read_log(path: Path) -> list[Epoch]:
                 log.append(msgspec.json.decode(line, type=Epoch))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InputError(
-                f"{path}: line {number}: cannot be read as an epoch of a training log: {error}"
+                f"{path}: line {number}: expected an epoch of a training log: {error}"
             ) from None
     return log
 
 
 def draw_curves(log: Sequence[Epoch], folder: Path) -> list[Path]:
-    """Draw one picture a stage: the total loss and its parts, train and test, by epoch."""
+    """Draw one picture per stage: the total loss and its terms by epoch, for train and test.
+
+    Returns the paths of the PNGs in `folder`; a stage without losses has none.
+    """
     paths = []
     for stage in dict.fromkeys(line.stage for line in log):
         lines = [line for line in log if line.stage == stage]
@@ -57,13 +60,14 @@ def draw_curves(log: Sequence[Epoch], folder: Path) -> list[Path]:
 
 
 def _shown(lines: Sequence[Epoch]) -> list[str]:
-    """Losses of the auxiliary heads end in a number; the last layer's stand for them."""
+    """Names of the losses to show: not those of auxiliary heads, which end in a number."""
     known = dict.fromkeys(name for line in lines for name in line.train)
     return [name for name in known if name.startswith("loss") and not name[-1].isdigit()]
 
 
 def _draw_stage(lines: Sequence[Epoch], names: Sequence[str], title: str, path: Path) -> None:
-    figure, grid = plt.subplots(1, len(names), figsize=(3.2 * len(names), 3), squeeze=False)
+    figure = Figure(figsize=(3.2 * len(names), 3))  # not pyplot's, which may need a display
+    grid = figure.subplots(1, len(names), squeeze=False)
     epochs = [line.epoch for line in lines]
     for axes, name in zip(grid[0], names, strict=True):
         for split, style in (("train", "-"), ("test", "--")):
@@ -78,4 +82,3 @@ def _draw_stage(lines: Sequence[Epoch], names: Sequence[str], title: str, path: 
     figure.tight_layout()
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
-    plt.close(figure)

@@ -25,10 +25,11 @@ def draw_segments(
     *,
     wrong: Collection[int] = (),
 ) -> Picture:
-    """Paint segments over a photo in their categories' colours, with borders and names.
+    """Draw segments over a photo in the colours of their categories, with borders and names.
 
-    `ids` is (H, W) uint32, of the photo or of a larger one that it was shrunk from; void stays a
-    dimmed photo. Segments whose id is in `wrong` get a red border.
+    `photo` is (h, w, 3) RGB. `ids` is (H, W) uint32, of the same size or of the larger size that
+    the photo had before it was shrunk. Void pixels are dimmed. Segments whose id is in `wrong`
+    get a red border. Returns a new picture.
     """
     ids = _sampled(ids, photo.shape[:2])
     by_id = {c.id: c for c in categories}
@@ -46,7 +47,7 @@ def draw_segments(
 
 
 def shrink(photo: Picture, *, long_side: int) -> Picture:
-    """The photo with at most so many pixels on its longer side."""
+    """Resize a photo to at most `long_side` pixels on its longer side; never enlarge it."""
     height, width = photo.shape[:2]
     factor = long_side / max(height, width)
     if factor >= 1:
@@ -56,21 +57,21 @@ def shrink(photo: Picture, *, long_side: int) -> Picture:
 
 
 def _sampled(ids: SegmentIds, size: tuple[int, ...]) -> SegmentIds:
-    """The ids in the middle of each pixel of a picture of `size`, (height, width)."""
+    """Sample the ids at the centre of each pixel of a picture of `size`, (height, width)."""
     pairs = zip(ids.shape, size, strict=True)
-    middles = [(2 * np.arange(small) + 1) * large // (2 * small) for large, small in pairs]
-    sampled: SegmentIds = ids[np.ix_(*middles)]
+    centres = [(2 * np.arange(small) + 1) * large // (2 * small) for large, small in pairs]
+    sampled: SegmentIds = ids[np.ix_(*centres)]
     return sampled
 
 
 def _shade(category: Category, number: int) -> NDArray[np.uint8]:
-    """The category's colour, a little lighter or darker from instance to instance."""
+    """The colour of the category; things vary in brightness to tell instances apart."""
     factor = (1.0, 0.8, 0.9, 0.7)[number % 4] if category.isthing else 1.0
     return (np.array(category.color) * factor).astype(np.uint8)
 
 
 def _borders(ids: SegmentIds) -> NDArray[np.bool_]:
-    """Pixels whose right or lower neighbour belongs to another segment."""
+    """(H, W) pixels whose right or lower neighbour belongs to another segment."""
     border = np.zeros(ids.shape, bool)
     border[:, :-1] |= ids[:, :-1] != ids[:, 1:]
     border[:-1] |= ids[:-1] != ids[1:]
@@ -78,7 +79,7 @@ def _borders(ids: SegmentIds) -> NDArray[np.bool_]:
 
 
 def _write_name(picture: Picture, mask: NDArray[np.bool_], name: str) -> None:
-    """Write a name at the innermost point of a segment, where it is large enough to bear it."""
+    """Write a name at the innermost point of a segment, if the segment is large enough."""
     scale = max(picture.shape[1] / 1000, 0.32)
     (width, height), _ = cv2.getTextSize(name, FONT, scale, 1)
     if np.count_nonzero(mask) < 2 * width * height:

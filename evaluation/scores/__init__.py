@@ -1,1 +1,1 @@
-"""Panoptic quality and average precision of one COCO panoptic set against another."""
+"""Panoptic quality and average precision of one COCO panoptic set compared with another."""

@@ -1,7 +1,8 @@
-"""Which predicted segment is which true one: the matching of panoptic quality.
+"""Match predicted segments with true segments, as panoptic quality defines it.
 
 Kirillov et al., "Panoptic Segmentation", CVPR 2019, section 4.1: a predicted and a true segment
-of one category match where their IoU, void left out, is above one half; such a match is unique.
+of the same category match if their IoU, computed without void pixels, is greater than 0.5. A
+segment has at most one such match.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -18,8 +20,8 @@ from conversion.coco.png import VOID, SegmentIds
 
 
 @dataclass(frozen=True)
-class Hit:
-    """A true and a predicted segment that match; `iou` is in (0.5, 1]."""
+class TruePositive:
+    """A true segment and the predicted segment that matches it; `iou` is in (0.5, 1]."""
 
     truth: Segment
     prediction: Segment
@@ -27,29 +29,64 @@ class Hit:
 
 
 @dataclass(frozen=True)
+class Overlaps:
+    """Pixel counts of one photo: of each (true id, predicted id) pair that occurs, void included.
+
+    The areas count pixels. They may differ from the areas that the JSON files state.
+    """
+
+    shared: dict[tuple[int, int], int]
+
+    @cached_property
+    def true_areas(self) -> Counter[int]:
+        """Number of pixels of each true segment id."""
+        areas: Counter[int] = Counter()
+        for (true_id, _), count in self.shared.items():
+            areas[true_id] += count
+        return areas
+
+    @cached_property
+    def predicted_areas(self) -> Counter[int]:
+        """Number of pixels of each predicted segment id."""
+        areas: Counter[int] = Counter()
+        for (_, predicted_id), count in self.shared.items():
+            areas[predicted_id] += count
+        return areas
+
+    def iou(self, true_id: int, predicted_id: int) -> float:
+        """Intersection over union of two segments that share pixels, computed without void."""
+        intersection = self.shared[true_id, predicted_id]
+        on_void = self.shared.get((VOID, predicted_id), 0)
+        both = self.true_areas[true_id] + self.predicted_areas[predicted_id]
+        return intersection / (both - intersection - on_void)
+
+
+@dataclass(frozen=True)
 class PhotoMatch:
-    """One photo's segments: matched, false (predicted only) and missed (true only)."""
+    """The segments of one photo: matched (`tp`), only predicted (`fp`) and only true (`fn`)."""
 
     truth: Photo
     prediction: Photo
-    hits: tuple[Hit, ...]
-    false: tuple[Segment, ...]
-    missed: tuple[Segment, ...]
+    tp: tuple[TruePositive, ...]
+    fp: tuple[Segment, ...]
+    fn: tuple[Segment, ...]
+    overlaps: Overlaps
 
     @property
     def pq(self) -> float:
-        """Panoptic quality of this photo alone, all its segments taken as one category, 0..1.
+        """Panoptic quality of this photo, 0..1, as if its segments were all of one category.
 
-        1.0 where there is neither a true nor a predicted segment to compare.
+        1.0 if there is neither a true nor a predicted segment to compare.
         """
-        weight = len(self.hits) + (len(self.false) + len(self.missed)) / 2
-        return sum(hit.iou for hit in self.hits) / weight if weight else 1.0
+        weight = len(self.tp) + (len(self.fp) + len(self.fn)) / 2
+        return sum(match.iou for match in self.tp) / weight if weight else 1.0
 
 
 def match_sets(truth: PanopticSet, prediction: PanopticSet) -> Iterator[PhotoMatch]:
-    """Match photo by photo, joined by file name, in the order of the truth.
+    """Match all photos of `truth`, in its order; photos are joined by file name.
 
-    Raises InputError where a true photo has no prediction or the categories disagree.
+    Raises InputError if a photo has no prediction, if the sets disagree about a category, or if
+    a segment has a category that its file does not list.
     """
     _check_categories(truth, prediction)
     _check_segments(truth)
@@ -67,8 +104,8 @@ def _check_categories(truth: PanopticSet, prediction: PanopticSet) -> None:
     for category in prediction.categories:
         if known.get(category.id, category.name) != category.name:
             raise InputError(
-                f"{prediction.json_path}: category {category.id} is '{category.name}',"
-                f" but '{known[category.id]}' in {truth.json_path}"
+                f"{prediction.json_path}: category {category.id}: expected"
+                f" '{known[category.id]}' as in {truth.json_path}, found '{category.name}'"
             )
 
 
@@ -79,78 +116,66 @@ def _check_segments(panoptic: PanopticSet) -> None:
             if segment.category_id not in known:
                 raise InputError(
                     f"{panoptic.json_path}: {photo.file_name}: segment {segment.id}: category_id:"
-                    f" expected one of the file's categories, got {segment.category_id}"
+                    f" expected a category of this file, found {segment.category_id}"
                 )
 
 
 def match_photo(
     truth: Photo, truth_ids: SegmentIds, prediction: Photo, prediction_ids: SegmentIds
 ) -> PhotoMatch:
-    """Match the segments of one photo; both id maps are (H, W) uint32.
+    """Match the segments of one photo; both arrays are (H, W) uint32 segment ids.
 
-    Crowd and void as in the paper: void pixels count for nobody, a false segment that lies for
-    more than half on void or on crowd of its category is no error, missed crowd is none either.
+    Void and crowds are treated as in the paper: void pixels are ignored, a predicted segment of
+    which more than half lies on void or on a crowd of its category is not a false positive, and a
+    crowd is never a false negative. Raises InputError if the arrays differ in size.
     """
     if truth_ids.shape != prediction_ids.shape:
+        (true_height, true_width), (height, width) = truth_ids.shape, prediction_ids.shape
         raise InputError(
-            f"{truth.file_name}: truth has (height, width) {truth_ids.shape},"
-            f" the prediction {prediction_ids.shape}"
+            f"{truth.file_name}: expected a prediction of {true_width}x{true_height} pixels"
+            f" like the ground truth, found {width}x{height}"
         )
-    shared = overlaps(truth_ids, prediction_ids)
-    areas = _areas(shared, side=1)
-    hits = _hits(truth, prediction, shared, areas)
-    found = {hit.truth.id for hit in hits}
-    right = {hit.prediction.id for hit in hits}
-    missed = [s for s in truth.segments if s.id not in found and not s.iscrowd]
-    false = [
+    overlaps = count_overlaps(truth_ids, prediction_ids)
+    tp = _true_positives(truth, prediction, overlaps)
+    true_ids = {match.truth.id for match in tp}
+    predicted_ids = {match.prediction.id for match in tp}
+    fn = [s for s in truth.segments if s.id not in true_ids and not s.iscrowd]
+    fp = [
         s
         for s in prediction.segments
-        if s.id not in right and _excused(s, truth, shared) <= areas[s.id] / 2
+        if s.id not in predicted_ids
+        and _ignored_pixels(s, truth, overlaps) <= overlaps.predicted_areas[s.id] / 2
     ]
-    return PhotoMatch(truth, prediction, tuple(hits), tuple(false), tuple(missed))
+    return PhotoMatch(truth, prediction, tuple(tp), tuple(fp), tuple(fn), overlaps)
 
 
-def overlaps(truth_ids: SegmentIds, prediction_ids: SegmentIds) -> dict[tuple[int, int], int]:
-    """Number of pixels of every (true id, predicted id) pair that occurs, void included."""
+def count_overlaps(truth_ids: SegmentIds, prediction_ids: SegmentIds) -> Overlaps:
+    """Count the pixels of each pair of ids in two (H, W) uint32 arrays of segment ids."""
     pairs = truth_ids.astype(np.uint64) << np.uint64(32) | prediction_ids.astype(np.uint64)
     values, counts = np.unique(pairs, return_counts=True)
-    return {
-        (value >> 32, value & 0xFFFFFFFF): count
-        for value, count in zip(values.tolist(), counts.tolist(), strict=True)
-    }
+    return Overlaps(
+        {
+            (value >> 32, value & 0xFFFFFFFF): count
+            for value, count in zip(values.tolist(), counts.tolist(), strict=True)
+        }
+    )
 
 
-def _areas(shared: dict[tuple[int, int], int], *, side: int) -> Counter[int]:
-    """Pixels of every true (side 0) or predicted (side 1) id; a JSON may say anything."""
-    areas: Counter[int] = Counter()
-    for ids, count in shared.items():
-        areas[ids[side]] += count
-    return areas
-
-
-def _hits(
-    truth: Photo,
-    prediction: Photo,
-    shared: dict[tuple[int, int], int],
-    predicted_areas: Counter[int],
-) -> list[Hit]:
+def _true_positives(truth: Photo, prediction: Photo, overlaps: Overlaps) -> list[TruePositive]:
     true_segments = {s.id: s for s in truth.segments if not s.iscrowd}
     predicted_segments = {s.id: s for s in prediction.segments}
-    true_areas = _areas(shared, side=0)
-    hits = []
-    for (true_id, predicted_id), intersection in sorted(shared.items()):
+    found = []
+    for true_id, predicted_id in sorted(overlaps.shared):
         true, predicted = true_segments.get(true_id), predicted_segments.get(predicted_id)
         if true is None or predicted is None or true.category_id != predicted.category_id:
             continue
-        on_void = shared.get((VOID, predicted_id), 0)
-        both = true_areas[true_id] + predicted_areas[predicted_id]
-        iou = intersection / (both - intersection - on_void)
+        iou = overlaps.iou(true_id, predicted_id)
         if iou > 0.5:
-            hits.append(Hit(true, predicted, iou))
-    return hits
+            found.append(TruePositive(true, predicted, iou))
+    return found
 
 
-def _excused(segment: Segment, truth: Photo, shared: dict[tuple[int, int], int]) -> int:
-    """Pixels of a predicted segment that lie on void or on crowd of its category."""
+def _ignored_pixels(segment: Segment, truth: Photo, overlaps: Overlaps) -> int:
+    """Number of pixels of a predicted segment that lie on void or on a crowd of its category."""
     crowd = [s.id for s in truth.segments if s.iscrowd and s.category_id == segment.category_id]
-    return sum(shared.get((true_id, segment.id), 0) for true_id in [VOID, *crowd])
+    return sum(overlaps.shared.get((true_id, segment.id), 0) for true_id in [VOID, *crowd])

@@ -1,4 +1,7 @@
-"""Average precision of boxes and masks, computed by pycocotools."""
+"""Average precision (AP) of boxes and masks, computed by pycocotools.
+
+Instances are plain dicts here, in COCO's results format, because pycocotools expects them so.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 
 from conversion.coco.panoptic import PanopticSet, Photo
 from conversion.coco.results import read_results
-from conversion.painting.raster import encode_mask
+from conversion.coco.rle import encode_mask
 
 
 @dataclass(frozen=True)
@@ -25,18 +28,25 @@ class AveragePrecision:
     ap75: float
 
 
-def average_precision(
-    truth: PanopticSet, prediction: PanopticSet
-) -> tuple[AveragePrecision | None, AveragePrecision | None]:
-    """Box AP and mask AP of the things; None where no thing is true, or nothing has a score.
+@dataclass(frozen=True)
+class ThingPrecision:
+    """AP of the boxes and of the masks of all things; None if it is not defined."""
 
-    The predicted instances are those of `instances.json` beside the prediction's JSON (COCO's
-    results format), which holds low scores too; without that file, the segments with scores.
-    The true ones are the visible things of the truth.
+    box: AveragePrecision | None
+    mask: AveragePrecision | None
+
+
+def average_precision(truth: PanopticSet, prediction: PanopticSet) -> ThingPrecision:
+    """Compute box AP and mask AP of the things in the photos of `truth`.
+
+    Both are None if the ground truth has no things or the prediction has no scores. The predicted
+    instances are read from `instances.json` (COCO's results format, with low scores too) beside
+    the prediction's JSON. If there is no such file, they are the segments with scores. The true
+    instances are the visible pixels of the things.
     """
     results = _results(prediction)
     if results is None:
-        return None, None
+        return ThingPrecision(None, None)
     id_of = {photo.file_name: photo.id for photo in truth.photos}
     name_of = {photo.id: photo.file_name for photo in prediction.photos}
     kept = [
@@ -48,13 +58,13 @@ def average_precision(
         ground = COCO()
         ground.dataset = _ground(truth)
         ground.createIndex()
-        return _evaluate(ground, kept, "bbox"), _evaluate(ground, kept, "segm")
+        return ThingPrecision(_evaluate(ground, kept, "bbox"), _evaluate(ground, kept, "segm"))
 
 
 def box_precision(truth: PanopticSet, results: list[dict[str, Any]]) -> AveragePrecision | None:
-    """Box AP of things alone, from boxes in COCO's results format; no PNG is read.
+    """Compute the box AP of things from `results` in COCO's results format; read no PNGs.
 
-    None where no thing is true.
+    Returns None if the ground truth has no things. Results of stuff categories are ignored.
     """
     things = {c.id for c in truth.categories if c.isthing}
     found = [r for r in results if r["category_id"] in things]

@@ -1,7 +1,7 @@
 """Panoptic quality.
 
-Kirillov et al., "Panoptic Segmentation", CVPR 2019, section 4: PQ = SQ · RQ, for each category
-over the whole set, then averaged over the categories that occur.
+Kirillov et al., "Panoptic Segmentation", CVPR 2019, section 4.2: PQ = SQ · RQ, computed for each
+category over the whole set and then averaged over the categories that occur.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from evaluation.scores.matching import PhotoMatch
 
 @dataclass(frozen=True)
 class CategoryQuality:
-    """Scores of one category, in 0..1, with its counts of segments."""
+    """Scores of one category, in 0..1, and its numbers of segments."""
 
     pq: float
     sq: float
@@ -28,7 +28,7 @@ class CategoryQuality:
 
 @dataclass(frozen=True)
 class MeanQuality:
-    """Scores averaged over the `n` categories that occur in truth or prediction."""
+    """Scores averaged over the `n` categories that occur in the ground truth or the prediction."""
 
     pq: float
     sq: float
@@ -38,7 +38,7 @@ class MeanQuality:
 
 @dataclass(frozen=True)
 class PanopticQuality:
-    """Means over all categories, things and stuff, and each category by name."""
+    """Means over all categories, over things and over stuff, and each category by name."""
 
     all: MeanQuality
     things: MeanQuality
@@ -49,17 +49,17 @@ class PanopticQuality:
 def panoptic_quality(
     matches: Iterable[PhotoMatch], categories: Sequence[Category]
 ) -> PanopticQuality:
-    """Panoptic quality of matched photos; `categories` are those of the truth."""
+    """Compute the panoptic quality of matched photos for the categories of the ground truth."""
     iou_sum: defaultdict[int, float] = defaultdict(float)
     tp: Counter[int] = Counter()
     fp: Counter[int] = Counter()
     fn: Counter[int] = Counter()
     for match in matches:
-        for hit in match.hits:
-            iou_sum[hit.truth.category_id] += hit.iou
-            tp[hit.truth.category_id] += 1
-        fp.update(segment.category_id for segment in match.false)
-        fn.update(segment.category_id for segment in match.missed)
+        for pair in match.tp:
+            iou_sum[pair.truth.category_id] += pair.iou
+            tp[pair.truth.category_id] += 1
+        fp.update(segment.category_id for segment in match.fp)
+        fn.update(segment.category_id for segment in match.fn)
     by_id = {
         c.id: _category_quality(iou_sum[c.id], tp[c.id], fp[c.id], fn[c.id]) for c in categories
     }

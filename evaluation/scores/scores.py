@@ -1,4 +1,4 @@
-"""All scores of a prediction against the truth, and how they are printed."""
+"""All scores of a prediction compared with the ground truth, as JSON and as a table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from evaluation.scores.quality import PanopticQuality, panoptic_quality
 
 @dataclass(frozen=True)
 class Scores:
-    """Panoptic quality, AP where there are things and scores, and the matches behind them."""
+    """Panoptic quality, AP if the prediction has scores, and the matches they are based on."""
 
     quality: PanopticQuality
     box_ap: AveragePrecision | None
@@ -24,7 +24,7 @@ class Scores:
     matches: tuple[PhotoMatch, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values: all, things, stuff, categories, and box_ap and mask_ap where known."""
+        """Plain values: all, things, stuff, categories, and box_ap and mask_ap if known."""
         values = asdict(self.quality)
         for name, ap in (("box_ap", self.box_ap), ("mask_ap", self.mask_ap)):
             if ap is not None:
@@ -33,23 +33,26 @@ class Scores:
 
 
 def evaluate_files(truth_json: Path, prediction_json: Path) -> Scores:
-    """Evaluate one panoptic JSON against another; see `evaluate_sets`."""
+    """Evaluate a panoptic JSON against another; see `evaluate_sets`.
+
+    Raises InputError if a file is not a COCO panoptic set.
+    """
     return evaluate_sets(read_panoptic(truth_json), read_panoptic(prediction_json))
 
 
 def evaluate_sets(truth: PanopticSet, prediction: PanopticSet) -> Scores:
     """Evaluate a prediction; photos are joined by file name.
 
-    Raises InputError where a photo has no prediction or where categories disagree.
+    Raises InputError if a photo has no prediction or if the sets disagree about a category.
     """
     matches = tuple(match_sets(truth, prediction))
-    box_ap, mask_ap = average_precision(truth, prediction)
-    return Scores(panoptic_quality(matches, truth.categories), box_ap, mask_ap, matches)
+    ap = average_precision(truth, prediction)
+    return Scores(panoptic_quality(matches, truth.categories), ap.box, ap.mask, matches)
 
 
 def scores_table(scores: Scores) -> Table:
-    """The scores in per cent, as a table for the terminal."""
-    table = Table("", "PQ", "SQ", "RQ", "hit", "false", "missed")
+    """Format the scores, in percent, as a table for the terminal."""
+    table = Table("", "PQ", "SQ", "RQ", "hits", "false alarms", "missed")
     quality = scores.quality
     for name, mean in (("all", quality.all), ("things", quality.things), ("stuff", quality.stuff)):
         values = (mean.pq, mean.sq, mean.rq) if mean.n else (None, None, None)
@@ -63,7 +66,7 @@ def scores_table(scores: Scores) -> Table:
 
 
 def percent(value: float | None) -> str:
-    """0.5 as 50.0, and a dash for what there is nothing to tell of."""
+    """Format a share: 0.5 as `50.0`, None (unknown) as a dash."""
     return "-" if value is None else f"{100 * value:.1f}"
 
 

@@ -1,1 +1,1 @@
-"""yard: synthetic construction-yard scenes, drawn as an annotator would leave them."""
+"""Yard: rendered photos of construction yards, with the shapes that a person would draw."""

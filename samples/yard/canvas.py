@@ -1,4 +1,4 @@
-"""Camera, light and shadow: solids become a picture."""
+"""Camera, light and shadow: from solids to an image."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Pixels = NDArray[np.intp]  # flat indices
 RGB = tuple[float, float, float]  # linear light
 Image = NDArray[np.float32]  # (H, W, 3) linear RGB
 
-SUN_CELL, SUN_CELLS = 0.065, 512  # metres and cells of the sun's shadow map
-FLOOR_CELL, FLOOR_CELLS = 0.1, 360  # of the plan that holds the contact shadows
+SUN_CELL, SUN_CELLS = 0.065, 512  # size in metres and number of cells of the shadow map
+FLOOR_CELL, FLOOR_CELLS = 0.1, 360  # the same for the plan of contact shadows
 CENTRE = np.array([0.0, 13.0, 1.0], np.float32)  # of both
 
 
@@ -32,7 +32,7 @@ class Camera:
     axes: Matrix
 
     def rays(self) -> Vectors:
-        """(3, H·W) directions whose forward component is 1, so that distance is depth."""
+        """Return (3, H * W) directions whose forward component is 1, so that distance is depth."""
         x = (np.arange(self.width, dtype=np.float32) + 0.5 - self.width / 2) / self.focal
         y = (np.arange(self.height, dtype=np.float32) + 0.5 - self.height / 2) / self.focal
         right, down, forward = (axis[:, None, None] for axis in self.axes)
@@ -40,7 +40,7 @@ class Camera:
         return rays
 
     def project(self, points: Points) -> Points:
-        """(K, 3) x, y in pixels and depth in metres of (K, 3) points in the world."""
+        """Project (K, 3) points in the world to (K, 3): x and y in pixels, depth in metres."""
         seen = (points - self.eye) @ self.axes.T
         depth = np.maximum(seen[:, 2:], 1e-3)
         centre = np.array([self.width / 2, self.height / 2], np.float32)
@@ -50,14 +50,14 @@ class Camera:
 def make_camera(
     *, width: int, height: int, focal: float, above: float, pitch: float, roll: float
 ) -> Camera:
-    """Camera `above` metres over the ground, looking down by `pitch` and tilted by `roll`."""
+    """Return a camera `above` metres over the ground, with pitch (down) and roll in radians."""
     level = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)
     axes = spin("z", roll) @ level @ spin("x", pitch)
     return Camera(width, height, focal, np.array([0, 0, above], np.float32), axes)
 
 
 def covered(points: NDArray[np.floating[Any]], *, width: int, height: int) -> Pixels:
-    """Pixels that the convex hull of (K, 2) x, y points touches."""
+    """Return the pixels that the convex hull of (K, 2) points x, y covers."""
     hull = cv2.convexHull(np.clip(points, -1e5, 1e5).round().astype(np.int32))
     (x0, y0), (x1, y1) = hull.min(axis=(0, 1)), hull.max(axis=(0, 1)) + 1
     x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
@@ -71,7 +71,7 @@ def covered(points: NDArray[np.floating[Any]], *, width: int, height: int) -> Pi
 
 @dataclass(frozen=True)
 class Light:
-    """Where the sun stands and what colour everything takes from it."""
+    """The direction of the sun and the colours of its light and of the sky."""
 
     to_sun: Points  # (3,) unit vector
     sun: RGB
@@ -83,7 +83,7 @@ class Light:
 
 
 class Canvas:
-    """What each ray meets first: (N,) depth, albedo, facing to sun and sky, stuff id."""
+    """The first surface that each of N rays meets: its depth, colour, orientation and category."""
 
     def __init__(self, camera: Camera, light: Light) -> None:
         self.camera, self.light = camera, light
@@ -95,10 +95,10 @@ class Canvas:
         self.to_sky = np.ones(count, np.float32)
         self.floor = np.zeros(count, np.bool_)
         self.stuff = np.zeros(count, np.uint8)
-        self.thing = np.zeros(count, np.uint8)  # number of the thing seen there, 0 for none
+        self.thing = np.zeros(count, np.uint8)  # number of the visible thing, 0 for none
 
     def draw(self, part: Part, *, stuff: int | None = None, thing: int = 0) -> Pixels:
-        """Draw one part and return all pixels it covers, seen or hidden; holes count as covered."""
+        """Draw a part; return all pixels that it covers, visible or hidden, including its holes."""
         pixels = self._candidates(part)
         distance, local, normal = part.cast(self.camera.eye[:, None], self.rays[:, pixels])
         hit = np.isfinite(distance)
@@ -131,13 +131,13 @@ class Canvas:
         self.floor[at] = False
 
     def positions(self, pixels: Pixels) -> Vectors:
-        """(3, N) points in the world that these pixels show."""
+        """Return the (3, N) points in the world that the pixels show."""
         found: Vectors = self.camera.eye[:, None] + self.depth[pixels] * self.rays[:, pixels]
         return found
 
 
 class SunMap:
-    """How far towards the sun the foremost surface lies, on a grid across the sun's rays."""
+    """A shadow map: the surface nearest to the sun, on a grid perpendicular to its rays."""
 
     def __init__(self, to_sun: Points) -> None:
         side = np.cross(to_sun, np.array([0, 0, 1])).astype(np.float32)
@@ -146,7 +146,7 @@ class SunMap:
         self.front = np.full(SUN_CELLS * SUN_CELLS, -100, np.float32)
 
     def add(self, part: Part) -> None:
-        """Let one part throw its shadow."""
+        """Add the shadow of a part."""
         flat = (part.corners() - CENTRE) @ self.axes[:2].T / SUN_CELL + SUN_CELLS / 2
         cells = covered(flat, width=SUN_CELLS, height=SUN_CELLS)
         grid = np.stack([cells % SUN_CELLS, cells // SUN_CELLS]) + 0.5 - SUN_CELLS / 2
@@ -156,19 +156,19 @@ class SunMap:
         self.front[cells] = np.maximum(self.front[cells], 60 - distance)
 
     def lit(self, positions: Vectors, jitter: NDArray[np.float32]) -> Bools:
-        """Which of the (3, N) positions the sun reaches; (2, N) `jitter` in cells blurs edges."""
+        """Return which of (3, N) positions are sunlit; `jitter` (2, N), in cells, softens edges."""
         x, y, z = positions - CENTRE[:, None]
         across, along, depth = (axis[0] * x + axis[1] * y + axis[2] * z for axis in self.axes)
         column = (across / SUN_CELL + SUN_CELLS / 2 + jitter[0]).astype(np.int32)
         row = (along / SUN_CELL + SUN_CELLS / 2 + jitter[1]).astype(np.int32)
         inside = (column >= 0) & (column < SUN_CELLS) & (row >= 0) & (row < SUN_CELLS)
         cell = np.where(inside, row * SUN_CELLS + column, 0)
-        free: Bools = ~inside | (depth + 0.09 > self.front[cell])
-        return free
+        lit: Bools = ~inside | (depth + 0.09 > self.front[cell])
+        return lit
 
 
 def contact_plan(parts: Sequence[Part]) -> NDArray[np.float32]:
-    """(cells, cells) share of sky that things standing on each place of the floor take away."""
+    """Return the share of the sky that parts on the ground hide, by place: (cells, cells)."""
     plan = np.zeros((FLOOR_CELLS, FLOOR_CELLS), np.uint8)
     for part in parts:
         corners = part.corners()
@@ -182,7 +182,7 @@ def contact_plan(parts: Sequence[Part]) -> NDArray[np.float32]:
 
 
 def shade(canvas: Canvas, parts: Sequence[Part], rng: np.random.Generator) -> Image:
-    """Light the canvas; pixels without depth keep their colour as it is."""
+    """Light the canvas and return its image; pixels without depth, the sky, keep their colour."""
     light, pixels = canvas.light, np.flatnonzero(np.isfinite(canvas.depth))
     positions = canvas.positions(pixels)
     sun_map = SunMap(light.to_sun)
@@ -193,18 +193,18 @@ def shade(canvas: Canvas, parts: Sequence[Part], rng: np.random.Generator) -> Im
     sun = canvas.to_sun[pixels] * sun_map.lit(positions, jitter)
     sky = canvas.to_sky[pixels] * _openness(canvas, pixels, positions, contact_plan(parts))
     haze = 1 - np.exp(-np.maximum(canvas.depth[pixels] - 8, 0) / 160)
-    picture = canvas.albedo.copy()
+    linear = canvas.albedo.copy()
     for i in range(3):
         lit = canvas.albedo[i, pixels] * (light.sun[i] * sun + light.sky[i] * sky)
-        picture[i, pixels] = lit + (light.horizon[i] - lit) * haze
-    frame = picture.reshape(3, canvas.camera.height, canvas.camera.width)
+        linear[i, pixels] = lit + (light.horizon[i] - lit) * haze
+    frame = linear.reshape(3, canvas.camera.height, canvas.camera.width)
     return np.ascontiguousarray(frame.transpose(1, 2, 0))
 
 
 def _openness(
     canvas: Canvas, pixels: Pixels, positions: Vectors, plan: NDArray[np.float32]
 ) -> Scalars:
-    """How much of the sky each pixel sees: little beside and below what stands on the ground."""
+    """Return the share of the sky that lights each pixel: little next to and below solids."""
     cells = ((positions[:2] - CENTRE[:2, None]) / FLOOR_CELL + FLOOR_CELLS / 2).astype(np.int32)
     np.clip(cells, 0, FLOOR_CELLS - 1, out=cells)
     floor = 1 - 0.85 * plan[cells[1], cells[0]]

@@ -1,4 +1,4 @@
-"""Mistakes that annotators make, planted into yard so that validation can be measured."""
+"""Mistakes of annotators, planted into yard to test how many of them validation finds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from annotation.labelme.annotation import Annotation, Shape, read_annotation, wr
 from base.files import write_bytes
 from base.parsing import write_json
 
-EVERY = 24  # photos for one flaw of each rule
+PHOTOS_PER_ROUND = 24  # a round is one flaw of each rule
+UNSUITABLE = -1  # no shape of a file allows the mistake
 TYPOS = {
     "traffic-cone": "trafic-cone",
     "brick-pallet": "brick-palet",
@@ -35,39 +36,33 @@ class Flaw:
     shape: int | None
 
 
-Spoil = Callable[[Annotation, int, np.random.Generator], Annotation]
-
-
 def plant_flaws(root: Path, *, seed: int) -> None:
-    """Spoil some files of a drawn set, one mistake a file, and list them in `flaws.json`."""
+    """Plant at most one mistake into each file of a rendered set and list them in `flaws.json`."""
     rng = np.random.default_rng([seed, 0xF1A])
     files = sorted((root / "labelme").glob("*.json"))
-    rounds = max(1, round(len(files) / EVERY))
-    rest = [files[i] for i in rng.permutation(len(files))]
+    rounds = max(1, round(len(files) / PHOTOS_PER_ROUND))
+    remaining = [files[i] for i in rng.permutation(len(files))]
     flaws = []
     for rule in RULES * rounds:
-        flaw = _plant(root, rule, rest, rng)
+        flaw = _plant(root, rule, remaining, rng)
         if flaw:
             flaws.append(flaw)
     flaws.sort(key=lambda flaw: (flaw.file, flaw.rule))
     write_json(root / "flaws.json", {"flaws": flaws}, indent=2)
 
 
-def _plant(root: Path, rule: str, rest: list[Path], rng: np.random.Generator) -> Flaw | None:
-    """Spoil the first file left that can bear this mistake, and take it off the list."""
-    for path in rest:
-        index = _spoil_file(root, path, rule, rng)
-        if index != UNFIT:
-            rest.remove(path)
+def _plant(root: Path, rule: str, remaining: list[Path], rng: np.random.Generator) -> Flaw | None:
+    """Plant a mistake into the first file that allows it and remove this file from the list."""
+    for path in remaining:
+        index = _plant_in_file(root, path, rule, rng)
+        if index != UNSUITABLE:
+            remaining.remove(path)
             return Flaw(rule, path.relative_to(root).as_posix(), index)
     return None
 
 
-UNFIT = -1
-
-
-def _spoil_file(root: Path, path: Path, rule: str, rng: np.random.Generator) -> int | None:
-    """Spoil one file; return the index of the shape, None for the whole file, or UNFIT."""
+def _plant_in_file(root: Path, path: Path, rule: str, rng: np.random.Generator) -> int | None:
+    """Plant a mistake; return the index of its shape, None for the whole file, or UNSUITABLE."""
     annotation = read_annotation(path)
     if rule == "annotation-orphan":
         (path.parent / annotation.image_path).unlink()
@@ -76,16 +71,16 @@ def _spoil_file(root: Path, path: Path, rule: str, rng: np.random.Generator) -> 
         data = path.read_bytes()
         write_bytes(path, data[: int(len(data) * rng.uniform(0.3, 0.8))])
         return None
-    if rule in WHOLE:
-        write_annotation(path, WHOLE[rule](annotation))
+    if rule in FILE_FLAWS:
+        write_annotation(path, FILE_FLAWS[rule](annotation))
         return None
     for index in rng.permutation(len(annotation.shapes)).tolist():
-        spoilt = SHAPES[rule](annotation.shapes[index], annotation, rng)
-        if spoilt:
-            shapes = [spoilt if i == index else s for i, s in enumerate(annotation.shapes)]
+        flawed = SHAPE_FLAWS[rule](annotation.shapes[index], annotation, rng)
+        if flawed:
+            shapes = [flawed if i == index else s for i, s in enumerate(annotation.shapes)]
             write_annotation(path, replace(annotation, shapes=tuple(shapes)))
             return int(index)
-    return UNFIT
+    return UNSUITABLE
 
 
 def _mistyped(shape: Shape, annotation: Annotation, rng: np.random.Generator) -> Shape | None:
@@ -97,19 +92,19 @@ def _few_points(shape: Shape, annotation: Annotation, rng: np.random.Generator) 
 
 
 def _out_of_picture(shape: Shape, annotation: Annotation, rng: np.random.Generator) -> Shape | None:
-    """Pull the rightmost vertices of a shape that stands near the border over it."""
+    """Move the rightmost vertices of a shape near the right border beyond it."""
     if shape.shape_type != "polygon" or annotation.width is None:
         return None
     points = np.array(shape.points)
     gap = annotation.width - points[:, 0].max()
-    far = points[:, 0] >= np.quantile(points[:, 0], 0.7)
-    points[far, 0] += gap + rng.uniform(6, 15)
+    right = points[:, 0] >= np.quantile(points[:, 0], 0.7)
+    points[right, 0] += gap + rng.uniform(6, 15)
     moved = tuple((x, y) for x, y in points.round(2).tolist())
     return replace(shape, points=moved) if gap < 15 and Polygon(moved).is_valid else None
 
 
 def _self_crossing(shape: Shape, annotation: Annotation, rng: np.random.Generator) -> Shape | None:
-    """Swap two vertices so that the outline crosses itself."""
+    """Swap two vertices, so that the outline crosses itself."""
     if shape.shape_type != "polygon" or len(shape.points) < 5:
         return None
     for first in rng.permutation(len(shape.points) - 2).tolist():
@@ -120,14 +115,14 @@ def _self_crossing(shape: Shape, annotation: Annotation, rng: np.random.Generato
     return None
 
 
-WHOLE: dict[str, Callable[[Annotation], Annotation]] = {
+FILE_FLAWS: dict[str, Callable[[Annotation], Annotation]] = {
     "photo-size": lambda a: replace(a, width=a.height, height=a.width),
     "annotation-empty": lambda a: replace(a, shapes=()),
 }
-SHAPES: dict[str, Callable[[Shape, Annotation, np.random.Generator], Shape | None]] = {
+SHAPE_FLAWS: dict[str, Callable[[Shape, Annotation, np.random.Generator], Shape | None]] = {
     "label-typo": _mistyped,
     "points-few": _few_points,
     "out-of-picture": _out_of_picture,
     "self-crossing": _self_crossing,
 }
-RULES = ["annotation-orphan", "file-not-json", *WHOLE, *SHAPES]
+RULES = ["annotation-orphan", "file-not-json", *FILE_FLAWS, *SHAPE_FLAWS]

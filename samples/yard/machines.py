@@ -1,4 +1,4 @@
-"""The machines of the sample yard: wheel loaders and concrete mixers."""
+"""The machines of yard: wheel loaders and concrete mixers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TYRE, STEEL = "#1b1b1c", "#4a4b4d"
 
 
 def wheel_loader(rng: np.random.Generator) -> Parts:
-    """A loader along x, its bucket at +x on the ground, half way or up."""
+    """A wheel loader along x, its bucket at +x, lowered or raised."""
     colour = pick(rng, "#e8b010", "#f0b81a", "#e5801a", "#dfa60f", "#c9311f", "#2f7a3c")
     skin, dark = plain(colour, wear=0.08), plain("#2b2c2e", wear=0.2)
     lift = float(rng.choice([-0.18, 0.0, 0.3, 0.62]))
@@ -103,7 +103,7 @@ def _bucket(colour: str) -> Parts:
 
 
 def concrete_mixer(rng: np.random.Generator) -> Parts:
-    """A site mixer: a tilted drum with an open mouth on a wheeled frame."""
+    """A concrete mixer: a tilted drum with an open mouth on a wheeled frame."""
     colour = pick(rng, "#e2711d", "#d8a214", "#2a62a8", "#b8302a", "#3d8a4f", "#b9bbb8")
     metal = plain(pick(rng, colour, "#3a3c3f", "#8b2f26"), wear=0.15)
     drum = moved(_drum(rng, colour), turn=spin("y", rng.uniform(0.25, 1.15)), at=(0.02, 0, 0.98))

@@ -1,4 +1,4 @@
-"""Paints of the sample yard: what colour a solid has at a place of its own."""
+"""Paints: the colour of a solid as a function of the place on its surface."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from samples.yard.solids import Bools, Cut, Paint, Scalars, Vectors
 
-TILE = 512  # side of the noise tiles; a power of two, so that they wrap by a bit mask
-GREY = np.array([0.3, 0.59, 0.11], np.float32)
-RUST, MUD, MORTAR = "#7a4526", "#8a7459", "#b5ada2"
+TILE = 512  # side of the noise tiles; a power of two, so that a bit mask wraps them
+RUST, MORTAR = "#7a4526", "#b5ada2"
 
 
 def rgb(colour: str) -> Vectors:
-    """(3, 1) linear light of a "#rrggbb" colour."""
+    """Return a "#rrggbb" colour as (3, 1) linear light."""
     srgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
     linear: Vectors = (srgb**2.2).astype(np.float32)[:, None]
     return linear
@@ -23,7 +22,7 @@ def rgb(colour: str) -> Vectors:
 
 @cache
 def _tile(power: float) -> NDArray[np.float32]:
-    """Wrapping noise of mean 0 and deviation 1; the higher `power`, the larger its clouds."""
+    """Return periodic noise of mean 0 and deviation 1; a higher `power` gives larger clouds."""
     rng = np.random.default_rng(int(power * 10))
     rows, columns = np.meshgrid(np.fft.fftfreq(TILE), np.fft.rfftfreq(TILE), indexing="ij")
     pitch = np.maximum(np.hypot(rows, columns), 1 / TILE)
@@ -35,32 +34,32 @@ def _tile(power: float) -> NDArray[np.float32]:
 
 
 def noise(u: Scalars, v: Scalars, *, cell: float, power: float = 1.0) -> Scalars:
-    """Noise of deviation 1 at (u, v) metres, one sample every `cell` metres."""
+    """Return noise of deviation 1 at (u, v) metres, with one sample every `cell` metres."""
     column = np.floor(u / cell).astype(np.int32) & (TILE - 1)
     row = np.floor(v / cell).astype(np.int32) & (TILE - 1)
     return _tile(power)[row, column]
 
 
-def chance(row: NDArray[np.int32], column: NDArray[np.int32]) -> Scalars:
-    """One number in 0..1 for each pair of whole numbers, always the same."""
+def hashed(row: NDArray[np.int32], column: NDArray[np.int32]) -> Scalars:
+    """Return a number in 0..1 for each pair of integers, always the same one."""
     mixed = (row * 73856093) ^ (column * 19349663)
     mixed = (mixed ^ (mixed >> 13)) * 1274126177
     return ((mixed ^ (mixed >> 16)) & 0xFFFF).astype(np.float32) / np.float32(65535)
 
 
-def blend(one: Vectors, two: Vectors, share: Scalars | Bools) -> Vectors:
-    """`one` where share is 0, `two` where it is 1."""
-    mixed: Vectors = one + (two - one) * np.asarray(share, np.float32)
+def blend(first: Vectors, second: Vectors, share: Scalars | Bools) -> Vectors:
+    """Interpolate from `first`, where share is 0, to `second`, where it is 1."""
+    mixed: Vectors = first + (second - first) * np.asarray(share, np.float32)
     return mixed
 
 
 def around(place: Vectors) -> tuple[Scalars, Scalars]:
-    """Two coordinates that run over every side of a body."""
+    """Return two coordinates that vary along every side of a solid."""
     return place[0] + 0.7 * place[1], place[2] + 0.4 * place[1]
 
 
 def plain(colour: str, *, wear: float = 0.1, rust: float = 0.0) -> Paint:
-    """One colour, cloudy by `wear`; `rust` is about the share that is rusted through."""
+    """One colour, varied by `wear`; `rust` is roughly the share of the surface that is rusty."""
     base, brown = rgb(colour), rgb(RUST)
 
     def paint(place: Vectors, normal: Vectors) -> Vectors:
@@ -68,28 +67,28 @@ def plain(colour: str, *, wear: float = 0.1, rust: float = 0.0) -> Paint:
         cloud = noise(u, v, cell=0.012, power=1.2)
         painted = base * (1 + wear * cloud)
         if rust:
-            eaten = np.clip((cloud - 1.6 + 2.6 * rust) * 2.5, 0, 1)
-            painted = blend(painted, brown * (1 + 0.25 * noise(v, u, cell=0.01)), eaten)
+            rusty = np.clip((cloud - 1.6 + 2.6 * rust) * 2.5, 0, 1)
+            painted = blend(painted, brown * (1 + 0.25 * noise(v, u, cell=0.01)), rusty)
         return np.maximum(painted, 0)
 
     return paint
 
 
 def bands(colours: tuple[str, ...], edges: tuple[float, ...], *, wear: float = 0.1) -> Paint:
-    """Rings of colour along z: `colours[i]` up to `edges[i]`, the last one above."""
+    """Bands of colour along z: `colours[i]` below `edges[i]`, the last one above all edges."""
     rows = np.concatenate([rgb(colour) for colour in colours], axis=1)
 
     def paint(place: Vectors, normal: Vectors) -> Vectors:
         u, v = around(place)
-        ring = np.searchsorted(np.array(edges, np.float32), place[2])
-        return np.maximum(rows[:, ring] * (1 + wear * noise(u, v, cell=0.012, power=1.2)), 0)
+        band = np.searchsorted(np.array(edges, np.float32), place[2])
+        return np.maximum(rows[:, band] * (1 + wear * noise(u, v, cell=0.012, power=1.2)), 0)
 
     return paint
 
 
-def stripes(one: str, two: str, *, pitch: float, slant: float) -> Paint:
-    """Slanted stripes across a board along x, as on barriers."""
-    first, second = rgb(one), rgb(two)
+def stripes(colour: str, other: str, *, pitch: float, slant: float) -> Paint:
+    """Stripes along x, slanted by `slant`, as on barriers."""
+    first, second = rgb(colour), rgb(other)
 
     def paint(place: Vectors, normal: Vectors) -> Vectors:
         phase = (place[0] + slant * place[2]) / pitch
@@ -101,7 +100,7 @@ def stripes(one: str, two: str, *, pitch: float, slant: float) -> Paint:
 
 
 def wood(colour: str, *, along: int = 0) -> Paint:
-    """Boards whose grain runs along the axis number `along`."""
+    """Wood whose grain runs along the axis with index `along`."""
     base = rgb(colour)
 
     def paint(place: Vectors, normal: Vectors) -> Vectors:
@@ -113,13 +112,13 @@ def wood(colour: str, *, along: int = 0) -> Paint:
 
 
 def boards(colour: str, *, width: float, along: int = 0) -> Paint:
-    """Upright boards side by side along the axis `along`, each of its own tint."""
+    """Upright boards side by side along an axis, each of its own tint."""
     base, gap = rgb(colour), rgb("#1c1713")
 
     def paint(place: Vectors, normal: Vectors) -> Vectors:
         number = np.floor(place[along] / width).astype(np.int32)
         inside = place[along] / width - number
-        tint = 0.75 + 0.5 * chance(number, number * 0 + 7)
+        tint = 0.75 + 0.5 * hashed(number, number * 0 + 7)
         grain = noise(place[along], place[2] / 14, cell=0.01, power=0.8)
         stain = noise(place[along], place[2], cell=0.03, power=1.6)
         painted = base * (tint * (1 + 0.16 * grain + 0.12 * stain) * (0.8 + 0.2 * (place[2] > 0.3)))
@@ -131,8 +130,8 @@ def boards(colour: str, *, width: float, along: int = 0) -> Paint:
 def bricks(
     colours: tuple[str, str], *, length: float, height: float, joint: float, wet: float = 0.0
 ) -> Paint:
-    """Courses of bricks with mortar; `wet` metres from the foot up are damp and dark."""
-    one, two, mortar = rgb(colours[0]), rgb(colours[1]), rgb(MORTAR)
+    """Courses of bricks with mortar, damp and dark up to a height of about `wet` metres."""
+    first, second, mortar = rgb(colours[0]), rgb(colours[1]), rgb(MORTAR)
 
     def paint(place: Vectors, normal: Vectors) -> Vectors:
         along = np.where(np.abs(normal[0]) > 0.7, place[1], place[0])
@@ -141,8 +140,8 @@ def bricks(
         shifted = along / length + 0.5 * (row & 1)
         column = np.floor(shifted).astype(np.int32)
         x, z = (shifted - column) * length, across - row * height
-        tint = chance(row, column)
-        brick = blend(one, two, tint) * (0.78 + 0.44 * chance(column, row))
+        tint = hashed(row, column)
+        brick = blend(first, second, tint) * (0.78 + 0.44 * hashed(column, row))
         brick = brick * (1 + 0.13 * noise(along, across, cell=0.012, power=0.6))
         edge = (x < joint) | (z < joint)
         stain = 1 + 0.13 * noise(along, across, cell=0.035, power=1.7)
@@ -155,7 +154,7 @@ def bricks(
 
 
 def glass(colour: str = "#26323a") -> Paint:
-    """Dark glass that mirrors a bright sky in its upper part."""
+    """Dark glass that mirrors patches of a bright sky."""
     base, sky = rgb(colour), rgb("#aebfcb")
 
     def paint(place: Vectors, normal: Vectors) -> Vectors:
@@ -168,7 +167,7 @@ def glass(colour: str = "#26323a") -> Paint:
 
 
 def leaves(colour: str, *, size: float) -> Paint:
-    """Foliage: bright and dark specks, darker below and inside the crown."""
+    """Foliage: bright and dark specks, darker on the lower side."""
     base, tip = rgb(colour), rgb("#b7bf5a")
 
     def paint(place: Vectors, normal: Vectors) -> Vectors:
@@ -181,7 +180,7 @@ def leaves(colour: str, *, size: float) -> Paint:
 
 
 def leafy_edge(size: float, *, share: float = 0.55) -> Cut:
-    """Leave gaps in foliage, mostly where it is seen edge-on from the front."""
+    """Cut gaps into foliage, mostly where its surface is parallel to the line of sight."""
 
     def cut(place: Vectors, normal: Vectors) -> Bools:
         u, v = around(place)

@@ -1,4 +1,4 @@
-"""One photo of a yard: backdrop and things rendered, then seen through a camera."""
+"""One photo of a yard: backdrop and things are rendered, then developed like a photo."""
 
 from __future__ import annotations
 
@@ -11,60 +11,60 @@ from numpy.typing import NDArray
 from shapely.geometry import MultiPoint
 from shapely.geometry.base import BaseGeometry
 
-from samples.yard import stuff
-from samples.yard.canvas import Camera, Canvas, Image, shade
-from samples.yard.scene import (
+from samples.yard import backdrop, stuff
+from samples.yard.canvas import Canvas, Image, shade
+from samples.yard.ground import draw_ground, paint_sky
+from samples.yard.scene import PlacedThing, place_things
+from samples.yard.setting import (
     HEIGHT,
     WIDTH,
-    Line,
-    Placed,
-    frame_yard,
-    make_ground,
-    make_light,
-    place_things,
+    BackLine,
+    choose_camera,
+    choose_ground,
+    choose_light,
 )
 from samples.yard.solids import Part, moved
 from samples.yard.things import Parts
 
-SAMPLING = 2  # rays a pixel along each axis
+SAMPLING = 2  # rays per pixel along each axis
 
 
 @dataclass(frozen=True)
 class Silhouette:
-    """All of one thing, hidden or not: (H, W) uint8 at SAMPLING rays a pixel, 1 where it is."""
+    """The pixels of a thing, hidden or not: (H, W) uint8, 1 or 0, at SAMPLING rays per pixel."""
 
     label: str
     mask: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Photo:
-    """A photo, (H, W, 3) uint8 BGR, its (H, W) uint8 stuff ids, its things from back to front."""
+class RenderedPhoto:
+    """A photo with its stuff and its things."""
 
-    image: NDArray[np.uint8]
-    stuff: NDArray[np.uint8]
-    things: tuple[Silhouette, ...]
+    image: NDArray[np.uint8]  # (H, W, 3) BGR
+    stuff: NDArray[np.uint8]  # (H, W) COCO ids
+    things: tuple[Silhouette, ...]  # from back to front
 
 
-def take_photo(rng: np.random.Generator) -> Photo:
-    """Build a yard and photograph it."""
-    camera, light = frame_yard(rng, sampling=SAMPLING), make_light(rng)
-    line = Line(rng.uniform(12.5, 18.0), rng.uniform(-0.32, 0.32))
-    ground = make_ground(rng, line)
+def render_photo(rng: np.random.Generator) -> RenderedPhoto:
+    """Build a yard and render a photo of it."""
+    camera, light = choose_camera(rng, sampling=SAMPLING), choose_light(rng)
+    line = BackLine(rng.uniform(12.5, 18.0), rng.uniform(-0.32, 0.32))
+    ground = choose_ground(rng, line)
     canvas = Canvas(camera, light)
-    stuff.paint_sky(canvas, rng)
-    stuff.draw_ground(canvas, ground)
-    backdrop, taken = _draw_backdrop(canvas, rng, line, ground.dirt)
+    paint_sky(canvas, rng)
+    draw_ground(canvas, ground)
+    solid, taken = _draw_backdrop(canvas, rng, line, ground.dirt)
     things = place_things(rng, camera, line, taken)
     silhouettes = [_draw_thing(canvas, i + 1, thing) for i, thing in enumerate(things)]
-    solid = [*backdrop, *(part for thing in things for part in thing.parts)]
+    solid += [part for thing in things for part in thing.parts]
     image = _develop(shade(canvas, solid, rng), light.exposure, rng)
     ids = canvas.stuff.reshape(camera.height, camera.width)[1::SAMPLING, 1::SAMPLING]
     order = _back_to_front(canvas, silhouettes)
-    return Photo(image, np.ascontiguousarray(ids), tuple(silhouettes[i] for i in order))
+    return RenderedPhoto(image, np.ascontiguousarray(ids), tuple(silhouettes[i] for i in order))
 
 
-def _draw_thing(canvas: Canvas, number: int, thing: Placed) -> Silhouette:
+def _draw_thing(canvas: Canvas, number: int, thing: PlacedThing) -> Silhouette:
     mask = np.zeros(canvas.depth.shape, np.uint8)
     for part in thing.parts:
         mask[canvas.draw(part, thing=number)] = 1
@@ -72,7 +72,7 @@ def _draw_thing(canvas: Canvas, number: int, thing: Placed) -> Silhouette:
 
 
 def _back_to_front(canvas: Canvas, silhouettes: list[Silhouette]) -> list[int]:
-    """Order things so that painting them one over the other shows what the photo shows."""
+    """Order things so that painting one over the other gives what is visible in the photo."""
     seen = canvas.thing.reshape(canvas.camera.height, canvas.camera.width)
     rest, order = list(range(len(silhouettes))), []
     while rest:
@@ -85,9 +85,9 @@ def _back_to_front(canvas: Canvas, silhouettes: list[Silhouette]) -> list[int]:
 
 
 def _draw_backdrop(
-    canvas: Canvas, rng: np.random.Generator, line: Line, dirt: str
+    canvas: Canvas, rng: np.random.Generator, line: BackLine, dirt: str
 ) -> tuple[Parts, list[BaseGeometry]]:
-    """Draw everything behind the things; return what throws shadows, and taken floor."""
+    """Draw everything behind the things; return the parts with shadows and their footprints."""
     _draw_far(canvas, rng)
     solid = _draw_trees(canvas, rng, line)
     for part, kind in _back_line(rng, line):
@@ -96,58 +96,61 @@ def _draw_backdrop(
     taken: list[BaseGeometry] = []
     if rng.random() < 0.4:
         heap = line.place(
-            stuff.dirt_heap(rng, dirt), along=rng.uniform(-6, 6), behind=-rng.uniform(1.2, 2.2)
+            backdrop.dirt_heap(rng, dirt), along=rng.uniform(-6, 6), behind=-rng.uniform(1.2, 2.2)
         )
-        stuff.draw_all(canvas, heap, stuff=stuff.DIRT)
+        backdrop.draw_all(canvas, heap, stuff=stuff.DIRT)
         solid += heap
         taken.append(
             MultiPoint(np.concatenate([p.corners()[:, :2] for p in heap]).tolist()).convex_hull
         )
     if rng.random() < 0.35:
-        mast = line.place(stuff.pole(rng), along=rng.uniform(-7, 7), behind=rng.choice([-0.5, 0.8]))
-        stuff.draw_all(canvas, mast, stuff=stuff.VOID)
+        mast = line.place(
+            backdrop.pole(rng), along=rng.uniform(-7, 7), behind=rng.choice([-0.5, 0.8])
+        )
+        backdrop.draw_all(canvas, mast, stuff=stuff.VOID)
         solid += mast
     return solid, taken
 
 
 def _draw_far(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Buildings, cranes and a line of trees at the horizon."""
-    sights: list[tuple[float, Callable[[np.random.Generator], Parts]]] = [
-        (0.35, stuff.crane),
-        (0.5, stuff.far_building),
-        (0.25, stuff.far_building),
+    """Draw buildings, cranes and a line of trees at the horizon."""
+    options: list[tuple[float, Callable[[np.random.Generator], Parts]]] = [
+        (0.35, backdrop.crane),
+        (0.5, backdrop.far_building),
+        (0.25, backdrop.far_building),
     ]
-    for chance, make in sights:
-        if rng.random() < chance:
+    for probability, make in options:
+        if rng.random() < probability:
             at = (rng.uniform(-34, 34), rng.uniform(70, 95), 0)
-            stuff.draw_all(canvas, moved(make(rng), at=at), stuff=stuff.VOID)
+            backdrop.draw_all(canvas, moved(make(rng), at=at), stuff=stuff.VOID)
     if rng.random() < 0.85:
         for x in np.arange(-36, 37, rng.uniform(3.5, 7)).tolist():
             at = (x + rng.uniform(-1, 1), 60 + rng.uniform(-3, 3), 0)
-            bush = stuff.bush(rng)
-            stuff.draw_all(canvas, moved(bush, at=at), stuff=stuff.TREE)
+            bush = moved(backdrop.bush(rng), at=at)
+            backdrop.draw_all(canvas, bush, stuff=stuff.TREE)
 
 
-def _draw_trees(canvas: Canvas, rng: np.random.Generator, line: Line) -> Parts:
-    """Trees standing just behind the back line."""
+def _draw_trees(canvas: Canvas, rng: np.random.Generator, line: BackLine) -> Parts:
+    """Draw trees behind the back line and return their parts."""
     solid: Parts = []
     for _ in range(int(rng.choice([0, 1, 2, 3, 5], p=[0.15, 0.25, 0.25, 0.2, 0.15]))):
-        trunk = stuff.tree(rng, height=rng.uniform(4.5, 8.0))
+        trunk = backdrop.tree(rng, height=rng.uniform(4.5, 8.0))
         solid += line.place(trunk, along=rng.uniform(-11, 11), behind=rng.uniform(2.2, 6))
-    stuff.draw_all(canvas, solid, stuff=stuff.TREE) if solid else None
+    if solid:
+        backdrop.draw_all(canvas, solid, stuff=stuff.TREE)
     return solid
 
 
-def _back_line(rng: np.random.Generator, line: Line) -> list[tuple[Part, int]]:
-    """Wall, building or fence along the back line, or one beside the other."""
+def _back_line(rng: np.random.Generator, line: BackLine) -> list[tuple[Part, int]]:
+    """Choose a wall, a building or a fence along the back line, or two next to each other."""
     makers = {
         "wall": lambda a, b: [
-            (p, stuff.WALL) for p in stuff.brick_wall(rng, a, b, rng.uniform(2.2, 3.6))
+            (p, stuff.WALL) for p in backdrop.brick_wall(rng, a, b, rng.uniform(2.2, 3.6))
         ],
         "boards": lambda a, b: [
-            (p, stuff.FENCE) for p in stuff.board_fence(rng, a, b, rng.uniform(1.7, 2.3))
+            (p, stuff.FENCE) for p in backdrop.board_fence(rng, a, b, rng.uniform(1.7, 2.3))
         ],
-        "wire": lambda a, b: [(p, stuff.FENCE) for p in stuff.wire_fence(rng, a, b, 2.2)],
+        "wire": lambda a, b: [(p, stuff.FENCE) for p in backdrop.wire_fence(rng, a, b, 2.2)],
     }
     left, right = (
         ("wall", "boards"),
@@ -170,29 +173,24 @@ def _back_line(rng: np.random.Generator, line: Line) -> list[tuple[Part, int]]:
 
 def _building(rng: np.random.Generator, low: float, high: float) -> list[tuple[Part, int]]:
     height = rng.uniform(4.2, 6.5)
-    walls = stuff.brick_wall(rng, low, high, height)
+    walls = backdrop.brick_wall(rng, low, high, height)
     return [(p, stuff.WALL) for p in walls] + [
-        (p, stuff.VOID) for p in stuff.windows(rng, low, high, height)
+        (p, stuff.VOID) for p in backdrop.windows(rng, low, high, height)
     ]
 
 
 def _develop(light: Image, exposure: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Linear light to an 8-bit photo: lens, sensor, film curve."""
+    """Turn linear light (H, W, 3) RGB into an 8-bit BGR photo: lens, tone curve and noise."""
     small = cv2.resize(light, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.3, 0.55))
     glow = cv2.GaussianBlur(np.minimum(small, 3), (0, 0), 7)
     y, x = np.mgrid[-0.75 : 0.75 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]
-    fall = 1 - rng.uniform(0.08, 0.2) * (x * x + y * y)
+    vignette = 1 - rng.uniform(0.08, 0.2) * (x * x + y * y)
     balance = 1 + rng.uniform(-0.05, 0.05, 3)
-    bare = (0.95 * small + 0.05 * glow) * fall[..., None] * balance * exposure
-    curve = bare * (2.51 * bare + 0.03) / (bare * (2.43 * bare + 0.59) + 0.14)
+    exposed = (0.95 * small + 0.05 * glow) * vignette[..., None] * balance * exposure
+    curve = exposed * (2.51 * exposed + 0.03) / (exposed * (2.43 * exposed + 0.59) + 0.14)
     photo = np.clip(curve, 0, 1) ** (1 / 2.2) * 255
     photo += rng.normal(0, rng.uniform(1.0, 3.0), photo.shape[:2])[..., None] + rng.normal(
         0, 1.0, photo.shape
     )
     return np.ascontiguousarray(np.clip(photo + 0.5, 0, 255).astype(np.uint8)[..., ::-1])
-
-
-def camera_of(canvas: Canvas) -> Camera:
-    """The canvas's camera."""
-    return canvas.camera

@@ -1,4 +1,4 @@
-"""The sample set *yard*: a synthetic construction yard, so that the whole way runs anywhere."""
+"""The sample set yard: rendered photos of a construction yard with Labelme files."""
 
 from __future__ import annotations
 
@@ -18,26 +18,20 @@ from base.errors import InputError
 from base.files import write_bytes
 from base.parsing import read_json, write_json, write_yaml
 from base.progress import track
+from samples.yard import stuff
 from samples.yard.flaws import plant_flaws
-from samples.yard.photo import take_photo
-from samples.yard.scene import HEIGHT, THINGS, WIDTH
+from samples.yard.photo import render_photo
+from samples.yard.scene import THINGS
+from samples.yard.setting import HEIGHT, WIDTH
 from samples.yard.shapes import draw_shapes
 
-STUFF = (
-    "sky-other-merged",
-    "dirt-merged",
-    "wall-brick",
-    "tree-merged",
-    "fence-merged",
-    "pavement-merged",
-)
 JPEG_QUALITY = 92
 TRAIN_YAML = Path(__file__).parent / "train.yaml"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """`sample.json`: what was asked for; a stopped run goes on, a second does nothing."""
+    """The arguments of `sample`, as stored in `sample.json`."""
 
     images: int
     seed: int
@@ -45,16 +39,18 @@ class Sample:
 
 
 def draw_yard(out: Path, *, images: int = 600, seed: int = 0, flaws: bool = False) -> None:
-    """Draw the set into the folder `out`; InputError where something else lies there.
+    """Render the set into the folder `out`, or what is missing of it after a stopped run.
 
-    `dataset.yaml` is written last: where it exists, the set is complete.
+    `dataset.yaml` is written last: if it exists, the set is complete.
+
+    Raises InputError if the folder contains anything else.
     """
     sample = Sample(images, seed, flaws)
     if _is_complete(out, sample):
         print(f"{out}: {images} photos are up to date")
         return
     write_json(out / "sample.json", sample)
-    _draw_photos(out, sample)
+    _render_photos(out, sample)
     if flaws:
         plant_flaws(out, seed=seed)
     write_bytes(out / "train.yaml", TRAIN_YAML.read_bytes())
@@ -62,32 +58,36 @@ def draw_yard(out: Path, *, images: int = 600, seed: int = 0, flaws: bool = Fals
 
 
 def _is_complete(out: Path, sample: Sample) -> bool:
-    """Whether this very set lies there whole; InputError where anything else does."""
+    """Return whether the folder contains this set, complete."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     if not (out / "sample.json").is_file():
-        raise InputError(f"{out}: holds files that `sample` did not draw; name another folder")
+        raise InputError(
+            f"{out}: contains files that `sample` did not write; choose another folder"
+        )
     found = read_json(out / "sample.json")
     if found != msgspec.to_builtins(sample):
-        raise InputError(f"{out}: holds another sample, {found}; delete it or name another folder")
+        raise InputError(
+            f"{out}: contains another sample, {found}; delete it or choose another folder"
+        )
     return (out / "dataset.yaml").is_file()
 
 
 def _config(name: str) -> dict[str, object]:
-    """The least of a `dataset.yaml`; the rest keeps its defaults."""
+    """Return the keys of `dataset.yaml` that have no suitable default."""
     return {
         "name": name,
         "things": list(THINGS),
-        "stuff": list(STUFF),
+        "stuff": list(stuff.NAMES),
         "stuff_sources": [{"label_maps": "stuff"}],
         "split": {"train": 0.8, "test": 0.2, "seed": 0},
     }
 
 
-def _draw_photos(out: Path, sample: Sample, *, workers: int | None = None) -> None:
-    """Draw what is missing, each photo from its own random numbers, in as many processes as cores.
+def _render_photos(out: Path, sample: Sample, *, workers: int | None = None) -> None:
+    """Render missing photos, each with its own random numbers, in one process per core.
 
-    A set with flaws is drawn anew: half of them may be planted already.
+    A set with flaws is rendered from the start: some flaws may have been planted already.
     """
     missing = [
         i
@@ -97,7 +97,7 @@ def _draw_photos(out: Path, sample: Sample, *, workers: int | None = None) -> No
     workers = workers or os.cpu_count() or 1
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
-        done = pool.map(partial(_draw_one, out, sample.seed), missing, chunksize=4)
+        done = pool.map(partial(_render_one, out, sample.seed), missing, chunksize=4)
         for _ in track(done, "draw", total=len(missing)):
             pass
 
@@ -110,10 +110,10 @@ def _name(index: int) -> str:
     return f"yard_{index:04d}"
 
 
-def _draw_one(out: Path, seed: int, index: int) -> None:
-    """Write photo, label map and, last, the Labelme file, so that it marks a finished photo."""
+def _render_one(out: Path, seed: int, index: int) -> None:
+    """Write a photo, its label map and, last, its Labelme file, which marks it as finished."""
     rng = np.random.default_rng([seed, index])
-    photo = take_photo(rng)
+    photo = render_photo(rng)
     shapes = draw_shapes(photo.things, rng)
     name = _name(index)
     jpeg = cv2.imencode(".jpg", photo.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]

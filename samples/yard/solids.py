@@ -1,6 +1,6 @@
-"""Solids that the sample yard is built of, and where rays meet them.
+"""The solids of yard and their intersections with rays.
 
-Metres; x to the right, y away from the camera, z up. Vectors are (3, N) float32: one row an axis.
+Lengths are in metres; x points right, y away from the camera, z up. Vectors are (3, N) float32.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Vectors = NDArray[np.floating[Any]]  # (3, N), or (3, 1) where all rays share it
+Vectors = NDArray[np.floating[Any]]  # (3, N), or (3, 1) if all rays share one
 Scalars = NDArray[np.floating[Any]]  # (N,)
 Bools = NDArray[np.bool_]  # (N,)
 Matrix = NDArray[np.floating[Any]]  # (3, 3)
 Points = NDArray[np.floating[Any]]  # (K, 3)
 Paint = Callable[[Vectors, Vectors], Vectors]  # local positions, local normals -> linear RGB
-Cut = Callable[[Vectors, Vectors], Bools]  # local positions, local normals -> what is left
+Cut = Callable[[Vectors, Vectors], Bools]  # local positions, local normals -> False in holes
 
 UPRIGHT: Matrix = np.eye(3, dtype=np.float32)
-NEAR = 0.05  # metres; what is nearer is inside the lens
+NEAR = 0.05  # metres; nearer hits are ignored
 INFINITE = np.float32(np.inf)
 
 
@@ -42,16 +42,16 @@ class Box:
         return self.low[axis], self.high[axis]
 
     def cast(self, origin: Vectors, ray: Vectors) -> tuple[Scalars, Vectors]:
-        """Return the distance along each ray, inf where it misses, and the normals there."""
+        """Return the distance along each ray, inf if it misses, and the normals where they hit."""
         enter, leave = -INFINITE, INFINITE
         axis: NDArray[np.int8] | np.int8 = np.int8(0)
         for i in range(3):
-            one = (np.float32(self.low[i]) - origin[i]) / ray[i]
-            two = (np.float32(self.high[i]) - origin[i]) / ray[i]
-            first = np.minimum(one, two)
+            at_low = (np.float32(self.low[i]) - origin[i]) / ray[i]
+            at_high = (np.float32(self.high[i]) - origin[i]) / ray[i]
+            first = np.minimum(at_low, at_high)
             axis = np.where(first > enter, np.int8(i), axis)
             enter = np.maximum(enter, first)
-            leave = np.minimum(leave, np.maximum(one, two))
+            leave = np.minimum(leave, np.maximum(at_low, at_high))
         distance = np.where((enter < leave) & (enter > NEAR), enter, INFINITE)
         normal = np.stack([np.where(axis == i, -np.sign(ray[i]), 0) for i in range(3)])
         return distance, normal.astype(np.float32)
@@ -59,7 +59,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Prism:
-    """A convex profile, (x, z) counter-clockwise as seen from -y, pulled from y `low` to `high`."""
+    """A convex profile (x, z), counter-clockwise as seen from -y, along y from `low` to `high`."""
 
     profile: tuple[tuple[float, float], ...]
     low: float
@@ -78,7 +78,7 @@ class Prism:
         return planes
 
     def cast(self, origin: Vectors, ray: Vectors) -> tuple[Scalars, Vectors]:
-        """Return the distance along each ray, inf where it misses, and the normals there."""
+        """Return the distance along each ray, inf if it misses, and the normals where they hit."""
         shape = np.broadcast_shapes(origin.shape, ray.shape)
         enter = np.full(shape[1], -INFINITE)
         leave = np.full(shape[1], INFINITE)
@@ -95,9 +95,9 @@ class Prism:
 
 @dataclass(frozen=True)
 class Round:
-    """A cylinder or cone along z from 0 to `height`; `bore` > 0 makes it a pipe.
+    """A cylinder or cone along z from 0 to `height`, with a radius from `foot` to `top`.
 
-    The radius runs from `foot` to `top`; `bore` is the share of it that the open ends leave free.
+    `bore` > 0 makes it a pipe: it is the share of the radius that is open at both ends.
     """
 
     foot: float
@@ -112,7 +112,7 @@ class Round:
         return np.concatenate([np.c_[ring * r, np.full(8, z)] for r, z in ends]).astype("f4")
 
     def cast(self, origin: Vectors, ray: Vectors) -> tuple[Scalars, Vectors]:
-        """Return the distance along each ray, inf where it misses, and the normals there."""
+        """Return the distance along each ray, inf if it misses, and the normals where they hit."""
         slope = np.float32((self.top - self.foot) / self.height)
         options = [*self._sides(origin, ray, slope), *self._caps(origin, ray)]
         distance = options[0]
@@ -164,7 +164,7 @@ class Ball:
         return Box((-x, -y, -z), (x, y, z)).corners()
 
     def cast(self, origin: Vectors, ray: Vectors) -> tuple[Scalars, Vectors]:
-        """Return the distance along each ray, inf where it misses, and the normals there."""
+        """Return the distance along each ray, inf if it misses, and the normals where they hit."""
         radii = np.array(self.radii, np.float32)[:, None]
         o, d = origin / radii, ray / radii
         a, b, c = (d * d).sum(0), (o * d).sum(0), (o * o).sum(0) - 1
@@ -181,7 +181,7 @@ Body = Box | Prism | Round | Ball
 
 @dataclass(frozen=True)
 class Part:
-    """A painted body with its place in the world; `cut` punches holes, as in a wire fence."""
+    """A painted solid with its place in the world; `cut` makes holes, as in a wire fence."""
 
     body: Body
     paint: Paint
@@ -191,12 +191,12 @@ class Part:
     shadow: bool = True
 
     def corners(self) -> Points:
-        """(K, 3) points in the world whose hull holds the part."""
+        """Return (K, 3) points in the world whose convex hull contains the part."""
         points: Points = self.body.corners() @ self.turn.T + np.array(self.at, np.float32)
         return points
 
     def cast(self, origin: Vectors, ray: Vectors) -> tuple[Scalars, Vectors, Vectors]:
-        """Distances along the rays, then positions and normals, both local."""
+        """Return distances along the rays, then local positions and local normals."""
         at = np.array(self.at, np.float32)[:, None]
         o, d = turned(self.turn.T, origin - at), turned(self.turn.T, ray)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -205,7 +205,7 @@ class Part:
 
 
 def turned(matrix: Matrix, vectors: Vectors) -> Vectors:
-    """Matrix times vectors, without BLAS: its threads would cost the same bytes on each machine."""
+    """Multiply vectors by a matrix, without BLAS, whose results differ between machines."""
     x, y, z = vectors
     return np.stack([row[0] * x + row[1] * y + row[2] * z for row in matrix])
 
@@ -213,7 +213,7 @@ def turned(matrix: Matrix, vectors: Vectors) -> Vectors:
 def moved(
     parts: Sequence[Part], *, turn: Matrix = UPRIGHT, at: tuple[float, float, float] = (0, 0, 0)
 ) -> list[Part]:
-    """Turn parts around the origin, then move them."""
+    """Rotate parts around the origin, then move them."""
     placed = []
     for part in parts:
         x, y, z = (turn @ np.array(part.at, np.float32) + np.array(at, np.float32)).tolist()
@@ -222,7 +222,7 @@ def moved(
 
 
 def scaled(parts: Sequence[Part], scale: float) -> list[Part]:
-    """Same parts, `scale` times as large."""
+    """Scale parts around the origin."""
     return [
         replace(part, body=_scaled(part.body, scale), at=(scale * x, scale * y, scale * z))
         for part in parts
@@ -240,7 +240,7 @@ def _scaled(body: Body, scale: float) -> Body:
 
 
 def spin(axis: str, angle: float) -> Matrix:
-    """Rotation by `angle` radians around the axis "x", "y" or "z"."""
+    """Return the rotation by `angle` radians around the axis "x", "y" or "z"."""
     c, s = np.cos(angle), np.sin(angle)
     i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
     matrix = np.eye(3)

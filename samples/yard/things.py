@@ -1,6 +1,6 @@
-"""The small things of the sample yard: cones, pallets, pipes, drums, ladders, barriers.
+"""The small things of yard: cones, pallets, pipes, drums, ladders and barriers.
 
-Each function draws one look by `rng` and returns parts that stand on z = 0 around the origin.
+Each function chooses a variant with `rng` and returns parts that stand on z = 0 at the origin.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ DRUM_COLOURS = ("#1f4f9c", "#a8261f", "#1f6b3a", "#23252a", "#d6a514", "#d9d9d2"
 
 
 def pick(rng: np.random.Generator, *options: str) -> str:
-    """One of the options."""
+    """Choose one of the options."""
     return options[int(rng.integers(len(options)))]
 
 
 def traffic_cone(rng: np.random.Generator) -> Parts:
-    """A cone of 0.75 to 1.05 m with one to three white rings, now and then fallen over."""
+    """A cone of 0.75 to 1.05 m with one to three white rings, sometimes lying on its side."""
     height = rng.uniform(0.75, 1.05)
     colour = pick(rng, "#f0561b", "#e8431f", "#f26a22", "#ee4a10", "#d8d420")
     white = pick(rng, "#f2f2ee", "#e4e2da")
@@ -46,7 +46,7 @@ def traffic_cone(rng: np.random.Generator) -> Parts:
 
 
 def brick_pallet(rng: np.random.Generator) -> Parts:
-    """Bricks or blocks stacked on a wooden pallet, the top course often begun."""
+    """Bricks or blocks stacked on a wooden pallet, often with an incomplete top course."""
     wide, deep = rng.uniform(0.55, 0.68), rng.uniform(0.45, 0.6)
     timber = wood(pick(rng, "#b08d5e", "#9a8161", "#c2a06c"))
     parts = [
@@ -86,7 +86,7 @@ def brick_pallet(rng: np.random.Generator) -> Parts:
 
 
 def pipe_bundle(rng: np.random.Generator) -> Parts:
-    """Pipes lying on bearers in layers, each layer one pipe less, or a few wide ones."""
+    """Pipes on bearers, in layers that each have one pipe less than the layer below."""
     radius = rng.uniform(0.13, 0.24)
     foot, layers = int(rng.integers(3, 6)), int(rng.integers(2, 4))
     length = rng.uniform(2.0, 3.6)
@@ -116,7 +116,7 @@ def pipe_bundle(rng: np.random.Generator) -> Parts:
 
 
 def oil_drum(rng: np.random.Generator) -> Parts:
-    """A steel drum with its two ribs, painted, labelled or rusty, standing or lying."""
+    """A ribbed steel drum, painted, labelled or rusty, upright or lying."""
     radius, height = 0.33, 0.98
     colour = pick(rng, *DRUM_COLOURS)
     rust = float(rng.choice([0.0, 0.12, 0.25, 0.45]))
@@ -139,7 +139,7 @@ def oil_drum(rng: np.random.Generator) -> Parts:
 
 
 def ladder(rng: np.random.Generator) -> Parts:
-    """A straight ladder along z, its back to +y, of aluminium, wood or painted plastic."""
+    """A straight ladder along z, of aluminium, wood or painted plastic."""
     length, half = rng.uniform(2.6, 3.8), rng.uniform(0.24, 0.3)
     kind = int(rng.integers(4))
     paint = (
@@ -159,7 +159,7 @@ def ladder(rng: np.random.Generator) -> Parts:
 
 
 def step_ladder(rng: np.random.Generator) -> Parts:
-    """Two short ladders hinged at the top, standing free."""
+    """A free-standing ladder: two short ladders hinged at the top."""
     half, height, spread = rng.uniform(0.26, 0.34), rng.uniform(1.5, 2.2), rng.uniform(0.2, 0.27)
     paint = plain(pick(rng, "#c9ccce", "#e6791a", "#e3c11f", "#b9312a"), wear=0.06)
     rung = plain("#d4d6d8", wear=0.05)
@@ -185,7 +185,7 @@ def step_ladder(rng: np.random.Generator) -> Parts:
 
 
 def barrier(rng: np.random.Generator) -> Parts:
-    """A striped board on trestles, a water-filled plastic wall or a concrete one."""
+    """A striped board on trestles, a plastic barrier or a concrete one."""
     return (_board_barrier, _board_barrier, _plastic_barrier, _concrete_barrier)[
         int(rng.integers(4))
     ](rng)
@@ -193,11 +193,11 @@ def barrier(rng: np.random.Generator) -> Parts:
 
 def _board_barrier(rng: np.random.Generator) -> Parts:
     half, height = rng.uniform(0.8, 1.15), rng.uniform(0.9, 1.1)
-    one, two = (("#f1f0ea", "#c8201c"), ("#e9e6dc", "#d4341f"), ("#f0c419", "#1d1d1d"))[
+    colour, other = (("#f1f0ea", "#c8201c"), ("#e9e6dc", "#d4341f"), ("#f0c419", "#1d1d1d"))[
         int(rng.integers(3))
     ]
     slant = float(rng.choice([-1.0, 0.0, 1.0]))
-    paint = stripes(one, two, pitch=rng.uniform(0.36, 0.5), slant=slant)
+    paint = stripes(colour, other, pitch=rng.uniform(0.36, 0.5), slant=slant)
     rows = [height - 0.24] if rng.random() < 0.35 else [height - 0.24, height - 0.62]
     parts = [Part(Box((-half, -0.03, z), (half, 0.03, z + 0.24)), paint) for z in rows]
     legs = plain(pick(rng, "#d9d7cf", "#3b3b3d", "#a98a5c"), wear=0.15)
@@ -210,8 +210,8 @@ def _board_barrier(rng: np.random.Generator) -> Parts:
 
 def _plastic_barrier(rng: np.random.Generator) -> Parts:
     half, height = rng.uniform(0.7, 1.0), rng.uniform(0.8, 0.95)
-    one = pick(rng, "#d8281e", "#e8e6df", "#ee6a17")
-    skin = plain(one, wear=0.07)
+    colour = pick(rng, "#d8281e", "#e8e6df", "#ee6a17")
+    skin = plain(colour, wear=0.07)
     profile = (
         (-0.25, 0),
         (0.25, 0),
@@ -226,7 +226,7 @@ def _plastic_barrier(rng: np.random.Generator) -> Parts:
     parts = []
     modules = int(rng.integers(1, 3))
     for i in range(modules):
-        other = pick(rng, one, "#e8e6df", "#d8281e")
+        other = pick(rng, colour, "#e8e6df", "#d8281e")
         paint = skin if i == 0 else plain(other, wear=0.07)
         for body in (
             Prism(

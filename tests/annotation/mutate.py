@@ -1,4 +1,4 @@
-"""Labelme files as nobody should write them: a small corpus, and a mutator that spoils it."""
+"""A small corpus of Labelme files, and mutations that damage them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from annotation.labelme.geometry import encode_mask_png
 
 Rng = np.random.Generator
 HUGE = ("1e999", "-1e308", "1" + "0" * 400, "NaN", "-Infinity", "1e-320", "9" * 5000, "-0", "1e9")
-STRANGE: tuple[Any, ...] = (
+UNUSUAL: tuple[Any, ...] = (
     *(None, True, -1, 0, 1e308, 2**70, "", "\x00", "a" * 3000, "\u202e", "../../x", "/dev/zero"),
     *([], {}, [[]], [None], {"": {}}, [[1e308, -1e308]] * 3, [[0, 0]] * 5, "C:\\nul", "images"),
 )
 
 
 def corpus(photo: str = "../images/a.jpg") -> list[bytes]:
-    """Valid files: every shape type, groups, holes, flags, an embedded picture, Labelme 3."""
+    """Return valid files: all shape types, groups, holes, flags, an embedded photo, Labelme 3."""
     mask = np.ones((4, 5), bool)
     points = {
         "polygon": [[2, 2], [30.5, 3], [28, 20.25], [4, 18]],
@@ -58,7 +58,7 @@ def corpus(photo: str = "../images/a.jpg") -> list[bytes]:
 
 
 def bomb(width: int, height: int) -> bytes:
-    """The beginning of a PNG that says it has so many pixels."""
+    """Return a small PNG whose header claims width x height pixels."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 100)), (b"IEND", b""))
     body = b"".join(
@@ -69,18 +69,18 @@ def bomb(width: int, height: int) -> bytes:
 
 
 def mutate(data: bytes, rng: Rng) -> bytes:
-    """Spoil a file in one to three ways."""
+    """Damage a file in one to three ways."""
     for _ in range(int(rng.integers(1, 4))):
         data = MUTATIONS[int(rng.integers(len(MUTATIONS)))](data, rng)
     return data
 
 
 def _flip_bytes(data: bytes, rng: Rng) -> bytes:
-    spoilt = bytearray(data)
+    damaged = bytearray(data)
     for _ in range(int(rng.integers(1, 8))):
-        if spoilt:
-            spoilt[int(rng.integers(len(spoilt)))] = int(rng.integers(256))
-    return bytes(spoilt)
+        if damaged:
+            damaged[int(rng.integers(len(damaged)))] = int(rng.integers(256))
+    return bytes(damaged)
 
 
 def _cut(data: bytes, rng: Rng) -> bytes:
@@ -112,7 +112,7 @@ def _other_encoding(data: bytes, rng: Rng) -> bytes:
 
 
 def _change_value(data: bytes, rng: Rng) -> bytes:
-    """Put something strange in the place of one value, or drop it, anywhere in the tree."""
+    """Replace one value anywhere in the tree by an unusual one, or delete it."""
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
@@ -124,7 +124,7 @@ def _change_value(data: bytes, rng: Rng) -> bytes:
     if rng.random() < 0.3:
         del parent[key]
     else:
-        parent[key] = STRANGE[int(rng.integers(len(STRANGE)))]
+        parent[key] = UNUSUAL[int(rng.integers(len(UNUSUAL)))]
     return json.dumps(value, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")
 
 
@@ -136,7 +136,7 @@ def _places(value: Any) -> Any:
 
 
 def _repeat(data: bytes, rng: Rng) -> bytes:
-    """Many shapes, or keys that stand twice."""
+    """Repeat shapes or keys."""
     if rng.random() < 0.5:
         return data.replace(b'"label"', b'"label": 3, "label"', 3)
     start, end = data.find(b"[{"), data.find(b"}, {")
@@ -147,8 +147,8 @@ def _repeat(data: bytes, rng: Rng) -> bytes:
     )
 
 
-def _picture_bomb(data: bytes, rng: Rng) -> bytes:
-    """An embedded picture or a mask with far more pixels than bytes."""
+def _image_bomb(data: bytes, rng: Rng) -> bytes:
+    """Embed a photo or a mask that claims far more pixels than it has bytes."""
     sizes = ((60_000, 60_000), (2**31 - 1, 2**31 - 1), (30_000, 3), (0, 0))
     text = base64.b64encode(bomb(*sizes[int(rng.integers(len(sizes)))]))
     key = b'"mask"' if rng.random() < 0.5 else b'"imageData"'
@@ -157,5 +157,5 @@ def _picture_bomb(data: bytes, rng: Rng) -> bytes:
 
 MUTATIONS: tuple[Callable[[bytes, Rng], bytes], ...] = (
     *(_flip_bytes, _cut, _nest, _huge_number, _other_encoding, _change_value, _change_value),
-    *(_change_value, _repeat, _picture_bomb),
+    *(_change_value, _repeat, _image_bomb),
 )

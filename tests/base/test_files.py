@@ -4,26 +4,26 @@ from pathlib import Path
 
 import pytest
 
-from annotation.dataset import DatasetConfig, open_dataset
 from base.errors import InputError
 from base.files import inside, replacing
 from base.parsing import parse, read_json
+from conversion.config import ConversionConfig, open_valid_dataset
 
 
 def test_unknown_key_names_the_nearest(tmp_path: Path) -> None:
     path = tmp_path / "dataset.yaml"
     path.write_text("name: a\nthings: [b]\nsplit: {trian: 0.8, test: 0.2}\n")
-    with pytest.raises(InputError, match=r"dataset.yaml: expected a split 'train'.*got trian"):
-        open_dataset(tmp_path)
+    with pytest.raises(InputError, match=r"dataset.yaml: expected a split 'train'.*found trian"):
+        open_valid_dataset(tmp_path)
     path.write_text("name: a\nthings: [b]\nsplit: {train: 1, group_buy: x.csv}\n")
     with pytest.raises(InputError, match=r"split: unknown key 'group_buy'.*'group_by'"):
-        open_dataset(tmp_path)
+        open_valid_dataset(tmp_path)
 
 
 def test_unknown_key_in_a_list_says_which_entry() -> None:
-    data = {"name": "a", "things": ["b"], "stuff_sources": [{"label_map": "stuff"}]}
+    data = {"stuff_sources": [{"label_map": "stuff"}]}
     with pytest.raises(InputError, match=r"stuff_sources\[0\]: unknown key 'label_map'"):
-        parse(DatasetConfig, data, where="x")
+        parse(ConversionConfig, data, where="x")
 
 
 @pytest.mark.parametrize(
@@ -31,18 +31,18 @@ def test_unknown_key_in_a_list_says_which_entry() -> None:
     [
         ("things: [a]", "name"),
         ("name: a\nthings: []", "at least one label"),
-        ("name: a\nthings: [b, b]", "'b' stands twice"),
+        ("name: a\nthings: [b, b]", "'b' appears twice"),
         ("name: a\nthings: [b]\nsplit: {train: 0.9, test: 0.3}", "sum to 1"),
         ("name: a\nthings: 5", "Expected `array`, got `int`"),
-        ("name: [", "is no YAML"),
-        ("name: a\nthings: [b]\nx: !!python/object/apply:os.system ['true']", "is no YAML"),
+        ("name: [", "is not valid YAML"),
+        ("name: a\nthings: [b]\nx: !!python/object/apply:os.system ['true']", "is not valid YAML"),
     ],
 )
 def test_wrong_dataset_yaml(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "dataset.yaml"
     path.write_text(text)
     with pytest.raises(InputError) as error:
-        open_dataset(tmp_path)
+        open_valid_dataset(tmp_path)
     assert str(path) in str(error.value)
     assert message in str(error.value)
 
@@ -68,5 +68,5 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
 def test_broken_json_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"a": ')
-    with pytest.raises(InputError, match=r"a.json: is no JSON"):
+    with pytest.raises(InputError, match=r"a.json: is not valid JSON"):
         read_json(path)

@@ -1,8 +1,8 @@
-"""One thread: the models are tiny, and more only get in each other's way."""
+"""Use one thread: for such small models, several threads are slower."""
 
 import os
 
-import detr  # noqa: F401  before torch: sets how its threads wait
+import detr  # noqa: F401  before torch, because it configures torch's threads
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of the programs that tests start
 

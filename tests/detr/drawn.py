@@ -1,4 +1,4 @@
-"""A small drawn panoptic data set: circles and squares on grass under a sky."""
+"""A small drawn panoptic data set: circles and squares on grass below a sky."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLORS = {GRASS: (60, 140, 60), SKY: (230, 190, 140), CIRCLE: (40, 40, 220), SQU
 def draw_set(
     folder: Path, *, train: int = 4, test: int = 2, width: int = 96, height: int = 64
 ) -> Path:
-    """Write a built data set `folder` with so many photos a split; returns `folder`."""
+    """Write a built data set with this number of photos per split; return its folder."""
     rng = np.random.default_rng(7)
     (folder / "annotations").mkdir(parents=True)
     for split, count in (("train", train), ("test", test)):
@@ -57,7 +57,7 @@ def _draw_photo(
 def write_photo(
     images: Path, pngs: Path, index: int, ids: np.ndarray, category_of: dict[int, int]
 ) -> Photo:
-    """Colour the ids, write photo and PNG."""
+    """Colour (H, W) segment ids by category; write them as a photo and as a PNG of ids."""
     height, width = ids.shape
     bgr = np.zeros((height, width, 3), np.uint8)
     for segment_id, category_id in category_of.items():

@@ -1,4 +1,4 @@
-"""The DETR of `transformers`, random and small, and its weights under the published names."""
+"""The DETR of `transformers` with random weights, and these under the published names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from detr.data.padded import Padded
 
 Peer = DetrForObjectDetection | DetrForSegmentation
 QUERY_KEY_VALUE = ("q_proj", "k_proj", "v_proj")
-NAMES = (  # theirs, published
+NAMES = (  # a pattern of their names, and its published replacement
     (r"^detr\.(?=model|class|bbox)", ""),
     (r"^model\.backbone\.model\.", "backbone.0.body."),
     (r"^model\.position_embedding\.row_embeddings\.", "backbone.1.row_embed."),
@@ -40,7 +40,7 @@ NAMES = (  # theirs, published
 
 
 def peer_config(config: TrainConfig, classes: int, **changes: Any) -> DetrConfig:
-    """Their spelling of a configuration."""
+    """Convert a configuration to theirs."""
     values: dict[str, Any] = {
         "backbone": config.backbone,
         "dilation": config.dilation,
@@ -49,15 +49,15 @@ def peer_config(config: TrainConfig, classes: int, **changes: Any) -> DetrConfig
         "num_labels": classes,
         "position_embedding_type": config.position_embedding,
     }
-    for room, layers in (("encoder", config.enc_layers), ("decoder", config.dec_layers)):
-        values[f"{room}_layers"] = layers
-        values[f"{room}_ffn_dim"] = config.dim_feedforward
-        values[f"{room}_attention_heads"] = config.nheads
+    for part, layers in (("encoder", config.enc_layers), ("decoder", config.dec_layers)):
+        values[f"{part}_layers"] = layers
+        values[f"{part}_ffn_dim"] = config.dim_feedforward
+        values[f"{part}_attention_heads"] = config.nheads
     return DetrConfig(**values, **changes)
 
 
 def random_peer(config: TrainConfig, classes: int, *, masks: bool) -> Peer:
-    """Their model, random in every weight and in the statistics of batch norm."""
+    """Build their model with random weights and random statistics of batch norm."""
     torch.manual_seed(0)
     model: Peer = (DetrForSegmentation if masks else DetrForObjectDetection)(
         peer_config(config, classes)
@@ -75,7 +75,7 @@ def random_peer(config: TrainConfig, classes: int, *, masks: bool) -> Peer:
 
 
 def published_state(peer: Peer) -> dict[str, Tensor]:
-    """Their weights under published names; those of a mask model's box model after "detr."."""
+    """Return their weights by published names; in a mask model, box weights are named "detr...."."""
     theirs = dict(peer.state_dict())
     for name in [n for n in theirs if n.endswith(("_attn.q_proj.weight", "_attn.q_proj.bias"))]:
         parts = [theirs.pop(name.replace("q_proj", part)) for part in QUERY_KEY_VALUE]
@@ -100,5 +100,5 @@ def _published(name: str, *, masks: bool) -> str:
 
 
 def peer_input(images: Padded) -> dict[str, Tensor]:
-    """A padded batch as they take it: 1 where something is."""
+    """Convert a padded batch to theirs, in which the mask is 1 except in the padding."""
     return {"pixel_values": images.values, "pixel_mask": (~images.padding).long()}

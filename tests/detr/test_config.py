@@ -1,4 +1,4 @@
-"""Reading `train.yaml`: what is wrong is named."""
+"""Reading `train.yaml`, with errors that name the setting."""
 
 from __future__ import annotations
 
@@ -31,32 +31,32 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("num_querys=5", "did you mean 'num_queries'"),
         ("epochs=many", "epochs"),
-        ("epochs=0", "epochs: expected more than 0, got 0"),
+        ("epochs=0", "epochs: expected more than 0, found 0"),
         ("lr=.nan", "lr: expected more than 0"),
-        ("dropout=1.5", "dropout: expected 0 to 1, got 1.5"),
+        ("dropout=1.5", "dropout: expected 0 to 1, found 1.5"),
         ("backbone=resnet5", "did you mean 'resnet50'"),
         ("hidden_dim=100", "multiples of 128 and 8"),
         (
             "position_embedding=cosine",
-            "'cosine' is unknown; did you mean 'sine'",
+            "unknown value 'cosine'; did you mean 'sine'",
         ),
-        ("schedule=steps", "schedule: 'steps' is unknown; did you mean 'step'"),
+        ("schedule=steps", "schedule: unknown value 'steps'; did you mean 'step'"),
         ("ema_decay=1", "expected less than 1"),
         ("train_sizes=[]", "train_sizes"),
-        ("accumulate=0", "accumulate: expected more than 0, got 0"),
+        ("accumulate=0", "accumulate: expected more than 0, found 0"),
         ("epochs", "expected key=value"),
     ],
 )
-def test_wrong_values_are_named(override: str, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_wrong_values_are_named(override: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         load_config(None, [override])
 
 
-def test_values_of_the_command_line_are_not_said_to_be_of_the_file(tmp_path: Path) -> None:
+def test_errors_in_overrides_do_not_name_the_file(tmp_path: Path) -> None:
     path = tmp_path / "train.yaml"
     path.write_text("batch_size: 4\n")
     with pytest.raises(InputError, match=r"^--set: .*'epoch'.*'epochs'"):
@@ -70,27 +70,27 @@ def test_unknown_key_in_the_file_is_named(tmp_path: Path) -> None:
         load_config(path, [])
 
 
-def test_a_begun_run_may_only_grow(tmp_path: Path) -> None:
+def test_a_started_run_can_only_be_extended(tmp_path: Path) -> None:
     def five(**changed: Any) -> TrainConfig:
         return TrainConfig(**{"epochs": 5, "precision": "bfloat16", **changed})
 
-    begun = RunConfig("yard", five())
-    write_yaml(tmp_path / "config.yaml", begun)
-    assert read_run(tmp_path) == begun
+    started = RunConfig("yard", five())
+    write_yaml(tmp_path / "config.yaml", started)
+    assert read_run(tmp_path) == started
     done = {"epochs": 3, "mask_epochs": 0}
-    for epochs in (3, 4, 9):  # all that is not less than what is done
+    for epochs in (3, 4, 9):  # not fewer than are done
         check_same_run(tmp_path, RunConfig("yard", five(epochs=epochs, num_workers=0)), done)
     there = str(Path("yard").resolve())  # as another working directory would name it
     check_same_run(tmp_path, RunConfig(there, five()), done)
     for changed, said in [
-        (replace(begun, dataset="other"), "dataset: yard -> other"),
-        (replace(begun, train=five(epochs=2)), "epochs: 3 are done -> 2"),
-        (replace(begun, train=five(lr=0.5)), "lr: 0.0001 -> 0.5"),
+        (replace(started, dataset="other"), "dataset: yard -> other"),
+        (replace(started, train=five(epochs=2)), "epochs: 3 are done -> 2"),
+        (replace(started, train=five(lr=0.5)), "lr: 0.0001 -> 0.5"),
     ]:
         with pytest.raises(InputError, match=f"{said}.*another --run"):
             check_same_run(tmp_path, changed, done)
     write_yaml(tmp_path / "config.yaml", RunConfig("yard", five(precision="auto")))
-    assert read_run(tmp_path).train.precision == "float32"  # what it meant when it was written
+    assert read_run(tmp_path).train.precision == "float32"  # written before it was resolved
 
 
 def test_reading_a_configuration_loads_no_torch() -> None:

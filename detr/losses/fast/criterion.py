@@ -26,7 +26,7 @@ from detr.losses.fast.terms import (
 )
 from detr.losses.matcher import Match
 from detr.model.fast.masks import PIXEL, mask_logits
-from detr.model.fast.output import DensePrediction, FastOutput
+from detr.model.fast.output import DenseOutput, FastOutput
 
 FINE = 2  # stride at which the masks of the last layer are learnt
 
@@ -55,12 +55,12 @@ def fast_losses(
 
 
 def _dense_losses(
-    dense: DensePrediction, targets: Sequence[FastTarget], things: float, config: TrainConfig
+    dense: DenseOutput, targets: Sequence[FastTarget], things: float, config: TrainConfig
 ) -> Losses:
     """Classes and boxes of the places; `PLACES` of them answer for each thing."""
     matches = match_places(dense, targets, config)
     counted = torch.stack(
-        [_is_known(dense.centers_norm[i], target) for i, target in enumerate(targets)]
+        [_is_known(dense.centres_norm[i], target) for i, target in enumerate(targets)]
     )
     counted &= ~dense.padding_mask
     losses = _thing_losses(
@@ -69,11 +69,11 @@ def _dense_losses(
     return {f"{name}_dense": value[0] / (PLACES * things) for name, value in losses.items()}
 
 
-def _is_known(centers_norm: Tensor, target: FastTarget) -> Tensor:
-    """(P,) bool, whether there is a segment at the centers (P, 2) x, y of places."""
+def _is_known(centres_norm: Tensor, target: FastTarget) -> Tensor:
+    """(P,) bool, whether there is a segment at the centres (P, 2) x, y of places."""
     known = target.at[FINE].known
     height, width = target.size
-    columns, rows = (centers_norm * centers_norm.new_tensor([width, height])).div(FINE).long().T
+    columns, rows = (centres_norm * centres_norm.new_tensor([width, height])).div(FINE).long().T
     return known[rows.clamp(max=known.shape[0] - 1), columns.clamp(max=known.shape[1] - 1)] >= 0.5
 
 
@@ -152,8 +152,8 @@ def _matched_things(layers: list[list[Match]], targets: Sequence[FastTarget]) ->
         torch.arange(len(layers)).repeat_interleave(counts).to(device),
         torch.cat([photo for photo, _ in queries]),
         torch.cat([query for _, query in queries]),
-        torch.cat([target.things[segments] for target, (_, segments) in pairs]),
-        torch.cat([target.cxcywh_norm[segments] for target, (_, segments) in pairs]),
+        torch.cat([target.things[match.segments] for target, match in pairs]),
+        torch.cat([target.cxcywh_norm[match.segments] for target, match in pairs]),
     )
 
 
@@ -177,8 +177,8 @@ def _mask_losses(
         stuff = output.layers[0].logits.shape[1] + target.stuff
         stuff_rows = len(target.things) + torch.arange(len(stuff), device=stuff.device)
         for layer, matches in enumerate(layers):
-            queries, things = matches[photo]
-            query, row = torch.cat([queries, stuff]), torch.cat([things, stuff_rows])
+            match = matches[photo]
+            query, row = torch.cat([match.queries, stuff]), torch.cat([match.segments, stuff_rows])
             stride, pixels = (PIXEL, output.pixels) if layer == last else (COARSE, coarse)
             logits = mask_logits(
                 embeddings[photo][layer, query],

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 from detr.config import TrainConfig
 from detr.data.boxes import giou_matrix
 from detr.losses.fast.targets import FastTarget
-from detr.losses.matcher import Match, assign
+from detr.losses.matcher import Match, assign_layers
 from detr.model.fast.masks import mask_logits
-from detr.model.fast.output import DensePrediction, FastOutput
+from detr.model.fast.output import DenseOutput, FastOutput
 
 COARSE = 8  # stride at which masks are compared
 PLACES = 4  # that answer for each thing in the dense head
@@ -31,7 +31,7 @@ class Matching:
     (Kirillov et al., CVPR 2019).
     """
 
-    matches: list[list[Match]]  # of each layer and photo: queries (K,), things (K,)
+    matches: list[list[Match]]  # of each layer and photo; segments are things
     ignored: Tensor  # (L, B, Q) bool
 
 
@@ -61,12 +61,12 @@ def match_things(
         cost += config.set_cost_mask * _mask_cost(drawn, target)
         costs.append(cost.view(layers, count, -1))
         ignored[:, photo, own] = _in_void(drawn, target).view(layers, count)
-    return Matching(_assign_all(costs, layers), ignored)
+    return Matching(assign_layers(costs), ignored)
 
 
 @torch.no_grad()
 def match_places(
-    dense: DensePrediction, targets: Sequence[FastTarget], config: TrainConfig
+    dense: DenseOutput, targets: Sequence[FastTarget], config: TrainConfig
 ) -> list[Match]:
     """Choose the cheapest places for each thing, preferably within its box.
 
@@ -75,7 +75,7 @@ def match_places(
     found = []
     for photo, target in enumerate(targets):
         cost = _box_cost(dense.logits[photo], dense.cxcywh_norm[photo], target, config)  # (P, N)
-        away = (dense.centers_norm[photo][:, None] - target.cxcywh_norm[:, :2]).abs()
+        away = (dense.centres_norm[photo][:, None] - target.cxcywh_norm[:, :2]).abs()
         cost += FAR * (away > target.cxcywh_norm[:, 2:] / 2).any(-1)
         padding = dense.padding_mask[photo]
         cost.masked_fill_(padding[:, None], NEVER)
@@ -85,7 +85,7 @@ def match_places(
         places = chosen.any(1).nonzero()[:, 0]
         things = cost[places].masked_fill(~chosen[places], torch.inf)
         empty = not len(target.things)
-        found.append((places, things.new_zeros(0).long() if empty else things.argmin(1)))
+        found.append(Match(places, places if empty else things.argmin(1)))
     return found
 
 
@@ -118,11 +118,3 @@ def _in_void(logits: Tensor, target: FastTarget) -> Tensor:
     shares, chance = target.at[COARSE], logits.sigmoid()
     void, known = chance @ shares.void.flatten(), chance @ shares.known.flatten()
     return void > known
-
-
-def _assign_all(costs: list[Tensor], layers: int) -> list[list[Match]]:
-    """Assign by (L, Q, N) costs of each photo, brought to the CPU in one transfer."""
-    together = torch.cat([cost.flatten() for cost in costs]).cpu()
-    parts = torch.split(together, [cost.numel() for cost in costs])
-    arrays = [part.view(cost.shape) for part, cost in zip(parts, costs, strict=True)]
-    return [[assign(a[layer], costs[0].device) for a in arrays] for layer in range(layers)]

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from detr.data.examples import SegmentMap
 from detr.data.kinds import Kinds
+from detr.data.targets import SegmentMap
 from detr.model.fast.sizes import canvas_size
 
 SMALLEST = 16  # visible pixels; what is smaller is unknown, as slivers at the border of a crop are

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detr.kernels.fast import Linear
+from detr.kernels.layers import Linear
 from detr.model.fast.places import STRIDES, Places
 
 POINTS = 4  # of each head and level
@@ -45,8 +45,8 @@ class DeformableAttention(nn.Module):
         heads, levels, points = self.shape
         batch, count, _ = query.shape
         offsets = self.sampling_offsets(query).float().view(batch, count, heads, levels, points, 2)
-        center, extent = torch.split(cxcywh_norm[:, :, None, None, None], 2, -1)
-        at = (center + offsets * extent / 2) * places.photo_in_level[:, None, None, :, None]
+        centre, extent = torch.split(cxcywh_norm[:, :, None, None, None], 2, -1)
+        at = (centre + offsets * extent / 2) * places.photo_in_level[:, None, None, :, None]
         grid = (2 * at - 1).permute(0, 2, 3, 1, 4, 5).flatten(0, 1)  # (B heads, levels, Q, P, 2)
         weights = self.attention_weights(query).float().view(batch, count, heads, levels * points)
         weights = weights.softmax(-1).transpose(1, 2).flatten(0, 1)[:, None]  # (B heads, 1, Q, LP)

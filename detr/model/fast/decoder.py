@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detr.config import TrainConfig
-from detr.kernels.fast import Attention, Linear
+from detr.kernels.layers import Attention, Linear
 from detr.model.detr import MLP
 from detr.model.fast.attention import DeformableAttention
 from detr.model.fast.dense import refine_boxes, start_rare, start_unchanged
-from detr.model.fast.output import LayerPrediction
+from detr.model.fast.output import FastLayerOutput
 from detr.model.fast.places import Places
 from detr.model.fast.pyramid import mask_dim_of
 
@@ -45,7 +45,7 @@ class Decoder(nn.Module):
         self.class_embed = nn.ModuleList(start_rare(Linear(dim, things)) for _ in heads)
         self.bbox_embed = nn.ModuleList(start_unchanged(MLP(dim, dim, 4, layers=3)) for _ in heads)
 
-    def forward(self, queries: Queries, places: Places) -> tuple[LayerPrediction, ...]:
+    def forward(self, queries: Queries, places: Places) -> tuple[FastLayerOutput, ...]:
         """Predictions of all layers; no gradient passes from one layer's boxes to those before."""
         state, boxes = queries.content, queries.cxcywh_norm
         parts = [state.shape[1] - self.stuff, self.stuff]
@@ -58,7 +58,7 @@ class Decoder(nn.Module):
             logits, refined = self._things(number, things, own)
             boxes = torch.cat([refined, whole], 1)
             masks = self.mask_embed(state).float()
-            predictions.append(LayerPrediction(logits, boxes, masks, self._presence(stuff)))
+            predictions.append(FastLayerOutput(logits, boxes, masks, self._presence(stuff)))
             boxes = boxes.detach()
         return tuple(predictions)
 

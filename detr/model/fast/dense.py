@@ -11,9 +11,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from detr.kernels.fast import Linear
+from detr.kernels.layers import Linear
 from detr.model.detr import MLP
-from detr.model.fast.output import DensePrediction
+from detr.model.fast.output import DenseOutput
 from detr.model.fast.places import Places
 
 RARE = -math.log(99)  # logit of 1 %: before training most places and queries find nothing
@@ -29,10 +29,10 @@ class DenseHead(nn.Module):
         self.class_embed = start_rare(Linear(dim, things))
         self.bbox_embed = start_unchanged(MLP(dim, dim, 4, layers=3))
 
-    def forward(self, places: Places) -> tuple[Tensor, DensePrediction]:
+    def forward(self, places: Places) -> tuple[Tensor, DenseOutput]:
         """Return what queries are made of, (B, N, D), and the prediction for each place."""
         content = self.norm(self.enter(places.tokens))
-        prediction = DensePrediction(
+        prediction = DenseOutput(
             self.class_embed(content).float(),
             refine_boxes(self.bbox_embed, content, places.anchors_norm),
             places.anchors_norm[..., :2],
@@ -41,7 +41,7 @@ class DenseHead(nn.Module):
         return content, prediction
 
 
-def best_places(prediction: DensePrediction, count: int) -> Tensor:
+def best_places(prediction: DenseOutput, count: int) -> Tensor:
     """(B, count) indices of the places with the highest scores; padding comes last."""
     scores = prediction.logits.amax(-1).masked_fill(prediction.padding_mask, -torch.inf)
     return scores.topk(count, 1).indices

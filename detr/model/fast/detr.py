@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from detr.config import TrainConfig
 from detr.data.kinds import Kinds
 from detr.data.padded import Padded
-from detr.model.backbone import build_backbone, channels_of
+from detr.model.backbone import build_backbone, feature_channels
 from detr.model.fast.decoder import Decoder, Queries
 from detr.model.fast.dense import DenseHead, best_places
-from detr.model.fast.output import DensePrediction, FastOutput
+from detr.model.fast.output import DenseOutput, FastOutput
 from detr.model.fast.places import Places, count_places, to_places
 from detr.model.fast.pyramid import Pyramid, mask_dim_of
 from detr.model.fast.sizes import compute_groups, photo_sizes, separate, stack
@@ -40,7 +40,7 @@ class FastDETR(nn.Module):
         for name, parameter in self.backbone.named_parameters():
             if not name.removeprefix("0.body.").startswith(TRAINED):
                 parameter.requires_grad_(False)
-        self.pyramid = Pyramid(config, channels_of(config))
+        self.pyramid = Pyramid(config, feature_channels(config))
         self.semantic_embed = nn.Conv2d(mask_dim_of(config), things + stuff, 1)
         self.dense = DenseHead(dim, things) if things else None
         self.stuff_embed = nn.Embedding(stuff, dim) if stuff else None
@@ -78,7 +78,7 @@ class FastDETR(nn.Module):
 
     def _queries(
         self, places: Places, counts: list[int]
-    ) -> tuple[DensePrediction | None, Queries, tuple[int, ...]]:
+    ) -> tuple[DenseOutput | None, Queries, tuple[int, ...]]:
         """The dense prediction and, of photos with so many places, the queries and their number."""
         batch, device = len(counts), places.tokens.device
         num_queries = [min(count, self.config.num_queries) if self.dense else 0 for count in counts]

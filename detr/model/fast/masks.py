@@ -38,11 +38,11 @@ def _fading(
 ) -> Tensor:
     """(K, h, w) by how much the logits of each place are lowered, 0 inside of the boxes."""
     distances = []
-    for side, count, center, extent in zip(
+    for side, count, centre, extent in zip(
         size, shape, cxcywh_norm[:, [1, 0]].T, cxcywh_norm[:, [3, 2]].T, strict=True
     ):
         at = (torch.arange(count, device=cxcywh_norm.device) + 0.5) * stride
-        beyond = (at - side * center[:, None]).abs() - MARGIN * side * extent[:, None]
+        beyond = (at - side * centre[:, None]).abs() - MARGIN * side * extent[:, None]
         distances.append(beyond / PIXEL - 1)  # one pixel is free
     vertical, horizontal = distances
     farthest = torch.maximum(vertical[:, :, None], horizontal[:, None])

@@ -8,17 +8,17 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class DensePrediction:
+class DenseOutput:
     """What the dense head predicts for each of N places of strides 8, 16 and 32."""
 
     logits: Tensor  # (B, N, things)
     cxcywh_norm: Tensor  # (B, N, 4)
-    centers_norm: Tensor  # (B, N, 2) x and y of each place
+    centres_norm: Tensor  # (B, N, 2) x and y of each place
     padding_mask: Tensor  # (B, N) bool, True where a place lies outside of its photo
 
 
 @dataclass(frozen=True)
-class LayerPrediction:
+class FastLayerOutput:
     """What one decoder layer predicts: Q thing queries, then one query for each stuff category.
 
     A mask is the product of its query's embedding, the first E values, with the photo's pixel
@@ -39,8 +39,8 @@ class FastOutput:
     multiple of 32 pixels, at stride 4.
     """
 
-    dense: DensePrediction | None  # None where there are no thing categories
-    layers: tuple[LayerPrediction, ...]
+    dense: DenseOutput | None  # None where there are no thing categories
+    layers: tuple[FastLayerOutput, ...]
     pixels: tuple[Tensor, ...]  # (E, h / 4, w / 4) embeddings
     semantic: tuple[Tensor, ...]  # (things + stuff, h / 4, w / 4) class logits; empty in evaluation
     sizes: tuple[tuple[int, int], ...]  # (height, width) of each photo as the model sees it

@@ -37,12 +37,12 @@ def to_places(levels: Sequence[Tensor], sizes: Sequence[Size]) -> Places:
     """Line up the levels (B, D, h, w) of strides 8, 16, 32 of photos of these sizes."""
     shapes = tuple((level.shape[2], level.shape[3]) for level in levels)
     tokens = torch.cat([level.flatten(2).transpose(1, 2) for level in levels], 1)
-    centers, strides = _centers(shapes, tokens.device)
+    centres, strides = _centres(shapes, tokens.device)
     limits = torch.tensor([(w, h) for h, w in sizes], device=tokens.device)[:, None]  # (B, 1, 2)
-    corners = centers - strides[:, None] / 2
+    corners = centres - strides[:, None] / 2
     padding_mask = (corners >= limits).any(-1)  # (B, N)
-    sides = (ANCHOR * strides)[:, None].expand_as(centers)
-    anchors = torch.cat([centers / limits, sides / limits], -1).clamp(0, 1)
+    sides = (ANCHOR * strides)[:, None].expand_as(centres)
+    anchors = torch.cat([centres / limits, sides / limits], -1).clamp(0, 1)
     extents = torch.tensor(
         [(w * s, h * s) for (h, w), s in zip(shapes, STRIDES, strict=True)], device=tokens.device
     )
@@ -55,12 +55,12 @@ def count_places(size: Size) -> int:
     return sum(-(-height // stride) * -(-width // stride) for stride in STRIDES)
 
 
-def _centers(shapes: Sequence[Size], device: torch.device) -> tuple[Tensor, Tensor]:
+def _centres(shapes: Sequence[Size], device: torch.device) -> tuple[Tensor, Tensor]:
     """Centers (N, 2) x and y in pixels of all places, and the stride (N,) of each."""
-    centers, strides = [], []
+    centres, strides = [], []
     for (height, width), stride in zip(shapes, STRIDES, strict=True):
         rows, columns = (torch.arange(n, device=device) + 0.5 for n in (height, width))
         grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)  # (h, w, 2)
-        centers.append(grid.flatten(0, 1) * stride)
+        centres.append(grid.flatten(0, 1) * stride)
         strides.append(torch.full((height * width,), float(stride), device=device))
-    return torch.cat(centers), torch.cat(strides)
+    return torch.cat(centres), torch.cat(strides)

@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from annotation.dataset import StuffSource, open_dataset
+from annotation.dataset import open_dataset
 from annotation.intake.propose import propose_config
 from annotation.labelme.annotation import Shape
 from base.errors import InputError
+from conversion.config import ConversionConfig, StuffSource, read_conversion_config
 from tests.drawn import draw_photo, square
 
 
@@ -22,26 +23,28 @@ def test_labels_become_things_by_frequency(tmp_path: Path) -> None:
     draw_photo(tmp_path, "a", labels(door=2, window=3, __hole__=1, __ignore__=1), stuff=False)
     (tmp_path / "stuff").rmdir()
     path = draw_photo(tmp_path, "b", labels(window=2), stuff=False)
-    path.rename(tmp_path / "images/b.json")  # Labelme saves beside the photo where not told else
+    path.rename(tmp_path / "images/b.json")  # Labelme saves beside the photo by default
     (tmp_path / "stuff").rmdir()
     config = propose_config(tmp_path)
     assert config.name == tmp_path.name
     assert config.things == ("window", "door")
-    assert config.stuff_sources == () and config.split.group_by is None
-    assert open_dataset(tmp_path).config == config
+    assert config.group_by is None
+    dataset = open_dataset(tmp_path)
+    assert dataset.config == config
+    assert read_conversion_config(dataset) == ConversionConfig()
     text = (tmp_path / "dataset.yaml").read_text()
     assert "- window  # 5 shapes\n" in text and "- door  # 2 shapes\n" in text
 
 
-def test_slips_are_merged_and_named(tmp_path: Path) -> None:
+def test_misspelt_labels_are_listed_with_the_correct_one(tmp_path: Path) -> None:
     counts = {"window": 20, "Window": 8, "windwo": 2, "barrier": 9, "carrier": 8}
     draw_photo(tmp_path, "a", labels(**counts))
     assert propose_config(tmp_path).things == ("window", "barrier", "carrier")
     text = (tmp_path / "dataset.yaml").read_text()
-    assert "20 shapes; taken for slips: 8 'Window'; taken for slips: 2 'windwo'" in text
+    assert "20 shapes; probably misspelt: 8 'Window'; probably misspelt: 2 'windwo'" in text
 
 
-def test_a_thing_called_hole_stays(tmp_path: Path) -> None:
+def test_a_thing_called_hole_is_kept(tmp_path: Path) -> None:
     draw_photo(tmp_path, "a", labels(hole=2, __hole__=1))
     assert propose_config(tmp_path).things == ("hole",)
 
@@ -75,14 +78,16 @@ def test_label_maps_and_groups_are_used(tmp_path: Path) -> None:
     draw_photo(tmp_path, "a", labels(box=1))
     (tmp_path / "photos.csv").write_text("image,scene\na.jpg,1\n")
     config = propose_config(tmp_path)
-    assert config.stuff_sources == (StuffSource("stuff"),)
-    assert config.split.group_by == "photos.csv"
+    assert config.group_by == "photos.csv"
+    conversion = read_conversion_config(open_dataset(tmp_path))
+    assert conversion.stuff_sources == (StuffSource("stuff"),)
+    assert conversion.split.group_by == "photos.csv"
     (tmp_path / "dataset.yaml").unlink()
     (tmp_path / "photos.csv").write_text("name\n")
-    assert propose_config(tmp_path).split.group_by is None
+    assert propose_config(tmp_path).group_by is None
 
 
-def test_files_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_skipped(tmp_path: Path) -> None:
     path = draw_photo(tmp_path, "a", labels(box=1))
     (tmp_path / "labelme/b.json").write_text("{")
     (tmp_path / "labelme/c.json").write_text('{"images": []}')

@@ -1,4 +1,4 @@
-"""The real Labelme on a screen of its own, worked with mouse and keys as a person does."""
+"""The real Labelme on a virtual screen, controlled by mouse and keyboard events."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ PIPELINE = (sys.executable, str(ROOT / "pipeline.py"))
 
 @contextmanager
 def virtual_screen(home: Path) -> Iterator[dict[str, str]]:
-    """The environment of a virtual screen, with an own home."""
+    """Provide the environment of a virtual screen with a home folder of its own."""
     read, write = os.pipe()
-    # -noreset: else it starts anew whenever no window is open, and refuses those that come then
+    # without -noreset it restarts when no window is open, and refuses new windows meanwhile
     command = ["Xvfb", "-displayfd", str(write), "-noreset", "-screen", "0", "1280x900x24"]
     server = subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL)
     os.close(write)
     try:
         with os.fdopen(read) as pipe:
-            number = pipe.readline().strip()  # Xvfb says it when it is ready
+            number = pipe.readline().strip()  # Xvfb prints it when it is ready
         home.mkdir(exist_ok=True)
         languages = {"LC_ALL": "C.UTF-8", "LANGUAGE": "en"}
         yield {**os.environ, **languages, "DISPLAY": f":{number}", "HOME": str(home)}
@@ -46,7 +46,7 @@ def wait_for(condition: Callable[[], object], what: str, *, seconds: int = 60) -
 
 
 class Window:
-    """Labelme's window; there is no window manager, so each window is given the keys in turn."""
+    """The window of Labelme; without a window manager, the focus must be set explicitly."""
 
     def __init__(self, env: dict[str, str]) -> None:
         self._env = env
@@ -66,21 +66,21 @@ class Window:
         return self._xdotool("getwindowname", window)
 
     def title(self) -> str:
-        """What the title says: photo and place, as in `1-new/a.jpg [1/3]`."""
+        """Return the photo and its position in the title, such as `1-new/a.jpg [1/3]`."""
         found = re.fullmatch(r"Labelme - (.*)", self._name(self._main()))
         return found[1] if found else ""
 
     def wait_until_shown(self) -> None:
-        """Wait until the screen comes to rest: the window is there before it is laid out."""
+        """Wait until the screen no longer changes: the window opens before its layout is done."""
         wait_for(self.title, "Labelme's window")
         seen = [b"", b""]
 
-        def rests() -> bool:
+        def is_still() -> bool:
             time.sleep(0.4)
             seen[:] = seen[1], ImageGrab.grab(xdisplay=self._env["DISPLAY"]).tobytes()
             return seen[0] == seen[1]
 
-        wait_for(rests, "a window at rest")
+        wait_for(is_still, "a still window")
 
     def press(self, *keys: str) -> None:
         self._xdotool("windowfocus", "--sync", self._main())
@@ -98,7 +98,7 @@ class Window:
         self.press("ctrl+n")
         for x, y in (*corners, corners[0]):
             self._xdotool("mousemove", x, y)
-            time.sleep(0.2)  # Labelme takes the corner from the last move that it has seen
+            time.sleep(0.2)  # Labelme uses the last position that it has processed
             self._xdotool("click", 1)
             time.sleep(0.2)
         wait_for(self._dialog, "the dialog that asks for the label")

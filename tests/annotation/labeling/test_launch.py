@@ -13,6 +13,7 @@ import pytest
 from annotation.dataset import Dataset
 from annotation.labeling.launch import annotate, labelme_settings
 from annotation.labelme.annotation import read_annotation
+from annotation.rules.validate import check_dataset
 from base.errors import InputError
 from tests.annotation.labeling.labelme_window import (
     MISSING,
@@ -26,7 +27,12 @@ from tests.drawn import draw_dataset, square
 
 needs_screen = pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}")
 MAKE = ("make", "--no-print-directory", "--assume-old=.venv/ready", "annotate")
-CORNERS = ((250, 220), (420, 230), (430, 330), (260, 340))  # on the screen, in the photo's middle
+CORNERS = (
+    (250, 220),
+    (420, 230),
+    (430, 330),
+    (260, 340),
+)  # in the middle of the photo
 
 
 @pytest.fixture
@@ -36,8 +42,10 @@ def screen(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def contents(root: Path) -> dict[str, bytes]:
+    """All files but the cache of validation."""
     files = (path for path in root.rglob("*") if path.is_file())
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+    names = {path.relative_to(root): path for path in files}
+    return {n.as_posix(): p.read_bytes() for n, p in names.items() if ".cache" not in n.parts}
 
 
 def run(*command: object, env: dict[str, str] | None = None, status: int = 0) -> str:
@@ -68,7 +76,7 @@ def draw_mixed(root: Path) -> Dataset:
             "b": [],
             "c": [square("bxo", 2, 3, 10)],
             "sub/b": [],
-            "sub/d": [square("box", 2, 3, 50)],  # out of the picture
+            "sub/d": [square("box", 2, 3, 50)],  # extends outside the photo
         },
     )
     (dataset.labelme / "b.json").unlink()
@@ -142,7 +150,7 @@ def things(dataset: Dataset, photo: str) -> set[str]:
 
 
 @needs_screen
-def test_only_opens_just_those_and_saves_beside_the_photos(
+def test_only_the_listed_photos_are_opened_and_saved_beside_the_photos(
     tmp_path: Path, screen: dict[str, str]
 ) -> None:
     dataset = draw_dataset(tmp_path / "set", {n: [square("bxo", 2, 3, 10)] for n in "abcd"})
@@ -186,11 +194,11 @@ def test_only_opens_just_those_and_saves_beside_the_photos(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"DISPLAY": ":54321"}, "no screen: .*could not connect to display :54321"),
+        ({"DISPLAY": ":54321"}, "no display: .*could not connect to display :54321"),
         ({"QT_QPA_PLATFORM": "nothing"}, "system libraries .* apt install libgl1"),
     ],
 )
-def test_where_the_window_cannot_open_it_says_why(
+def test_the_reason_is_reported_if_the_window_cannot_open(
     tmp_path: Path, change: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = draw_mixed(tmp_path / "set")
@@ -199,27 +207,27 @@ def test_where_the_window_cannot_open_it_says_why(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(InputError, match=message):
-        annotate(dataset)
+        annotate(dataset, check=check_dataset)
     assert contents(dataset.root) == before
     assert not (dataset.root / ".annotate").exists()
 
 
-def test_without_screen_photos_or_labelme_it_says_so(
+def test_a_missing_display_photos_or_labelme_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = draw_dataset(tmp_path, {"a": []})
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(InputError, match="no screen"):
-        annotate(dataset)
+    with pytest.raises(InputError, match="no display"):
+        annotate(dataset, check=check_dataset)
     monkeypatch.setenv("DISPLAY", ":1")
     (tmp_path / "images/a.jpg").unlink()
     with pytest.raises(InputError, match="no photos"):
-        annotate(dataset)
+        annotate(dataset, check=check_dataset)
     assert not (tmp_path / ".annotate").exists()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="labelme is not installed; run `make setup`"):
-        annotate(dataset)
+        annotate(dataset, check=check_dataset)
 
 
 def test_the_users_own_settings_hold_where_this_labelme_knows_them(

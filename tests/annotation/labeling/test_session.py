@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from annotation.dataset import Dataset
-from annotation.labeling.session import FOLDER, only_one, pick_up, session_of
-from annotation.labeling.worklist import places, survey
+from annotation.labeling.session import FOLDER, lock_dataset, open_session, recover_session
+from annotation.labeling.worklist import annotation_paths, read_status
 from annotation.labelme.annotation import read_annotation
+from annotation.rules.validate import check_dataset
 from base.errors import InputError
 from tests.drawn import draw_dataset, draw_photo, square
 
@@ -24,8 +25,8 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 def shown(dataset: Dataset) -> list[tuple[Path, Path, str]]:
-    work = survey(dataset)
-    place = places(dataset, work)
+    work = read_status(dataset, check_dataset)
+    place = annotation_paths(dataset, work)
     return [(photo, place[photo], work.state(photo)) for photo in work.in_order()]
 
 
@@ -41,23 +42,23 @@ def files(root: Path) -> set[str]:
     return {p.relative_to(root).as_posix() for p in root.rglob("*") if not p.is_dir()}
 
 
-def test_what_is_saved_is_carried_to_its_place_and_the_folder_vanishes(dataset: Dataset) -> None:
+def test_annotations_are_stored_and_the_folder_is_removed(dataset: Dataset) -> None:
     bytes_before = (dataset.labelme / "a.json").read_bytes()
-    with session_of(dataset, shown(dataset)) as session:
+    with open_session(dataset, shown(dataset)) as session:
         assert files(session.folder) == {
             *("1-new/sub/b.jpg", "2-fine/a.jpg", "2-fine/a.json", "session.json")
         }
         assert read_annotation(session.folder / "2-fine/a.json").image_path == "a.jpg"
         photo = session.folder / "1-new/sub/b.jpg"
         assert photo.samefile(dataset.images / "sub/b.jpg")
-        session.carry()
+        session.store_changes()
         assert session.changed == set()
         half = session.folder / "1-new/sub/b.json"
         half.write_text('{"version": "6.3')  # Labelme is writing
-        session.carry()
+        session.store_changes()
         assert not (dataset.labelme / "sub/b.json").exists()
         save(half, "b.jpg", "box")
-        session.carry()
+        session.store_changes()
         assert session.changed == {dataset.labelme / "sub/b.json"}
     annotation = read_annotation(dataset.labelme / "sub/b.json")
     assert (annotation.image_path, annotation.shapes[0].label) == ("../../images/sub/b.jpg", "box")
@@ -65,44 +66,44 @@ def test_what_is_saved_is_carried_to_its_place_and_the_folder_vanishes(dataset: 
     assert not (dataset.root / FOLDER).exists()
 
 
-def test_an_annotation_from_the_future_is_carried_when_it_is_saved_now(dataset: Dataset) -> None:
+def test_an_annotation_with_a_future_time_is_stored_when_it_is_saved(dataset: Dataset) -> None:
     path = dataset.labelme / "a.json"
     os.utime(path, (4e9, 4e9))
-    with session_of(dataset, shown(dataset)) as session:
+    with open_session(dataset, shown(dataset)) as session:
         save(session.folder / "2-fine/a.json", "a.jpg", "disc")
     assert read_annotation(path).shapes[0].label == "disc"
 
 
-def test_what_others_change_meanwhile_is_what_labelme_will_open(dataset: Dataset) -> None:
-    with session_of(dataset, shown(dataset)) as session:
+def test_changes_by_others_are_copied_before_labelme_opens_the_photo(dataset: Dataset) -> None:
+    with open_session(dataset, shown(dataset)) as session:
         draw_photo(dataset.root, "a", [square("disc", 2, 3, 10)])
         draw_photo(dataset.root, "sub/b", [])
-        session.carry()
+        session.store_changes()
         assert read_annotation(session.folder / "2-fine/a.json").shapes[0].label == "disc"
         assert read_annotation(session.folder / "1-new/sub/b.json").image_path == "b.jpg"
         (dataset.labelme / "a.json").unlink()
-        session.carry()
+        session.store_changes()
         assert not (session.folder / "2-fine/a.json").exists()
     assert session.changed == set()
 
 
-def test_what_is_deleted_in_labelme_is_deleted_at_the_end(dataset: Dataset) -> None:
-    with session_of(dataset, shown(dataset)) as session:
+def test_annotations_deleted_in_labelme_are_deleted_at_the_end(dataset: Dataset) -> None:
+    with open_session(dataset, shown(dataset)) as session:
         (session.folder / "2-fine/a.json").unlink()
-        session.carry()
+        session.store_changes()
         assert (dataset.labelme / "a.json").exists()
     assert not (dataset.labelme / "a.json").exists()
     assert session.changed == {dataset.labelme / "a.json"}
 
 
-def test_where_somebody_tidies_the_folder_away_nothing_is_deleted(dataset: Dataset) -> None:
-    with session_of(dataset, shown(dataset)) as session:
+def test_nothing_is_deleted_if_the_folder_is_deleted(dataset: Dataset) -> None:
+    with open_session(dataset, shown(dataset)) as session:
         shutil.rmtree(session.folder)
     assert (dataset.labelme / "a.json").exists()
 
 
-def test_a_session_that_was_cut_off_is_picked_up(dataset: Dataset) -> None:
-    with pytest.raises(ZeroDivisionError), session_of(dataset, shown(dataset)) as session:
+def test_an_interrupted_session_is_recovered(dataset: Dataset) -> None:
+    with pytest.raises(ZeroDivisionError), open_session(dataset, shown(dataset)) as session:
         left = dataset.root / "left"
         save(session.folder / "1-new/sub/b.json", "b.jpg", "box")
         save(session.folder / "2-fine/a.json", "a.jpg", "disc")
@@ -110,55 +111,58 @@ def test_a_session_that_was_cut_off_is_picked_up(dataset: Dataset) -> None:
         raise ZeroDivisionError
     (dataset.labelme / "sub/b.json").unlink()
     later = (left / "2-fine/a.json").stat().st_mtime + 9
-    os.utime(dataset.labelme / "a.json", (later, later))  # somebody drew it again since
+    os.utime(dataset.labelme / "a.json", (later, later))  # a newer annotation
     newer = (dataset.labelme / "a.json").read_bytes()
     left.rename(dataset.root / FOLDER)
-    assert pick_up(dataset) == {dataset.labelme / "sub/b.json"}
+    assert recover_session(dataset) == {dataset.labelme / "sub/b.json"}
     assert read_annotation(dataset.labelme / "sub/b.json").shapes[0].label == "box"
     assert (dataset.labelme / "a.json").read_bytes() == newer
-    with only_one(dataset):
-        assert pick_up(dataset) == set()
+    with lock_dataset(dataset):
+        assert recover_session(dataset) == set()
     assert not (dataset.root / FOLDER).exists()
 
 
-def test_files_saved_elsewhere_in_the_folder_stay(dataset: Dataset) -> None:
-    with session_of(dataset, shown(dataset)) as session:
+def test_other_files_in_the_folder_are_kept(dataset: Dataset) -> None:
+    with open_session(dataset, shown(dataset)) as session:
         save(session.folder / "2-fine/copy.json", "a.jpg", "box")
     assert files(session.folder) == {"2-fine/copy.json"}
 
 
-def test_an_annotation_that_cannot_be_read_cannot_be_drawn_over(dataset: Dataset) -> None:
+def test_an_unreadable_annotation_cannot_be_overwritten(dataset: Dataset) -> None:
     path = dataset.labelme / "a.json"
     path.write_text('{"half')
-    with session_of(dataset, shown(dataset)) as session:
+    with open_session(dataset, shown(dataset)) as session:
         copy = json.loads((session.folder / "2-error/a.json").read_text())
-        assert "a.json: is no JSON" in copy["shapes"][0]["cannot be read"]  # and no label
+        assert "a.json: is not valid JSON" in copy["shapes"][0]["cannot be read"]  # and no label
     assert path.read_text() == '{"half'
 
 
-def test_where_a_place_cannot_be_written_the_folder_keeps_it(dataset: Dataset) -> None:
+def test_the_folder_keeps_annotations_that_cannot_be_stored(dataset: Dataset) -> None:
     refused = pytest.raises(InputError, match="cannot be written")
-    with refused, session_of(dataset, shown(dataset)) as session:
+    with refused, open_session(dataset, shown(dataset)) as session:
         save(session.folder / "1-new/sub/b.json", "b.jpg", "box")
         (dataset.labelme / "sub").rmdir()
         (dataset.labelme / "sub").write_text("in the way")
     (dataset.labelme / "sub").unlink()
-    assert pick_up(dataset) == {dataset.labelme / "sub/b.json"}
+    assert recover_session(dataset) == {dataset.labelme / "sub/b.json"}
 
 
-def test_one_at_a_time(dataset: Dataset) -> None:
+def test_a_set_is_open_in_one_labelme_at_a_time(dataset: Dataset) -> None:
     refused = pytest.raises(InputError, match="is open in Labelme")
-    with only_one(dataset), refused, only_one(dataset):
+    with lock_dataset(dataset), refused, lock_dataset(dataset):
         pass
     assert not (dataset.root / FOLDER).exists()
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "session.json: is no JSON"), ('{"items": [{"link": "../../x"}]}', "session.json: ")],
+    [
+        ("", "session.json: is not valid JSON"),
+        ('{"items": [{"link": "../../x"}]}', "session.json: "),
+    ],
 )
-def test_a_broken_list_says_where_to_look(dataset: Dataset, text: str, message: str) -> None:
+def test_a_damaged_list_is_reported(dataset: Dataset, text: str, message: str) -> None:
     (dataset.root / FOLDER).mkdir()
     (dataset.root / FOLDER / "session.json").write_text(text)
-    with pytest.raises(InputError, match=f"{message}.*look for drawings in that folder"):
-        pick_up(dataset)
+    with pytest.raises(InputError, match=f"{message}.*look for annotations in that folder"):
+        recover_session(dataset)

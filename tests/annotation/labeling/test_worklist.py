@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from annotation.dataset import Dataset
-from annotation.labeling.worklist import places, read_list, recheck, survey
+from annotation.labeling.worklist import annotation_paths, read_photo_list, read_status
+from annotation.rules.validate import check_dataset
 from base.errors import InputError
 from tests.drawn import draw_dataset, draw_photo, square
 
@@ -33,7 +34,7 @@ def names(dataset: Dataset, photos: list[Path]) -> list[str]:
 
 def test_new_photos_first_then_errors_then_warnings(tmp_path: Path) -> None:
     dataset = draw(tmp_path)
-    work = survey(dataset)
+    work = read_status(dataset, check_dataset)
     assert names(dataset, work.in_order()) == [
         *("d.jpg", "sub/d.jpg", "c.jpg", "e.jpg", "b.jpg", "a.jpg")
     ]
@@ -41,31 +42,36 @@ def test_new_photos_first_then_errors_then_warnings(tmp_path: Path) -> None:
     assert work.left() == f"left: {left}"
 
 
-def test_without_any_annotation_all_are_new(tmp_path: Path) -> None:
+def test_all_photos_are_new_without_annotations(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path, {"a": []})
     (dataset.labelme / "a.json").unlink()
-    assert survey(dataset).left().startswith("left: photos without annotation: 1 of 1; ")
+    assert (
+        read_status(dataset, check_dataset)
+        .left()
+        .startswith("left: photos without annotation: 1 of 1; ")
+    )
 
 
-def test_only_what_changed_is_checked_again(tmp_path: Path) -> None:
+def test_the_status_after_changes(tmp_path: Path) -> None:
     dataset = draw(tmp_path)
-    before = survey(dataset)
+    before = read_status(dataset, check_dataset)
     draw_photo(tmp_path, "c", [FINE])
     draw_photo(tmp_path, "d", [TYPO])
     (dataset.labelme / "a.json").unlink()
+    after = read_status(dataset, check_dataset)
     changed = [dataset.labelme / f"{name}.json" for name in "acd"]
-    after, findings = recheck(dataset, before, changed)
-    assert [(f.file, f.severity) for f in findings] == [("labelme/d.json", "error")]
+    found = [(f.file, f.severity) for f in after.findings_on(changed)]
+    assert found == [("labelme/d.json", "error")]
     assert "annotation: 2 of 6; files with errors: 2," in after.left()
     assert names(dataset, after.in_order())[:2] == ["a.jpg", "sub/d.jpg"]
-    assert before.left() == survey(draw(tmp_path)).left()  # as it was
+    assert "files with errors: 2, with warnings: 1" in before.left()
 
 
-def test_places_of_new_annotations(tmp_path: Path) -> None:
+def test_paths_of_new_annotations(tmp_path: Path) -> None:
     dataset = draw(tmp_path)
     cv2.imwrite(str(dataset.images / "a.png"), np.zeros((30, 40, 3), np.uint8))
     cv2.imwrite(str(dataset.images / "d.PNG"), np.zeros((30, 40, 3), np.uint8))
-    found = places(dataset, survey(dataset))
+    found = annotation_paths(dataset, read_status(dataset, check_dataset))
     below = {p.name: path.relative_to(tmp_path).as_posix() for p, path in found.items()}
     assert below["a.jpg"] == "labelme/a.json"
     assert below["a.png"] == "labelme/a.png.json"  # a.json is taken
@@ -74,13 +80,13 @@ def test_places_of_new_annotations(tmp_path: Path) -> None:
     assert found[dataset.images / "sub/d.jpg"] == dataset.labelme / "sub/d.json"
 
 
-def test_new_annotations_lie_beside_the_photos_where_all_do(tmp_path: Path) -> None:
+def test_new_annotations_are_beside_the_photos_if_all_others_are(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path, {"a": [FINE], "sub/b": []})
     data = json.loads((dataset.labelme / "a.json").read_text())
     (dataset.images / "a.json").write_text(json.dumps({**data, "imagePath": "a.jpg"}))
     for path in ("a.json", "sub/b.json"):
         (dataset.labelme / path).unlink()
-    found = places(dataset, survey(dataset))
+    found = annotation_paths(dataset, read_status(dataset, check_dataset))
     assert [*found.values()] == [dataset.images / "a.json", dataset.images / "sub/b.json"]
 
 
@@ -89,24 +95,26 @@ def test_a_list_of_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     photos = dataset.photos()
     path = tmp_path / "list.txt"
     path.write_bytes(b"\xef\xbb\xbfsub/d.jpg\r\n\r\n a.jpg \nsub/d.jpg")
-    assert names(dataset, read_list(path, dataset, photos)) == ["sub/d.jpg", "a.jpg"]
+    assert names(dataset, read_photo_list(path, dataset, photos)) == ["sub/d.jpg", "a.jpg"]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"b.jpg\n")))
-    assert names(dataset, read_list(Path("-"), dataset, photos)) == ["b.jpg"]
+    assert names(dataset, read_photo_list(Path("-"), dataset, photos)) == ["b.jpg"]
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         (b"a.jpg\nsub/dd.jpg", "line 2: no photo 'sub/dd.jpg' in .*; did you mean 'sub/d.jpg'"),
-        (b"\n\n", "names no photos; expected one path below images/ a line"),
-        (b"\xff", "is no UTF-8 text"),
+        (b"\n\n", "lists no photos; expected one path below images/ per line"),
+        (b"\xff", "is not valid UTF-8"),
         (None, "cannot be read: No such file"),
     ],
 )
-def test_lists_that_name_no_photo(tmp_path: Path, data: bytes | None, message: str) -> None:
+def test_lists_without_photos_are_reported(
+    tmp_path: Path, data: bytes | None, message: str
+) -> None:
     dataset = draw(tmp_path)
     path = tmp_path / "list.txt"
     if data is not None:
         path.write_bytes(data)
     with pytest.raises(InputError, match=f"list.txt: {message}"):
-        read_list(path, dataset, dataset.photos())
+        read_photo_list(path, dataset, dataset.photos())

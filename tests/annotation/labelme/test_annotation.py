@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from annotation.labelme.annotation import Annotation, Shape, read_annotation, write_annotation
+from annotation.labelme.annotation import (
+    Annotation,
+    Shape,
+    UnreadableShape,
+    read_annotation,
+    write_annotation,
+)
 from annotation.labelme.geometry import outline
 from base.errors import InputError
 from tests.drawn import draw_photo, square
@@ -84,14 +90,15 @@ def test_wrong_files_say_where(tmp_path: Path, change: dict[str, object], messag
         (["x"], "Expected `object`, got `array`"),
     ],
 )
-def test_a_wrong_shape_stands_in_its_place_and_is_written_as_it_was(
+def test_an_unreadable_shape_keeps_its_place_and_is_written_back_unchanged(
     tmp_path: Path, raw: object, message: str
 ) -> None:
     path, again = tmp_path / "a.json", tmp_path / "b.json"
     path.write_text(json.dumps({**FULL, "shapes": [raw, *FULL["shapes"]]}))
     annotation = read_annotation(path)
     wrong, right = annotation.shapes
-    assert message in (wrong.problem or "")
+    assert isinstance(wrong, UnreadableShape)
+    assert message in wrong.reason
     assert right.label == "box"
     write_annotation(again, annotation)
     assert json.loads(again.read_text()) == json.loads(path.read_text())
@@ -115,9 +122,9 @@ def test_outlines() -> None:
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        (Shape("a", ((0.0, 0.0), (1.0, 1.0))), "polygon needs 3 or more points, got 2"),
-        (Shape("a", ((0.0, 0.0),), "rectangle"), "rectangle needs 2 points, got 1"),
-        (Shape("a", ((0.0, 0.0),) * 3, "circle"), "circle needs 2 points, got 3"),
+        (Shape("a", ((0.0, 0.0), (1.0, 1.0))), "polygon needs at least 3 points, found 2"),
+        (Shape("a", ((0.0, 0.0),), "rectangle"), "rectangle needs 2 points, found 1"),
+        (Shape("a", ((0.0, 0.0),) * 3, "circle"), "circle needs 2 points, found 3"),
         (Shape("a", ((0.0, 0.0),), "point"), "a point has no outline"),
         (Shape("a", ((0.0, 0.0),), "star"), "shape type 'star' is unknown"),
         (Shape("a", ((0.0, float("nan")),) * 3), "finite"),

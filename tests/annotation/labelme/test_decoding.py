@@ -47,12 +47,12 @@ def test_a_known_photo_name_tells_the_code_page(page: str, word: str) -> None:
 
 
 @pytest.mark.parametrize("page", [p for p in WORDS if p not in ("gbk", "cp1250")])
-def test_several_words_of_a_language_tell_its_page_without_a_known_one(page: str) -> None:
+def test_several_words_of_a_language_suffice_to_recognise_its_code_page(page: str) -> None:
     text = labelme_file(" ".join(WORDS[page]), f"{WORDS[page][0]}.jpg", page)
     assert decode_json(text).encoding == page
 
 
-def test_a_known_word_wins_over_a_page_that_fits_better() -> None:
+def test_a_known_word_takes_precedence_over_a_better_fit() -> None:
     data = labelme_file("窗户", "a.jpg", "gbk")
     assert decode_json(data).encoding == "cp949"  # these bytes are frequent hangul, too
     assert decode_json(data, known=known_words(["窗户"])).encoding == "gb18030"
@@ -87,15 +87,15 @@ def test_byte_order_marks(mark: bytes, page: str, encoding: str) -> None:
         ('{"a": 1, "a": 2}', ("a",)),
         ('{"a" : 1, "a" : 2, "b" : 3}', ("a",)),
         ('{"s": [[1, 2], {"x": 1, "y": 2, "x": 3, "y": 4}]}', ("x", "y")),
-        ('{"a": "\\"b\\":"}', ()),  # it only looks like a key
+        ('{"a": "\\"b\\":"}', ()),  # only looks like a key
     ],
 )
-def test_keys_that_stand_twice(text: str, keys: tuple[str, ...]) -> None:
+def test_repeated_keys_are_reported(text: str, keys: tuple[str, ...]) -> None:
     assert decode_json(text.encode()).repeated_keys == keys
 
 
 @pytest.mark.parametrize("text", ['{"a": NaN}', '{"a": -Infinity}', '{"a": 1e999}'])
-def test_what_python_writes_is_read(text: str) -> None:
+def test_values_that_only_python_writes_are_read(text: str) -> None:
     assert isinstance(decode_json(text.encode()).value["a"], float)
 
 
@@ -115,7 +115,7 @@ def test_what_python_writes_is_read(text: str) -> None:
         (b"[" + b"1," * 6_000_000, "at most"),
     ],
 )
-def test_what_is_wrong_is_one_line(data: bytes, message: str) -> None:
+def test_errors_are_one_line(data: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         decode_json(data)
     assert "\n" not in str(caught.value)

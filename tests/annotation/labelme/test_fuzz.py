@@ -1,4 +1,4 @@
-"""Hostile files give findings, never a traceback; benchmarks/fuzz_annotations.py runs longer."""
+"""Damaged files lead to findings, not exceptions; benchmarks/fuzz_annotations.py runs longer."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.annotation.mutate import corpus, mutate
 from tests.drawn import draw_dataset, square
 
 
-def test_mutated_files_raise_nothing(tmp_path: Path) -> None:
+def test_mutated_files_raise_no_exceptions(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     dataset = draw_dataset(tmp_path, {"a": [square("box", 2, 2, 5)]})
     files = corpus()
     for number in range(300):
         write_bytes(dataset.labelme / "a.json", mutate(files[number % len(files)], rng))
-        (record,) = check_dataset(dataset).records
+        (record,) = check_dataset(dataset).annotations
         assert record.path.name == "a.json"
 
 

@@ -13,7 +13,7 @@ Picture = NDArray[np.uint8]
 
 
 def landscape(seed: int, *, height: int = 240, width: int = 320) -> Picture:
-    """A soft random BGR picture: a few large blobs, as in a photo out of focus."""
+    """Return a random BGR image with a few large soft areas, like a photo out of focus."""
     noise = np.random.default_rng(seed).uniform(0, 255, (6, 8, 3)).astype(np.uint8)
     large: Picture = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
     return large
@@ -23,7 +23,7 @@ def distance(a: Picture, b: Picture) -> int:
     return (perceptual_hash(a) ^ perceptual_hash(b)).bit_count()
 
 
-def test_the_same_picture_smaller_compressed_or_brighter_is_near() -> None:
+def test_a_smaller_compressed_or_brighter_copy_is_near() -> None:
     picture = landscape(0)
     jpeg = cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 40])[1], 1)
     half = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
@@ -33,19 +33,19 @@ def test_the_same_picture_smaller_compressed_or_brighter_is_near() -> None:
         assert distance(picture, variant) <= NEAR_DISTANCE
 
 
-def test_other_pictures_mirror_images_and_turned_ones_are_far() -> None:
+def test_other_mirrored_and_rotated_images_are_far() -> None:
     picture = landscape(0)
     for other in (landscape(1), picture[:, ::-1], picture[::-1], np.rot90(picture)):
         assert distance(picture, np.ascontiguousarray(other)) > 2 * NEAR_DISTANCE
 
 
-def test_pictures_of_one_colour_are_alike_and_do_not_fail() -> None:
+def test_images_of_one_colour_have_the_same_hash() -> None:
     black, white = np.zeros((1, 1), np.uint8), np.full((50, 70, 3), 255, np.uint8)
     assert perceptual_hash(black) == 0
     assert distance(np.full((9, 9), 7, np.uint8), white) == 0
 
 
-def test_pairs_drawn_by_hand() -> None:
+def test_pairs_of_a_few_hashes() -> None:
     hashes = [0b0000, 0b0111, 0b0001, 0b1111 << 60]
     assert near_pairs(hashes, 0) == []
     assert near_pairs(hashes, 1) == [(0, 2)]
@@ -56,7 +56,7 @@ def test_pairs_drawn_by_hand() -> None:
 
 
 @pytest.mark.parametrize("radius", [0, 3, 8, 20])
-def test_pairs_are_those_of_comparing_each_with_each(radius: int) -> None:
+def test_pairs_are_those_of_comparing_all_hashes(radius: int) -> None:
     rng = np.random.default_rng(radius)
     centres = rng.integers(0, 2**64, 40, dtype=np.uint64)
     hashes = []

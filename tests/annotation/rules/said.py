@@ -1,4 +1,4 @@
-"""What the geometric rules say of shapes drawn on a photo, without files."""
+"""What the geometric rules report about shapes on a photo, without files."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from annotation.dataset import DatasetConfig
 from annotation.findings import Complaint
 from annotation.labelme.annotation import Annotation, Shape
 from annotation.photos.files import Size
-from annotation.rules.drawing import Drawing, draw
 from annotation.rules.pairs import pair_complaints
+from annotation.rules.resolved import ResolvedAnnotation, resolve_annotation
 from annotation.rules.shapes import shape_complaints
 
 CONFIG = DatasetConfig("drawn", ("box", "disc"))
@@ -26,17 +26,18 @@ def box(
     return polygon((x0, y0), (x1, y0), (x1, y1), (x0, y1), label=label, group_id=group_id)
 
 
-def drawing(
+def resolved(
     shapes: Sequence[Shape], *, size: Size | None = (30, 40), config: DatasetConfig = CONFIG
-) -> Drawing:
-    return draw(Path("a.json"), Annotation("a.jpg", 30, 40, tuple(shapes)), None, size, config)
+) -> ResolvedAnnotation:
+    annotation = Annotation("a.jpg", 30, 40, tuple(shapes))
+    return resolve_annotation(Path("a.json"), annotation, None, size, config)
 
 
 def complaints(
     *shapes: Shape, size: Size | None = (30, 40), config: DatasetConfig = CONFIG
 ) -> list[Complaint]:
-    drawn = drawing(shapes, size=size, config=config)
-    return [*shape_complaints(drawn), *pair_complaints(drawn)]
+    one = resolved(shapes, size=size, config=config)
+    return [*shape_complaints(one), *pair_complaints(one)]
 
 
 def said(

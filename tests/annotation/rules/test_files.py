@@ -44,7 +44,9 @@ def picture(width: int = 40, height: int = 30, orientation: int = 1) -> bytes:
 
 def test_a_clean_file_has_no_finding(dataset: Dataset) -> None:
     edit(dataset, image_data=base64.b64encode(picture()).decode())
-    assert [f for f in check_dataset(dataset, pixels=True).findings if f.rule in FILE_RULES] == []
+    assert [
+        f for f in check_dataset(dataset, pixels="decode").findings if f.rule in FILE_RULES
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def test_a_clean_file_has_no_finding(dataset: Dataset) -> None:
         ("file-not-json", b'{"shapes": [', "truncated"),
         ("file-not-json", b"", "truncated"),
         ("file-not-json", b"[" * 60_000, "nested too deeply"),
-        ("file-not-labelme", b"[]", "is no Labelme file"),
+        ("file-not-labelme", b"[]", "is not a Labelme file"),
         ("file-not-labelme", b'{"imagePath": "a.jpg"}', "missing required field `shapes`"),
         ("file-not-labelme", b'{"imagePath": "a.jpg", "shapes": {}}', "got `object`"),
         (
@@ -70,7 +72,7 @@ def test_files_that_are_none(dataset: Dataset, rule: str, data: bytes, message: 
     assert (finding.rule, finding.severity, finding.file) == (rule, "error", "labelme/a.json")
     assert message in finding.message
     assert "labelme/" not in finding.message
-    assert not checked.records[0].usable
+    assert not checked.annotations[0].usable
 
 
 def test_files_that_can_not_be_read(dataset: Dataset) -> None:
@@ -82,10 +84,10 @@ def test_files_that_can_not_be_read(dataset: Dataset) -> None:
         file.truncate(MOST_BYTES + 1)
     found = {f.file: f.message for f in findings(dataset, "file-unreadable")}
     assert found == {
-        "labelme/huge.json": "expected at most 128 MB, got 128 MB",
+        "labelme/huge.json": "expected at most 128 MB, found 128 MB",
         "labelme/loop.json": "cannot be read: Too many levels of symbolic links",
-        "labelme/pipe.json": "is no regular file",
-        "labelme/zero.json": "is no regular file",
+        "labelme/pipe.json": "is not a regular file",
+        "labelme/zero.json": "is not a regular file",
     }
 
 
@@ -112,8 +114,8 @@ def test_names_that_are_no_utf8(dataset: Dataset) -> None:
         path.rename(path.with_stem(name))
     path = dataset.labelme / f"{name}.json"
     path.write_bytes(path.read_bytes().replace(b"a.jpg", b"F\xe9.jpg"))
-    checked = check_dataset(dataset, pixels=True)
-    assert [r.photo for r in checked.records] == [dataset.images / f"{name}.jpg"]
+    checked = check_dataset(dataset, pixels="decode")
+    assert [r.photo for r in checked.annotations] == [dataset.images / f"{name}.jpg"]
     for finding in checked.findings:
         assert f"{finding.file}{finding.message}".encode()
 
@@ -150,7 +152,7 @@ def test_two_files_for_one_photo(dataset: Dataset) -> None:
         (dataset.labelme / "a.json").read_text().replace("../images/", "")
     )
     checked = check_dataset(dataset)
-    assert [r.usable for r in checked.records] == [True, False]
+    assert [r.usable for r in checked.annotations] == [True, False]
     assert places(dataset, "annotation-duplicate") == [("labelme/a.json", None)]
 
 
@@ -166,7 +168,7 @@ def test_several_photos_of_the_name(tmp_path: Path) -> None:
     path = dataset.labelme / "x/a.json"
     write_annotation(path, replace(read_annotation(path), image_path="a.jpg"))
     (finding,) = findings(dataset, "photo-missing")
-    assert finding.message.endswith("got several: x/a.jpg, y/a.jpg")
+    assert finding.message.endswith("found several: x/a.jpg, y/a.jpg")
 
 
 def test_a_picture_bomb_is_not_opened(dataset: Dataset) -> None:
@@ -183,7 +185,7 @@ def test_an_unreadable_photo_is_never_usable(tmp_path: Path) -> None:
     (dataset.images / "a.jpg").write_bytes(b"no photo")
     checked = check_dataset(dataset)
     assert checked.findings == ()
-    assert not checked.records[0].usable
+    assert not checked.annotations[0].usable
 
 
 @pytest.mark.parametrize(
@@ -232,11 +234,11 @@ def test_a_tiff_to_be_turned(dataset: Dataset) -> None:
 @pytest.mark.parametrize(
     ("image_data", "message"),
     [
-        ("", "is no JPEG"),
-        ("no base64!", "is no"),
-        ("grün", "is no base64"),
-        (base64.b64encode(b"no picture").decode(), "is no JPEG"),
-        (base64.b64encode(picture(80, 60)).decode(), "80x60, the photo has 40x30"),
+        ("", "is not a JPEG"),
+        ("no base64!", "is not a"),
+        ("grün", "is not valid base64"),
+        (base64.b64encode(b"no picture").decode(), "is not a JPEG"),
+        (base64.b64encode(picture(80, 60)).decode(), "80x60 pixels, the photo has 40x30"),
         (base64.b64encode(bomb(60_000, 60_000)).decode(), "60000x60000 pixels; at most"),
     ],
 )

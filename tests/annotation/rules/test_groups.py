@@ -15,8 +15,8 @@ def test_parts_far_apart() -> None:
     parts = [box(0, 0, 10, 10, group_id=1), box(60, 0, 70, 10, group_id=1)]  # 3.5 diagonals
     (complaint,) = complaints(*parts, size=WIDE)
     assert (complaint.rule, complaint.shape) == ("group-apart", 1)
-    assert "lies 50 px" in complaint.message
-    assert "shapes[0]" in complaint.message
+    assert "is 50 px" in complaint.message
+    assert complaint.others == (0,)
 
 
 def test_parts_on_both_sides_of_an_occluder() -> None:
@@ -46,7 +46,10 @@ def test_labels_of_a_group() -> None:
     shapes = [box(0, 0, 8, 8, "box", 3), box(10, 0, 18, 8, "disc", 3), box(20, 0, 28, 8, "box", 3)]
     (complaint,) = complaints(*shapes)
     assert (complaint.rule, complaint.shape) == ("group-labels", 1)
-    assert complaint.message == "group 3: expected one label, got 'disc' here, 'box' at shapes[0]"
+    assert complaint.message == (
+        "group 3: expected one label, found 'disc' here and 'box' at shapes[0]"
+    )
+    assert complaint.others == (0,)
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,9 @@ def test_checked_waives_nothing_where_it_is_unset(tmp_path: Path) -> None:
 
 def test_an_error_that_is_waived_leaves_the_file_usable(tmp_path: Path) -> None:
     photos = {"a": [square("strange", 2, 2, 5)]}
-    assert not check_dataset(draw_dataset(tmp_path, photos)).records[0].usable
+    assert not check_dataset(draw_dataset(tmp_path, photos)).annotations[0].usable
     yaml = YAML.replace("severity: {", "severity: {label-unknown: warning, ")
-    assert check_dataset(draw_dataset(tmp_path, photos, yaml=yaml)).records[0].usable
+    assert check_dataset(draw_dataset(tmp_path, photos, yaml=yaml)).annotations[0].usable
 
 
 def test_findings_are_in_the_order_of_files(tmp_path: Path) -> None:

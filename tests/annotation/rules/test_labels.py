@@ -74,6 +74,7 @@ def test_things_that_may_have_one_part_only(tmp_path: Path) -> None:
     (finding,) = findings(dataset, "group-not-allowed")
     assert (finding.shape, finding.severity) == (1, "warning")
     assert "shapes[2]" in finding.message
+    assert finding.others == (2,)
     assert places(draw_dataset(tmp_path, {"a": shapes}), "group-not-allowed") == []
 
 

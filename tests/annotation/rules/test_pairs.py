@@ -27,7 +27,7 @@ def test_duplicates(first: Shape, second: Shape) -> None:
     shapes = [first, box(20, 20, 30, 28, "disc"), second]
     (complaint,) = complaints(*shapes)
     assert (complaint.rule, complaint.shape) == ("shape-duplicate", 2)
-    assert "shapes[0]" in complaint.message
+    assert complaint.others == (0,)
 
 
 def test_every_copy_is_named_once() -> None:
@@ -44,7 +44,7 @@ def test_near_duplicates(label: str) -> None:
     first, second = box(5, 5, 25, 25), box(5, 5, 25, 24, label)  # IoU 0.95
     (complaint,) = complaints(first, second)
     assert (complaint.rule, complaint.shape) == ("shape-near-duplicate", 1)
-    assert "shapes[0]" in complaint.message
+    assert complaint.others == (0,)
     assert "IoU 0.95" in complaint.message
     assert f"'{label}'" in complaint.message
 
@@ -60,7 +60,8 @@ def test_neighbours_of_two_labels_may_overlap() -> None:
 def test_hidden_things() -> None:
     (complaint,) = complaints(box(12, 12, 18, 18), box(5, 5, 25, 25, "disc"))
     assert (complaint.rule, complaint.shape) == ("thing-hidden", 0)
-    assert complaint.message.startswith("100.0% of this 'box' lies under shapes[1] 'disc'")
+    assert complaint.message.startswith("100.0% of this 'box' is hidden by shapes[1] 'disc'")
+    assert complaint.others == (1,)
 
 
 def test_a_thing_of_the_same_label_hides_as_well() -> None:
@@ -106,7 +107,7 @@ def test_regions_to_ignore_may_lie_under_things() -> None:
 def test_overlap_of_one_label() -> None:
     (complaint,) = complaints(box(0, 0, 20, 20), box(6, 0, 26, 20))  # 14 of 20 columns
     assert (complaint.rule, complaint.shape) == ("same-label-overlap", 1)
-    assert "shapes[0]" in complaint.message
+    assert complaint.others == (0,)
     assert "70% of it" in complaint.message
     assert said(box(0, 0, 25, 25), box(5, 5, 12, 12)) == [("same-label-overlap", 1)]
 

@@ -11,7 +11,7 @@ from annotation.dataset import Dataset
 from annotation.labelme.annotation import Shape, read_annotation, write_annotation
 from annotation.rules.sets import robust_deviations
 from annotation.rules.validate import check_dataset
-from conversion.building.split import split_findings
+from conversion.building.check import check
 from tests.annotation.rules.found import findings, places
 from tests.drawn import YAML, draw_dataset, square
 
@@ -128,8 +128,8 @@ def test_robust_deviations() -> None:
 
 
 def split_places(dataset: Dataset) -> list[tuple[str, str]]:
-    records = check_dataset(dataset).records
-    return [(f.rule, f.message) for f in split_findings(dataset, records)]
+    found = check(dataset).findings
+    return [(f.rule, f.message) for f in found if f.rule == "category-one-split"]
 
 
 def test_categories_in_one_split_only(tmp_path: Path) -> None:
@@ -137,8 +137,8 @@ def test_categories_in_one_split_only(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path, {**photos, "only": [BOX, DISC]})
     ((rule, message),) = split_places(dataset)
     assert rule == "category-one-split"
-    assert "'disc' is in" in message
-    assert "only, in 1 photos" in message
+    assert "'disc' is only in" in message
+    assert "in 1 photos" in message
     draw_dataset(tmp_path, {f"{i}": [BOX, DISC] for i in range(8)})
     assert split_places(dataset) == []
 

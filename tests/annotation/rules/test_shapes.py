@@ -75,7 +75,7 @@ def test_self_crossing(shape: Shape) -> None:
 
 
 def test_a_crossing_says_where() -> None:
-    assert "x, y = 7, 7" in complaints(BOW_TIE)[0].message
+    assert complaints(BOW_TIE)[0].place == (7, 7)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,8 @@ def test_a_close_up_is_not_the_whole_picture() -> None:
 def test_needles() -> None:
     (complaint,) = complaints(NEEDLE)
     assert complaint.rule == "spike"
-    assert complaint.message.startswith("points[3] at x, y = 35, 14 is a needle of 15 px")
+    assert complaint.message.startswith("points[3] at x, y = 35, 14 is a spike of 15 px")
+    assert complaint.place == (35, 14.4)
     cut = polygon((5, 5), (35, 5), (35, 20), (20, 20), (20, 6), (19.8, 20), (5, 20))
     assert said(cut) == [("spike", 0)]
 

@@ -409,8 +409,8 @@ def is_python(pid: int) -> bool:
 def test_two_at_once_and_a_broken_store(tmp_path: Path) -> None:
     dataset = draw(tmp_path, 2)
     with (
-        open_store(tmp_path / ".cache"),
-        pytest.raises(InputError, match="another `convert` is at work"),
+        open_store(dataset),
+        pytest.raises(InputError, match="another `convert` is working"),
     ):
         convert(dataset)
     convert(dataset)

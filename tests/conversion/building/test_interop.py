@@ -206,7 +206,7 @@ def test_ids_go_through_the_published_formula(dataset: Dataset, tmp_path: Path) 
     truth = truth_of(dataset)
     png = truth.png_folder / truth.photos[0].png_name
     pixels = np.asarray(Image.open(png))
-    assert np.array_equal(rgb_to_id(pixels), read_segment_ids(png))
+    assert np.array_equal(rgb_to_id(pixels), read_segment_ids(png, pixels.shape[:2]))
     ids = np.array([[0, 1, 255, 256], [65535, 65536, 2**24 - 2, 2**24 - 1]], np.uint32)
     write_segment_ids(tmp_path / "ids.png", ids)
     pixels = np.asarray(Image.open(tmp_path / "ids.png"))

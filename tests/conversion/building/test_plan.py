@@ -20,7 +20,7 @@ def entry(number: int) -> Entry:
 
 def test_memory_does_not_grow_with_the_photos(tmp_path: Path) -> None:
     count = 30_000
-    with open_store(tmp_path) as store:
+    with open_store(draw_dataset(tmp_path, {})) as store:
         plan = Plan(store)
         tracemalloc.start()
         for number in range(count):
@@ -61,4 +61,4 @@ def test_a_name_that_is_no_utf8_is_named(tmp_path: Path) -> None:
     assert sum(built.photos.values()) == 2
     ((name, why),) = built.left_out
     assert name == "labelme/F?.json"
-    assert "no UTF-8" in why
+    assert "not valid UTF-8" in why

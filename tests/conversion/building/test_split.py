@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from annotation.dataset import Dataset, open_dataset
-from annotation.rules.validate import check_dataset
 from base.errors import InputError
+from conversion.building.assignment import assign_splits
 from conversion.building.build import convert
-from conversion.building.split import deal, split_findings, split_photos
+from conversion.building.check import check
+from conversion.building.split import split_photos
 from tests.drawn import YAML, draw_dataset, draw_photo, square
 
 SPLIT = "split: {train: 0.5, test: 0.5, seed: 0}"
@@ -106,10 +107,10 @@ def test_lists_pin_photos_and_their_groups(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lists", "message"),
     [
-        ({"t.txt": "a1.jpg\nx.jpg"}, r"t\.txt: line 2: no such photo below images/: 'x\.jpg'"),
+        ({"t.txt": "a1.jpg\nx.jpg"}, r"t\.txt: line 2: expected a photo below images/, found 'x\.jpg'"),
         ({"t.txt": "../a1.jpg"}, r"t\.txt: path must stay in"),
-        ({"t.txt": "a1.jpg", "r.txt": "a1.jpg"}, r"r\.txt: line 1: .* in the list of test, too"),
-        ({"t.txt": "a1.jpg", "r.txt": "a2.jpg"}, r"a[12]\.jpg is to go to .* of one group"),
+        ({"t.txt": "a1.jpg", "r.txt": "a1.jpg"}, r"r\.txt: line 1: .* is also in the list of test"),
+        ({"t.txt": "a1.jpg", "r.txt": "a2.jpg"}, r"a[12]\.jpg is in the list of .* in one group"),
         ({}, r"t\.txt: cannot be read as a list"),
     ],
 )
@@ -126,16 +127,16 @@ def test_lists_that_cannot_be_obeyed(tmp_path: Path, lists: dict[str, str], mess
 @pytest.mark.parametrize(
     ("split", "message"),
     [
-        ("{train: 0.8, test: 0.3}", "shares must sum to 1, got train 0.8, test 0.3"),
+        ("{train: 0.8, test: 0.3}", "shares must sum to 1, found train 0.8, test 0.3"),
         ("{train: 0.8, test: 0.2, sed: 3}", "shares must sum to 1, .*sed 3"),
         (
             "{train: 0.8, test: 0.2, group_buy: x}",
             "unknown key 'group_buy'; did you mean 'group_by'",
         ),
-        ("{train: 0.5, ../test: 0.5}", "a split's name needs letters"),
-        ("{train: 1, lists: {tarin: a.txt}}", "'tarin' is no split; did you mean 'train'"),
-        ("{train: 1, group_pattern: 'a(b'}", "is no regular expression"),
-        ("{train: 1, group_pattern: 'ab'}", r"a group in \(...\) expected"),
+        ("{train: 0.5, ../test: 0.5}", "letters and digits in a split's name"),
+        ("{train: 1, lists: {tarin: a.txt}}", "unknown split 'tarin'; did you mean 'train'"),
+        ("{train: 1, group_pattern: 'a(b'}", "expected a regular expression"),
+        ("{train: 1, group_pattern: 'ab'}", r"expected a group in \(...\)"),
     ],
 )
 def test_wrong_splits(tmp_path: Path, split: str, message: str) -> None:
@@ -154,7 +155,7 @@ def test_every_category_has_its_share_in_every_split(seed: int) -> None:
     table[:, 0] = photos
     table[:, 1:] = rng.poisson(photos[:, None] * frequent)
     shares = {"train": 0.7, "val": 0.1, "test": 0.2} if seed % 2 else {"train": 0.8, "test": 0.2}
-    places = np.array(deal(table, [None] * groups, shares))
+    places = np.array(assign_splits(table, [None] * groups, shares))
     for column in table.T:
         present = column > 0
         if present.sum() < 5:
@@ -168,14 +169,14 @@ def test_every_category_has_its_share_in_every_split(seed: int) -> None:
 
 def test_five_groups_are_in_both_however_unequal() -> None:
     table = np.array([[100, 500], [1, 1], [1, 1], [1, 1], [1, 1], *[[1, 0]] * 20], float)
-    places = np.array(deal(table, [None] * len(table), {"train": 0.8, "test": 0.2}))
+    places = np.array(assign_splits(table, [None] * len(table), {"train": 0.8, "test": 0.2}))
     assert {"train", "test"} == set(places[:5].tolist())
 
 
 def test_fixed_rows_stay_and_the_others_make_up_for_them() -> None:
     table = np.ones((20, 2))
     fixed = ["train"] * 15 + [None] * 5
-    places = deal(table, fixed, {"train": 0.75, "test": 0.25})
+    places = assign_splits(table, fixed, {"train": 0.75, "test": 0.25})
     assert places == ["train"] * 15 + ["test"] * 5
 
 
@@ -187,7 +188,7 @@ def test_a_handful_of_photos_fills_both_splits(tmp_path: Path) -> None:
 def test_broken_group_file_says_the_line(tmp_path: Path) -> None:
     dataset = set_of(tmp_path, ["a"], "split: {train: 1, group_by: photos.csv}")
     (tmp_path / "photos.csv").write_text("image,photo\na.jpg\n")
-    with pytest.raises(InputError, match=r"photos.csv: line 2: expected 2 columns, got 1"):
+    with pytest.raises(InputError, match=r"photos.csv: line 2: expected 2 columns, found 1"):
         split_of(dataset)
 
 
@@ -195,11 +196,12 @@ def test_a_category_in_one_split_only_is_a_finding(tmp_path: Path) -> None:
     photos = {f"p{i}": [square("box", 2, 2, 5)] for i in range(6)}
     photos["p0"].append(square("disc", 10, 10, 5))
     dataset = draw_dataset(tmp_path, photos, yaml=YAML)
-    (finding,) = split_findings(dataset, check_dataset(dataset).records)
-    assert finding.message.startswith("'disc' is in ")
+    (finding,) = check(dataset).findings
+    assert (finding.rule, finding.file) == ("category-one-split", "dataset.yaml")
+    assert finding.message.startswith("'disc' is only in ")
     assert finding.message.split(": ")[1] in (
-        "it is never learnt",
-        "it is learnt, but never scored",
+        "it is never trained",
+        "it is trained but never scored",
     )
     convert(dataset)
-    assert list(split_findings(open_dataset(tmp_path), check_dataset(dataset).records))
+    assert check(open_dataset(tmp_path)).findings == (finding,)

@@ -18,9 +18,9 @@ from conversion.coco.panoptic import (
 )
 from conversion.coco.png import (
     ids_to_rgb,
+    join_channels,
     png_names,
     read_segment_ids,
-    rgb_to_ids,
     write_segment_ids,
 )
 
@@ -29,9 +29,9 @@ IDS = np.array([[0, 1, 255], [256, 65536, 2**24 - 1]], np.uint32)
 
 def test_ids_survive_the_png(tmp_path: Path) -> None:
     assert ids_to_rgb(IDS)[1].tolist() == [[0, 1, 0], [0, 0, 1], [255, 255, 255]]
-    assert np.array_equal(rgb_to_ids(ids_to_rgb(IDS)), IDS)
+    assert np.array_equal(join_channels(ids_to_rgb(IDS)[..., ::-1]), IDS)
     write_segment_ids(tmp_path / "a.png", IDS)
-    assert np.array_equal(read_segment_ids(tmp_path / "a.png"), IDS)
+    assert np.array_equal(read_segment_ids(tmp_path / "a.png", (2, 3)), IDS)
 
 
 def test_measure_gives_visible_areas_and_inclusive_boxes() -> None:
@@ -79,7 +79,7 @@ def test_errors_name_file_and_place(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"pngs.json: is no COCO panoptic file.*annotations"):
         read_panoptic(panoptic.json_path)
     write_segment_ids(panoptic.png_folder / "b.png", np.zeros((9, 9), np.uint32))
-    with pytest.raises(InputError, match=r"b.png: expected 3x2 pixels.*got 9x9"):
+    with pytest.raises(InputError, match=r"b.png: expected 3x2 pixels.*found 9x9"):
         panoptic.segment_ids(panoptic.photos[0])
 
 

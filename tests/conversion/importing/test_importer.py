@@ -22,7 +22,6 @@ from base.errors import InputError
 from conversion.building.build import convert
 from conversion.coco.panoptic import read_panoptic
 from conversion.coco.png import ids_to_rgb
-from conversion.coco.rle import Rle, decode_rle
 from conversion.importing.importer import Imported, import_coco
 from conversion.importing.write import Written
 from tests.drawn import ROAD, SKY, YAML, draw_dataset, draw_photo, square
@@ -143,21 +142,6 @@ def test_labelme_itself_sees_the_same_pixels(tmp_path: Path) -> None:
     assert np.array_equal(pixels, want)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_run_lengths_decode_as_pycocotools_decodes_them(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    height, width = rng.integers(1, 50, 2).tolist()
-    mask = rng.random((height, width)) < rng.choice([0.01, 0.3, 0.99])
-    if seed % 3:  # large regions: long runs
-        mask = cv2.blur(mask.astype(np.float32), (9, 9)) > 0.3
-    encoded = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-    got, (x, y) = decode_rle(Rle((height, width), encoded["counts"].decode()), (height, width))
-    whole = np.zeros((height, width), bool)
-    whole[y : y + got.shape[0], x : x + got.shape[1]] = got
-    assert np.array_equal(whole, mask)
-    assert not mask.any() or (got[[0, -1]].any(axis=1).all() and got[:, [0, -1]].any(axis=0).all())
-
-
 def test_a_bare_box_becomes_a_rectangle(tmp_path: Path) -> None:
     bare = instance(2, None, bbox=[1, 2, 3, 4])
     del bare["segmentation"]
@@ -271,7 +255,7 @@ def test_cvat(tmp_path: Path) -> None:
     assert [s.flags for s in shapes] == [{"occluded": True}, {"occluded": False}, {}]
     dataset = open_dataset(tmp_path / "set")
     assert dataset.config.things == ("window", "car")
-    (record,) = check_dataset(dataset).records
+    (record,) = check_dataset(dataset).annotations
     assert record.usable
     assert record.photo == tmp_path / "set/images/street/a.jpg"
 
@@ -383,7 +367,9 @@ def test_photos_that_differ_in_their_suffix_only_do_not_share_a_labelme_file(
     done = import_coco(source, tmp_path / "set")
     assert list(done.splits) == ["a.jpg", "a-2.png"]
     assert [len(shapes_of(tmp_path / "set", name)) for name in ("a", "a-2")] == [0, 1]
-    assert all(record.usable for record in check_dataset(open_dataset(tmp_path / "set")).records)
+    assert all(
+        record.usable for record in check_dataset(open_dataset(tmp_path / "set")).annotations
+    )
 
 
 # --- there and back ---
@@ -583,9 +569,9 @@ def test_panoptic_things_become_masks_and_stuff_a_label_map(tmp_path: Path) -> N
         ({"listed": [segment(3, 5)]}, r"a\.png has ids without a segment: \[2\]"),
         ({"listed": [segment(2, 8), segment(3, 5)]}, "'moon-dust' is no COCO stuff"),
         ({"listed": [segment(2, 5), segment(3, 9)]}, r"segments_info\[1\]: category_id: .* got 9"),
-        ({"listed": [segment(2, 5), segment(2, 5), segment(3, 5)]}, "id 2 stands twice"),
+        ({"listed": [segment(2, 5), segment(2, 5), segment(3, 5)]}, "id 2 appears twice"),
         ({"listed": [segment(0, 5), segment(2, 5), segment(3, 5)]}, "Expected `int` >= 1"),
-        ({"shape": (10, 10)}, "expected 40x30 pixels as the photo, got 10x10"),
+        ({"shape": (10, 10)}, "expected 40x30 pixels, the size of its photo, found 10x10"),
     ],
 )
 def test_panoptic_problems(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -625,13 +611,19 @@ def test_a_missing_png_says_where_it_was_looked_for(tmp_path: Path) -> None:
         (instance(1, [[1, 2, 1e30, 4, 5, 6]]), "annotations[0]: Expected `float` <="),
         (instance(1, [1, 2, 3, 4, 5, 6]), "Expected `array`, got `int`"),
         (instance(1, [], bbox=[1, 2, 3]), "or a bbox of 4 numbers, got 3 numbers"),
-        (instance(1, {"size": [40, 30], "counts": [1200]}), "an RLE of 40x30 pixels, got 30x40"),
-        (instance(1, {"size": [30, 40], "counts": [9]}), "expected runs of 1,200 pixels, got 9 p"),
+        (instance(1, {"size": [40, 30], "counts": [1200]}), "an RLE of 40x30 pixels, found 30x40"),
+        (
+            instance(1, {"size": [30, 40], "counts": [9]}),
+            "expected runs of 1,200 pixels, found 9 p",
+        ),
         (instance(1, {"size": [30, 40], "counts": [-1, 1201]}), "Expected `int` >= 0"),
-        (instance(1, {"size": [30, 40], "counts": "~~"}), "counts are no compressed RLE"),
-        (instance(1, {"size": [30, 40], "counts": "é"}), "counts are no compressed RLE"),
+        (
+            instance(1, {"size": [30, 40], "counts": "~~"}),
+            "expected the counts of a compressed RLE",
+        ),
+        (instance(1, {"size": [30, 40], "counts": "é"}), "expected the counts of a compressed RLE"),
         (instance(1, {"size": [30, 40], "counts": "o" * 30 + "0"}), "longer than any photo"),
-        (instance(1, {"size": [10**6] * 2, "counts": [0, 10**12]}), "got 1000000x1000000"),
+        (instance(1, {"size": [10**6] * 2, "counts": [0, 10**12]}), "found 1000000x1000000"),
     ],
 )
 def test_wrong_annotations(tmp_path: Path, annotation: dict[str, Any], message: str) -> None:
@@ -653,8 +645,8 @@ def test_wrong_annotations(tmp_path: Path, annotation: dict[str, Any], message: 
         ([image(1, "coco.json")], "expected a photo's name that ends in .jpg"),
         ([image(1, "a.jpg", width=30, height=40)], "expected 40x30 pixels as"),
         ([image(1, "a.jpg", width=10**9, height=10**9)], "got 1000000000x1000000000"),
-        ([image(1, "a.jpg"), image(1, "a.jpg")], "images[1]: id 1 stands twice"),
-        ([image(1, "a.jpg"), image(2, "a.jpg")], "photo 'a.jpg' stands twice"),
+        ([image(1, "a.jpg"), image(1, "a.jpg")], "images[1]: id 1 appears twice"),
+        ([image(1, "a.jpg"), image(2, "a.jpg")], "photo 'a.jpg' appears twice"),
         ([{"id": 1}], "images[0]: Object missing required field `file_name`"),
         ("no list", "images: Expected `array`, got `str`"),
         ([], "annotations[0]: image_id"),
@@ -673,7 +665,7 @@ def test_wrong_images(tmp_path: Path, images: Any, message: str) -> None:
         ([{"id": 1, "name": "a\nb"}], "expected a name of printable characters, got 'a\\nb'"),
         ([{"id": 1, "name": "__hole__"}], "'__hole__' means no thing"),
         ([{"id": 1, "name": "sky", "isthing": 0}], "'sky' is stuff"),
-        ([CATEGORY, {**CATEGORY, "name": "c"}], "categories[1]: id 1 stands twice"),
+        ([CATEGORY, {**CATEGORY, "name": "c"}], "categories[1]: id 1 appears twice"),
         (
             [CATEGORY, {**CATEGORY, "id": 2, "supercategory": "toy"}],
             "'box' is two categories, id 1 of '' and id 2 of 'toy'; rename one of them",
@@ -847,13 +839,13 @@ def test_a_dataset_yaml_that_is_there_must_know_the_labels(tmp_path: Path) -> No
 
 def test_a_dataset_yaml_that_could_not_be_read_is_not_written(tmp_path: Path) -> None:
     source = coco(tmp_path / "s", categories=[])
-    assert "things: at least one label expected, got none" in problem(source, tmp_path / "set")
+    assert "things: expected at least one label, found none" in problem(source, tmp_path / "set")
     categories = [{"id": 5, "name": "road", "isthing": 1}, PANOPTIC[1]]
     ids = np.full((30, 40), 2)
     ids[0, 0] = 3
     source = panoptic(tmp_path / "p", ids, [segment(2, 6), segment(3, 5)], categories)
     assert "'road' is two categories" in problem(source, tmp_path / "set")
-    assert "'road' stands twice" in problem(source, tmp_path / "set")
+    assert "'road' appears twice" in problem(source, tmp_path / "set")
     (tmp_path / "file").write_text("")
     assert "is a file; expected the folder" in problem(source, tmp_path / "file")
     assert not (tmp_path / "set").exists()

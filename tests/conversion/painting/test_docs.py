@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import yaml
 
-from annotation.dataset import DatasetConfig, parse_config
+from annotation.dataset import CONVERSION_KEYS, DatasetConfig, parse_config
+from conversion.config import ConversionConfig, parse_conversion_config
 from conversion.painting.merge import merge
 from tests.conversion.painting.test_merge import CATEGORIES, LARGE, MIDDLE, SMALL
 
@@ -22,21 +23,23 @@ LINES = [
 ]
 
 
-def config_of(line: str) -> DatasetConfig:
+def parse_line(line: str) -> tuple[DatasetConfig, ConversionConfig]:
     values = {"name": "x", "things": ["box", "disc", "person"], **yaml.safe_load(line)}
-    return parse_config(values, where="docs/conversion.md")
+    shared = parse_config(values, where="docs/conversion.md")
+    own = {key: value for key, value in values.items() if key in CONVERSION_KEYS}
+    return shared, parse_conversion_config(own, shared, where="docs/conversion.md")
 
 
 @pytest.mark.parametrize(("line", "picture"), PICTURES)
 def test_the_pictures_of_painting(line: str, picture: str) -> None:
     stuff = np.zeros((6, 8), np.uint16)
-    ids = merge((LARGE, SMALL, MIDDLE), stuff, CATEGORIES, config_of(line)).ids
+    ids = merge((LARGE, SMALL, MIDDLE), stuff, CATEGORIES, parse_line(line)[0]).ids
     assert "\n".join("".join(map(str, row[:6])) for row in ids[:4].tolist()) == picture
 
 
 @pytest.mark.parametrize("line", LINES)
 def test_every_line_of_yaml_is_understood(line: str) -> None:
-    config_of(line)
+    parse_line(line)
 
 
 def test_they_were_found() -> None:

@@ -6,19 +6,13 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from annotation.labelme.annotation import Shape
-from conversion.painting.raster import (
-    Cropped,
-    encode_cropped,
-    encode_mask,
-    polygon_masks,
-    shape_mask,
-)
+from conversion.coco.cropped_mask import CroppedMask
+from conversion.painting.raster import polygon_masks, shape_mask
 
 
-def whole(cropped: Cropped, height: int, width: int) -> NDArray[np.bool_]:
-    mask, (x, y) = cropped
+def whole(mask: CroppedMask, height: int, width: int) -> NDArray[np.bool_]:
     picture = np.zeros((height, width), bool)
-    picture[y : y + mask.shape[0], x : x + mask.shape[1]] = mask
+    mask.paint(picture, True)
     return picture
 
 
@@ -41,7 +35,7 @@ def test_pixels_are_those_of_pycocotools(seed: int) -> None:
     for drawn, one in zip((beside, polygon, beside[:3]), found, strict=True):
         expected = coco_pixels(drawn, height, width)
         assert np.array_equal(whole(one, height, width), expected)
-    mask, _ = found[1]
+    mask = found[1].pixels
     if mask.size:  # no row or column of the box is empty, unless a run goes round its border
         assert mask.any(axis=0)[[0, -1]].all()
         assert mask.shape[0] == height or mask.any(axis=1)[[0, -1]].all()
@@ -49,24 +43,9 @@ def test_pixels_are_those_of_pycocotools(seed: int) -> None:
 
 def test_the_whole_picture_and_nothing() -> None:
     square = np.array([[0, 0], [40, 0], [40, 30], [0, 30]], float)
-    assert polygon_masks([square], height=30, width=40)[0][0].all()
-    assert not polygon_masks([square - 100], height=30, width=40)[0][0].size
-    assert not polygon_masks([np.zeros((3, 2))], height=30, width=40)[0][0].size
-
-
-@pytest.mark.parametrize("seed", range(100))
-def test_codes_are_those_of_pycocotools(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    height, width = rng.integers(1, 20, 2).tolist()
-    mask = rng.random((height, width)) < rng.choice([0.0, 0.1, 0.5, 0.9, 1.0])
-    expected = coco_mask.encode(np.asfortranarray(mask).view(np.uint8))
-    assert encode_mask(mask) == {"size": [height, width], "counts": expected["counts"].decode()}
-    y, x = (int(rng.integers(0, size)) for size in mask.shape)
-    part = np.zeros_like(mask)
-    part[y:, x:] = mask[y:, x:]
-    expected = coco_mask.encode(np.asfortranarray(part).view(np.uint8))
-    code = encode_cropped((mask[y:, x:], (x, y)), height=height, width=width)
-    assert code["counts"] == expected["counts"].decode()
+    assert polygon_masks([square], height=30, width=40)[0].pixels.all()
+    assert not polygon_masks([square - 100], height=30, width=40)[0].pixels.size
+    assert not polygon_masks([np.zeros((3, 2))], height=30, width=40)[0].pixels.size
 
 
 def test_a_widened_line_keeps_what_it_goes_round() -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from conversion.coco.categories import categories_of
 from conversion.coco.png import write_segment_ids
+from conversion.config import read_conversion_config
 from conversion.stuff.sources import open_stuff
 from tests.drawn import ROAD, SKY, draw_dataset, square
 
@@ -72,7 +73,8 @@ def test_examples(tmp_path: Path, example: int, column: list[int]) -> None:
     yaml = "name: x\nthings: [box]\n" + EXAMPLES[example]
     dataset = draw_dataset(tmp_path, {}, yaml=yaml)
     draw_sources(tmp_path)
-    reader = open_stuff(dataset, categories_of(dataset))
+    config = read_conversion_config(dataset)
+    reader = open_stuff(dataset, config, categories_of(dataset, config))
     found = reader.read(dataset.images / "a.jpg", DRAWN, height=4, width=4)
     assert found[:, 0].tolist() == column
     drawn = {0: [ROAD, 0, 0, 0], 7: [0, ROAD, SKY, 0], 9: [0, 0, 0, PUDDLE]}

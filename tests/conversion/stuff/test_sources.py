@@ -18,6 +18,7 @@ from annotation.rules.validate import check_dataset
 from base.errors import InputError
 from conversion.coco.categories import categories_of
 from conversion.coco.png import ids_to_rgb
+from conversion.config import read_conversion_config
 from conversion.stuff.index import open_index
 from conversion.stuff.sources import StuffReader, open_stuff
 from tests.drawn import ROAD, SKY, draw_dataset, square
@@ -29,7 +30,8 @@ H, W = 4, 6
 
 def reader(root: Path, yaml: str, photos: Sequence[str] = ("a",)) -> tuple[Dataset, StuffReader]:
     dataset = draw_dataset(root, {name: [] for name in photos}, yaml=NAME + yaml)
-    return dataset, open_stuff(dataset, categories_of(dataset))
+    config = read_conversion_config(dataset)
+    return dataset, open_stuff(dataset, config, categories_of(dataset, config))
 
 
 def stuff(root: Path, yaml: str, *shapes: Shape, name: str = "a.jpg") -> list[list[int]]:
@@ -91,14 +93,14 @@ def panoptic(
     ("yaml", "message"),
     [
         ("stuff_sources: [{labelmaps: m}]", "unknown key 'labelmaps'; did you mean 'label_maps'?"),
-        ("stuff_sources: [{coco: a, pixelmaps: b}]", "prediction, got coco and pixelmaps"),
-        ("stuff_sources: [{table: t.csv}]", "expected one of label_maps, .*, got none"),
+        ("stuff_sources: [{coco: a, pixelmaps: b}]", "prediction, found coco and pixelmaps"),
+        ("stuff_sources: [{table: t.csv}]", "expected one of label_maps, .*, found none"),
         ("stuff_sources: [{coco: a, confidence: 0.3}]", "confidence: belongs to prediction"),
         ("stuff_sources: [{prediction: a, confidence: 3}]", "<= 1"),
-        ("stuff_sources: [{shapes: [box]}]", "things and shapes: 'box' stands twice"),
-        ("stuff_sources: [{shapes: [road]}, {shapes: [road]}]", "shapes: 'road' stands twice"),
-        ("stuff_groups: {ground: [road]}", "stuff and stuff_groups: 'road' stands twice"),
-        ("own_stuff: [road]", "things and stuff: 'road' stands twice"),
+        ("stuff_sources: [{shapes: [box]}]", "things and shapes: 'box' appears twice"),
+        ("stuff_sources: [{shapes: [road]}, {shapes: [road]}]", "shapes: 'road' appears twice"),
+        ("stuff_groups: {ground: [road]}", "stuff and stuff_groups: 'road' appears twice"),
+        ("own_stuff: [road]", "things and stuff: 'road' appears twice"),
         (
             "stuff_groups: {ground: [sandd]}",
             "ground: 'sandd' is no COCO stuff; did you mean 'sand'",
@@ -181,7 +183,7 @@ def test_many_colours_are_told_apart(tmp_path: Path) -> None:
         ("{1: raod}", "table: 'raod' is no stuff; did you mean 'road'?"),
         ("{1: road, '#000002': road}", "expected a table of values or of colours, got both"),
         ("{}", "got none"),
-        ("{1: road, '1': road}", "table: '1' stands twice"),
+        ("{1: road, '1': road}", "table: '1' appears twice"),
         ("{x: road}", "expected a value 0..65534 or a colour '#rrggbb', got 'x'"),
         ("t.csv", "t.csv: expected columns value,name or red,green,blue,name, got name, valu"),
         ("u.csv", "u.csv: line 2: expected a value 0..65534 or a colour"),

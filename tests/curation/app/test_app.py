@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -7,7 +8,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import cv2
 import fiftyone as fo
@@ -28,21 +31,20 @@ FLAGS = [
 ]
 OPEN = """
 import signal, sys
-from curation.app import open_app
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+from curation.app.app import open_app
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by default in background jobs
+if "public" in sys.argv:  # a FiftyOne without the private name that open_app uses
+    sys.modules["fiftyone.core.service"] = None
 open_app(sys.argv[1], port=int(sys.argv[2]))
 """
 
 
-@pytest.fixture
-def app(drawn: Dataset, curate: Curate, tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen]]:
-    """Address of an App in a process of its own, with one reviewed photo."""
-    curate(drawn)
-    prediction = predict(drawn, tmp_path / "run")
-    name = review(drawn, truth_of(drawn).json_path, prediction, run=tmp_path / "first")
+@contextmanager
+def running_app(name: str, *options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The address of an App in a process of its own, and that process."""
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-c", OPEN, name, str(port)],
+        [sys.executable, "-c", OPEN, name, str(port), *options],
         cwd=Path(__file__).parents[3],
         env={k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")},
         stdout=subprocess.PIPE,
@@ -50,14 +52,23 @@ def app(drawn: Dataset, curate: Curate, tmp_path: Path) -> Iterator[tuple[str, s
     )
     assert process.stdout is not None
     line = process.stdout.readline()
-    assert f"http://127.0.0.1:{port}/datasets/" in line
-    yield line.split()[2], process
-    process.kill()
-    process.wait()
+    try:
+        assert f"http://127.0.0.1:{port}/datasets/" in line
+        yield line.split()[2], process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def stop_app(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert output.splitlines() == ["FiftyOne's App: stopped"]
+    assert process.returncode == 0
 
 
 def count_outcomes(screenshot: Path) -> tuple[int, int, int]:
-    """Pixels drawn green (hit), blue (missed) and violet (missed below a red false one)."""
+    """Number of green (hit), blue (missed) and violet (missed below a red false alarm) pixels."""
     blue, green, red = np.moveaxis(cv2.imread(str(screenshot)).astype(int), 2, 0)
     bluish = blue - np.maximum(green, red) > 30
     hits = (green - red > 30) & (green - blue > 30)
@@ -66,22 +77,24 @@ def count_outcomes(screenshot: Path) -> tuple[int, int, int]:
 
 @pytest.mark.skipif(not CHROMIUM, reason="needs the browser Chromium (apt-get install chromium)")
 def test_the_app_draws_predictions_and_outcomes(
-    app: tuple[str, subprocess.Popen], tmp_path: Path
+    drawn: Dataset, curate: Curate, tmp_path: Path
 ) -> None:
     from playwright.sync_api import expect, sync_playwright
 
-    url, process = app
-    with sync_playwright() as playwright:
+    curate(drawn)
+    prediction = predict(drawn, tmp_path / "run")
+    name = review(drawn, truth_of(drawn).json_path, prediction, run=tmp_path / "first")
+    with running_app(name) as (url, process), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1500, "height": 900})
         page.goto(f"{url}?view=worst-first")
         expect(page.get_by_text("1 sample", exact=True)).to_be_visible(timeout=60_000)
         for field in ("ground_truth", "predictions", "predicted_scene", "pq"):
-            # the view bar holds a hidden "pq" too, as the field that is sorted by
+            # the view bar has a hidden "pq" too: the field by which it sorts
             seen = page.get_by_text(field, exact=True).filter(visible=True)
             expect(seen.first).to_be_visible()
         page.get_by_text("Dismiss").click()  # an advertisement
-        for _ in range(60):  # the masks come one after another
+        for _ in range(60):  # the masks appear one after another
             page.wait_for_timeout(500)
             page.locator("canvas").first.screenshot(path=tmp_path / "photo.png")
             hits, missed, confused = count_outcomes(tmp_path / "photo.png")
@@ -89,20 +102,26 @@ def test_the_app_draws_predictions_and_outcomes(
                 break
         page.screenshot(path=tmp_path / "page.png")
         browser.close()
+        stop_app(process)
     assert hits > missed > confused > 0, tmp_path / "page.png"
 
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
-    assert output.splitlines() == ["FiftyOne's App: ended"]
-    assert process.returncode == 0
+
+@pytest.mark.parametrize("options", [(), ("public",)])
+def test_the_app_answers_until_ctrl_c(
+    drawn: Dataset, curate: Curate, options: tuple[str, ...]
+) -> None:
+    with running_app(curate(drawn).name, *options) as (url, process):
+        with urlopen(url.partition("/datasets/")[0] + "/fiftyone", timeout=60) as answer:
+            assert json.load(answer)["version"] == fo.__version__
+        stop_app(process)
 
 
-def test_a_taken_port_is_named_with_a_free_one() -> None:
+def test_a_port_in_use_is_an_error_that_names_a_free_one() -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
         port = server.getsockname()[1]
-        with pytest.raises(InputError, match=rf"port {port} is taken.*try \d+"):
+        with pytest.raises(InputError, match=rf"port {port}: in use.*try \d+"):
             check_port(port)
 
 

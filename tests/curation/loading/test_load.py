@@ -53,7 +53,7 @@ def test_things_and_stuff_are_detections_with_cropped_masks(drawn: Dataset, cura
         whole[y : y + h, x : x + w] = mask == 255
         assert (whole == (ids == label["segment_id"])).all()
         assert label["area"] == whole.sum()
-        assert label.mask is None  # nothing large in the database
+        assert label.mask is None  # no pixels in the database
 
 
 def test_the_scene_holds_category_ids(drawn: Dataset, curate: Curate) -> None:
@@ -107,7 +107,7 @@ def test_a_change_keeps_what_the_user_added(drawn: Dataset, curate: Curate) -> N
     kept.tags.append("redraw")
     sample.save()
 
-    draw_photo(drawn.root, "c", GOOD)  # the label is mended
+    draw_photo(drawn.root, "c", GOOD)  # the label is corrected
     draw_photo(drawn.root, "a", [*GOOD, square("disc", 2, 20, 5)])
     draw_photo(drawn.root, "d", GOOD)
     (drawn.labelme / "b.json").unlink()
@@ -122,7 +122,7 @@ def test_a_change_keeps_what_the_user_added(drawn: Dataset, curate: Curate) -> N
     tagged = [d for d in again["a.jpg"]["ground_truth"].detections if d.tags]
     assert [(d.id, d.label, d.tags) for d in tagged] == [(kept.id, kept.label, ["redraw"])]
     assert "excluded" not in again["c.jpg"].tags
-    assert len(list((drawn.root / "fiftyone").iterdir())) == 1  # old masks are gone
+    assert len(list((drawn.root / "fiftyone").iterdir())) == 1  # old masks are removed
 
 
 def test_lost_masks_are_written_again(drawn: Dataset, curate: Curate) -> None:
@@ -133,15 +133,15 @@ def test_lost_masks_are_written_again(drawn: Dataset, curate: Curate) -> None:
     assert scene.is_file()
 
 
-def test_a_strange_data_set_of_that_name_is_left_alone(drawn: Dataset, curate: Curate) -> None:
-    strange = fo.Dataset(drawn.config.name)
-    strange.add_sample(fo.Sample("/somewhere/else.jpg"))
-    with pytest.raises(InputError, match=r"name: FiftyOne has another data set 'drawn "):
+def test_an_unrelated_data_set_of_that_name_is_left_alone(drawn: Dataset, curate: Curate) -> None:
+    unrelated = fo.Dataset(drawn.config.name)
+    unrelated.add_sample(fo.Sample("/somewhere/else.jpg"))
+    with pytest.raises(InputError, match=r"name: FiftyOne already has a data set 'drawn "):
         curate(drawn)
-    assert len(strange) == 1
+    assert len(unrelated) == 1
 
 
-def test_nothing_built(drawn: Dataset) -> None:
+def test_a_set_that_was_not_converted_is_an_error(drawn: Dataset) -> None:
     with pytest.raises(InputError, match="no panoptic set; run `convert` first"):
         load_dataset(drawn, [])
 
@@ -149,7 +149,7 @@ def test_nothing_built(drawn: Dataset) -> None:
 def test_two_folders_of_one_name_do_not_share_a_set(
     drawn: Dataset, curate: Curate, tmp_path: Path
 ) -> None:
-    """As in two clones: one set would throw out the other's photos and the user's tags."""
+    """A shared data set would lose the other folder's photos and the user's tags."""
     samples = curate(drawn)
     samples.tag_samples("mine")
     other = replace(drawn, root=tmp_path / "other")

@@ -9,10 +9,11 @@ import pytest
 from annotation.dataset import Dataset
 from base.errors import InputError
 from curation.review.review import review
+from evaluation.errors.redraw import read_redraw
 from tests.curation.conftest import GOOD, Curate, predict, truth_of
 from tests.drawn import draw_photo
 
-PQ = (1 + 1 + 652 / 716) / (3 + (1 + 2) / 2)  # box 1, sky and road hit; one false, two missed
+PQ = (1 + 1 + 652 / 716) / (3 + (1 + 2) / 2)  # hits: box 1, sky, road
 
 
 def reviewed(dataset: Dataset, prediction: Path) -> fo.Dataset:
@@ -30,7 +31,7 @@ def test_every_segment_is_marked(drawn: Dataset, curate: Curate, tmp_path: Path)
     samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
     (sample,) = samples.match_tags("test")
     assert outcomes(sample["predictions"]) == [
-        ("box", "false", ["false"]),
+        ("box", "false alarm", ["false alarm"]),
         ("box", "hit", ["hit"]),
     ]
     assert outcomes(sample["predictions_stuff"]) == [
@@ -47,13 +48,17 @@ def test_every_segment_is_marked(drawn: Dataset, curate: Curate, tmp_path: Path)
         "road": round(652 / 716, 4),
         "sky-other-merged": 1.0,
     }
-    assert (sample["hits"], sample["false"], sample["missed"]) == (3, 1, 2)
+    assert [sample[count] for count in ("hits", "false_alarms", "missed")] == [3, 1, 2]
     assert (tmp_path / "run/first/redraw.txt").read_text() == f"{sample['photo']}\n"
+    (listed,) = read_redraw(tmp_path / "run/first").photos
+    assert [s.outcome for s in listed.segments] == ["fn", "fn", "fp"]
     assert sample["pq"] == pytest.approx(PQ)
     assert {d.confidence for d in sample["predictions"].detections} == {0.75}
 
 
-def test_predictions_lie_beside_the_truth(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
+def test_predictions_are_stored_beside_the_truth(
+    drawn: Dataset, curate: Curate, tmp_path: Path
+) -> None:
     curate(drawn)
     samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
     (sample,) = samples.match_tags("test")
@@ -70,10 +75,16 @@ def test_saved_views_show_the_worst_first(drawn: Dataset, curate: Curate, tmp_pa
     curate(drawn)
     samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
     (photo,) = truth_of(drawn).photos
-    for name in ("reviewed", "worst first", "with missed", "with false", "errors only"):
+    for name in (
+        "reviewed",
+        "worst first",
+        "with missed segments",
+        "with false alarms",
+        "errors only",
+    ):
         assert samples.load_saved_view(name).values("photo") == [photo.file_name]
     (sample,) = samples.load_saved_view("errors only")
-    assert [d["outcome"] for d in sample["predictions"].detections] == ["false"]
+    assert [d["outcome"] for d in sample["predictions"].detections] == ["false alarm"]
     assert [d["outcome"] for d in sample["ground_truth"].detections] == ["missed", "missed"]
     assert sample["predictions_stuff"].detections == []
 
@@ -107,11 +118,11 @@ def test_a_deleted_field_is_reviewed_again(
     samples = reviewed(drawn, prediction)
     (sample,) = samples.match_tags("test")
     assert sample["pq"] == pytest.approx(PQ)
-    assert sorted(d["outcome"] for d in sample["predictions"].detections) == ["false", "hit"]
+    assert sorted(d["outcome"] for d in sample["predictions"].detections) == ["false alarm", "hit"]
     assert {d["outcome"] for d in sample["ground_truth"].detections} == {"hit", "missed"}
 
 
-def test_what_changed_must_be_loaded_first(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
+def test_a_changed_set_must_be_loaded_first(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no data set 'drawn .*run `curate` first"):
         review(drawn, tmp_path, tmp_path, run=tmp_path / "first")
     curate(drawn)
@@ -133,7 +144,7 @@ def test_loading_again_keeps_the_review(drawn: Dataset, curate: Curate, tmp_path
     assert len(samples.exists("pq")) == 1
 
 
-def test_what_the_user_drew_in_the_app_has_no_outcome(
+def test_what_the_user_added_in_the_app_has_no_outcome(
     drawn: Dataset, curate: Curate, tmp_path: Path
 ) -> None:
     (sample,) = curate(drawn).match_tags("test")

@@ -1,4 +1,4 @@
-"""Examples: what the model is shown and asked for."""
+"""Examples: photos as the model reads them, and the segments that it learns."""
 
 from __future__ import annotations
 
@@ -13,17 +13,12 @@ import torch
 from base.errors import InputError
 from conversion.coco.panoptic import PanopticSet, Photo, write_panoptic
 from detr.config import TrainConfig
-from detr.data.examples import (
-    Examples,
-    SegmentMap,
-    Target,
-    _change_colours,
-    read_photo,
-    read_splits,
-)
-from detr.data.loader import batches
+from detr.data.examples import Examples
+from detr.data.loader import read_batches
 from detr.data.padded import pad
-from detr.data.view import View, draw_view, plain_view
+from detr.data.splits import read_splits
+from detr.data.targets import SegmentMap, Target
+from detr.data.view import View
 from tests.detr.drawn import CATEGORIES, CIRCLE, GRASS, SKY, draw_set, write_photo
 
 PLAIN = TrainConfig(
@@ -97,45 +92,32 @@ def test_a_crop_keeps_what_is_visible_in_it(tmp_path: Path) -> None:
     assert target.cxcywh_norm[1].tolist() == pytest.approx([12 / 14, 7 / 10, 4 / 14, 6 / 10])
 
 
-def test_chance_depends_on_photo_and_epoch_not_on_who_reads(tmp_path: Path) -> None:
+def test_random_numbers_depend_on_photo_and_epoch_but_not_on_the_process(tmp_path: Path) -> None:
     config = replace(PLAIN, flip=True, crop=0.8, photometric=0.3, train_sizes=(24, 32, 40))
-    shown = replace(examples(draw_set(tmp_path / "p"), config), epoch=3)
-    here = [image for image, _ in (shown[i] for i in (2, 0))]
-    by_worker = replace(shown, config=replace(config, num_workers=1, batch_size=1))
-    there = [batch.seen for batch in batches(by_worker, [[2], [0]])]
+    third = replace(examples(draw_set(tmp_path / "p"), config), epoch=3)
+    here = [image for image, _ in (third[i] for i in (2, 0))]
+    by_worker = replace(third, config=replace(config, num_workers=1, batch_size=1))
+    there = [batch.inputs for batch in read_batches(by_worker, [[2], [0]])]
     assert all(torch.equal(pad([a]).values, b.values) for a, b in zip(here, there, strict=True))
-    other = [replace(shown, epoch=4).view(p) for p in shown.panoptic.photos]
-    assert other != [shown.view(p) for p in shown.panoptic.photos]
+    fourth = [replace(third, epoch=4).view(photo) for photo in third.panoptic.photos]
+    assert fourth != [third.view(photo) for photo in third.panoptic.photos]
 
 
-def test_what_is_drawn_for_one_purpose_says_nothing_of_another(tmp_path: Path) -> None:
-    """Mirrored photos are as bright as the others: no draw is used twice."""
-    shown = examples(draw_set(tmp_path / "p", train=1))
-    photo = shown.panoptic.photos[0]
-    pairs = []
+def test_colours_do_not_depend_on_the_view(tmp_path: Path) -> None:
+    """Small or mirrored photos are as bright and as rich in contrast as the others."""
+    config = replace(PLAIN, flip=True, photometric=0.5, train_sizes=tuple(range(32, 64)))
+    folder = split(tmp_path / "p", picture(), NAMES)
+    grey = np.repeat(np.where(picture() == 1, 60, 120)[..., None], 3, axis=2)
+    assert cv2.imwrite(str(next((folder / "train").iterdir())), grey.astype(np.uint8))
+    plain, views, colours = View(0, 0, 40, 20, 40, 20), [], []
     for epoch in range(400):
-        turn = replace(shown, epoch=epoch)
-        pairs.append([turn._rng(photo, word).random(5) for word in ("view", "colours")])
-    views, colours = np.array(pairs).transpose(1, 0, 2)
-    assert np.abs(np.corrcoef(views.T, colours.T)[:5, 5:]).max() < 0.2
-
-
-def test_colours_change_as_named(tmp_path: Path) -> None:
-    """Of a grey photo, one change makes one grey: no saturation, no contrast to speak of."""
-    grey = np.full((4, 6, 3), 100, np.uint8)
-    changed = _change_colours(grey, np.random.default_rng(0), 0.5)
-    assert len(np.unique(changed)) == 1 and changed[0, 0, 0] != 100
-    bgr = np.random.default_rng(1).integers(0, 256, (8, 8, 3)).astype(np.uint8)
-    assert np.array_equal(_change_colours(bgr, np.random.default_rng(0), 0.0), bgr)
-
-
-def test_masks_of_more_segments_than_a_byte_counts(tmp_path: Path) -> None:
-    ids = np.arange(1, 401, dtype=np.uint32).reshape(20, 20).repeat(2, axis=1) << 12
-    names = dict.fromkeys(np.unique(ids).tolist(), CIRCLE)
-    target = on_cpu(examples(split(tmp_path / "p", ids, names))[0][1])
-    assert len(target.labels) == 400
-    assert target.masks.flatten(1).sum(1).tolist() == [8] * 400
-    assert target.masks[300, 30:32, 0:4].all()
+        shown = replace(examples(folder, config), epoch=epoch)
+        photo = shown.panoptic.photos[0]
+        view, image = shown.view(photo), shown.image(photo, plain)
+        views.append([view.out_height, view.mirrored])
+        colours.append([float(image.mean()), float(image.std())])
+    correlations = np.corrcoef(np.array(views).T, np.array(colours).T)[:2, 2:]
+    assert np.abs(correlations).max() < 0.2
 
 
 def test_segments_that_a_crop_leaves_out_leave_no_gap(tmp_path: Path) -> None:
@@ -144,18 +126,6 @@ def test_segments_that_a_crop_leaves_out_leave_no_gap(tmp_path: Path) -> None:
     assert target.labels.tolist() == [1, 0, 2]
     below = on_cpu(shown.segments(shown.panoptic.photos[0], View(0, 12, 40, 8, 40, 8)))
     assert below.labels.tolist() == [0] and below.masks.all()
-
-
-def test_views_keep_the_ratio_and_the_longest_side() -> None:
-    assert plain_view(PLAIN, width=100, height=50) == View(0, 0, 100, 50, 80, 40)
-    assert plain_view(PLAIN, width=125, height=50) == View(0, 0, 125, 50, 80, 32)
-    # thinner than a feature of the backbone: seen as thick as one
-    assert plain_view(PLAIN, width=400, height=50) == View(0, 0, 400, 50, 80, 32)
-    rng, config = np.random.default_rng(0), replace(PLAIN, crop=1, flip=True)
-    views = [draw_view(rng, config, width=100, height=60) for _ in range(50)]
-    assert all(v.x + v.width <= 100 and v.y + v.height <= 60 for v in views)
-    assert all(v.width >= 50 and v.height >= 30 for v in views)
-    assert {v.mirrored for v in views} == {False, True}
 
 
 def test_a_category_or_a_size_that_does_not_fit_is_named(tmp_path: Path) -> None:
@@ -173,18 +143,3 @@ def test_a_category_or_a_size_that_does_not_fit_is_named(tmp_path: Path) -> None
         examples(folder)[0]
     with pytest.raises(InputError, match=r"panoptic_train\.json: missing"):
         read_splits(tmp_path)
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tif"])
-def test_a_photo_that_ends_too_early_is_named(tmp_path: Path, suffix: str) -> None:
-    """What follows a whole photo, as some phones add, is allowed."""
-    path = tmp_path / f"a{suffix}"
-    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
-    assert cv2.imwrite(str(path), pixels)
-    whole = path.read_bytes()
-    for data in (whole, whole + b"more of the phone's own"):
-        path.write_bytes(data)
-        assert read_photo(path).shape == (40, 60, 3)
-    path.write_bytes(whole[: len(whole) * 2 // 3])
-    with pytest.raises(InputError, match=rf"a\{suffix}: can"):
-        read_photo(path)

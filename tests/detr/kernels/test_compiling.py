@@ -1,4 +1,4 @@
-"""torch.compile changes no number, and says in one line where it cannot be had."""
+"""torch.compile changes no loss, and one line explains why it fails."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from torch._inductor import config as inductor
 
 from base.errors import InputError
 from detr.config import TrainConfig
-from detr.data.examples import read_splits
-from detr.data.loader import batches, plan
+from detr.data.loader import plan_steps, read_batches
 from detr.data.padded import pad
-from detr.kernels.compiling import says_what_compiling_needs
+from detr.data.splits import read_splits
+from detr.kernels.compiling import explained_compiler_errors
 from detr.model.detr import DETR
-from detr.training.learner import Stage, start_learner
+from detr.training.batch_losses import step_losses
 from detr.training.optimizer import build_optimizer
 from detr.training.processes import Processes
-from detr.training.stage import build_model, set_training, step_losses
+from detr.training.stage_model import Stage, build_module, prepare_model
 from tests.detr.drawn import draw_set
-from tests.detr.weights import SMALL
+from tests.detr.random_weights import SMALL
 
 COMPILER = os.environ.get("CXX", "g++")
 ONE_SIZE = {"min_size": 64, "max_size": 96, "train_sizes": (64,), "flip": False, "crop": 0}
@@ -32,17 +32,17 @@ CONFIG = replace(SMALL, dec_layers=1, num_workers=0, dropout=0, **ONE_SIZE)
 
 
 def two_steps(panoptic: Path, config: TrainConfig, stage: Stage) -> list[dict[str, float]]:
-    """The losses of two steps; those of the second depend on the gradients of the first."""
+    """Return the losses of two steps; those of the second depend on the gradients of the first."""
     torch.manual_seed(0)
-    model = build_model(config, 4, stage, pretrained=False)
-    learner = start_learner(model, stage, config, Processes(0, 1, torch.device("cpu")))
-    optimizer = build_optimizer(model, config, lr=1e-4)
+    module = build_module(config, 4, stage, pretrained=False)
+    model = prepare_model(module, stage, config, Processes(0, 1, torch.device("cpu")))
+    optimizer = build_optimizer(module, config, lr=1e-4)
     examples = read_splits(panoptic).examples("train", config)
-    set_training(learner, True)
+    model.set_training(True)
     losses = []
-    for step in plan(range(4), config):
+    for step in plan_steps(range(4), config):
         optimizer.zero_grad()
-        found = step_losses(learner, step, list(batches(examples, step.batches)))
+        found = step_losses(model, step, list(read_batches(examples, step.batches)))
         optimizer.step()
         losses.append({name: float(value) for name, value in found.items()})
     return losses
@@ -54,8 +54,10 @@ def two_steps(panoptic: Path, config: TrainConfig, stage: Stage) -> list[dict[st
     [("boxes", replace(CONFIG, lr_backbone=0)), ("joint", CONFIG)],
     ids=["boxes on a frozen backbone", "joint"],
 )
-def test_the_losses_are_the_same(tmp_path: Path, stage: Stage, config: TrainConfig) -> None:
-    """Takes minutes: all of the trunk goes through the C++ compiler."""
+def test_the_losses_are_those_without_compiling(
+    tmp_path: Path, stage: Stage, config: TrainConfig
+) -> None:
+    """Takes minutes: the C++ compiler compiles the whole trunk."""
     torch.compiler.reset()
     panoptic = draw_set(tmp_path / "panoptic")
     plain = two_steps(panoptic, config, stage)
@@ -75,18 +77,18 @@ NO_COMPILER = {
 
 
 @inductor.patch(NO_COMPILER)  # type: ignore[untyped-decorator]
-def test_without_a_compiler_one_line_says_so() -> None:
+def test_a_missing_compiler_is_explained_in_one_line() -> None:
     torch.compiler.reset()
     twice = torch.compile(lambda x: (x * 2).relu())
-    said = r"^compile: torch.compile failed: .*; it needs a C\+\+ compiler .*compile=false$"
-    with pytest.raises(InputError, match=said), says_what_compiling_needs():
+    message = r"^compile: torch.compile failed: .*; it needs a C\+\+ compiler .*compile=false$"
+    with pytest.raises(InputError, match=message), explained_compiler_errors():
         twice(torch.ones(4))
-    with pytest.raises(RuntimeError, match="other"), says_what_compiling_needs():
+    with pytest.raises(RuntimeError, match="other"), explained_compiler_errors():
         raise RuntimeError("other")
 
 
 def test_photos_of_many_sizes_are_compiled_once() -> None:
-    """What is done otherwise for small inputs is not, where each case would be compiled anew."""
+    """Code for small inputs is switched off, because each size would be compiled again."""
     torch.compiler.reset()
     graphs: list[object] = []
 

@@ -1,19 +1,20 @@
-"""A convolution with its frozen batch norm folded in is the two, one after the other."""
+"""`conv_norm` computes what a convolution, its frozen batch norm and an activation compute."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops.misc import FrozenBatchNorm2d
+from torchvision.ops import FrozenBatchNorm2d
 
-from detr.kernels import conv_norm as module
-from detr.kernels.conv_norm import Act, conv_norm
-from detr.kernels.fast import _KEPT
+from detr.kernels.conv_norm import conv_norm
+from detr.kernels.torch_private import Activation
 from detr.model.resnet import ResNet
+
+CAN_FUSE = "detr.kernels.torch_private.can_fuse_convolutions"
 
 
 def layers(channels: int = 8, out: int = 16) -> tuple[nn.Conv2d, FrozenBatchNorm2d]:
@@ -24,23 +25,8 @@ def layers(channels: int = 8, out: int = 16) -> tuple[nn.Conv2d, FrozenBatchNorm
     return nn.Conv2d(channels, out, 3, stride=2, padding=1, bias=False), norm
 
 
-def changes(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> Iterator[object]:
-    """All that can change what is folded; of a frozen convolution, last."""
-    yield conv.requires_grad_(False)
-    yield conv.load_state_dict({"weight": torch.randn_like(conv.weight)})
-    yield conv.load_state_dict({"weight": torch.randn_like(conv.weight)}, assign=True)
-    with torch.no_grad():
-        yield conv.weight.copy_(torch.randn_like(conv.weight))
-        yield norm.running_var.mul_(2)
-    for _ in range(8):  # new values often come to lie where old ones lay
-        conv.weight.data = torch.randn_like(conv.weight)
-        yield None
-    yield conv.requires_grad_(True)
-    optimizer = torch.optim.AdamW(conv.parameters(), lr=0.1, fused=True)
-    conv.weight.grad = torch.randn_like(conv.weight)
-    yield optimizer.step()
-    yield conv.requires_grad_(False)
-    yield (conv.double(), norm.double())
+def features(model: ResNet, x: Tensor) -> list[Tensor]:
+    return [level.clone() for level in model(x).values()]
 
 
 @pytest.mark.parametrize("side", [32, 4], ids=["more features than weights", "fewer"])
@@ -55,16 +41,23 @@ def test_values_and_gradients(side: int) -> None:
     assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(found, wanted, strict=True))
 
 
-def test_what_is_kept_of_frozen_weights_changes_with_them() -> None:
+def test_frozen_weights_may_change() -> None:
     conv, norm = layers()
-    for _ in changes(conv, norm):
-        x = torch.randn(2, 8, 6, 6, dtype=conv.weight.dtype)
+    conv.requires_grad_(False)
+    x = torch.randn(2, 8, 6, 6)
+    for change in ("nothing", "weight", "norm", "training", "dtype"):
+        with torch.no_grad():
+            if change == "weight":
+                conv.weight.copy_(torch.randn_like(conv.weight))
+            if change == "norm":
+                norm.running_var.mul_(2)
+        if change == "training":
+            conv.requires_grad_(True)
+        if change == "dtype":
+            conv.double(), norm.double()
         for _ in range(2):
-            assert torch.allclose(conv_norm(x, conv, norm), norm(conv(x)), atol=1e-4)
-    assert conv not in _KEPT  # of other types than float32 nothing is kept
-    conv.float(), norm.float()
-    conv_norm(x.float(), conv, norm)
-    assert conv in _KEPT
+            found = conv_norm(x.to(conv.weight.dtype), conv, norm)
+            assert torch.allclose(found, norm(conv(x.to(conv.weight.dtype))), atol=1e-4), change
 
 
 def test_frozen_weights_in_inference_mode_and_after_it() -> None:
@@ -81,14 +74,13 @@ def test_frozen_weights_in_inference_mode_and_after_it() -> None:
     assert x.grad is not None
 
 
-def test_kept_weights_are_in_autocasts_type_and_no_part_of_the_model() -> None:
+def test_autocast_leaves_float32_results_and_the_state_unchanged() -> None:
     conv, norm = layers()
     conv.requires_grad_(False)
     x = torch.randn(2, 8, 6, 6)
     plain = conv_norm(x, conv, norm)
     with torch.autocast("cpu", torch.bfloat16):
         lower = conv_norm(x, conv, norm)
-        assert _KEPT[conv].made.weight.dtype == torch.bfloat16
     assert (plain.dtype, lower.dtype) == (torch.float32, torch.bfloat16)
     assert torch.allclose(plain, lower.float(), rtol=0.02, atol=0.05)
     assert torch.equal(conv_norm(x, conv, norm), plain)
@@ -96,99 +88,85 @@ def test_kept_weights_are_in_autocasts_type_and_no_part_of_the_model() -> None:
 
 
 @pytest.mark.parametrize("fuses", [True, False])
-@pytest.mark.parametrize("act", [None, "relu", "relu6"])
-@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("side", [1, 2, 9])
-def test_what_follows_frozen_weights(
+def test_addition_and_activation_after_frozen_weights(
     monkeypatch: pytest.MonkeyPatch,
     fuses: bool,
-    act: Act | None,
-    order: torch.memory_format,
+    activation: Activation | None,
+    layout: torch.memory_format,
     side: int,
 ) -> None:
-    """An addition and an activation, by oneDNN or after it, in either precision."""
-    assert module._can_fuse(torch.float32) == torch.backends.cpu.get_cpu_capability().startswith(
-        "AVX"
-    )
+    """Fused by oneDNN or one after the other, in float32 and bfloat16."""
     if not fuses:
-        monkeypatch.setattr(module, "_can_fuse", lambda dtype: False)
+        monkeypatch.setattr(CAN_FUSE, lambda dtype: False)
     conv, norm = layers(16, 24)
     conv.requires_grad_(False)
-    x = torch.randn(2, 16, side, side).to(memory_format=order)
-    beside = torch.randn_like(norm(conv(x))).to(memory_format=order)
-    for added in (None, beside):
-        expected = norm(conv(x)) if added is None else norm(conv(x)) + added
-        expected = {None: lambda x: x, "relu": F.relu, "relu6": F.relu6}[act](expected)
-        own = None if added is None else added.clone()  # its memory may be used
-        assert torch.allclose(conv_norm(x, conv, norm, beside=own, act=act), expected, atol=1e-5)
+    x = torch.randn(2, 16, side, side).to(memory_format=layout)
+    normed = norm(conv(x))
+    for addend in (None, torch.randn_like(normed).to(memory_format=layout)):
+        expected = normed if addend is None else normed + addend
+        expected = {None: lambda x: x, "relu": F.relu, "relu6": F.relu6}[activation](expected)
+        own = None if addend is None else addend.clone()  # its memory may be used for the result
+        found = conv_norm(x, conv, norm, addend=own, activation=activation)
+        assert torch.allclose(found, expected, atol=1e-5)
         with torch.autocast("cpu", torch.bfloat16):
-            own = None if added is None else added.bfloat16()
-            lower = conv_norm(x.bfloat16(), conv, norm, beside=own, act=act)
+            own = None if addend is None else addend.bfloat16()
+            lower = conv_norm(x.bfloat16(), conv, norm, addend=own, activation=activation)
         assert torch.allclose(lower.float(), expected, rtol=0.02, atol=0.1)
 
 
 @pytest.mark.parametrize("part", ["weight", "bias", "running_mean"])
-def test_broken_weights_show(part: str) -> None:
-    """Though oneDNN's ReLU makes zeros of what is not a number."""
+def test_weights_that_are_nan_give_nan(part: str) -> None:
+    """oneDNN's fused ReLU would turn them into 0."""
     conv, norm = layers()
     conv.requires_grad_(False)
     broken = conv.weight if part == "weight" else getattr(norm, part)
     broken.fill_(float("nan"))
-    assert conv_norm(torch.ones(1, 8, 4, 4), conv, norm, act="relu").isnan().all()
+    assert conv_norm(torch.ones(1, 8, 4, 4), conv, norm, activation="relu").isnan().all()
 
 
-@pytest.mark.parametrize("name", ["x", "beside"])
-def test_gradients_go_through_frozen_weights_and_past_them(name: str) -> None:
+@pytest.mark.parametrize("name", ["x", "addend"])
+def test_gradients_flow_through_frozen_weights_and_past_them(name: str) -> None:
     conv, norm = layers()
     conv.requires_grad_(False)
-    inputs = {"x": torch.randn(1, 8, 6, 6), "beside": torch.randn(1, 16, 3, 3)}
+    inputs = {"x": torch.randn(1, 8, 6, 6), "addend": torch.randn(1, 16, 3, 3)}
     inputs[name].requires_grad_(True)
-    found = conv_norm(inputs["x"], conv, norm, beside=inputs["beside"], act="relu")
-    expected = F.relu(norm(conv(inputs["x"])) + inputs["beside"])
+    found = conv_norm(inputs["x"], conv, norm, addend=inputs["addend"], activation="relu")
+    expected = F.relu(norm(conv(inputs["x"])) + inputs["addend"])
     assert torch.allclose(found, expected, atol=1e-5)
     gradients = [torch.autograd.grad(y.square().sum(), inputs[name]) for y in (found, expected)]
     assert torch.allclose(gradients[0][0], gradients[1][0], atol=1e-4)
 
 
-def test_what_was_kept_is_forgotten_where_it_is_trained_meanwhile() -> None:
-    """Torch does not count a fused optimiser's step as a change."""
+def test_a_network_that_was_trained_in_between_uses_its_new_weights() -> None:
+    """torch does not record the step of a fused optimizer as a change."""
     torch.manual_seed(0)
     model, x = ResNet("resnet18").requires_grad_(False), torch.randn(1, 3, 64, 64)
-    outputs(model, x)
+    features(model, x)
     optimizer = torch.optim.AdamW(model.requires_grad_(True).parameters(), lr=0.01, fused=True)
-    torch.autograd.backward(torch.stack([y.square().mean() for y in outputs(model, x)]).sum())
+    torch.autograd.backward(torch.stack([y.square().mean() for y in features(model, x)]).sum())
     optimizer.step()
-    found = outputs(model.requires_grad_(False), x)
-    _KEPT.clear()
-    assert all(torch.equal(a, b) for a, b in zip(found, outputs(model, x), strict=True))
+    found = features(model.requires_grad_(False), x)
+    expected = features(copy.deepcopy(model), x)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 def test_a_frozen_network_can_be_traced() -> None:
     model, x = ResNet("resnet18").requires_grad_(False), torch.randn(1, 3, 64, 64)
-    expected = outputs(model, x)[-1]
+    expected = features(model, x)[-1]
     traced = torch.jit.trace(lambda photo: model(photo)["3"], x, check_trace=False)
     assert torch.allclose(traced(x), expected, atol=1e-4)
 
 
-def outputs(model: ResNet, x: Tensor) -> list[Tensor]:
-    return [level.clone() for level in model(x).values()]
-
-
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
-def test_a_frozen_network_gives_what_a_trained_one_gives(name: str) -> None:
+def test_a_frozen_network_computes_what_a_trained_one_computes(name: str) -> None:
     torch.manual_seed(0)
     model, x = ResNet(name), torch.randn(2, 3, 75, 101)
-    trained, before = outputs(model, x), x.clone()
+    trained, before = features(model, x), x.clone()
     model.requires_grad_(False)
     for _ in range(2):
-        for ours, expected in zip(outputs(model, x), trained, strict=True):
+        for ours, expected in zip(features(model, x), trained, strict=True):
             assert (ours - expected).abs().max() < 1e-4 * expected.max()
     assert torch.equal(x, before)
-
-
-def test_asking_whether_it_fuses_draws_no_random_numbers() -> None:
-    """They would be missing where a training goes on in another process."""
-    module._can_fuse.cache_clear()
-    before = torch.get_rng_state()
-    module._can_fuse(torch.float32)
-    assert torch.equal(torch.get_rng_state(), before)

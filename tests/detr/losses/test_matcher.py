@@ -1,4 +1,4 @@
-"""The matching against trying every assignment."""
+"""The matching against a search of all assignments."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from detr.config import TrainConfig
-from detr.data.examples import Target
+from detr.data.targets import Target
 from detr.losses.matcher import match, match_cost
-from detr.model.detr import Guess
+from detr.model.detr import LayerOutput
 
 CONFIG = TrainConfig()
 
@@ -31,8 +31,8 @@ def random_boxes(count: int) -> list[list[float]]:
     return torch.cat([centres, torch.rand(count, 2) * 0.3 + 0.05], dim=1).tolist()
 
 
-def least_total(cost: torch.Tensor) -> float:
-    """Least total cost over all one-to-one assignments of the smaller side."""
+def lowest_total(cost: torch.Tensor) -> float:
+    """Lowest total cost over all one-to-one assignments of the smaller side."""
     if cost.shape[0] < cost.shape[1]:
         cost = cost.T
     columns = range(cost.shape[1])
@@ -43,25 +43,27 @@ def least_total(cost: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize(("queries", "segments"), [(5, 3), (4, 4), (3, 5), (6, 1)])
-def test_total_cost_is_the_least_of_all_assignments(queries: int, segments: int) -> None:
+def test_total_cost_is_the_lowest_of_all_assignments(queries: int, segments: int) -> None:
     torch.manual_seed(queries * 10 + segments)
     photos = [
         target(torch.randint(0, 4, (count,)).tolist(), random_boxes(count))
         for count in (segments, 2, segments)
     ]
-    guess = Guess(torch.randn(3, queries, 5), torch.tensor([random_boxes(queries)] * 3))
-    for index, (found, wanted) in enumerate(match(guess, photos, CONFIG)):
+    output = LayerOutput(torch.randn(3, queries, 5), torch.tensor([random_boxes(queries)] * 3))
+    for index, found in enumerate(match(output, photos, CONFIG)):
         photo = photos[index]
         cost = match_cost(
-            guess.logits[index], guess.cxcywh_norm[index], photo.labels, photo.cxcywh_norm, CONFIG
+            output.logits[index], output.cxcywh_norm[index], photo.labels, photo.cxcywh_norm, CONFIG
         )
-        assert len(found) == len(wanted) == min(queries, len(photo.labels))
-        assert len(set(found.tolist())) == len(set(wanted.tolist())) == len(found)
-        assert float(cost[found, wanted].sum()) == pytest.approx(least_total(cost), abs=1e-4)
+        assert len(found.queries) == len(found.segments) == min(queries, len(photo.labels))
+        assert len(set(found.queries.tolist())) == len(found.queries)
+        assert len(set(found.segments.tolist())) == len(found.segments)
+        total = float(cost[found.queries, found.segments].sum())
+        assert total == pytest.approx(lowest_total(cost), abs=1e-4)
 
 
 def test_cost_has_the_published_parts() -> None:
-    """One guess with probability 1/2, centre off by 0.1: -1/2 + 5 * 0.1 - 2 * IoU 1/3."""
+    """Probability 1/2, centre off by 0.1, IoU 1/3: -1/2 + 5 * 0.1 - 2 * 1/3."""
     cost = match_cost(
         torch.tensor([[0.0, 0.0]]),
         torch.tensor([[0.5, 0.5, 0.2, 0.2]]),
@@ -73,13 +75,13 @@ def test_cost_has_the_published_parts() -> None:
 
 
 def test_photos_without_segments_match_nothing() -> None:
-    guess = Guess(torch.randn(2, 3, 4), torch.rand(2, 3, 4))
+    output = LayerOutput(torch.randn(2, 3, 4), torch.rand(2, 3, 4))
     for targets in ([target([], []), target([], [])], [target([], []), target([1], [[0.5] * 4])]):
-        first, second = match(guess, targets, CONFIG)
-        assert len(first[0]) == len(first[1]) == 0
-        assert len(second[0]) == len(targets[1].labels)
+        first, second = match(output, targets, CONFIG)
+        assert len(first.queries) == len(first.segments) == 0
+        assert len(second.queries) == len(targets[1].labels)
 
 
-def test_a_guess_that_is_no_number_does_not_stop_the_matching() -> None:
-    guess = Guess(torch.full((1, 3, 4), torch.nan), torch.rand(1, 3, 4))
-    assert len(match(guess, [target([1], [[0.5] * 4])], CONFIG)[0][0]) == 1
+def test_nan_does_not_stop_the_matching() -> None:
+    output = LayerOutput(torch.full((1, 3, 4), torch.nan), torch.rand(1, 3, 4))
+    assert len(match(output, [target([1], [[0.5] * 4])], CONFIG)[0].queries) == 1

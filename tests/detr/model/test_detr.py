@@ -1,8 +1,9 @@
-"""The parts of the model: positions, padding, published names, pretrained weights."""
+"""The parts of the model: position encoding, padding, published names, pretrained weights."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,19 +16,13 @@ from detr.model.efficientnet import EfficientNetLite0, load_weights
 from detr.model.position_encoding import PositionEmbeddingSine
 from detr.model.segmentation import DETRsegm
 from detr.model.transformer import Transformer
+from tests.detr.random_weights import SMALL
 
-SMALL = TrainConfig(
-    backbone="efficientnet_lite0",
-    hidden_dim=128,
-    enc_layers=1,
-    dec_layers=2,
-    dim_feedforward=32,
-    num_queries=4,
-)
+EFFICIENTNET = replace(SMALL, backbone="efficientnet_lite0")
 
 
 def test_position_encoding_of_the_second_row_of_four() -> None:
-    """Row 2 of 4 is a quarter turn on from row 1: sine and cosine of pi at the first frequency."""
+    """Row 2 of 4 is half of the way to 2 pi: sine and cosine of pi at the first frequency."""
     position = PositionEmbeddingSine(4)(torch.zeros(1, 4, 2, dtype=torch.bool))
     slow = math.pi / 10000 ** (2 / 4)
     expected = [math.sin(math.pi), math.cos(math.pi), math.sin(slow), math.cos(slow)]
@@ -36,7 +31,7 @@ def test_position_encoding_of_the_second_row_of_four() -> None:
     assert position[0, 4:6, 0, 0].tolist() == pytest.approx([0, -1], abs=1e-5)  # column 1 of 2
 
 
-def test_position_encoding_counts_unpadded_places_only() -> None:
+def test_position_encoding_ignores_padding() -> None:
     small = PositionEmbeddingSine(8)(torch.zeros(1, 3, 5, dtype=torch.bool))
     padding = torch.ones(1, 6, 9, dtype=torch.bool)
     padding[:, :3, :5] = False
@@ -44,7 +39,7 @@ def test_position_encoding_counts_unpadded_places_only() -> None:
 
 
 @pytest.mark.parametrize("pre_norm", [False, True])
-def test_what_lies_in_the_padding_changes_nothing(pre_norm: bool) -> None:
+def test_values_in_the_padding_change_nothing(pre_norm: bool) -> None:
     torch.manual_seed(0)
     config = TrainConfig(hidden_dim=128, enc_layers=2, dec_layers=2, pre_norm=pre_norm)
     transformer = Transformer(config).eval()
@@ -61,9 +56,9 @@ def test_what_lies_in_the_padding_changes_nothing(pre_norm: bool) -> None:
     assert torch.allclose(memory, padded_memory[..., :3, :5], atol=1e-4)
 
 
-def test_a_photo_means_the_same_beside_another() -> None:
+def test_predictions_do_not_depend_on_other_photos_of_the_batch() -> None:
     torch.manual_seed(0)
-    model = DETRsegm(DETR(SMALL, 3, pretrained=False), SMALL).eval()
+    model = DETRsegm(DETR(EFFICIENTNET, 3, pretrained=False), EFFICIENTNET).eval()
     photo, other = torch.randn(3, 64, 96), torch.randn(3, 64, 96)
     padding = torch.zeros(1, 64, 96, dtype=torch.bool)
     padding[:, 48:] = True  # as if the photo had been padded from 48x96
@@ -75,15 +70,15 @@ def test_a_photo_means_the_same_beside_another() -> None:
         beside = model.detr(Padded(torch.stack([photo, other]), both))
         masks = model.masks(alone, torch.zeros_like(query), query)
         masks_beside = model.masks(beside, torch.zeros_like(query), query)
-    for a, b in zip(alone.guesses, beside.guesses, strict=True):
+    for a, b in zip(alone.layers, beside.layers, strict=True):
         assert torch.allclose(a.logits[0], b.logits[0], atol=1e-4)
         assert torch.allclose(a.cxcywh_norm[0], b.cxcywh_norm[0], atol=1e-4)
     assert torch.allclose(masks, masks_beside, atol=1e-3)
 
 
-def test_masks_of_some_queries_are_those_of_all() -> None:
+def test_masks_of_some_queries_are_those_computed_with_all() -> None:
     torch.manual_seed(0)
-    model = DETRsegm(DETR(SMALL, 3, pretrained=False), SMALL).eval()
+    model = DETRsegm(DETR(EFFICIENTNET, 3, pretrained=False), EFFICIENTNET).eval()
     photo, query = torch.arange(2).repeat_interleave(4), torch.arange(4).repeat(2)
     with torch.no_grad():
         output = model.detr(pad([torch.randn(3, 64, 96), torch.randn(3, 64, 64)]))
@@ -135,7 +130,7 @@ def test_names_and_shapes_are_the_published_ones() -> None:
     shapes = {name: tuple(value.shape) for name, value in boxes.state_dict().items()}
     assert {name: shapes.get(name) for name in BOX_NAMES} == BOX_NAMES
     assert shapes["class_embed.weight"] == (92, 256)
-    # 264 of the backbone (53 convolutions, 52 norms of four, one downsampling each in four stages)
+    # backbone: 53 convolutions, one of them in each of four downsamplings; 53 norms of 4 tensors
     assert sum(name.startswith("backbone.0.body.") for name in shapes) == 53 + 53 * 4
     assert sum(name.startswith("transformer.") for name in shapes) == 6 * 12 + 6 * 18 + 2
     assert len(shapes) == 53 + 53 * 4 + 6 * 12 + 6 * 18 + 2 + 2 + 1 + 2 + 6
@@ -148,7 +143,7 @@ def test_names_and_shapes_are_the_published_ones() -> None:
     assert len(heads) + sum(n.startswith("detr.") for n in shapes) == len(shapes)
 
 
-def test_pretrained_efficientnet_sees_edges_and_gives_four_strides() -> None:
+def test_pretrained_efficientnet_has_features_of_four_strides() -> None:
     body = EfficientNetLite0().eval()
     fresh = body._conv_stem.weight.clone()
     load_weights(body)
@@ -167,7 +162,7 @@ def test_pretrained_efficientnet_sees_edges_and_gives_four_strides() -> None:
         assert dilated(torch.zeros(1, 3, 96, 128))["3"].shape == (1, 320, 6, 8)
 
 
-def test_learning_rate_zero_freezes_the_backbone_and_layer1_is_always_frozen() -> None:
+def test_layers_up_to_stride_4_are_frozen_and_with_learning_rate_0_all_are() -> None:
     def trained(name: str, rate: float) -> set[str]:
         config = TrainConfig(backbone=name, lr_backbone=rate)
         backbone = build_backbone(config, pretrained=False)
@@ -178,8 +173,8 @@ def test_learning_rate_zero_freezes_the_backbone_and_layer1_is_always_frozen() -
     assert trained("efficientnet_lite0", 1e-5) == {"_blocks"}
 
 
-def test_no_query_gives_no_mask_and_still_a_gradient() -> None:
-    model = DETRsegm(DETR(SMALL, 2, pretrained=False), SMALL)
+def test_without_queries_there_are_no_masks_but_a_gradient() -> None:
+    model = DETRsegm(DETR(EFFICIENTNET, 2, pretrained=False), EFFICIENTNET)
     output = model.detr(pad([torch.zeros(3, 64, 96)]))
     none = torch.zeros(0, dtype=torch.int64)
     logits = model.masks(output, none, none)

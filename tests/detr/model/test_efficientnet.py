@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 is its layers one after the other, however they are computed."""
+"""EfficientNet-Lite0, folded and fused, computes what its layers compute one after the other."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from detr.model.efficientnet import (
+    OUTPUT_STD,
     OUTPUTS,
-    SPREAD,
     Block,
     EfficientNetLite0,
     SameConv2d,
@@ -21,7 +21,7 @@ def block_by_layers(block: Block, x: Tensor) -> Tensor:
     wide = F.relu6(block._bn0(block._expand_conv(x))) if block.expands else x
     wide = F.relu6(block._bn1(block._depthwise_conv(wide)))
     narrow: Tensor = block._bn2(block._project_conv(wide))
-    return narrow + x if block.adds else narrow
+    return narrow + x if block.has_shortcut else narrow
 
 
 def by_layers(model: EfficientNetLite0, x: Tensor) -> dict[str, Tensor]:
@@ -30,12 +30,13 @@ def by_layers(model: EfficientNetLite0, x: Tensor) -> dict[str, Tensor]:
         assert isinstance(block, Block)
         x = block_by_layers(block, x)
         if index in OUTPUTS:
-            features[OUTPUTS[index]] = x / SPREAD[OUTPUTS[index]]
+            features[OUTPUTS[index]] = x / OUTPUT_STD[OUTPUTS[index]]
     return features
 
 
-def near(found: Tensor, expected: Tensor, share: float) -> bool:
-    return bool((found - expected).abs().max() < share * expected.abs().max())
+def is_close(found: Tensor, expected: Tensor, tolerance: float) -> bool:
+    """Compare with a tolerance relative to the largest value."""
+    return bool((found - expected).abs().max() < tolerance * expected.abs().max())
 
 
 def pretrained(*, dilation: bool = False) -> EfficientNetLite0:
@@ -54,35 +55,35 @@ def test_values_and_gradients(dilation: bool, frozen: int) -> None:
         parameter.requires_grad_(name.startswith(tuple(trained)))
     for _ in range(2):
         found, expected, gradients = model(x), by_layers(model, x), []
-        for name, wanted in expected.items():
-            assert near(found[name], wanted, 1e-4)
+        for name, level in expected.items():
+            assert is_close(found[name], level, 1e-4)
         weights = [p for p in model.parameters() if p.requires_grad]
         for features in (found, expected) if weights else ():
             gradients.append(torch.autograd.grad(features["3"].square().sum(), weights))
-        assert all(near(a, b, 1e-3) for a, b in zip(*gradients, strict=True))
+        assert all(is_close(a, b, 1e-3) for a, b in zip(*gradients, strict=True))
 
 
 @pytest.mark.parametrize("fuses", [True, False])
 @pytest.mark.parametrize("frozen", [True, False])
-def test_in_bfloat16_values_are_near(
+def test_values_in_bfloat16_are_close(
     monkeypatch: pytest.MonkeyPatch, frozen: bool, fuses: bool
 ) -> None:
     if not fuses:
-        monkeypatch.setattr("detr.kernels.conv_norm._can_fuse", lambda dtype: False)
+        monkeypatch.setattr("detr.kernels.torch_private.can_fuse_convolutions", lambda dtype: False)
     torch.manual_seed(0)
     model, x = pretrained().requires_grad_(not frozen), torch.rand(1, 3, 64, 96)
     expected = by_layers(model, x)
     with torch.autocast("cpu", torch.bfloat16):
         found = model(x)
     assert {level.dtype for level in found.values()} == {torch.bfloat16}
-    for name, wanted in expected.items():
-        assert (found[name].float() - wanted).square().mean().sqrt() < 0.1 * wanted.std()
+    for name, level in expected.items():
+        assert (found[name].float() - level).square().mean().sqrt() < 0.1 * level.std()
 
 
 @pytest.mark.parametrize("kernel", [3, 5])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_padding_is_that_of_tensorflow(kernel: int, stride: int) -> None:
-    """As many places as strides begin; what is missing is added, one more right and below."""
+    """The output has size / stride places; odd padding has one more pixel right and below."""
     conv, x = SameConv2d(1, 1, kernel, stride=stride, bias=False), torch.randn(1, 1, 8, 8)
     pads = kernel - stride
     padded = F.pad(x, (pads // 2, pads - pads // 2) * 2)

@@ -1,4 +1,4 @@
-"""The same model, matching and losses as the DETR of `transformers`, to 1e-4 in float32."""
+"""Model, matching and losses equal those of DETR in `transformers`, to 1e-4 in float32."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from transformers.loss.loss_for_object_detection import (
 )
 
 from detr.config import TrainConfig
-from detr.data.examples import Target
 from detr.data.padded import pad
+from detr.data.targets import Target
 from detr.losses.criterion import (
     Losses,
     box_losses,
@@ -30,19 +30,13 @@ from detr.model.segmentation import DETRsegm
 from detr.model.transformer import Transformer
 from detr.weights.published import Detector, Segmenter
 from tests.detr.peer import peer_config, peer_input, published_state, random_peer
+from tests.detr.random_weights import SMALL
 
 CLASSES = 5
-SMALL = TrainConfig(
-    backbone="resnet18",
-    hidden_dim=128,
-    enc_layers=2,
-    dec_layers=3,
-    dim_feedforward=96,
-    num_queries=9,
-)
-DC5 = replace(SMALL, backbone="resnet50", dilation=True, enc_layers=1, dec_layers=1)
-LEARNED = replace(SMALL, position_embedding="learned")
-SIZES = ((64, 96), (96, 64), (75, 83))  # unequal photos; the last no multiple of a stride
+CONFIG = replace(SMALL, enc_layers=2, dec_layers=3, dim_feedforward=96, num_queries=9)
+DC5 = replace(CONFIG, backbone="resnet50", dilation=True, enc_layers=1, dec_layers=1)
+LEARNED = replace(CONFIG, position_embedding="learned")
+SIZES = ((64, 96), (96, 64), (75, 83))  # the last one is not a multiple of a stride
 
 
 def photos() -> list[Tensor]:
@@ -54,7 +48,7 @@ def close(ours: Tensor, theirs: Tensor) -> bool:
     return ours.shape == theirs.shape and torch.allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("config", [SMALL, DC5, LEARNED], ids=["small", "dc5", "learned"])
+@pytest.mark.parametrize("config", [CONFIG, DC5, LEARNED], ids=["small", "dc5", "learned"])
 def test_detection_gives_the_same_logits_and_boxes(config: TrainConfig) -> None:
     peer = random_peer(config, CLASSES, masks=False)
     model = Detector(config, CLASSES, pretrained=False).eval()
@@ -66,7 +60,7 @@ def test_detection_gives_the_same_logits_and_boxes(config: TrainConfig) -> None:
     assert float(theirs.logits.std()) > 0.1 and float(theirs.pred_boxes.std()) > 0.01
 
 
-@pytest.mark.parametrize("config", [SMALL, DC5], ids=["small", "dc5"])
+@pytest.mark.parametrize("config", [CONFIG, DC5], ids=["small", "dc5"])
 def test_segmentation_gives_the_same_masks(config: TrainConfig) -> None:
     peer = random_peer(config, CLASSES, masks=True)
     model = Segmenter(DETR(config, CLASSES, pretrained=False), config).eval()
@@ -81,9 +75,9 @@ def test_segmentation_gives_the_same_masks(config: TrainConfig) -> None:
 
 
 def test_gradients_are_the_same() -> None:
-    """Folding batch norm into the convolutions must not change what they learn."""
-    peer = random_peer(SMALL, CLASSES, masks=False)
-    model = Detector(SMALL, CLASSES, pretrained=False).eval()
+    """Folding batch norms into the convolutions does not change their gradients."""
+    peer = random_peer(CONFIG, CLASSES, masks=False)
+    model = Detector(CONFIG, CLASSES, pretrained=False).eval()
     model.load_state_dict(published_state(peer), strict=True)
     torch.autograd.backward(peer(**peer_input(pad(photos()))).logits.square().mean())
     torch.autograd.backward(model(photos())["pred_logits"].square().mean())
@@ -101,10 +95,10 @@ def test_gradients_are_the_same() -> None:
 
 
 @pytest.mark.parametrize("pre_norm", [False, True])
-def test_the_order_of_norms_is_that_of_torchs_own_transformer(pre_norm: bool) -> None:
-    """`transformers` has no pre-norm; without positions torch's layers are the same."""
+def test_pre_norm_and_post_norm_are_those_of_torchs_transformer(pre_norm: bool) -> None:
+    """`transformers` has no pre-norm. torch's own layers add no positions, so these are 0 here."""
     torch.manual_seed(2)
-    config = replace(SMALL, pre_norm=pre_norm)
+    config = replace(CONFIG, pre_norm=pre_norm)
     model = Transformer(config).eval()
     shape = {"d_model": 128, "nhead": 8, "dim_feedforward": 96, "norm_first": pre_norm}
     encoder = nn.TransformerEncoder(
@@ -121,23 +115,23 @@ def test_the_order_of_norms_is_that_of_torchs_own_transformer(pre_norm: bool) ->
             nn.init.normal_(module.weight), nn.init.normal_(module.bias)
     encoder.load_state_dict(model.encoder.state_dict(), strict=True)
     decoder.load_state_dict(model.decoder.state_dict(), strict=True)
-    features, hidden = torch.randn(2, 128, 3, 4), torch.zeros(2, 3, 4, dtype=torch.bool)
-    hidden[1, 2] = True
-    nowhere, queries = torch.zeros_like(features), torch.zeros(6, 128)
+    features, padding = torch.randn(2, 128, 3, 4), torch.zeros(2, 3, 4, dtype=torch.bool)
+    padding[1, 2] = True
+    pos, query_embed = torch.zeros_like(features), torch.zeros(6, 128)
+    mask = padding.flatten(1)
     with torch.no_grad():
-        states, memory = model(features, hidden, queries, nowhere)
+        embeddings, memory = model(features, padding, query_embed, pos)
         tokens = features.flatten(2).permute(2, 0, 1)
-        encoded = encoder(tokens, src_key_padding_mask=hidden.flatten(1))
-        asked = torch.zeros(6, 2, 128)
-        decoded = decoder(asked, encoded, memory_key_padding_mask=hidden.flatten(1))
-    seen = ~hidden.flatten(1).T
-    assert close(memory.flatten(2).permute(2, 0, 1)[seen], encoded[seen])
-    assert close(states[-1], decoded.transpose(0, 1))
+        encoded = encoder(tokens, src_key_padding_mask=mask)
+        decoded = decoder(torch.zeros(6, 2, 128), encoded, memory_key_padding_mask=mask)
+    visible = ~mask.T
+    assert close(memory.flatten(2).permute(2, 0, 1)[visible], encoded[visible])
+    assert close(embeddings[-1], decoded.transpose(0, 1))
 
 
 @dataclass(frozen=True)
 class Case:
-    """Segments a photo: more than queries, none, one, ..."""
+    """The number of segments of each photo."""
 
     counts: tuple[int, int, int]
 
@@ -174,8 +168,8 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def outputs() -> tuple[DETRsegm, Output]:
-    peer = random_peer(SMALL, CLASSES, masks=True)
-    model = DETRsegm(DETR(SMALL, CLASSES, pretrained=False), SMALL).eval()
+    peer = random_peer(CONFIG, CLASSES, masks=True)
+    model = DETRsegm(DETR(CONFIG, CLASSES, pretrained=False), CONFIG).eval()
     model.load_state_dict(published_state(peer), strict=True)
     with torch.no_grad():
         return model, model.detr(pad(photos()))
@@ -183,16 +177,16 @@ def outputs() -> tuple[DETRsegm, Output]:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_matching_is_the_same_in_every_layer(outputs: tuple[DETRsegm, Output], case: Case) -> None:
-    guesses, targets = outputs[1].guesses, case.targets()
+    layers, targets = outputs[1].layers, case.targets()
     matcher = HungarianMatcher(class_cost=1, bbox_cost=5, giou_cost=2)
-    layers = match_layers(guesses, targets, SMALL)
-    for guess, ours in zip(guesses, layers, strict=True):
-        found = {"logits": guess.logits, "pred_boxes": guess.cxcywh_norm}
+    all_matches = match_layers(layers, targets, CONFIG)
+    for layer, ours in zip(layers, all_matches, strict=True):
+        found = {"logits": layer.logits, "pred_boxes": layer.cxcywh_norm}
         theirs = matcher(found, peer_targets(targets))
-        alone = match(guess, targets, SMALL)
-        for pairs in zip(ours, alone, theirs, strict=True):
-            assert len({tuple(queries.tolist()) for queries, _ in pairs}) == 1
-            assert len({tuple(segments.tolist()) for _, segments in pairs}) == 1
+        alone = match(layer, targets, CONFIG)
+        for of_all, of_one, (queries, segments) in zip(ours, alone, theirs, strict=True):
+            assert of_all.queries.tolist() == of_one.queries.tolist() == queries.tolist()
+            assert of_all.segments.tolist() == of_one.segments.tolist() == segments.tolist()
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -201,7 +195,7 @@ def test_every_loss_has_the_same_value(outputs: tuple[DETRsegm, Output], case: C
     targets = case.targets()
     ours = _our_losses(model, output, targets)
     total, theirs = _their_losses(model, output, targets)
-    weights = {"bbox": SMALL.bbox_loss_coef, "giou": SMALL.giou_loss_coef}
+    weights = {"bbox": CONFIG.bbox_loss_coef, "giou": CONFIG.giou_loss_coef}
     for name, value in theirs.items():
         if name.startswith("loss"):
             weight = weights.get(name.split("_")[1], 1)
@@ -216,22 +210,22 @@ def test_every_loss_has_the_same_value(outputs: tuple[DETRsegm, Output], case: C
 
 @torch.no_grad()
 def _our_losses(model: DETRsegm, output: Output, targets: list[Target]) -> Losses:
-    matches = match(output.guesses[-1], targets, SMALL)
-    losses = box_losses(output, targets, matches, SMALL)
+    matches = match(output.layers[-1], targets, CONFIG)
+    losses = box_losses(output, targets, matches, CONFIG)
     if num_boxes(targets) == 1 and not any(len(t.labels) for t in targets):
-        return losses  # theirs has no masks of nothing
+        return losses  # theirs cannot compute mask losses without segments
     photo, query = matched_queries(matches)
-    masks, wanted = model.masks(output, photo, query), stack_masks(targets, matches)
-    return losses | mask_losses(masks, wanted, num_boxes(targets), SMALL)[1]
+    logits, masks = model.masks(output, photo, query), stack_masks(targets, matches)
+    return losses | mask_losses(logits, masks, num_boxes(targets), CONFIG)[1]
 
 
 @torch.no_grad()
 def _their_losses(
     model: DETRsegm, output: Output, targets: list[Target]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    config = peer_config(SMALL, CLASSES, auxiliary_loss=True)
-    logits = torch.stack([guess.logits for guess in output.guesses])
-    boxes = torch.stack([guess.cxcywh_norm for guess in output.guesses])
+    config = peer_config(CONFIG, CLASSES, auxiliary_loss=True)
+    logits = torch.stack([layer.logits for layer in output.layers])
+    boxes = torch.stack([layer.cxcywh_norm for layer in output.layers])
     labels, cpu = peer_targets(targets), torch.device("cpu")
     last = (logits[-1], labels, cpu, boxes[-1])
     if not any(len(t.labels) for t in targets):

@@ -1,4 +1,4 @@
-"""ONNX: onnxruntime gives what torch gives, for photos of any size."""
+"""Exported models: onnxruntime computes what torch computes, for photos of any size."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import torch
 from detr.config import TrainConfig
 from detr.prediction.export_onnx import export_onnx
 from detr.weights.published import load_published
-from tests.detr.weights import SMALL, save
+from tests.detr.random_weights import SMALL, save
 
-SIZES = ((96, 128), (64, 200), (131, 77))  # the last no multiple of a stride
+SIZES = ((96, 128), (64, 200), (131, 77))  # the last is not a multiple of any stride
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ SIZES = ((96, 128), (64, 200), (131, 77))  # the last no multiple of a stride
     [(SMALL, True), (replace(SMALL, pre_norm=True), False)],
     ids=["masks", "boxes"],
 )
-def test_onnxruntime_gives_the_same(config: TrainConfig, masks: bool, tmp_path: Path) -> None:
+def test_onnxruntime_computes_the_same(config: TrainConfig, masks: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
     weights = save(tmp_path / "own.pth", config, 91, masks=masks)
     export_onnx(weights, tmp_path / "own.onnx")
@@ -36,6 +36,6 @@ def test_onnxruntime_gives_the_same(config: TrainConfig, masks: bool, tmp_path: 
         found = session.run(list(expected), {"image": image[None].numpy()})
         for name, value in zip(expected, found, strict=True):
             assert torch.allclose(torch.from_numpy(value), expected[name], atol=1e-3), name
-    told = session.get_modelmeta().custom_metadata_map
-    assert json.loads(told["classes"])[:5] == ["", "person", "bicycle", "car", "motorcycle"]
-    assert told["backbone"] == "resnet18"
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["classes"])[:5] == ["", "person", "bicycle", "car", "motorcycle"]
+    assert metadata["backbone"] == "resnet18"

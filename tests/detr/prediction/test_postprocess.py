@@ -1,4 +1,4 @@
-"""From masks to segments, on pictures of a few pixels."""
+"""From masks to segments, in images of a few pixels."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 import torch
 
 from detr.data.classes import ClassTable
-from detr.prediction.postprocess import Candidate, Choice, choices, merge
+from detr.prediction.postprocess import Candidate, Detection, assign_pixels, find_detections
 from tests.detr.drawn import CATEGORIES
 
 GRASS, SKY, CIRCLE, SQUARE = CATEGORIES
 
 
 def candidate(category_index: int, score: float, mask: list[list[float]]) -> Candidate:
-    choice = Choice(0, CATEGORIES[category_index], score, decided=True)
-    return Candidate(choice, torch.tensor(mask), torch.zeros(4))
+    detection = Detection(0, CATEGORIES[category_index], score, beats_no_object=True)
+    return Candidate(detection, torch.tensor(mask), torch.zeros(4))
 
 
 def box(value: float, columns: slice, rows: slice = slice(None)) -> list[list[float]]:
@@ -26,7 +26,9 @@ def box(value: float, columns: slice, rows: slice = slice(None)) -> list[list[fl
 
 def test_each_pixel_goes_to_the_highest_mask() -> None:
     left, right = box(2, slice(0, 5)), box(3, slice(4, 8))
-    ids, regions = merge([candidate(2, 0.9, left), candidate(3, 0.8, right)], width=8, height=8)
+    ids, regions = assign_pixels(
+        [candidate(2, 0.9, left), candidate(3, 0.8, right)], width=8, height=8
+    )
     assert ids[0].tolist() == [1, 1, 1, 1, 2, 2, 2, 2]
     assert [r.category for r in regions] == [CIRCLE, SQUARE]
 
@@ -38,35 +40,35 @@ def test_stuff_of_one_category_is_one_segment_and_things_stay_apart() -> None:
         candidate(1, 0.95, box(2, slice(4, 6))),
         candidate(2, 0.9, box(2, slice(6, 8))),
     ]
-    ids, regions = merge(found, width=8, height=8)
+    ids, regions = assign_pixels(found, width=8, height=8)
     assert ids[3].tolist() == [1, 1, 2, 2, 1, 1, 3, 3]
     assert [(r.category, r.score) for r in regions] == [(SKY, 0.95), (CIRCLE, 0.9), (CIRCLE, 0.9)]
 
 
-def test_small_segments_are_dropped_and_their_pixels_go_to_the_next_best() -> None:
-    """The square has 4 pixels: too few. Without it the circle there is next, not the sky."""
+def test_pixels_of_dropped_small_segments_go_to_the_next_best() -> None:
+    """The square has only 4 pixels. There, the circle is second best, and the sky third."""
     found = [
         candidate(1, 0.9, box(0, slice(None))),
         candidate(3, 0.9, box(5, slice(0, 2), slice(0, 2))),
         candidate(2, 0.9, box(1, slice(0, 3), slice(0, 3))),
     ]
-    ids, regions = merge(found, width=8, height=8)
+    ids, regions = assign_pixels(found, width=8, height=8)
     assert [r.category for r in regions] == [SKY, CIRCLE]
     assert np.count_nonzero(ids == 2) == 9
 
 
-def test_nothing_kept_is_all_void() -> None:
-    ids, regions = merge([], width=3, height=2)
+def test_without_candidates_all_pixels_are_void() -> None:
+    ids, regions = assign_pixels([], width=3, height=2)
     assert ids.tolist() == [[0, 0, 0], [0, 0, 0]]
     assert regions == []
 
 
-def test_choices_leave_out_gaps_between_ids_and_low_scores() -> None:
-    """Published tables have classes that no category has; the last output is no-object."""
+def test_gaps_between_ids_and_low_scores_are_not_detected() -> None:
+    """Published models have classes without a category; the last class is no-object."""
     table = ClassTable((CIRCLE,), (0, CIRCLE.id))
     logits = torch.tensor([[9.0, 0, 0], [0, 9, 0], [0, 0, 9], [0, 1, 1.5]])
-    found = choices(logits, table, least=0.05)
-    assert [(c.query, c.category, c.decided) for c in found] == [
+    found = find_detections(logits, table, min_score=0.05)
+    assert [(c.query, c.category, c.beats_no_object) for c in found] == [
         (1, CIRCLE, True),
         (3, CIRCLE, False),
     ]

@@ -1,4 +1,4 @@
-"""Predictions on disk: a valid panoptic set, whatever the folder of photos looks like."""
+"""Predictions on disk are a valid panoptic set, for any folder of photos."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from detr.prediction.predictor import Thresholds, load_predictor
 from detr.training.train import train
 from tests.annotation.mutate import bomb
 from tests.detr.drawn import draw_set
-from tests.detr.training.test_train import CACHED, run_config
-from tests.detr.weights import SMALL, save
+from tests.detr.random_weights import SMALL, save
+from tests.detr.training.runs import CACHED, run_config
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A drawn set in `panoptic/` and a run on it in `run/`, hardly trained."""
+    """A drawn data set in `panoptic/`, and a briefly trained run in `run/`."""
     root = tmp_path_factory.mktemp("predict")
     draw_set(root / "panoptic", train=8)
     train(root / "panoptic", root / "run", config(), "both")
@@ -39,7 +39,7 @@ def config() -> RunConfig:
 
 @pytest.fixture
 def photos(folder: Path, tmp_path: Path) -> Path:
-    """Photos of two sizes in nested folders, two of them with one stem."""
+    """Photos of two sizes in nested folders; two have the same stem."""
     images = tmp_path / "photos"
     shutil.copytree(folder / "panoptic" / "test", images / "yard" / "east")
     shutil.copy(images / "yard/east/photo1.png", images / "a.b.png")
@@ -87,7 +87,7 @@ def test_instances_are_coco_results(folder: Path, photos: Path, tmp_path: Path) 
         assert coco_mask.decode(instance["segmentation"]).shape == (height, width)
 
 
-def test_a_second_call_does_nothing_and_a_changed_photo_does(
+def test_a_second_call_predicts_only_if_photos_have_changed(
     folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
@@ -103,12 +103,12 @@ def test_a_second_call_does_nothing_and_a_changed_photo_does(
     assert left == {"a.b.png", "yard/east/photo1.png", "yard/east/photo2.png"}
 
 
-def test_an_unreadable_photo_is_named_after_all_others(
+def test_unreadable_photos_are_reported_after_predicting_the_others(
     folder: Path, photos: Path, tmp_path: Path
 ) -> None:
     (photos / "a.b.jpg").write_bytes(b"no photo")
     for _ in range(2):  # an incomplete prediction is never up to date
-        with pytest.raises(InputError, match=r"1 photos were skipped(.|\n)*a\.b\.jpg"):
+        with pytest.raises(InputError, match=r"skipped 1 of 4 photos:\n.*a\.b\.jpg"):
             predict(folder / "run", photos, tmp_path / "out")
     assert len(read_panoptic(tmp_path / "out" / "panoptic.json").photos) == 3
 
@@ -127,7 +127,7 @@ def test_prediction_does_not_depend_on_other_photos(
     assert np.mean(same) > 0.99  # rounding may move a border
 
 
-def test_boxes_alone_predict_no_masks(folder: Path, photos: Path, tmp_path: Path) -> None:
+def test_a_run_without_masks_is_refused(folder: Path, photos: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(folder / "run", run)
     (run / "checkpoints" / "masks.pt").unlink()
@@ -135,12 +135,12 @@ def test_boxes_alone_predict_no_masks(folder: Path, photos: Path, tmp_path: Path
         predict(run, photos, tmp_path / "out")
 
 
-def test_a_folder_without_photos_is_named(folder: Path, tmp_path: Path) -> None:
+def test_a_folder_without_photos_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no photos"):
         predict(folder / "run", tmp_path, tmp_path / "out")
 
 
-def test_odd_photos_are_predicted_too(folder: Path, tmp_path: Path) -> None:
+def test_unusual_photos_are_predicted(folder: Path, tmp_path: Path) -> None:
     images, noise = tmp_path / "odd", np.random.default_rng(0)
     images.mkdir()
     cv2.imwrite(str(images / "grey.png"), noise.integers(0, 255, (50, 60), np.uint8))
@@ -158,8 +158,10 @@ def test_odd_photos_are_predicted_too(folder: Path, tmp_path: Path) -> None:
         assert found.segment_ids(photo).shape == (photo.height, photo.width)
 
 
-def test_files_of_others_are_never_touched(folder: Path, photos: Path, tmp_path: Path) -> None:
-    """A data set as --out: its PNGs would have been taken for old predictions."""
+def test_a_folder_with_other_files_is_refused_and_not_changed(
+    folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    """For example a data set as --out, whose PNGs look like old predictions."""
     own = tmp_path / "set" / "panoptic" / "panoptic_train" / "a.png"
     own.parent.mkdir(parents=True)
     own.write_bytes(b"mine")
@@ -183,7 +185,7 @@ def test_only_predictions_are_removed_with_their_photos(
     assert left == {"a.b.png", "mine.png", "yard/east/photo1.png", "yard/east/photo2.png"}
 
 
-def test_a_stopped_prediction_leaves_no_mixture_and_goes_on(
+def test_a_stopped_prediction_leaves_no_json_and_can_be_repeated(
     folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
@@ -191,7 +193,7 @@ def test_a_stopped_prediction_leaves_no_mixture_and_goes_on(
     whole = {p.name: p.read_bytes() for p in out.rglob("*") if p.is_file()}
     shutil.copy(photos / "a.b.png", photos / "new.png")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("detr.prediction.predict._write", interrupted)
+        patch.setattr("detr.prediction.predict.write_panoptic", interrupted)
         predict(folder / "run", photos, out)
     assert not (out / "panoptic.json").exists()
     assert not (out / "instances.json").exists()
@@ -204,21 +206,21 @@ def interrupted(*arguments: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_predictions_may_not_lie_among_the_photos(folder: Path, photos: Path) -> None:
+def test_predictions_cannot_be_written_among_the_photos(folder: Path, photos: Path) -> None:
     with pytest.raises(InputError, match="would be taken for photos"):
         predict(folder / "run", photos, photos / "predictions")
 
 
-def test_a_picture_too_large_for_opencv_is_skipped_and_named(
+def test_a_photo_that_is_too_large_is_skipped_and_named(
     folder: Path, photos: Path, tmp_path: Path
 ) -> None:
     (photos / "bomb.png").write_bytes(bomb(40_000, 40_000))
-    with pytest.raises(InputError, match=r"1 photos were skipped:\n.*bomb\.png"):
+    with pytest.raises(InputError, match=r"skipped 1 of 5 photos:\n.*bomb\.png"):
         predict(folder / "run", photos, tmp_path / "out")
     assert len(read_panoptic(tmp_path / "out/panoptic.json").photos) == 4
 
 
-def test_thresholds_are_options_and_part_of_what_is_up_to_date(
+def test_other_thresholds_predict_again(
     folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     counts = []
@@ -231,11 +233,11 @@ def test_thresholds_are_options_and_part_of_what_is_up_to_date(
     (own, all_things), (few, same_things), (_, few_things), (most, _) = counts
     assert few < own <= most
     assert few_things < all_things == same_things
-    with pytest.raises(InputError, match="--threshold: expected 0 to 1, got 85"):
+    with pytest.raises(InputError, match="--threshold: expected 0 to 1, found 85"):
         Thresholds(85)
 
 
-def test_only_queries_that_count_go_through_the_mask_head(
+def test_masks_are_computed_only_for_queries_that_count(
     folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
@@ -259,5 +261,5 @@ def test_published_panoptic_weights_predict_coco_categories(photos: Path, tmp_pa
     boxes = save(tmp_path / "boxes.pth", config, 91, masks=False)
     with pytest.raises(InputError, match="has no mask head"):
         predict(boxes, photos, tmp_path / "none")
-    with pytest.raises(InputError, match="neither a file nor a published name"):
+    with pytest.raises(InputError, match="neither a file nor the name of published weights"):
         predict(tmp_path / "nothing", photos, tmp_path / "none")

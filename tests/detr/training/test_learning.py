@@ -1,4 +1,4 @@
-"""It learns: a drawn set is seen over and over until it is known by heart."""
+"""A small drawn data set is learnt by heart."""
 
 from __future__ import annotations
 
@@ -57,4 +57,4 @@ def test_boxes_and_masks_of_a_small_set_are_learnt(tmp_path: Path) -> None:
     assert scores.quality.stuff.pq > 0.8
     assert scores.quality.things.pq > 0.4
     assert scores.box_ap is not None
-    assert scores.box_ap.ap50 > 0.3  # of a dozen things: by seed, from 0.33 to 1
+    assert scores.box_ap.ap50 > 0.3  # of a dozen things; 0.33 to 1, depending on the seed

@@ -1,4 +1,4 @@
-"""What a run writes beside its weights: log, scores, TensorBoard."""
+"""What a run writes in addition to its weights: log, scores, TensorBoard."""
 
 from __future__ import annotations
 
@@ -11,28 +11,22 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from base.errors import InputError
 from detr.prediction.predict import predict
-from detr.training import run
+from detr.training import run_folder
 from detr.training.train import train
 from detr.weights.checkpoint import load_checkpoint
 from evaluation.scores.scores import evaluate_files
-from tests.detr.drawn import draw_set
-from tests.detr.training.test_train import CACHED, CONFIG, log, run_config
+from tests.detr.training.runs import CACHED, CONFIG, read_log, run_config
 
 
-@pytest.fixture(scope="module")
-def panoptic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_set(tmp_path_factory.mktemp("drawn") / "panoptic")
-
-
-def test_scores_come_at_an_interval_and_at_the_end(panoptic: Path, tmp_path: Path) -> None:
+def test_epochs_are_scored_at_an_interval_and_at_the_end(panoptic: Path, tmp_path: Path) -> None:
     train(panoptic, tmp_path, run_config(CACHED, epochs=5, score_every=2, mask_epochs=3), "both")
-    scored = [(line["stage"], line["epoch"]) for line in log(tmp_path) if "scores" in line]
+    scored = [(line["stage"], line["epoch"]) for line in read_log(tmp_path) if "scores" in line]
     assert scored == [("boxes", 2), ("boxes", 4), ("boxes", 5), ("masks", 2), ("masks", 3)]
-    scores = [set(line["scores"]) for line in log(tmp_path) if "scores" in line]
+    scores = [set(line["scores"]) for line in read_log(tmp_path) if "scores" in line]
     assert scores[0] == {"box_ap", "box_ap50"}
     assert {"pq", "sq", "rq", "pq_things", "pq_stuff"} <= scores[-1]
     best = load_checkpoint(tmp_path / "checkpoints" / "masks-best.pt")
-    values = {e["epoch"]: e["scores"]["pq"] for e in log(tmp_path)[5:] if "scores" in e}
+    values = {e["epoch"]: e["scores"]["pq"] for e in read_log(tmp_path)[5:] if "scores" in e}
     assert values[best.epoch] == max(values.values())
 
 
@@ -44,18 +38,18 @@ def test_tensorboard_has_the_numbers_of_the_log(panoptic: Path, tmp_path: Path) 
         events.Tags()["scalars"]
     )
     values = [event.value for event in events.Scalars("train/loss")]
-    assert values == pytest.approx([line["train"]["loss"] for line in log(tmp_path)])
+    assert values == pytest.approx([line["train"]["loss"] for line in read_log(tmp_path)])
 
 
 @pytest.mark.parametrize(
     ("before", "calls"), [("write_tensorboard", 0), ("save_checkpoint", 0), ("write_log", 1)]
 )
-def test_tensorboard_misses_no_epoch_after_a_kill(
+def test_tensorboard_has_every_epoch_after_a_kill(
     panoptic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, calls: int
 ) -> None:
-    """Whichever of the second epoch's files it comes before; a start writes the log, too."""
+    """Killed before writing each of the second epoch's files; starting also writes the log."""
     train(panoptic, tmp_path, run_config(CACHED, epochs=1), "boxes")
-    real, left = getattr(run, before), iter(range(calls))
+    real, left = getattr(run_folder, before), iter(range(calls))
 
     def killed(*arguments: Any) -> None:
         if next(left, None) is None:
@@ -63,7 +57,7 @@ def test_tensorboard_misses_no_epoch_after_a_kill(
         real(*arguments)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(run, before, killed)
+        patch.setattr(run_folder, before, killed)
         train(panoptic, tmp_path, run_config(CACHED, epochs=3), "boxes")
     train(panoptic, tmp_path, run_config(CACHED, epochs=3), "boxes")
     events = EventAccumulator(str(tmp_path / "tensorboard" / "boxes"))
@@ -71,7 +65,7 @@ def test_tensorboard_misses_no_epoch_after_a_kill(
     assert [event.step for event in events.Scalars("train/loss")] == [1, 2, 3]
 
 
-def test_every_line_says_where_the_time_went(panoptic: Path, tmp_path: Path) -> None:
+def test_every_line_holds_how_the_time_was_spent(panoptic: Path, tmp_path: Path) -> None:
     train(panoptic, tmp_path, run_config(CONFIG, epochs=1, mask_epochs=1), "both")
     for text in (tmp_path / "log.jsonl").read_text().splitlines():
         line = json.loads(text)
@@ -79,24 +73,24 @@ def test_every_line_says_where_the_time_went(panoptic: Path, tmp_path: Path) -> 
         assert 0 < sum(line["time"].values()) <= line["seconds"]
 
 
-def test_early_stopping_ends_boxes_and_lets_masks_begin(
+def test_after_early_stopping_of_boxes_masks_are_trained(
     panoptic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A rate that changes no weight: the first epoch stays the best."""
+    """With a learning rate that changes no weight, the first epoch remains the best."""
     config = run_config(CACHED, lr=1e-30, epochs=9, patience=2, mask_epochs=1)
     train(panoptic, tmp_path, config, "both")
-    lines = log(tmp_path)
+    lines = read_log(tmp_path)
     boxes = [line["test"]["loss"] for line in lines if line["stage"] == "boxes"]
     assert len(boxes) == 3 and len(set(boxes)) == 1
     assert lines[-1]["stage"] == "masks"
     train(panoptic, tmp_path, config, "both")
-    assert f"boxes: already trained ({len(boxes)} epochs)" in capsys.readouterr().out
+    assert f"boxes: already trained (epochs: {len(boxes)})" in capsys.readouterr().out
 
 
-def test_joint_trains_all_and_predicts(panoptic: Path, tmp_path: Path) -> None:
+def test_the_stage_joint_trains_all_parts_and_predicts(panoptic: Path, tmp_path: Path) -> None:
     config = run_config(CONFIG, epochs=1, score_every=1, threshold=0.0)
     train(panoptic, tmp_path / "run", config, "joint")
-    (line,) = log(tmp_path / "run")
+    (line,) = read_log(tmp_path / "run")
     parts = {n: v for n, v in line["train"].items() if n.startswith("loss_")}
     assert {"loss_mask", "loss_dice", "loss_ce_0"} <= parts.keys()
     assert line["train"]["loss"] == pytest.approx(sum(parts.values()), rel=1e-4)

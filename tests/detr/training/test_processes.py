@@ -1,4 +1,4 @@
-"""Two processes started by torchrun: the losses of one process with the batches of both."""
+"""Two processes started by torchrun have the losses of one process with the batches of both."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ import pytest
 from base.parsing import write_yaml
 from detr.config import TrainConfig
 from tests.detr.drawn import draw_set
-from tests.detr.training.test_train import CONFIG, log
+from tests.detr.training.runs import CONFIG, DATASET_YAML, ROOT, read_log
 
-ROOT = Path(__file__).parents[3]
 PIPELINE = [str(ROOT / "pipeline.py"), "train"]
 TORCHRUN = [
     *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
-    "--",  # else torchrun takes --run for an abbreviation of its own options
+    "--",  # otherwise torchrun takes --run for one of its own options
 ]
-# of 5 photos, the second step has one: one of the two processes is left without
+# of 5 photos, the second step has one, so one of the two processes has none
 SIMPLE = replace(
     CONFIG,
     dropout=0,
@@ -32,14 +31,13 @@ SIMPLE = replace(
     ema_decay=0.9,
     precision="float32",
 )
-YAML = "things: [circle, square]\nstuff: [grass-merged, sky-other-merged]\nname: drawn\n"
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("drawn")
     draw_set(folder / "panoptic", train=5, test=3)
-    (folder / "dataset.yaml").write_text(YAML)
+    (folder / "dataset.yaml").write_text(DATASET_YAML)
     return folder
 
 
@@ -68,10 +66,10 @@ def test_two_processes_have_the_losses_of_one(
 ) -> None:
     config = replace(SIMPLE, **changes)
     call([sys.executable], dataset, tmp_path / "one", stage, config)
-    said = call(TORCHRUN, dataset, tmp_path / "two", stage, replace(config, batch_size=2))
-    one, two = log(tmp_path / "one"), log(tmp_path / "two")
+    printed = call(TORCHRUN, dataset, tmp_path / "two", stage, replace(config, batch_size=2))
+    one, two = read_log(tmp_path / "one"), read_log(tmp_path / "two")
     assert [line["epoch"] for line in two] == [line["epoch"] for line in one]
-    assert said.count("1/2 ") == len(one) // 2  # only the first process speaks
+    assert printed.count("1/2 ") == len(one) // 2  # only the first process prints
     for alone, shared in zip(one, two, strict=True):
         assert shared["grad_norm"] == pytest.approx(alone["grad_norm"], rel=2e-3)
         for split in ("train", "test"):

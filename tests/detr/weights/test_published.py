@@ -1,6 +1,6 @@
-"""Weights files: every published form loads strictly, and what is none is named.
+"""Files of weights: every published model loads strictly, and errors name what is wrong.
 
-The real ones are large and on the net; these have their names and shapes, and random values.
+The published files are large; these have their names and shapes, and random values.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import torch
 from base.errors import InputError
 from detr.config import TrainConfig
 from detr.model.position_encoding import PositionEmbeddingLearned
-from detr.weights.checkpoint import load_published
-from detr.weights.published import FILES, Detector, Segmenter
-from tests.detr.weights import SMALL, save
+from detr.weights.published import FILES, Detector, Segmenter, load_published
+from tests.detr.random_weights import SMALL, save
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -64,7 +63,7 @@ def test_photos_of_different_sizes_go_in_and_published_names_come_out(
     assert all(torch.allclose(found[name], again[name], atol=1e-5) for name in found)
 
 
-def test_everything_but_dilation_is_told_from_the_shapes(tmp_path: Path) -> None:
+def test_everything_but_dilation_follows_from_the_shapes(tmp_path: Path) -> None:
     config = TrainConfig(
         backbone="resnet34",
         hidden_dim=128,
@@ -105,7 +104,7 @@ def test_dilation_comes_from_option_arguments_or_file_name(
     assert size == (4 if dilated else 2)
 
 
-def spoil(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+def damaged(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
     """Write a checkpoint whose dict went through `change`."""
 
     def write(path: Path) -> None:
@@ -120,35 +119,35 @@ def without(state: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("write", "said"),
+    ("write", "message"),
     [
-        (lambda path: path.write_bytes(b"no weights"), "is no checkpoint: expected a file"),
-        (lambda path: path.write_bytes(b""), "is no checkpoint: expected a file"),
-        (lambda path: torch.save([1, 2], path), "expected a dict, got list"),
-        (lambda path: torch.save({"model": 3}, path), "expected tensors by name, got int"),
+        (lambda path: path.write_bytes(b"no weights"), "is not a checkpoint: expected a file"),
+        (lambda path: path.write_bytes(b""), "is not a checkpoint: expected a file"),
+        (lambda path: torch.save([1, 2], path), "expected a dict, found list"),
+        (lambda path: torch.save({"model": 3}, path), "expected tensors by name, found int"),
         (lambda path: torch.save({}, path), "expected tensors by name"),
-        (lambda path: torch.save({"a": "b"}, path), "expected tensors by name, got 'a': str"),
+        (lambda path: torch.save({"a": "b"}, path), "expected tensors by name, found 'a': str"),
         (lambda path: torch.save({"fc.weight": torch.zeros(2, 2)}, path), "found fc.weight"),
-        (spoil(lambda s: without(s, "class_embed.weight")), "expected the matrix class_embed"),
-        (spoil(lambda s: without(s, "class_embed.bias")), "1 missing: class_embed.bias"),
-        (spoil(lambda s: s | {"extra": torch.zeros(1)}), "1 unknown: extra"),
+        (damaged(lambda s: without(s, "class_embed.weight")), "with the matrix class_embed.weight"),
+        (damaged(lambda s: without(s, "class_embed.bias")), "1 missing: class_embed.bias"),
+        (damaged(lambda s: s | {"extra": torch.zeros(1)}), "1 unknown: extra"),
         (
-            spoil(lambda s: s | {"input_proj.bias": torch.zeros(3)}),
-            r"input_proj.bias \(expected \(128,\), got \(3,\)\)",
+            damaged(lambda s: s | {"input_proj.bias": torch.zeros(3)}),
+            r"input_proj.bias \(expected \(128,\), found \(3,\)\)",
         ),
-        (spoil(lambda s: s | {"query_embed.weight": torch.zeros(4, 100)}), "multiples of 128"),
+        (damaged(lambda s: s | {"query_embed.weight": torch.zeros(4, 100)}), "multiples of 128"),
         (
-            spoil(lambda s: {n: v for n, v in s.items() if "layer3" not in n}),
+            damaged(lambda s: {n: v for n, v in s.items() if "layer3" not in n}),
             "expected a ResNet, found backbone.0.body.conv1.weight",
         ),
     ],
 )
-def test_what_holds_no_detr_is_named(
-    tmp_path: Path, write: Callable[[Path], Any], said: str
+def test_files_without_a_detr_are_refused(
+    tmp_path: Path, write: Callable[[Path], Any], message: str
 ) -> None:
     path = tmp_path / "bad.pth"
     write(path)
-    with pytest.raises(InputError, match=said) as error:
+    with pytest.raises(InputError, match=message) as error:
         load_published(path)
     assert str(error.value).startswith(f"{path}: ")
 
@@ -159,36 +158,38 @@ def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
             return Path.touch, (tmp_path / "ran",)
 
     torch.save({"model": Trap()}, tmp_path / "trap.pth")
-    with pytest.raises(InputError, match="is no checkpoint") as error:
+    with pytest.raises(InputError, match="is not a checkpoint") as error:
         load_published(tmp_path / "trap.pth")
-    assert "weights_only" not in str(error.value)  # torch advises to run the code
+    assert "weights_only" not in str(error.value)  # torch's advice is to run the code
     assert not (tmp_path / "ran").exists()
 
 
 def test_names_and_files_that_do_not_exist(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"neither a file nor a published name.*'detr-r50-dc5'"):
+    with pytest.raises(InputError, match=r"is neither a file nor .*'detr-r50-dc5'"):
         load_published("detr-r50dc5")
-    with pytest.raises(InputError, match="neither a file nor a published name"):
+    with pytest.raises(InputError, match="neither a file nor the name of published weights"):
         load_published(tmp_path / "missing.pth")
-    with pytest.raises(InputError, match=r"is a folder; expected a file .*checkpoints/masks\.pt"):
+    with pytest.raises(InputError, match=r"expected a file .*masks\.pt; found a folder"):
         load_published(tmp_path)
 
 
-def test_without_a_network_the_steps_by_hand_are_said(
+def test_without_a_network_the_error_says_where_to_place_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("detr.weights.published.ADDRESS", "http://127.0.0.1:9/")
-    with pytest.raises(InputError, match=r"checkpoints/detr-r50-e632da11\.pth: missing.*put it"):
+    with pytest.raises(InputError, match=r"checkpoints/detr-r50-e632da11\.pth: missing.*place it"):
         load_published("detr-r50")
 
 
-def test_what_was_never_published_is_not_looked_for(
+def test_a_file_that_was_never_published_is_not_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    said = r"checkpoints/detr-r101-dc5-panoptic.pth: missing, .* never published .*detr-r101-panop"
-    with pytest.raises(InputError, match=said):
+    message = (
+        r"checkpoints/detr-r101-dc5-panoptic.pth: missing; .* never published .*detr-r101-panop"
+    )
+    with pytest.raises(InputError, match=message):
         load_published("detr-r101-dc5-panoptic")
 
 

@@ -40,6 +40,7 @@ def report(tmp_path: Path, *, rows: int = 100, seed: int = 0) -> Path:
         images=root / "images",
         log=tmp_path / "log.jsonl",
         out=tmp_path / "report",
+        redraw=tmp_path,
         title="a <b> title",
         rows=rows,
         seed=seed,
@@ -50,7 +51,7 @@ def test_page_pictures_and_curves(tmp_path: Path) -> None:
     page = report(tmp_path)
     html = page.read_text()
     sources = re.findall(r'<img[^>]* src="([^"]+)"', html)
-    assert len(sources) == 3 * 3 + 2  # three photos in three pictures, a curve for each stage
+    assert len(sources) == 3 * 3 + 2  # three pictures for each of three photos, two stages
     for source in sources:
         assert cv2.imread(str(page.parent / source)) is not None
     assert html.count('class="row"') == 3
@@ -74,7 +75,7 @@ def test_rows_and_repetition(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", ["index.html", "loss_boxes.png", "pictures"])
-def test_what_was_deleted_is_drawn_again(tmp_path: Path, lost: str) -> None:
+def test_deleted_files_are_written_again(tmp_path: Path, lost: str) -> None:
     folder = report(tmp_path).parent
     files = {path for path in folder.rglob("*") if path.is_file()}
     path = folder / lost
@@ -85,7 +86,7 @@ def test_what_was_deleted_is_drawn_again(tmp_path: Path, lost: str) -> None:
 
 @pytest.mark.parametrize(
     ("rows", "seed", "said"),
-    [(0, 0, "rows: expected 1 or more, got 0"), (-1, 0, "got -1"), (1, -1, "seed: .* got -1")],
+    [(0, 0, "rows: expected 1 or more, found 0"), (-1, 0, "found -1"), (1, -1, "seed: .* -1")],
 )
 def test_rows_and_seed_are_checked(tmp_path: Path, rows: int, seed: int, said: str) -> None:
     with pytest.raises(InputError, match=said):
@@ -95,7 +96,7 @@ def test_rows_and_seed_are_checked(tmp_path: Path, rows: int, seed: int, said: s
 def test_pictures_of_large_photos_are_shrunk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evaluation.report.page.LONG_SIDE", 20)  # of 40x30
+    monkeypatch.setattr("evaluation.report.rows.LONG_SIDE", 20)  # of 40x30
     pictures = [cv2.imread(str(p)) for p in report(tmp_path).parent.glob("pictures/*.jpg")]
     assert {picture.shape for picture in pictures if picture is not None} == {(15, 20, 3)}
 
@@ -116,7 +117,7 @@ def test_segments_void_and_wrong_borders() -> None:
     ids = np.zeros((20, 20), np.uint32)
     ids[:, :6], ids[:, 12:] = 1, 2
     segments = [Segment(1, 7, 120, (0, 0, 6, 20)), Segment(2, 7, 160, (12, 0, 8, 20))]
-    categories = [Category(7, "a name too long for it", True, (100, 0, 0))]
+    categories = [Category(7, "a name too long for its segment", True, (100, 0, 0))]
     picture = draw_segments(photo, ids, segments, categories, wrong=[2])
     assert picture[5, 9].tolist() == [70, 70, 70]  # void: the photo, dimmed
     assert picture[5, 2].tolist() == [140, 80, 80]
@@ -139,11 +140,11 @@ def test_segments_void_and_wrong_borders() -> None:
 )
 def test_a_broken_line_of_the_log_is_named(tmp_path: Path, line: str, said: str) -> None:
     (tmp_path / "log.jsonl").write_text(LOG + line)
-    with pytest.raises(InputError, match=rf"log.jsonl: line 4: cannot be read .*{said}"):
+    with pytest.raises(InputError, match=rf"log.jsonl: line 4: expected an epoch .*{said}"):
         read_log(tmp_path / "log.jsonl")
 
 
-def test_losses_that_only_some_epochs_have_are_drawn(tmp_path: Path) -> None:
+def test_losses_of_only_some_epochs_are_drawn(tmp_path: Path) -> None:
     lines = (
         '{"stage": "boxes", "epoch": 1, "train": {}, "test": {}}',
         '{"stage": "boxes", "epoch": 2, "train": {"loss": 1, "loss_ce": null}, "test": {}}',
@@ -154,10 +155,19 @@ def test_losses_that_only_some_epochs_have_are_drawn(tmp_path: Path) -> None:
     assert cv2.imread(str(path)) is not None
 
 
-def test_a_photo_changed_since_the_conversion_is_one_line(tmp_path: Path) -> None:
+def test_a_photo_changed_since_the_conversion_is_an_error(tmp_path: Path) -> None:
     page = report(tmp_path)
     page.unlink()
     for photo in (tmp_path / "set/images").iterdir():
         cv2.imwrite(str(photo), np.zeros((10, 10, 3), np.uint8))
-    with pytest.raises(InputError, match=r"expected 40x30 pixels .* got 10x10; convert the set"):
+    with pytest.raises(InputError, match=r"expected 40x30 pixels .* found 10x10; run `convert`"):
         report(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["redraw.txt", "redraw.json"])
+def test_the_list_of_photos_to_draw_again_is_kept_complete(tmp_path: Path, name: str) -> None:
+    report(tmp_path)
+    content = (tmp_path / name).read_text()
+    (tmp_path / name).unlink()
+    report(tmp_path)
+    assert (tmp_path / name).read_text() == content

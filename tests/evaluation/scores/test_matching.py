@@ -43,16 +43,16 @@ def match(
     )
 
 
-def test_hit_false_and_missed_by_eye() -> None:
+def test_true_positives_false_positives_and_false_negatives() -> None:
     found = match(
         [[1, 1, 1, 2], [5, 5, 5, 2]],
         {1: THING, 2: OTHER, 5: STUFF},
         [[9, 9, 9, 9], [8, 8, 8, 7]],
         {9: THING, 8: STUFF, 7: OTHER},
     )
-    assert [(h.truth.id, h.prediction.id, h.iou) for h in found.hits] == [(1, 9, 0.75), (5, 8, 1.0)]
-    assert [s.id for s in found.missed] == [2]  # IoU 1/2 is not above one half
-    assert [s.id for s in found.false] == [7]
+    assert [(p.truth.id, p.prediction.id, p.iou) for p in found.tp] == [(1, 9, 0.75), (5, 8, 1.0)]
+    assert [s.id for s in found.fn] == [2]  # an IoU of 1/2 is not greater than 1/2
+    assert [s.id for s in found.fp] == [7]
     assert found.pq == pytest.approx(1.75 / 3)
 
     quality = panoptic_quality([found], CATEGORIES)
@@ -71,25 +71,25 @@ def test_sq_and_rq_multiply_to_pq() -> None:
     assert thing.pq == pytest.approx(0.5)
 
 
-def test_another_category_is_no_hit() -> None:
+def test_segments_of_two_categories_do_not_match() -> None:
     found = match([[1, 1]], {1: THING}, [[9, 9]], {9: OTHER})
-    assert (found.hits, len(found.false), len(found.missed)) == ((), 1, 1)
+    assert (found.tp, len(found.fp), len(found.fn)) == ((), 1, 1)
 
 
-def test_void_counts_for_nobody() -> None:
+def test_void_pixels_are_ignored() -> None:
     found = match([[1, 1, 0, 0, 0]], {1: THING}, [[9, 9, 9, 9, 9]], {9: THING})
-    assert [h.iou for h in found.hits] == [1.0]
+    assert [p.iou for p in found.tp] == [1.0]
     on_void = match([[0, 0, 1]], {1: THING}, [[9, 9, 9]], {9: OTHER})
-    assert on_void.false == ()  # two thirds of it lie on void
+    assert on_void.fp == ()  # two thirds of it lie on void
     mostly_not = match([[0, 1, 1]], {1: THING}, [[9, 9, 9]], {9: OTHER})
-    assert [s.id for s in mostly_not.false] == [9]
+    assert [s.id for s in mostly_not.fp] == [9]
 
 
-def test_crowd_excuses_its_own_category_and_is_never_missed() -> None:
+def test_a_crowd_hides_false_positives_of_its_category_and_is_never_missed() -> None:
     crowd = match([[1, 1, 1]], {1: THING}, [[9, 9, 0]], {9: THING}, crowd=(1,))
-    assert (crowd.hits, crowd.false, crowd.missed) == ((), (), ())
+    assert (crowd.tp, crowd.fp, crowd.fn) == ((), (), ())
     other = match([[1, 1, 1]], {1: THING}, [[9, 9, 0]], {9: OTHER}, crowd=(1,))
-    assert [s.id for s in other.false] == [9]
+    assert [s.id for s in other.fp] == [9]
 
 
 def test_categories_that_do_not_occur_do_not_count() -> None:
@@ -100,5 +100,5 @@ def test_categories_that_do_not_occur_do_not_count() -> None:
 
 
 def test_sizes_must_agree() -> None:
-    with pytest.raises(InputError, match=r"a.jpg: truth has .*\(1, 2\).*\(1, 1\)"):
+    with pytest.raises(InputError, match=r"a.jpg: expected .* of 2x1 pixels .*, found 1x1"):
         match([[1, 1]], {1: THING}, [[9]], {9: THING})

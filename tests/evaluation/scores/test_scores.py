@@ -15,7 +15,7 @@ from base.parsing import write_json
 from conversion.building.build import convert
 from conversion.coco.panoptic import PanopticSet, read_panoptic, write_panoptic
 from conversion.coco.png import write_segment_ids
-from conversion.painting.raster import encode_mask
+from conversion.coco.rle import encode_mask
 from evaluation.scores.precision import box_precision
 from evaluation.scores.scores import evaluate_files, evaluate_sets, scores_table
 from tests.drawn import BOX, draw_dataset, square
@@ -103,9 +103,9 @@ DISC = {"image_id": 1, "category_id": BOX + 1, "bbox": [20, 5, 8, 8], "score": 0
         ({}, r"missing required field `segmentation` - at `\$\[1\]`"),
         ({"bbox": [1, 2]}, r"length 4, got 2 - at `\$\[1\].bbox`"),
         ({"score": "high"}, r"`float`, got `str` - at `\$\[1\].score`"),
-        ({"category_id": 999, "segmentation": (30, 40)}, r"\[1\].category_id: expected .*got 999"),
-        ({"image_id": 9, "segmentation": (30, 40)}, r"\[1\].image_id: expected .*got 9"),
-        ({"segmentation": (3, 4)}, r"\[1\].segmentation.size: expected \[30, 40\], got \[3, 4\]"),
+        ({"category_id": 999, "segmentation": (30, 40)}, r"\[1\].category_id: expected .* 999"),
+        ({"image_id": 9, "segmentation": (30, 40)}, r"\[1\].image_id: expected .* 9"),
+        ({"segmentation": (3, 4)}, r"\[1\].segmentation.size: expected \[30, 40\], .* \[3, 4\]"),
     ],
 )
 def test_a_bad_instance_is_named(
@@ -125,7 +125,7 @@ def test_a_segment_of_an_unknown_category_is_named(truth: PanopticSet, tmp_path:
     prediction = predict(truth, tmp_path / "out", score=0.9)
     first, *others = prediction.photos
     odd = replace(first, segments=(replace(first.segments[0], category_id=999),))
-    said = rf"out/panoptic.json: {first.file_name}: segment {odd.segments[0].id}: .*got 999"
+    said = rf"out/panoptic.json: {first.file_name}: segment {odd.segments[0].id}: .*found 999"
     with pytest.raises(InputError, match=said):
         evaluate_sets(truth, replace(prediction, photos=(odd, *others)))
 
@@ -169,5 +169,5 @@ def test_without_things_there_is_no_ap(truth: PanopticSet, tmp_path: Path) -> No
 def test_categories_must_agree(truth: PanopticSet, tmp_path: Path) -> None:
     prediction = predict(truth, tmp_path / "out", score=0.9)
     renamed = tuple(replace(c, name="crate") if c.id == BOX else c for c in truth.categories)
-    with pytest.raises(InputError, match=r"category 201 is 'crate', but 'box'"):
+    with pytest.raises(InputError, match=r"category 201: expected 'box' .*, found 'crate'"):
         evaluate_sets(truth, replace(prediction, categories=renamed))

@@ -1,3 +1,5 @@
+"""Yard is rendered completely, reproducibly and without unintended mistakes."""
+
 from __future__ import annotations
 
 import json
@@ -26,12 +28,14 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_every_scene_is_whole_and_clean(yard: Path) -> None:
+def test_every_photo_is_complete_and_has_no_findings(yard: Path) -> None:
     dataset = open_dataset(yard)
     checked = check_dataset(dataset)
-    assert len(checked.records) == len(dataset.photos()) == PHOTOS
-    assert [f for f in checked.findings if f.file != "dataset.yaml"] == []  # few of some things
-    for one in checked.records:
+    assert len(checked.annotations) == len(dataset.photos()) == PHOTOS
+    assert [
+        f for f in checked.findings if f.file != "dataset.yaml"
+    ] == []  # 24 photos have few of some things
+    for one in checked.annotations:
         assert one.photo is not None
         photo = cv2.imread(str(one.photo))
         stuff = cv2.imread(str(yard / "stuff" / f"{one.photo.stem}.png"), cv2.IMREAD_UNCHANGED)
@@ -42,7 +46,7 @@ def test_every_scene_is_whole_and_clean(yard: Path) -> None:
         assert set(np.unique(stuff)) <= {0, 171, 184, 185, 187, 191, 194}
 
 
-def test_shapes_are_as_an_annotator_leaves_them(yard: Path) -> None:
+def test_shapes_are_like_those_of_a_person(yard: Path) -> None:
     annotations = [read_annotation(path) for path in sorted((yard / "labelme").glob("*.json"))]
     shapes = [shape for annotation in annotations for shape in annotation.shapes]
     labels = Counter(shape.label for shape in shapes)
@@ -67,7 +71,9 @@ def test_shapes_are_as_an_annotator_leaves_them(yard: Path) -> None:
     assert border > 0
 
 
-def test_the_seed_decides_every_byte_and_a_stopped_set_goes_on(yard: Path, tmp_path: Path) -> None:
+def test_the_seed_determines_every_byte_and_a_stopped_run_is_resumed(
+    yard: Path, tmp_path: Path
+) -> None:
     again = tmp_path / "again"
     draw_yard(again, images=3, seed=3)
     for file in ("images/yard_0002.jpg", "labelme/yard_0002.json", "stuff/yard_0002.png"):
@@ -79,23 +85,21 @@ def test_the_seed_decides_every_byte_and_a_stopped_set_goes_on(yard: Path, tmp_p
         assert (again / file).read_bytes() == (yard / file).read_bytes()
 
 
-def test_a_complete_set_is_left_alone_and_strangers_files_are_refused(
+def test_a_complete_set_is_not_rewritten_and_other_files_are_refused(
     yard: Path, tmp_path: Path
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in yard.rglob("*")}
     draw_yard(yard, images=PHOTOS, seed=3)
     assert {path: path.stat().st_mtime_ns for path in yard.rglob("*")} == before
-    with pytest.raises(InputError, match="holds another sample"):
+    with pytest.raises(InputError, match="contains another sample"):
         draw_yard(yard, images=PHOTOS, seed=4)
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(InputError, match="did not draw"):
+    with pytest.raises(InputError, match="did not write"):
         draw_yard(tmp_path, images=2)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_planted_flaws_differ_from_the_clean_set_where_the_list_says(
-    yard: Path, tmp_path: Path
-) -> None:
+def test_the_listed_files_and_no_others_have_flaws(yard: Path, tmp_path: Path) -> None:
     root = tmp_path / "flaws"
     draw_yard(root, images=PHOTOS, seed=3, flaws=True)
     flaws = json.loads((root / "flaws.json").read_text())["flaws"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from detr.data.examples import SegmentMap
+from detr.data.targets import SegmentMap
 from detr.losses.fast.targets import FastTarget, prepare_target
 from tests.detr.model.fast.models import KINDS
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from detr.data.examples import SegmentMap
 from detr.data.padded import pad
+from detr.data.targets import SegmentMap
 from detr.losses.criterion import Losses
 from detr.losses.fast.criterion import fast_losses
 from detr.losses.fast.targets import count_targets
@@ -123,7 +123,7 @@ def test_void_and_crowds_teach_nothing() -> None:
     assert not found["semantic"][:, :, 12:].any() and found["semantic"][:, :, :12].any()
     assert not found["pixels"][:, :, 13:].any() and found["pixels"][:, :, :12].any()
     assert output.dense is not None
-    unknown = output.dense.centers_norm[0, :, 0] > 0.5
+    unknown = output.dense.centres_norm[0, :, 0] > 0.5
     assert not found["dense"][0, unknown].any() and found["dense"][0, ~unknown].any()
     assert not found["logits"][0, 2:].any() and found["logits"][0, :2].any()
     # sky and grass are there; that road is not is half known

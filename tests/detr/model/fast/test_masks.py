@@ -22,7 +22,7 @@ def test_a_mask_fades_beyond_its_box() -> None:
     """A box from 12 to 20 pixels of 40: a tenth and a pixel of stride 4 around it are free."""
     box = torch.tensor([[16 / 40, 0.5, 8 / 40, 1.0]], requires_grad=True)
     logits = mask_logits(torch.zeros(1, 3), torch.zeros(2, 1, 10), cxcywh_norm=box, size=(4, 40))
-    # centers are 2, 6, 10, ... pixels; free are 16 +- (4.4 + 4)
+    # centres are 2, 6, 10, ... pixels; free are 16 +- (4.4 + 4)
     expected = [-2 * max(0, abs(2 + 4 * i - 16) - 8.4) / 4 for i in range(10)]
     assert torch.allclose(logits[0, 0], torch.tensor(expected).clamp(min=-10))
     assert not logits.requires_grad

@@ -1,0 +1,1 @@
+"""The subcommands of `pipeline.py`, one file per part of the loop."""

@@ -1,0 +1,100 @@
+"""Subcommands for drawing and checking: `annotate` and `validate`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from annotation.dataset import Dataset
+from annotation.rules.checked import Checked
+from base.errors import InputError
+from base.parsing import write_json
+from commands.arguments import DatasetPath
+from commands.datasets import check, open_or_propose
+from commands.printing import print_findings
+
+
+def annotate(dataset: DatasetPath, only: Path | None = None) -> None:
+    """Open Labelme on the photos, those that need drawing first; then check what was drawn.
+
+    Args:
+        dataset: folder with dataset.yaml.
+        only: open only the photos listed in this text file, in its order, one path below images/
+            per line; - reads standard input.
+    """
+    from annotation.labeling.launch import annotate as open_labelme
+
+    done = open_labelme(open_or_propose(dataset), only, check=check)
+    print(f"changed annotations: {len(done.changed)}")
+    if done.findings:  # on the changed files only
+        print_findings(done.findings)
+    print(done.left)
+    if any(finding.severity == "error" for finding in done.findings):
+        sys.exit(1)
+
+
+def validate(
+    dataset: DatasetPath,
+    json: Path | None = None,
+    html: Path | None = None,
+    pixels: bool = True,
+    fix: bool = False,
+    confirm: bool = False,
+    undo: bool = False,
+) -> None:
+    """Check every Labelme file and list all findings; the exit status is 1 if one is an error.
+
+    Args:
+        dataset: folder with dataset.yaml; if that file is missing, one is proposed from the labels.
+        json: also write the findings to this JSON file.
+        html: also write a page that shows each finding on its photo.
+        pixels: also decode the photos, to find broken files, duplicates, and photos that differ
+            from the ones that were drawn on.
+        fix: first repair what can be repaired safely; the originals are kept as *.json.orig.
+        confirm: delete the originals that --fix kept.
+        undo: restore the originals that --fix kept.
+    """
+    if fix + confirm + undo > 1:
+        raise InputError("--fix, --confirm, --undo: expected at most one of them, found several")
+    opened = open_or_propose(dataset)
+    if confirm or undo:
+        _end_fixes(opened, undo=undo)
+    checked = check(opened, pixels="decode" if pixels else "skip")
+    if fix and _fix(opened, checked):
+        checked = check(opened, pixels="decode" if pixels else "skip")
+    print_findings(checked.findings)
+    if json is not None:
+        write_json(json, {"findings": checked.findings}, indent=2)
+    if html is not None:
+        from annotation.report.page import write_page
+
+        write_page(html, opened, checked)
+        print(f"{html}: written")
+    if any(finding.severity == "error" for finding in checked.findings):
+        sys.exit(1)
+
+
+def _fix(dataset: Dataset, checked: Checked) -> bool:
+    """Apply the safe fixes, print what was fixed and what was not; return whether any was."""
+    from annotation.fixing.fix import fix_dataset
+
+    fixes = fix_dataset(dataset, checked)
+    for one in fixes:
+        print(one.line)
+    done = any(one.done for one in fixes)
+    if done:
+        print("originals are kept as *.json.orig: --confirm deletes them, --undo restores them")
+    return done
+
+
+def _end_fixes(dataset: Dataset, *, undo: bool) -> None:
+    """Delete the originals that the fixes kept, or restore them; print what was done."""
+    from annotation.fixing.backups import confirm_fixes, undo_fixes
+
+    if not undo:
+        print(f"originals deleted: {len(confirm_fixes(dataset))}")
+        return
+    undone = undo_fixes(dataset)
+    print(f"originals restored: {len(undone.restored)}")
+    for file in undone.changed:
+        print(f"{file}: changed since the fix, not restored; the original is in {file}.orig")

@@ -1,0 +1,81 @@
+"""Subcommands that build the panoptic data set: `stuff`, `convert` and `export`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from commands.arguments import DatasetPath
+from commands.datasets import open_dataset
+
+
+def stuff(dataset: DatasetPath, weights: str, confidence: float = 0.5) -> None:
+    """Predict stuff with a panoptic DETR into DATASET/stuff_predicted, a source for `convert`.
+
+    Args:
+        dataset: folder with dataset.yaml.
+        weights: published panoptic weights (a file or a name such as detr-r50-panoptic), or a
+            training run.
+        confidence: minimum score of a segment.
+    """
+    from detr.prediction.predict import predict as run_prediction
+    from detr.prediction.predictor import Thresholds
+
+    opened = open_dataset(dataset)
+    out = dataset / "stuff_predicted"
+    run_prediction(weights, opened.images, out, Thresholds(confidence))
+    print(f"{out}: written; to use it, add to {dataset / 'dataset.yaml'}:")
+    print(f"  stuff_sources:\n    - prediction: {out.name}/panoptic.json")
+    print(f"      confidence: {confidence:g}")
+
+
+def convert(dataset: DatasetPath, scheduler: str | None = None) -> None:
+    """Build panoptic/: Labelme things painted over stuff, as standard COCO, divided into splits.
+
+    Only what has changed is built again. Annotations with errors are left out and listed; the exit
+    status is then 1.
+
+    Args:
+        dataset: folder with dataset.yaml.
+        scheduler: address of a Dask scheduler whose workers paint, such as tcp://127.0.0.1:8786.
+    """
+    from conversion.building.build import convert as build
+
+    opened = open_dataset(dataset)
+    built = build(opened, scheduler=scheduler)
+    state = "built" if built.fresh else "up to date"
+    counts = ", ".join(f"{count} {name}" for name, count in built.photos.items())
+    print(f"{opened.panoptic}: {state}: {counts} photos, {built.segments} segments")
+    for what, count in built.changes.items():
+        print(f"{what.replace('_', ' ')}: {count} (by photo in manifest.json)")
+    for file, why in built.left_out:
+        print(f"left out: {file}: {why}")
+    if built.left_out:
+        sys.exit(1)
+
+
+def export(
+    dataset: DatasetPath, format: Literal["yolo-seg", "semantic", "coco"], out: Path
+) -> None:
+    """Write the set for other trainers: YOLO segmentation, semantic PNGs, COCO instances.
+
+    Args:
+        dataset: folder with dataset.yaml, converted; coco needs no conversion.
+        format: yolo-seg writes one outline per thing; semantic one PNG of class ids per photo, with
+            255 for void; coco one JSON file with the whole outlines, as drawn, of all photos.
+        out: new folder, or for coco the JSON file.
+    """
+    from conversion.exporting.export import export as run_export
+    from conversion.exporting.instances import export_instances
+
+    opened = open_dataset(dataset)
+    if format != "coco":
+        print(f"{out}: {run_export(opened, format, out)} photos exported")
+        return
+    exported = export_instances(opened, out)
+    print(f"{out}: {exported.photos} photos, {exported.instances} instances exported")
+    for why in exported.left_out:
+        print(f"left out: {why}")
+    if exported.left_out:
+        sys.exit(1)

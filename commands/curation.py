@@ -1,0 +1,39 @@
+"""Subcommands that open FiftyOne: `curate` and `review`."""
+
+from __future__ import annotations
+
+from commands.arguments import DatasetPath, RunPath
+from commands.datasets import check, open_dataset, run_files
+
+
+def curate(dataset: DatasetPath) -> None:
+    """Load the set into FiftyOne: instances, a stuff scene, tags for splits and findings.
+
+    Args:
+        dataset: folder with dataset.yaml, converted.
+    """
+    from curation.loading.load import load_dataset
+
+    opened = open_dataset(dataset)
+    load_dataset(opened, check(opened))
+
+
+def review(run: RunPath, app: bool = True, port: int = 5151) -> None:
+    """Load predictions into FiftyOne beside the truth, mark hits and misses, open the App.
+
+    Args:
+        run: folder of a training run with predictions of the test photos.
+        app: open the App and wait; --no-app only loads.
+        port: port of the App on 127.0.0.1.
+    """
+    from curation.app.app import open_app
+    from curation.loading.load import load_dataset
+    from curation.review.review import review as load_predictions
+
+    files = run_files(run)
+    load_dataset(files.dataset, check(files.dataset))
+    name = load_predictions(files.dataset, files.truth, files.prediction, run=run)
+    redraw = run / "redraw.txt"
+    print(f"to redraw the worst photos: pipeline.py annotate {files.dataset.root} --only {redraw}")
+    if app:
+        open_app(name, port=port)

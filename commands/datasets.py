@@ -1,0 +1,61 @@
+"""The data set that a subcommand works on, and what is known about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from annotation.dataset import Dataset
+from annotation.rules.checked import Checked, Pixels
+from base.errors import InputError
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The data set of a run, the ground truth of its test split, and the run's predictions."""
+
+    dataset: Dataset
+    truth: Path
+    prediction: Path
+
+
+def open_dataset(root: Path) -> Dataset:
+    """Open the data set in `root` and check every key of its `dataset.yaml`."""
+    from conversion.config import open_valid_dataset
+
+    return open_valid_dataset(root)
+
+
+def open_or_propose(root: Path) -> Dataset:
+    """Open the data set in `root`; if it has no `dataset.yaml`, propose one from its labels."""
+    from annotation.intake.propose import propose_config
+
+    path = root / "dataset.yaml"
+    if root.is_dir() and not path.exists():
+        things = propose_config(root).things
+        print(f"{path}: proposed from the labels found ({len(things)} things); please review it")
+    return open_dataset(root)
+
+
+def check(dataset: Dataset, *, pixels: Pixels = "known") -> Checked:
+    """Check a data set by all rules; files that have not changed are not read again."""
+    from conversion.building.check import check as check_by_all_rules
+
+    return check_by_all_rules(dataset, pixels=pixels)
+
+
+def run_files(run: Path) -> RunFiles:
+    """Find the files that `report` and `review` compare.
+
+    Raises InputError if the run has no predictions of the test split.
+    """
+    from detr.config import read_run
+
+    dataset = open_dataset(Path(read_run(run).dataset))
+    prediction = run / "predictions" / "panoptic.json"
+    if not prediction.is_file():
+        test = dataset.panoptic / "test"
+        command = f"predict {run} {test} --out {prediction.parent}"
+        raise InputError(f"{prediction}: missing; create it with `pipeline.py {command}`")
+    truth = dataset.panoptic / "annotations" / "panoptic_test.json"
+    return RunFiles(dataset, truth, prediction)

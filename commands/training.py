@@ -1,0 +1,90 @@
+"""Subcommands of the model: `train`, `predict` and `onnx`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from commands.arguments import DatasetPath, RunOrWeights, Settings
+from commands.datasets import open_dataset
+from commands.printing import console
+
+
+def train(
+    dataset: DatasetPath,
+    run: Path,
+    stage: Literal["boxes", "masks", "both", "joint"] = "both",
+    config: Path | None = None,
+    set: Settings = (),
+    init: str | None = None,
+    dry_run: bool = False,
+) -> None:
+    """Train DETR: boxes, then masks on the frozen box model; resume a run that was stopped.
+
+    Args:
+        dataset: folder with dataset.yaml, converted.
+        run: folder for checkpoints, log.jsonl and config.yaml.
+        stage: what to train; both trains boxes, then masks; joint trains them at the same time.
+        config: training configuration; default: DATASET/train.yaml, or DETR's published values.
+        set: override single values of it; if a key is given twice, the last one counts.
+        init: weights to start from: the checkpoint of a run, a file of published weights, or the
+            name of published weights such as detr-r50. Parameters that fit are kept, and so are
+            the outputs of classes with the same name.
+        dry_run: measure one step of each stage and print what the training would cost; train
+            nothing.
+    """
+    from detr.config import RunConfig, load_config
+    from detr.training.dry_run import cost_table, estimate_costs
+    from detr.training.train import stages_of
+    from detr.training.train import train as run_training
+
+    opened = open_dataset(dataset)
+    default = dataset / "train.yaml"
+    path = config or (default if default.is_file() else None)
+    values = load_config(path, [value for values in set for value in values])
+    if dry_run:
+        console.print(cost_table(estimate_costs(opened.panoptic, values, stages_of(stage))))
+    else:
+        run_training(opened.panoptic, run, RunConfig(str(dataset.resolve()), values, init), stage)
+
+
+def predict(
+    run: RunOrWeights,
+    images: Annotated[Positional[Path], arg(metavar="IMAGES")],
+    out: Path,
+    threshold: float | None = None,
+    instance_threshold: float = 0.05,
+) -> None:
+    """Predict any folder of photos with a run; write a COCO panoptic set.
+
+    Args:
+        run: folder of a training run, a file of published weights, or the name of published
+            weights such as detr-r50-panoptic.
+        images: folder of photos.
+        out: folder for panoptic.json, its PNGs and instances.json.
+        threshold: minimum score of a segment; default: the value of the run, or DETR's 0.85.
+        instance_threshold: minimum score of an instance in instances.json.
+    """
+    from detr.prediction.predict import predict as run_prediction
+    from detr.prediction.predictor import Thresholds
+
+    run_prediction(run, images, out, Thresholds(threshold, instance_threshold))
+
+
+def onnx(run: RunOrWeights, out: Path) -> None:
+    """Export a trained model as ONNX, for programs without torch.
+
+    The input `image` is one normalised photo (1, 3, H, W) of any size; the outputs are
+    `pred_logits`, `pred_boxes` and, if masks were trained, `pred_masks`.
+
+    Args:
+        run: folder of a training run, a file of published weights, or the name of published
+            weights.
+        out: ONNX file to write.
+    """
+    from detr.prediction.export_onnx import export_onnx
+
+    export_onnx(run, out)
+    print(f"{out}: written")

@@ -1,0 +1,94 @@
+"""All names inside FiftyOne that its documentation does not promise, one function for each use.
+
+If a release of FiftyOne lacks such a name, each function falls back to the public way, which does
+less; the functions say what is lost.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+from packaging.version import Version
+
+DEFAULT_SERVICE = "db"  # FiftyOne's name for its database service
+
+
+@contextmanager
+def app_server(name: str, *, address: str, port: int) -> Iterator[Callable[[], object]]:
+    """Serve the App; yield a function that waits until the server ends or Ctrl-C is pressed.
+
+    The public `launch_app` opens a session besides, which pushes its own state, data set `name`,
+    to every window of the App.
+    """
+    try:
+        from fiftyone.core.service import ServerService
+    except ImportError:
+        session = fo.launch_app(fo.load_dataset(name), address=address, port=port, remote=True)
+        try:
+            yield partial(session.wait, -1)
+        finally:
+            fo.close_app()
+        return
+    server = ServerService(port, address=address, do_not_track=True)
+    try:
+        yield server.wait
+    finally:
+        server.stop()
+
+
+def database_services() -> list[Any]:
+    """The processes (psutil's) of this user that run a FiftyOne service.
+
+    Empty without the private name: FiftyOne then joins a running database service of its own
+    choice, even if that serves another folder.
+    """
+    try:
+        from fiftyone.service.util import find_processes_by_args
+    except ImportError:
+        return []
+    return list(find_processes_by_args(["--51-service"]))
+
+
+def register_with(service: Any) -> bool:
+    """Whether a running service accepts this process as a client; it ends after its last client.
+
+    Raises various errors if the service does not answer. False without the private name.
+    """
+    try:
+        from fiftyone.service.util import send_ipc_message
+    except ImportError:
+        return False
+    return send_ipc_message(service, ("register", os.getpid())) is True
+
+
+def name_database_service(name: str) -> None:
+    """Name the service that FiftyOne joins or starts; without the private name, keep FiftyOne's."""
+    try:
+        from fiftyone.core.service import DatabaseService
+    except ImportError:
+        return
+    DatabaseService.service_name = name
+
+
+def bundled_mongod() -> Path:
+    """The only path where FiftyOne looks for the server program; the file may be missing."""
+    try:
+        from fiftyone.constants import FIFTYONE_DB_BIN_DIR
+    except ImportError:
+        return Path(fo.__file__).parent / "db" / "bin" / "mongod"
+    return Path(FIFTYONE_DB_BIN_DIR) / "mongod"
+
+
+def oldest_mongodb() -> Version:
+    """The oldest MongoDB that FiftyOne accepts; without the private name, as documented in 2026."""
+    try:
+        from fiftyone.constants import MONGODB_MIN_VERSION
+    except ImportError:
+        return Version("6.0")
+    return Version(str(MONGODB_MIN_VERSION))

@@ -1,0 +1,112 @@
+"""Linear, dropout and attention layers that compute what torch's do, faster on CPUs.
+
+- torch multiplies float32 matrices with MKL, which is slow on processors that are not Intel's, and
+  convolves with oneDNN, which is fast on all of them: a large linear layer runs as a convolution
+  with a 1x1 kernel.
+- torch draws dropout masks with a generator that takes longer than the layer it follows.
+- torch's fused attention has no dropout on CPUs and is slow in bfloat16 there.
+
+`python -m benchmarks.detr_steps` measures what this saves. On GPUs torch's own layers are used.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from detr.kernels.derived_weights import cast_weights
+
+_LARGE = 8_000_000  # multiplications; below this, a convolution's start-up costs more than it saves
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """(B, N, I) to (B, N, O) with weight (O, I) and bias (O,)."""
+    if torch.compiler.is_compiling() or x.is_cuda or torch.is_autocast_enabled("cpu"):
+        return F.linear(x, weight, bias)
+    if len(x) * x.shape[1] * weight.numel() < _LARGE:
+        return F.linear(x, weight, bias)
+    columns = x.transpose(1, 2).unsqueeze(2)  # (B, I, 1, N): channels last without a copy
+    # squeeze, do not index: the gradient of an index is an array of zeros that is filled afterwards
+    return F.conv2d(columns, weight[:, :, None, None], bias).squeeze(2).transpose(1, 2)
+
+
+def dropout(x: Tensor, probability: float) -> Tensor:
+    """Set values to zero with the given probability and scale the others to keep the mean."""
+    if probability in (0, 1) or x.device.type != "cpu" or torch.compiler.is_compiling():
+        return F.dropout(x, probability)
+    # each random 64-bit number decides for four values, by 16-bit numbers from -2^15 to 2^15 - 1
+    random = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    numbers = random.view(torch.int16)[: x.numel()].view(x.shape)
+    kept = (numbers >= round(probability * 2**16) - 2**15).to(x.dtype)
+    return x * kept.mul_(1 / (1 - probability))
+
+
+class Linear(nn.Linear):
+    """nn.Linear with the same parameters."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return linear(input, *cast_weights(self, self.weight, self.bias))
+
+
+class Dropout(nn.Dropout):
+    """nn.Dropout; active in training only."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return dropout(input, self.p) if self.training else input
+
+
+class Attention(nn.MultiheadAttention):
+    """nn.MultiheadAttention with the same parameters, batch first, without weights as a result."""
+
+    def forward(  # type: ignore[override]
+        self, query: Tensor, key: Tensor, value: Tensor, padding_mask: Tensor | None = None
+    ) -> Tensor:
+        """Attend from N queries to S keys.
+
+        query (B, N, D), key and value (B, S, D), padding_mask (B, S) bool, True where a key is
+        padding. Returns (B, N, D).
+        """
+        weight, bias, *out_proj = cast_weights(
+            self, self.in_proj_weight, self.in_proj_bias, self.out_proj.weight, self.out_proj.bias
+        )
+        projected = self._project(query, key, value, weight, bias)
+        q, k, v = (self._split_heads(x) for x in projected)  # (B, heads, N or S, D / heads)
+        probability = self.dropout if self.training else 0.0
+        if not query.is_cuda and (self.training or q.dtype == torch.bfloat16):
+            attended = self._attend(q, k, v, padding_mask, probability)
+        else:
+            visible = None if padding_mask is None else ~padding_mask[:, None, None]
+            attended = F.scaled_dot_product_attention(q, k, v, visible, probability)
+        return linear(attended.transpose(1, 2).flatten(2), *out_proj)
+
+    def _project(
+        self, query: Tensor, key: Tensor, value: Tensor, weight: Tensor, bias: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Project queries, keys and values; in self-attention the first two in one product."""
+        dim = self.embed_dim
+        shared = query is key
+        inputs = [query, value] if shared else [query, key, value]
+        sizes = [2 * dim, dim] if shared else [dim] * 3
+        # split, do not slice: the gradient of each slice would be an array of all rows
+        weights, biases = (torch.split(x, sizes) for x in (weight, bias))
+        first, *others = [linear(*part) for part in zip(inputs, weights, biases, strict=True)]
+        return (*first.chunk(2, dim=-1), *others) if shared else (first, *others)
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        """(B, N, D) to (B, heads, N, D / heads)."""
+        return x.view(*x.shape[:2], self.num_heads, -1).transpose(1, 2)
+
+    def _attend(
+        self, q: Tensor, k: Tensor, v: Tensor, padding_mask: Tensor | None, probability: float
+    ) -> Tensor:
+        """Scaled dot-product attention, step by step, with dropout of its weights."""
+        scale, shape = q.shape[-1] ** -0.5, q.shape
+        q, k, v = (x.flatten(0, 1) for x in (q, k, v))  # (B * heads, N or S, D / heads)
+        if padding_mask is None:
+            weights = (q * scale) @ k.transpose(1, 2)  # (B * heads, N, S)
+        else:  # added within the product, which saves two passes over all weights
+            bias = q.new_zeros(padding_mask.shape).masked_fill_(padding_mask, float("-inf"))
+            bias = bias.repeat_interleave(self.num_heads, 0)[:, None]  # (B * heads, 1, S)
+            weights = torch.baddbmm(bias, q, k.transpose(1, 2), alpha=scale)
+        return (dropout(weights.softmax(-1), probability) @ v).view(shape)

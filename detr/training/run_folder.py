@@ -1,0 +1,187 @@
+"""A training run and its folder on disk: configuration, checkpoints, log, cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shutil import rmtree
+
+from base.errors import InputError
+from base.files import digest
+from base.locks import locked
+from base.parsing import write_yaml
+from detr.config import RunConfig, TrainConfig, check_same_run, read_run
+from detr.data.examples import Examples
+from detr.data.splits import Splits, read_splits
+from detr.training.feature_cache import folder_size
+from detr.training.log import write_log, write_tensorboard
+from detr.training.precision import has_bfloat16
+from detr.training.processes import Processes
+from detr.training.schedule import best_epoch, is_finished
+from detr.training.stage_model import STAGES, Stage
+from detr.weights.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
+
+
+@dataclass(frozen=True)
+class Run:
+    """An open run: what all its stages share, and the last checkpoint of each stage so far."""
+
+    folder: Path
+    splits: Splits
+    config: TrainConfig
+    init: str | None
+    data_digest: str
+    processes: Processes
+    checkpoints: dict[Stage, Checkpoint]
+
+    def print(self, text: str) -> None:
+        """Print, in the first process only."""
+        if self.processes.is_first:
+            print(text, flush=True)
+
+    def examples(self, split: str, stage: Stage, *, epoch: int | None) -> Examples:
+        """Return the examples of a split; `epoch` is None for photos without augmentation."""
+        examples = self.splits.examples(split, self.config)
+        return replace(examples, epoch=epoch, with_masks=stage != "boxes")
+
+
+def lock_run(folder: Path, processes: Processes) -> AbstractContextManager[object]:
+    """Lock the run's folder. Raises InputError if another training has locked it."""
+    if not processes.is_first:
+        return nullcontext()
+    return locked(folder / ".lock", busy=f"{folder}: another `train` is working on this run")
+
+
+def open_run(
+    panoptic: Path,
+    folder: Path,
+    config: RunConfig,
+    stages: Sequence[Stage],
+    processes: Processes,
+) -> Run:
+    """Start a new run, or open one to continue it.
+
+    Raises InputError if the run was started with other settings, on other data, or with stages that
+    cannot be combined with `stages`.
+    """
+    config = _with_precision(folder, config, processes)
+    splits, data_digest = read_splits(panoptic), digest(panoptic / "manifest.json")
+    paths = {stage: checkpoint_path(folder, stage) for stage in STAGES}
+    checkpoints = {stage: load_checkpoint(path) for stage, path in paths.items() if path.exists()}
+    run = Run(folder, splits, config.train, config.init, data_digest, processes, checkpoints)
+    if checkpoints:  # a run without a finished epoch may change its settings
+        check_same_run(folder, config, _epochs_done(run))
+    _check_same_data(run)
+    _check_stages(run, stages)
+    processes.barrier()  # nothing is written before all processes have read
+    if processes.is_first:
+        init = read_run(folder).init if checkpoints else config.init
+        write_yaml(folder / "config.yaml", replace(config, init=init))
+        _write_log(run)  # it is outdated if the run was killed after writing a checkpoint
+    _warn_about_num_queries(run)
+    return run
+
+
+def _with_precision(folder: Path, config: RunConfig, processes: Processes) -> RunConfig:
+    """Replace the precision `auto` by what the run has, or by what suits the first process."""
+    if config.train.precision != "auto":
+        return config
+    if any(checkpoint_path(folder, stage).exists() for stage in STAGES):
+        precision = read_run(folder).train.precision
+    else:
+        precision = "bfloat16" if has_bfloat16(processes.device.type) else "float32"
+    train = replace(config.train, precision=processes.broadcast(precision))
+    return replace(config, train=train)
+
+
+def _epochs_done(run: Run) -> dict[str, int]:
+    """Epochs done, by the setting that limits them."""
+    boxes = [checkpoint.epoch for stage, checkpoint in run.checkpoints.items() if stage != "masks"]
+    masks = [checkpoint.epoch for stage, checkpoint in run.checkpoints.items() if stage == "masks"]
+    return {"epochs": max(boxes, default=0), "mask_epochs": max(masks, default=0)}
+
+
+def _check_same_data(run: Run) -> None:
+    for checkpoint in run.checkpoints.values():
+        if checkpoint.data_digest != run.data_digest:
+            raise InputError(
+                f"{run.folder}: was started on another build of {run.splits.folder} (data"
+                f" {checkpoint.data_digest[:8]} -> {run.data_digest[:8]}); use another --run"
+            )
+
+
+def _check_stages(run: Run, stages: Sequence[Stage]) -> None:
+    if len({stage == "joint" for stage in (*run.checkpoints, *stages)}) > 1:
+        raise InputError(
+            f"{run.folder}: has the stages {', '.join(run.checkpoints)}; the stage joint trains"
+            " boxes and masks together and cannot be combined with other stages; use another --run"
+        )
+
+
+def _warn_about_num_queries(run: Run) -> None:
+    """Print how many training photos have more segments than the model has queries."""
+    counts = [sum(not s.iscrowd for s in p.segments) for p in run.splits.train.photos]
+    crowded = [count for count in counts if count > run.config.num_queries]
+    if crowded:
+        run.print(
+            f"{len(crowded)} of {len(counts)} training photos have more segments than num_queries"
+            f" {run.config.num_queries} (up to {max(crowded)}); their excess segments are not"
+            " learnt"
+        )
+
+
+def finished_boxes(run: Run) -> Checkpoint:
+    """Return the checkpoint of the stage boxes. Raises InputError unless it is finished."""
+    boxes = run.checkpoints.get("boxes")
+    if boxes is None or not is_finished(run.config, "boxes", boxes.history):
+        done = boxes.epoch if boxes else 0
+        raise InputError(
+            f"{run.folder}: the stage masks needs trained boxes, but only {done} of"
+            f" {run.config.epochs} epochs are done; train the stage boxes first"
+        )
+    return boxes
+
+
+def save_epoch(run: Run, stage: Stage, checkpoint: Checkpoint) -> None:
+    """Make this the last checkpoint of a stage; the first process also writes it and the log."""
+    run.checkpoints[stage] = checkpoint
+    if not run.processes.is_first:
+        return
+    path, line = checkpoint_path(run.folder, stage), checkpoint.history[-1]
+    if line.get("scores") and best_epoch(checkpoint.history) == checkpoint.epoch:
+        save_checkpoint(_variant(path, "best"), checkpoint)
+    if run.config.keep_every and checkpoint.epoch % run.config.keep_every == 0:
+        save_checkpoint(_variant(path, f"{checkpoint.epoch:04}"), checkpoint)
+    # before the checkpoint: if the run is killed in between, the epoch is trained again and its
+    # numbers are replaced
+    write_tensorboard(run.folder / "tensorboard", line)
+    save_checkpoint(path, checkpoint)
+    _write_log(run)
+
+
+def _variant(path: Path, word: str) -> Path:
+    return path.with_stem(f"{path.stem}-{word}")
+
+
+def _write_log(run: Run) -> None:
+    kept = [run.checkpoints[stage] for stage in STAGES if stage in run.checkpoints]
+    write_log(run.folder / "log.jsonl", [line for each in kept for line in each.history])
+
+
+def discard_stage(run: Run, stage: Stage) -> None:
+    """Remove everything of a stage that starts again, including its best and kept epochs."""
+    path = checkpoint_path(run.folder, stage)
+    for old in (path, *path.parent.glob(f"{path.stem}-*{path.suffix}")):
+        old.unlink(missing_ok=True)
+    rmtree(run.folder / "tensorboard" / stage, ignore_errors=True)
+
+
+def remove_cache(run: Run) -> None:
+    """Remove the feature cache, which can take gigabytes, once all stages are trained."""
+    folder = run.folder / "cache"
+    run.processes.barrier()
+    if run.processes.is_first and folder.is_dir():
+        run.print(f"{folder}: removed, {folder_size(folder) / 1e9:.2f} GB; training is complete")
+        rmtree(folder)

@@ -1,0 +1,139 @@
+"""The model that a stage trains, as training calls it.
+
+It is called in two parts: the trunk, which predicts classes and boxes, and the mask head, which
+runs on some queries at a time. Either may be compiled, or distributed over several processes.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from detr.config import TrainConfig
+from detr.data.batch import CachedOutput
+from detr.data.padded import Padded
+from detr.kernels.derived_weights import compute_dtype
+from detr.model.detr import DETR, LayerOutput, Output
+from detr.model.segmentation import DETRsegm
+from detr.training.clock import Clock
+from detr.training.precision import autocast
+from detr.training.processes import Processes
+
+Stage = Literal["boxes", "masks", "joint"]
+STAGES: tuple[Stage, ...] = ("boxes", "masks", "joint")
+Inputs = Padded | list[Padded] | CachedOutput  # as in `Batch`
+
+
+class Trunk(nn.Module):
+    """The model without its mask head, for photos or for what a cache has computed of them."""
+
+    def __init__(self, detr: DETR) -> None:
+        super().__init__()
+        self.detr = detr
+
+    def forward(self, inputs: Inputs) -> Output:
+        """Predict classes and boxes; the output also holds what the mask head reads."""
+        if isinstance(inputs, Padded):
+            output: Output = self.detr(inputs)
+            return output
+        if isinstance(inputs, list):
+            return self.detr.detect(inputs)
+        last = inputs.features[-1]
+        projected = Padded(self.detr.input_proj(last.values), last.padding)
+        pairs = zip(inputs.logits, inputs.cxcywh_norm, strict=True)
+        layers = tuple(LayerOutput(*pair) for pair in pairs)
+        return Output(layers, inputs.embeddings, inputs.memory, projected, inputs.features)
+
+
+class MaskHead(nn.Module):
+    """The mask head alone, so that distributed training waits for no other gradients."""
+
+    def __init__(self, model: DETRsegm) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList([model.bbox_attention, model.mask_head])
+        self._model = (model,)  # in a tuple, where nn.Module does not look for parameters
+
+    def forward(self, output: Output, photo: Tensor, query: Tensor) -> Tensor:
+        """Mask logits (K, H/4, W/4) of the queries `query` of the photos `photo`, both (K,)."""
+        return self._model[0].masks(output, photo, query)
+
+
+@dataclass(frozen=True)
+class StageModel:
+    """The model of a stage and the two parts that training calls; `head` is None without masks."""
+
+    stage: Stage
+    config: TrainConfig
+    processes: Processes
+    module: DETR | DETRsegm
+    trunk: nn.Module
+    head: nn.Module | None
+    clock: Clock
+
+    @property
+    def detr(self) -> DETR:
+        """The box model."""
+        return self.module if isinstance(self.module, DETR) else self.module.detr
+
+    @property
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """The parameters that are not frozen."""
+        return [p for p in self.module.parameters() if p.requires_grad]
+
+    def set_training(self, enabled: bool) -> None:
+        """Switch between training and evaluation mode; a frozen trunk stays in evaluation mode."""
+        self.module.train(enabled)
+        if self.stage == "masks":
+            self.detr.eval()
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Compute in the configured precision."""
+        return autocast(self.processes.device.type, self.config.precision)
+
+
+def build_module(
+    config: TrainConfig, num_classes: int, stage: Stage, *, pretrained: bool
+) -> DETR | DETRsegm:
+    """Build the model of a stage; in the stage masks its box model is frozen."""
+    detr = DETR(config, num_classes, pretrained=pretrained)
+    if stage == "boxes":
+        return detr
+    if stage == "masks":
+        detr.requires_grad_(False)
+    return DETRsegm(detr, config)
+
+
+def prepare_model(
+    module: DETR | DETRsegm, stage: Stage, config: TrainConfig, processes: Processes
+) -> StageModel:
+    """Compile and distribute the parts of a model; frozen parts are neither."""
+    trunk: nn.Module = Trunk(module if isinstance(module, DETR) else module.detr)
+    head: nn.Module | None = MaskHead(module) if isinstance(module, DETRsegm) else None
+    if config.compile and stage != "masks":
+        trunk.compile(dynamic=True)
+    trunk = trunk if stage == "masks" else processes.distribute(trunk)
+    head = processes.distribute(head) if head else None
+    return StageModel(stage, config, processes, module, trunk, head, Clock(processes.device))
+
+
+def to_device(inputs: Inputs, device: torch.device) -> Inputs:
+    """Move a batch's inputs to the device; cached half-precision values become what layers use."""
+    if isinstance(inputs, Padded):
+        return inputs.to(device)
+    if isinstance(inputs, list):
+        levels = [_in_compute_dtype(level, device) for level in inputs]
+        # code compiled for photos of any size relies on contiguous values
+        return [Padded(level.values.contiguous(), level.padding) for level in levels]
+    arrays = (inputs.logits, inputs.cxcywh_norm, inputs.embeddings, inputs.memory)
+    levels = [_in_compute_dtype(level, device) for level in inputs.features]
+    return CachedOutput(levels, *(array.to(device).float() for array in arrays))
+
+
+def _in_compute_dtype(padded: Padded, device: torch.device) -> Padded:
+    """In autocast's dtype, else float32; CPUs convert fast only from and to float32."""
+    values = padded.values.to(device).float().to(compute_dtype(device.type))
+    return Padded(values, padded.padding.to(device))

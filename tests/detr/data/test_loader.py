@@ -1,0 +1,46 @@
+"""Reading batches, in this process or in workers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from base.errors import InputError
+from detr.data.loader import read_batches
+from detr.data.padded import Padded
+from detr.data.splits import read_splits
+from tests.detr.drawn import draw_set
+from tests.detr.training.runs import CONFIG
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_an_error_keeps_its_message(tmp_path: Path, num_workers: int) -> None:
+    """Even if it holds a line break, or text that looks like the name of an exception."""
+    folder = tmp_path / "InputError: odd\nname"
+    panoptic = draw_set(folder, train=2, test=1)
+    photo = sorted((panoptic / "train").iterdir())[1]
+    photo.write_bytes(b"no photo")
+    config = replace(CONFIG, num_workers=num_workers)
+    read = read_batches(read_splits(panoptic).examples("train", config), [[0], [1]])
+    assert next(read).targets[0].file_name == "photo1.png"
+    with pytest.raises(InputError) as error:
+        next(read)
+    assert str(error.value).startswith(f"{photo}: cannot be read as a photo")
+
+
+def test_workers_read_the_same_and_leave_the_random_numbers_alone(tmp_path: Path) -> None:
+    panoptic = draw_set(tmp_path / "panoptic", train=3, test=1)
+    inputs = []
+    for num_workers in (0, 2):
+        config = replace(CONFIG, num_workers=num_workers)
+        examples = replace(read_splits(panoptic).examples("train", config), epoch=1)
+        torch.manual_seed(0)
+        inputs.append([batch.inputs for batch in read_batches(examples, [[0, 1], [2]])])
+        assert torch.initial_seed() == 0
+        assert torch.equal(torch.rand(1), torch.rand(1, generator=torch.Generator().manual_seed(0)))
+    for one, other in zip(*inputs, strict=True):
+        assert isinstance(one, Padded) and isinstance(other, Padded)
+        assert torch.equal(one.values, other.values) and torch.equal(one.padding, other.padding)

@@ -1,0 +1,48 @@
+"""Small configurations, and what the tests read of a run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from detr.config import RunConfig, TrainConfig
+
+ROOT = Path(__file__).parents[3]
+CPU = torch.device("cpu")
+DATASET_YAML = "things: [circle, square]\nstuff: [grass-merged, sky-other-merged]\nname: drawn\n"
+
+CONFIG = TrainConfig(
+    backbone="efficientnet_lite0",
+    hidden_dim=128,
+    enc_layers=1,
+    dec_layers=2,
+    dim_feedforward=64,
+    num_queries=6,
+    epochs=2,
+    mask_epochs=2,
+    min_size=64,
+    max_size=96,
+    train_sizes=(48, 64),
+    num_workers=0,
+    score_every=0,
+)
+CACHED = replace(CONFIG, cached_views=2, lr_backbone=0)
+MASKS_CACHED = replace(CONFIG, cached_views=2)  # trains the backbone in the stage boxes
+AVERAGED = replace(
+    CONFIG, ema_decay=0.9, accumulate=2, warmup_steps=3, batch_size=1, score_every=1, patience=9
+)
+KILLED = replace(AVERAGED, epochs=3, schedule="cosine", keep_every=2)
+
+
+def run_config(config: TrainConfig, **changes: Any) -> RunConfig:
+    return RunConfig("drawn", replace(config, **changes))
+
+
+def read_log(run: Path) -> list[dict[str, Any]]:
+    """The lines of a log without the times in them."""
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in ("seconds", "time")} for line in lines]

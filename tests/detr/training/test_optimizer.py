@@ -1,0 +1,41 @@
+"""The optimiser's state, by parameter name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from detr.config import TrainConfig
+from detr.model.detr import DETR
+from detr.training.optimizer import build_optimizer, load_state_by_name, state_by_name
+from tests.detr.training.runs import CONFIG
+
+
+def step_with_gradients_of_one(model: DETR, optimizer: torch.optim.Optimizer) -> None:
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter) if parameter.requires_grad else None
+    optimizer.step()
+
+
+def test_state_survives_freezing_and_a_new_head() -> None:
+    """A trained optimiser's state is found by name, whatever else is trained."""
+    config = replace(CONFIG, lr_backbone=1e-5)
+    before = DETR(config, 4, pretrained=False)
+    optimizer = build_optimizer(before, config, lr=1e-4)
+    step_with_gradients_of_one(before, optimizer)
+    state = state_by_name(optimizer, before)
+
+    frozen = TrainConfig(**{**vars(config), "lr_backbone": 0})
+    after = DETR(frozen, 9, pretrained=False)
+    restored = build_optimizer(after, frozen, lr=1e-4)
+    load_state_by_name(restored, after, state)
+    found = state_by_name(restored, after)
+    trained = {n for n, p in after.named_parameters() if p.requires_grad}
+    assert trained - found.keys() == {"class_embed.weight", "class_embed.bias"}
+    assert not any(name.startswith("backbone") for name in found)
+    for name in found:
+        assert torch.equal(found[name]["exp_avg"], state[name]["exp_avg"])
+    step_with_gradients_of_one(after, restored)
+    assert state_by_name(restored, after)["class_embed.weight"]["step"] == 1
+    assert state_by_name(restored, after)["query_embed.weight"]["step"] == 2
