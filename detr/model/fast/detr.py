@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from detr.config import TrainConfig
 from detr.data.kinds import Kinds
@@ -20,7 +21,15 @@ from detr.model.fast.dense import DenseHead, best_places
 from detr.model.fast.output import DenseOutput, FastOutput
 from detr.model.fast.places import Places, count_places, to_places
 from detr.model.fast.pyramid import Pyramid, mask_dim_of
-from detr.model.fast.sizes import compute_groups, photo_sizes, separate, stack
+from detr.model.fast.sizes import (
+    STRIDE,
+    Group,
+    Size,
+    compute_groups,
+    photo_sizes,
+    separate,
+    stack,
+)
 
 WHOLE_PHOTO = (0.5, 0.5, 1.0, 1.0)  # cxcywh_norm
 # layers of the backbone above stride 8, by their names' beginnings: only these are trained
@@ -53,7 +62,20 @@ class FastDETR(nn.Module):
         What is predicted for a photo depends neither on the others nor on its padding.
         """
         sizes = photo_sizes(images.padding)
-        groups = compute_groups(images, sizes, self._features)
+        return self._predict(compute_groups(images, sizes, self._features), sizes)
+
+    def predict_one(self, image: Tensor) -> FastOutput:
+        """Predict for one normalised RGB photo (1, 3, H, W), without conditions on its size.
+
+        The same as `forward`, for programs that are traced once for photos of all sizes.
+        """
+        height, width = image.shape[2], image.shape[3]
+        padded = F.pad(image, (0, -width % STRIDE, 0, -height % STRIDE))
+        group = Group((0,), self._features(padded))
+        return self._predict([group], ((height, width),))
+
+    def _predict(self, groups: list[Group], sizes: tuple[Size, ...]) -> FastOutput:
+        """Predict from the features of photos of these sizes."""
         places = to_places([stack(groups, number) for number in range(3)], sizes)
         dense, queries, num_queries = self._queries(places, [count_places(s) for s in sizes])
         return FastOutput(

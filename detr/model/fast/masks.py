@@ -46,4 +46,4 @@ def _fading(
         distances.append(beyond / PIXEL - 1)  # one pixel is free
     vertical, horizontal = distances
     farthest = torch.maximum(vertical[:, :, None], horizontal[:, None])
-    return (farthest * FADING).clamp_(0, MOST_FADING)
+    return (farthest * FADING).clamp(0.0, MOST_FADING)

@@ -42,7 +42,7 @@ def to_places(levels: Sequence[Tensor], sizes: Sequence[Size]) -> Places:
     corners = centres - strides[:, None] / 2
     padding_mask = (corners >= limits).any(-1)  # (B, N)
     sides = (ANCHOR * strides)[:, None].expand_as(centres)
-    anchors = torch.cat([centres / limits, sides / limits], -1).clamp(0, 1)
+    anchors = torch.cat([centres / limits, sides / limits], -1).clamp(0.0, 1.0)
     extents = torch.tensor(
         [(w * s, h * s) for (h, w), s in zip(shapes, STRIDES, strict=True)], device=tokens.device
     )

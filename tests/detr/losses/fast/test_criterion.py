@@ -18,7 +18,7 @@ from detr.model.fast.detr import FastDETR
 from detr.model.fast.output import FastOutput
 from detr.prediction.fast_segments import FastThresholds, find_candidates, merge_candidates
 from tests.detr.losses.fast.scenes import BALL, GRASS, meadow, nothing, prepared, segment_map
-from tests.detr.model.fast.models import CLASSES, KINDS, fast_config, fast_model, photo
+from tests.detr.model.fast.models import CLASSES, KINDS, fast_model, photo, small_config
 
 PARTS = ("ce", "bbox", "giou", "mask", "dice", "presence")
 
@@ -166,7 +166,7 @@ def test_it_learns_a_drawn_photo() -> None:
     colours = torch.tensor([[0.0, 0, 0], [0.4, 0.6, 1], [0, 1, 0.2], [1, 1, 1], [-1, -1, -1]])
     image = pad([colours[each.indices.long()].permute(2, 0, 1).contiguous()])
     targets = prepared(each)
-    model = FastDETR(fast_config(num_queries=8), KINDS, pretrained=True).train()
+    model = FastDETR(small_config(num_queries=8), KINDS, pretrained=True).train()
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
     for _ in range(40):
         losses = fast_losses(model(image), targets, count_targets(targets), model.config)

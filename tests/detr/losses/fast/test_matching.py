@@ -8,9 +8,9 @@ import torch
 from detr.losses.fast.matching import match_places, match_things
 from detr.model.fast.output import DenseOutput, FastLayerOutput, FastOutput
 from tests.detr.losses.fast.scenes import BALL, BOX, GRASS, meadow, nothing, prepared, segment_map
-from tests.detr.model.fast.models import fast_config
+from tests.detr.model.fast.models import small_config
 
-CONFIG = fast_config()
+CONFIG = small_config()
 
 
 def output_of(boxes: torch.Tensor, embeddings: torch.Tensor, pixels: torch.Tensor) -> FastOutput:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from conversion.coco.categories import Category
-from detr.config import TrainConfig
+from detr.config import TrainConfig, fast_config
 from detr.data.classes import packed_classes
 from detr.data.kinds import Kinds
 from detr.model.fast.detr import FastDETR
@@ -23,28 +23,15 @@ CLASSES = packed_classes(
 )
 
 
-def fast_config(**changed: Any) -> TrainConfig:
-    """The settings of the fast variant, with few queries."""
-    settings = {
-        "variant": "fast",
-        "backbone": "efficientnet_lite0",
-        "hidden_dim": 128,
-        "enc_layers": 1,
-        "dec_layers": 2,
-        "dim_feedforward": 128,
-        "dropout": 0,
-        "num_queries": 24,
-        "set_cost_class": 2,
-        "mask_loss_coef": 5,
-        "dice_loss_coef": 5,
-    }
-    return TrainConfig(**{**settings, **changed})
+def small_config(**changed: Any) -> TrainConfig:
+    """The settings of the fast variant, with few layers and queries."""
+    return fast_config(**{"dec_layers": 2, "dim_feedforward": 128, "num_queries": 24, **changed})
 
 
 def fast_model(kinds: Kinds = KINDS, **changed: Any) -> FastDETR:
     """A model whose box heads and sampling do something, which they first have to learn."""
     torch.manual_seed(1)
-    model = FastDETR(fast_config(**changed), kinds, pretrained=True)
+    model = FastDETR(small_config(**changed), kinds, pretrained=True)
     for parameter in model.parameters():
         if parameter.dim() == 2 and not parameter.any():
             nn.init.normal_(parameter, std=0.05)
