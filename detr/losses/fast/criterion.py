@@ -31,6 +31,17 @@ from detr.model.fast.output import DenseOutput, FastOutput
 FINE = 2  # stride at which the masks of the last layer are learnt
 
 
+@dataclass(frozen=True)
+class _Matched:
+    """K things with the queries that answer for them, all of shape (K,) but the boxes (K, 4)."""
+
+    layer: Tensor
+    photo: Tensor
+    query: Tensor
+    label: Tensor
+    cxcywh_norm: Tensor
+
+
 def fast_losses(
     output: FastOutput, targets: Sequence[FastTarget], totals: Tensor, config: TrainConfig
 ) -> Losses:
@@ -63,9 +74,9 @@ def _dense_losses(
         [_is_known(dense.centres_norm[i], target) for i, target in enumerate(targets)]
     )
     counted &= ~dense.padding_mask
-    losses = _thing_losses(
-        dense.logits[None], dense.cxcywh_norm[None], [matches], counted[None], targets, config
-    )
+    matched = _matched_things([matches], targets)
+    boxes = dense.boxes_at(matched.photo, matched.query)
+    losses = _thing_losses(dense.logits[None], boxes, matched, counted[None], config)
     return {f"{name}_dense": value[0] / (PLACES * things) for name, value in losses.items()}
 
 
@@ -88,14 +99,11 @@ def _layer_losses(
     """(L,) losses of all decoder layers."""
     coarse = [F.avg_pool2d(pixels[None], COARSE // PIXEL)[0] for pixels in output.pixels]
     matching = match_things(output, coarse, targets, config)
-    losses = _thing_losses(
-        torch.stack([layer.logits for layer in output.layers]),
-        torch.stack([layer.cxcywh_norm for layer in output.layers]),
-        matching.matches,
-        ~matching.ignored,
-        targets,
-        config,
-    )
+    matched = _matched_things(matching.matches, targets)
+    logits = torch.stack([layer.logits for layer in output.layers])
+    boxes = torch.stack([layer.cxcywh_norm for layer in output.layers])
+    boxes = boxes[matched.layer, matched.photo, matched.query]  # (K, 4)
+    losses = _thing_losses(logits, boxes, matched, ~matching.ignored, config)
     losses = {name: value / things for name, value in losses.items()}
     masks = _mask_losses(output, coarse, targets, matching.matches)  # (L, 2)
     losses["loss_mask"] = config.mask_loss_coef * masks[:, 0] / segments
@@ -107,39 +115,25 @@ def _layer_losses(
 def _thing_losses(
     logits: Tensor,
     cxcywh_norm: Tensor,
-    layers: list[list[Match]],
+    matched: _Matched,
     counted: Tensor,
-    targets: Sequence[FastTarget],
     config: TrainConfig,
 ) -> Losses:
-    """(L,) sums over logits (L, B, Q, things) and boxes (L, B, Q, 4) with the matches of L layers.
+    """(L,) sums over logits (L, B, Q, things) and the boxes (K, 4) of matched queries.
 
     `counted` (L, B, Q) tells which queries without a thing learn that there is none.
     """
-    matched = _matched_things(layers, targets)
-    at = (matched.layer, matched.photo, matched.query)
-    found = cxcywh_norm[at]  # (K, 4)
+    at = (matched.layer, matched.photo, matched.query, matched.label)
     quality = torch.full_like(logits, -1)
-    quality[(*at, matched.label)] = iou_pairs(found.detach(), matched.cxcywh_norm)
-    l1, giou = found.new_zeros(2, len(layers))
-    l1 = l1.index_add(0, matched.layer, (found - matched.cxcywh_norm).abs().sum(1))
-    giou = giou.index_add(0, matched.layer, 1 - giou_pairs(found, matched.cxcywh_norm))
+    quality[at] = iou_pairs(cxcywh_norm.detach(), matched.cxcywh_norm)
+    l1, giou = cxcywh_norm.new_zeros(2, len(logits))
+    l1 = l1.index_add(0, matched.layer, (cxcywh_norm - matched.cxcywh_norm).abs().sum(1))
+    giou = giou.index_add(0, matched.layer, 1 - giou_pairs(cxcywh_norm, matched.cxcywh_norm))
     return {
         "loss_ce": matching_aware_loss(logits, quality, counted),
         "loss_bbox": config.bbox_loss_coef * l1,
         "loss_giou": config.giou_loss_coef * giou,
     }
-
-
-@dataclass(frozen=True)
-class _Matched:
-    """K things with the queries that answer for them, all of shape (K,) but the boxes (K, 4)."""
-
-    layer: Tensor
-    photo: Tensor
-    query: Tensor
-    label: Tensor
-    cxcywh_norm: Tensor
 
 
 def _matched_things(layers: list[list[Match]], targets: Sequence[FastTarget]) -> _Matched:

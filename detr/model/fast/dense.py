@@ -31,24 +31,27 @@ class DenseHead(nn.Module):
 
     def forward(self, places: Places) -> tuple[Tensor, DenseOutput]:
         """Return what queries are made of, (B, N, D), and the prediction for each place."""
-        content = self.norm(self.enter(places.tokens))
-        prediction = DenseOutput(
-            self.class_embed(content).float(),
-            refine_boxes(self.bbox_embed, content, places.anchors_norm),
-            places.anchors_norm[..., :2],
-            places.padding_mask,
-        )
-        return content, prediction
+        content, anchors = self.norm(self.enter(places.tokens)), places.anchors_norm
+
+        def boxes_at(photo: Tensor, place: Tensor) -> Tensor:
+            own = content[photo, place][None]  # (1, K, D)
+            return refine_boxes(self.bbox_embed, own, anchors[photo, place][None])[0]
+
+        with torch.no_grad():
+            boxes = refine_boxes(self.bbox_embed, content, anchors)
+        logits = self.class_embed(content).float()
+        output = DenseOutput(logits, boxes, boxes_at, anchors[..., :2], places.padding_mask)
+        return content, output
 
 
-def best_places(prediction: DenseOutput, count: int) -> Tensor:
+def best_places(output: DenseOutput, count: int) -> Tensor:
     """(B, count) indices of the places with the highest scores; padding comes last."""
-    scores = prediction.logits.amax(-1).masked_fill(prediction.padding_mask, -torch.inf)
+    scores = output.logits.amax(-1).masked_fill(output.padding_mask, -torch.inf)
     return scores.topk(count, 1).indices
 
 
 def refine_boxes(bbox_embed: nn.Module, content: Tensor, cxcywh_norm: Tensor) -> Tensor:
-    """Move boxes (..., 4) by what a head reads from content (..., D); float32 throughout."""
+    """Move boxes (B, N, 4) by what a head reads from content (B, N, D); float32 throughout."""
     with torch.autocast(content.device.type, enabled=False):
         change: Tensor = bbox_embed(content.float())
         return (change + torch.logit(cxcywh_norm.float(), eps=1e-4)).sigmoid()

@@ -110,7 +110,7 @@ class FastDETR(nn.Module):
             content, dense = self.dense(places)
             best = best_places(dense, most)[..., None]  # (B, Q, 1)
             contents.append(content.gather(1, best.expand(-1, -1, content.shape[-1])))
-            boxes.append(dense.cxcywh_norm.detach().gather(1, best.expand(-1, -1, 4)))
+            boxes.append(dense.cxcywh_norm.gather(1, best.expand(-1, -1, 4)))
         if self.stuff_embed is not None:
             stuff = self.stuff_embed.weight.expand(batch, -1, -1)
             whole = torch.tensor(WHOLE_PHOTO, device=device).expand(batch, stuff.shape[1], 4)
