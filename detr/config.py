@@ -6,6 +6,7 @@ loaded.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ BACKBONES = ("efficientnet_lite0", "resnet18", "resnet34", "resnet50", "resnet10
 EPOCHS = ("epochs", "mask_epochs")  # a run can be extended by raising these
 MAY_CHANGE = ("num_workers", "score_every", "keep_every", "patience")  # no effect on the weights
 CHOICES = {
+    "variant": ("detr", "fast"),
     "backbone": BACKBONES,
     "position_embedding": ("sine", "learned"),
     "schedule": ("step", "cosine"),
@@ -100,6 +102,12 @@ class TrainConfig:
     # prediction
     threshold: float = 0.85  # minimum score of a predicted segment
 
+    # variant
+    variant: str = "detr"  # the published model, or "fast", which alone reads the keys below
+    deformable: bool = True  # cross attention samples points around each box, not all places
+    set_cost_mask: float = 2  # weight of cross entropy and dice loss of masks in matching
+    semantic_loss_coef: float = 1  # weight of the cross entropy of the class of every pixel
+
     def __post_init__(self) -> None:
         _check_ranges(self)
         _check_choices(self)
@@ -138,6 +146,35 @@ def _check_choices(config: TrainConfig) -> None:
         )
     if not config.train_sizes or min(config.train_sizes) <= 0:
         raise ValueError(f"train_sizes: expected sizes above 0, found {list(config.train_sizes)}")
+
+
+# The values that `variant: fast` is made for, where they differ from the published ones
+FAST: Mapping[str, Any] = {
+    "variant": "fast",
+    "backbone": "efficientnet_lite0",
+    "lr": 7e-4,
+    "lr_backbone": 7e-5,
+    "batch_size": 4,
+    "clip_max_norm": 1.0,
+    "warmup_steps": 150,
+    "ema_decay": 0.998,
+    "enc_layers": 1,  # on the coarsest level of the pyramid
+    "dec_layers": 3,
+    "dim_feedforward": 512,
+    "hidden_dim": 128,
+    "dropout": 0.0,
+    "num_queries": 40,  # of things; each stuff category has one of its own beside these
+    "set_cost_class": 2.0,
+    "mask_loss_coef": 5.0,  # of cross entropy, where the published model has focal loss
+    "dice_loss_coef": 5.0,
+    "photometric": 0.3,
+    "threshold": 0.2,
+}
+
+
+def fast_config(**changed: Any) -> TrainConfig:
+    """Return the configuration of `variant: fast`, with some values changed."""
+    return TrainConfig(**{**FAST, **changed})
 
 
 @dataclass(frozen=True)
