@@ -122,7 +122,13 @@ def _check_stages(run: Run, stages: Sequence[Stage]) -> None:
 
 def _warn_about_num_queries(run: Run) -> None:
     """Print how many training photos have more segments than the model has queries."""
-    counts = [sum(not s.iscrowd for s in p.segments) for p in run.splits.train.photos]
+    train = run.splits.train
+    # stuff has queries of its own in `variant: fast`
+    counted = {c.id for c in train.categories if c.isthing or run.config.variant == "detr"}
+    counts = [
+        sum(s.category_id in counted and not s.iscrowd for s in photo.segments)
+        for photo in train.photos
+    ]
     crowded = [count for count in counts if count > run.config.num_queries]
     if crowded:
         run.print(

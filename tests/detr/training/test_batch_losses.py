@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from detr.config import TrainConfig
+from detr.data.classes import packed_classes
 from detr.data.loader import Step, plan_steps, read_batches
 from detr.data.splits import read_splits
 from detr.losses.criterion import Losses
 from detr.training.batch_losses import step_losses
 from detr.training.processes import Processes
 from detr.training.stage_model import Stage, StageModel, build_module, prepare_model
-from tests.detr.drawn import draw_set
+from tests.detr.drawn import CATEGORIES, draw_set
 from tests.detr.training.runs import CONFIG, CPU
 
 EXACT = replace(CONFIG, precision="float32")
@@ -30,7 +31,7 @@ def five_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make_model(config: TrainConfig, stage: Stage) -> StageModel:
     torch.manual_seed(0)
-    module = build_module(config, 4, stage, pretrained=False)
+    module = build_module(config, packed_classes(CATEGORIES), stage, pretrained=False)
     return prepare_model(module, stage, config, Processes(0, 1, CPU))
 
 

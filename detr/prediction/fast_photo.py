@@ -1,0 +1,48 @@
+"""The segments and instances that `FastDETR` predicts for one photo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detr.model.fast.output import FastOutput
+from detr.prediction.fast_segments import (
+    FastCandidate,
+    FastThresholds,
+    find_candidates,
+    merge_candidates,
+    to_instance,
+)
+from detr.prediction.predictor import Predictor
+from detr.prediction.results import (
+    MAX_INSTANCES,
+    DecodedPhoto,
+    PhotoPrediction,
+    to_coco_result,
+    to_prediction,
+)
+
+STUFF = 0.5  # minimum presence of stuff, unless the minimum score of segments is higher
+
+
+def predict_fast_photo(
+    predictor: Predictor, photo: DecodedPhoto, output: FastOutput, index: int
+) -> PhotoPrediction:
+    """The prediction for photo `index` of a batch."""
+    seen = output.sizes[index]
+    candidates = find_candidates(output, index, predictor.classes, most=MAX_INSTANCES)
+    thresholds = FastThresholds(predictor.threshold, max(STUFF, predictor.threshold))
+    ids, regions = merge_candidates(candidates, thresholds, seen=seen, size=photo.size)
+    least = predictor.thresholds.instance
+    things = [c for c in candidates if c.category.isthing and c.score > least]
+    things.sort(key=lambda candidate: -candidate.score)
+    return to_prediction(photo, ids, regions, [_instance(c, photo, seen) for c in things])
+
+
+def _instance(
+    candidate: FastCandidate, photo: DecodedPhoto, seen: tuple[int, int]
+) -> dict[str, Any]:
+    """One thing in COCO's results format; `seen` is the photo's size as the model saw it."""
+    found = to_instance(candidate, seen=seen, size=photo.size)
+    return to_coco_result(
+        photo, found.category, found.score, mask=found.mask, xywh=list(found.xywh)
+    )
