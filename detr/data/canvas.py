@@ -53,7 +53,9 @@ def canvas_size(config: TrainConfig, sizes: Sequence[Size]) -> Size:
     """
     views = [whole_view(config, width=width, height=height) for width, height in sizes]
     sides = np.exp(np.log([(view.out_width, view.out_height) for view in views]).mean(0))
-    width, height = (max(1, int(side / MIN_SIDE + 0.5)) * MIN_SIDE for side in sides)
+    width, height = (
+        max(1, round(side / MIN_SIDE + 0.01)) * MIN_SIDE for side in sides
+    )  # half is up
     return width, height
 
 
