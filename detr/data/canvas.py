@@ -53,9 +53,8 @@ def canvas_size(config: TrainConfig, sizes: Sequence[Size]) -> Size:
     """
     views = [whole_view(config, width=width, height=height) for width, height in sizes]
     sides = np.exp(np.log([(view.out_width, view.out_height) for view in views]).mean(0))
-    width, height = (
-        max(1, round(side / MIN_SIDE + 0.01)) * MIN_SIDE for side in sides
-    )  # half is up
+    # 240 pixels become 256, whichever way the mean of 240s is rounded
+    width, height = (max(1, round(side / MIN_SIDE + 0.01)) * MIN_SIDE for side in sides)
     return width, height
 
 

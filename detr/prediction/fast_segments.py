@@ -82,7 +82,9 @@ def find_candidates(
     """
     last, kinds = output.layers[-1], kinds_of(classes)
     things = last.logits.shape[1]
-    scores, best = last.logits[photo, : output.num_queries[photo]].sigmoid().max(-1)
+    own = last.logits[photo, : output.num_queries[photo]].sigmoid()  # (Q, things)
+    # without thing categories there are no queries
+    scores, best = own.max(-1) if own.numel() else (own.flatten(), own.flatten().long())
     order = scores.argsort(descending=True)[:most]
     query = torch.cat([order, things + torch.arange(len(kinds.stuff), device=order.device)])
     boxes = last.cxcywh_norm[photo, query]

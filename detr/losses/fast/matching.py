@@ -59,7 +59,7 @@ def match_things(
         ).flatten(1)  # (L count, P)
         cost = _box_cost(logits[:, photo, own].flatten(0, 1), own_boxes, target, config)
         cost += config.set_cost_mask * _mask_cost(drawn, target)
-        costs.append(cost.view(layers, count, -1))
+        costs.append(cost.view(layers, count, len(target.things)))
         ignored[:, photo, own] = _in_void(drawn, target).view(layers, count)
     return Matching(assign_layers(costs), ignored)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import json
 from pathlib import Path
 
 import onnxruntime
@@ -10,8 +10,9 @@ import torch
 
 from detr.data.padded import pad
 from detr.model.fast.masks import mask_logits
-from detr.prediction.fast_onnx import OUTPUTS, FastOnePhoto
-from tests.detr.model.fast.models import fast_model, photo
+from detr.prediction.export_onnx import export_onnx
+from detr.prediction.fast_onnx import OUTPUTS
+from tests.detr.model.fast.models import fast_model, photo, save_run
 
 SIZES = ((96, 128), (64, 200), (131, 77))  # the last is not a multiple of any stride
 
@@ -19,25 +20,12 @@ SIZES = ((96, 128), (64, 200), (131, 77))  # the last is not a multiple of any s
 @torch.no_grad()
 def test_onnxruntime_computes_the_same(tmp_path: Path) -> None:
     model, path = fast_model(), tmp_path / "fast.onnx"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the implementation of torch
-        program = torch.onnx.export(
-            FastOnePhoto(model).eval(),
-            (torch.zeros(1, 3, 192, 256),),
-            input_names=["image"],
-            output_names=list(OUTPUTS),
-            dynamic_shapes={
-                "image": {
-                    2: torch.export.Dim("height", min=64),
-                    3: torch.export.Dim("width", min=64),
-                }
-            },
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None
-    program.save(path, external_data=False)
+    save_run(tmp_path / "run", model)
+    export_onnx(tmp_path / "run", path)
     session = onnxruntime.InferenceSession(path)
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["things"]) == ["ball", "box"]
+    assert json.loads(metadata["stuff"]) == ["sky", "grass", "road"]
     for size in SIZES:
         image = photo(*size)
         output = model(pad([image]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,9 +10,10 @@ from torch import Tensor, nn
 
 from conversion.coco.categories import Category
 from detr.config import TrainConfig, fast_config
-from detr.data.classes import packed_classes
+from detr.data.classes import ClassTable, packed_classes
 from detr.data.kinds import Kinds
 from detr.model.fast.detr import FastDETR
+from detr.weights.checkpoint import Checkpoint, checkpoint_path, save_checkpoint
 
 NAMES = ("ball", "sky", "box", "grass", "road")
 KINDS = Kinds(things=(0, 2), stuff=(1, 3, 4))
@@ -42,3 +44,21 @@ def photo(height: int, width: int) -> Tensor:
     """(3, height, width) noise in the range of normalised photos."""
     generator = torch.Generator().manual_seed(height * 1000 + width)
     return torch.randn(3, height, width, generator=generator)
+
+
+def save_run(run: Path, model: FastDETR, classes: ClassTable = CLASSES) -> Path:
+    """Save a model as the last epoch of a run; return the file."""
+    checkpoint = Checkpoint(
+        stage="joint",
+        epoch=1,
+        model=model.state_dict(),
+        unaveraged={},
+        optimizer={},
+        classes=classes,
+        config=model.config,
+        data_digest="",
+        trunk_epoch=1,
+        history=[],
+    )
+    save_checkpoint(checkpoint_path(run, "joint"), checkpoint)
+    return checkpoint_path(run, "joint")
