@@ -26,7 +26,7 @@ $(VENV)/ready: pyproject.toml constraints.txt curation/app/setup_database.py
 	@test -n "$(PYTHON)" || { echo "error: Python: expected 3.11 or later, found none (Debian, Ubuntu: apt install python3 python3-venv)"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python: expected 3.11 or later, found $(PYTHON), which is older; select another with PYTHON="; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "error: Python: the module venv is missing (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
-	@echo "== setup: installing into $(VENV) (once; takes a few minutes and about 7 GB with the CUDA libraries of torch)"
+	@echo "== setup: installing into $(VENV) (only once; takes a few minutes and about 7 GB, including torch's CUDA libraries)"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	$(VENV)/bin/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable '.[test]'
@@ -40,7 +40,7 @@ sample: setup  ## render the synthetic sample set datasets/yard
 dataset-folder: setup
 	@test "$(DATASET)" != datasets/yard || $(PIPELINE) sample datasets/yard
 
-annotate: dataset-folder  ## open Labelme on DATASET, then check what was drawn
+annotate: dataset-folder  ## open DATASET in Labelme, then check the changes
 	$(PIPELINE) annotate $(DATASET)
 
 dataset: dataset-folder  ## validate DATASET, convert it to COCO panoptic, load it into FiftyOne

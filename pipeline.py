@@ -1,6 +1,6 @@
 """The command line: from Labelme polygons to a reviewed panoptic DETR.
 
-Each subcommand imports the package it needs when it runs, so that `--help` and the light commands
+Each subcommand imports the packages it needs when it runs, so that `--help` and the light commands
 start quickly.
 """
 
@@ -38,7 +38,7 @@ app.command(review)
 
 
 def main() -> None:
-    """Run one subcommand; a mistake of the user ends with one line and exit status 2."""
+    """Run one subcommand; report a user's mistake in one line and exit with status 2."""
     try:
         app.cli(
             prog="pipeline.py", description="From Labelme polygons to a reviewed panoptic DETR."
@@ -46,7 +46,7 @@ def main() -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:  # the reader has closed the pipe, as `| head` does
+    except BrokenPipeError:  # the reader closed the pipe, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:  # no permission, no space, a file in place of a folder

@@ -1,6 +1,6 @@
 """A data set's folder and its `dataset.yaml`.
 
-Annotations are no strings here: msgspec would compile each when the first set is opened.
+Type annotations are not strings here, because msgspec would have to compile each of them.
 """
 
 import os
@@ -31,21 +31,21 @@ CONVERSION_KEYS = (
 
 @dataclass(frozen=True)
 class Limits:
-    """Where validation begins to complain; areas in square pixels, lengths in pixels."""
+    """Thresholds of validation; areas in square pixels, lengths in pixels."""
 
-    tiny_area: float = 9  # 3 x 3: a slip of the mouse, and no model learns from it
-    repeated_distance: float = 0.01  # of two vertices that follow each other: as files round them
+    tiny_area: float = 9  # 3 x 3: an accidental click, and too small for a model to learn from
+    repeated_distance: float = 0.01  # between consecutive vertices; files round to about this
     spike_angle: float = 4  # degrees at a vertex ...
-    spike_length: float = 8  # ... whose both edges are longer than this, inside the photo
-    margin: float = 1  # annotators draw up to and onto the border
-    whole_share: float = 0.98  # of the photo under one rectangle
-    near_iou: float = 0.85  # of two shapes of any label
-    overlap_share: float = 0.65  # of the smaller of two things of one label; drawn whole, what
-    # stands behind another is covered by half and more
-    hidden_share: float = 0.99  # of a thing under later ones
+    spike_length: float = 8  # ... both of whose edges are longer than this
+    margin: float = 1  # beyond the border; annotators draw up to the border and onto it
+    whole_share: float = 0.98  # of the photo that one shape covers
+    near_iou: float = 0.85  # of two shapes with any labels
+    overlap_share: float = 0.65  # of the smaller of two things with one label; if both are drawn
+    # whole, the one in front may cover half of the other or more
+    hidden_share: float = 0.99  # of a thing that later shapes cover
     apart: float = 3  # gap in a group, in diagonals of its largest part; occluders leave about 1
-    hole_outside_share: float = 0.1  # of a hole beside what it cuts
-    few: int = 10  # instances of a category
+    hole_outside_share: float = 0.1  # of a hole that lies outside the shapes it cuts
+    few: int = 10  # fewest instances of a category
     imbalance: float = 100  # most frequent to least frequent category
     outlier: float = 5  # robust standard deviations of log size and log aspect
     near_photo: int = 8  # of 64 bits in which perceptual hashes differ
@@ -61,7 +61,7 @@ class DatasetConfig:
     """The keys of `dataset.yaml` that every package needs.
 
     `things` are Labelme labels, `stuff` are COCO names. `conversion.config` parses the other keys
-    (CONVERSION_KEYS). Of those, validation needs two facts, which have fields but no keys here:
+    (CONVERSION_KEYS). Validation needs two of their values, which are fields but not keys here:
     `stuff_labels`, the labels of shapes that are stuff (`stuff_sources: [{shapes: ...}]`), and
     `group_by`, the CSV of groups of photos (`split: {group_by: ...}`).
     """
@@ -69,12 +69,12 @@ class DatasetConfig:
     name: str
     things: tuple[str, ...]
     stuff: tuple[str, ...] = ()
-    holes: tuple[str, ...] = ("__hole__",)  # labels that cut the shapes of their group_id
-    # labels of regions excluded from training and scoring; with a thing, they mark a crowd of it
+    holes: tuple[str, ...] = ("__hole__",)  # labels of holes in the shapes with their group_id
+    # labels of regions excluded from training and scoring, or, with a thing, of crowds of it
     ignored: tuple[str, ...] | dict[str, str | None] = ("__ignore__",)
     line_width: float = 0  # pixels to which lines and points are widened; 0 leaves them out
     painting: Literal["as-drawn", "smaller-on-top"] | tuple[str, ...] = "as-drawn"  # or labels,
-    # from the lowest to the topmost; labels that are not listed lie below these, as drawn
+    # from the lowest to the topmost; labels that are not listed lie below them, as drawn
     ungrouped: tuple[str, ...] = ()  # labels whose things never have several parts
     shape_flags: tuple[str, ...] = ("crowd", "occluded", "truncated", "checked")
     photo_flags: tuple[str, ...] = ("exclude",)
@@ -104,12 +104,12 @@ class DatasetConfig:
 
     @property
     def crowds(self) -> dict[str, str]:
-        """The things of which ignored labels mark a crowd, by label."""
+        """The thing of which each ignored label marks a crowd, by label."""
         named = self.ignored.items() if isinstance(self.ignored, dict) else ()
         return {label: thing for label, thing in named if thing is not None}
 
     def has_error(self, *rules: str) -> bool:
-        """Return whether one of the rules has the severity error in this set."""
+        """Return whether any of the rules has the severity error in this set."""
         return any(self.severity.get(rule, RULES[rule]) == "error" for rule in rules)
 
     def thing_of(self, label: str) -> str | None:
@@ -134,7 +134,7 @@ def check_once(where: str, *names: str) -> None:
 class Dataset:
     """One folder under `datasets/` with its parsed configuration.
 
-    `conversion` holds the values of CONVERSION_KEYS as YAML has them; `conversion.config` parses
+    `conversion` holds the values of CONVERSION_KEYS as read from YAML; `conversion.config` parses
     them.
     """
 
@@ -169,7 +169,7 @@ class Dataset:
         name = (name[len(root) :] if plain else os.path.relpath(path, self.root)).replace(
             os.sep, "/"
         )
-        return name.encode(errors="replace").decode()  # half a surrogate can't be written
+        return name.encode(errors="replace").decode()  # unpaired surrogates cannot be encoded
 
     def inside(self, relative: str, *, where: str) -> Path:
         return inside(self.root, relative, where=where)
@@ -190,28 +190,28 @@ def open_dataset(root: Path) -> Dataset:
 
 
 class _Source(msgspec.Struct, frozen=True):
-    """What validation needs of one of `stuff_sources`."""
+    """What validation needs from one entry of `stuff_sources`."""
 
     shapes: tuple[str, ...] | dict[str, str] | None = None
 
 
 class _Split(msgspec.Struct, frozen=True):
-    """What validation needs of `split`."""
+    """What validation needs from `split`."""
 
     group_by: str | None = None
 
 
 class _ConversionFacts(msgspec.Struct, frozen=True):
-    """What validation needs of the keys that the conversion reads."""
+    """What validation needs from the keys that the conversion reads."""
 
     stuff_sources: tuple[_Source, ...] = ()
     split: _Split = _Split()
 
 
 def parse_config(data: Any, *, where: str) -> DatasetConfig:
-    """Parse the values of a `dataset.yaml`, other than those that only the conversion reads.
+    """Parse the values of a `dataset.yaml`, except those that only the conversion reads.
 
-    Raises InputError for a wrong value, and for an unknown key, whichever package would read it.
+    Raises InputError for a wrong value, and for a key that no package reads.
     """
     if not isinstance(data, dict):
         return parse(DatasetConfig, data, where=where)

@@ -1,1 +1,1 @@
-"""Files, parsing, errors, progress and processes, for all packages and independent of photos."""
+"""Files, parsing, errors, progress and processes: general code that all packages use."""

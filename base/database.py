@@ -1,4 +1,4 @@
-"""SQLite files that hold what can be computed again, so that a damaged one is replaced."""
+"""SQLite files of data that can be computed again, so a damaged file is simply replaced."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-# The file cannot be used for reasons outside of it; another file in its place would not help
+# Errors that are not caused by the contents of the file: replacing it would not help
 _ENVIRONMENT = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
@@ -22,7 +22,7 @@ _WAIT = 60.0  # seconds for another process to finish writing
 def open_database(path: Path, tables: str, probes: Sequence[str]) -> sqlite3.Connection:
     """Open a database and create its `tables`; `probes` are queries of all columns that are used.
 
-    A file that is damaged, or that another program or version made, is removed and created again.
+    A file that is damaged, or from another program or version, is removed and created again.
     Raises sqlite3.Error if the file cannot be opened or created for other reasons.
     """
     try:

@@ -1,10 +1,10 @@
-"""The error for mistakes of the user, and suggestions for misspelt names."""
+"""The error for users' mistakes, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-_LEAST_SIMILARITY = 50  # percent, of a name that is suggested
+_LEAST_SIMILARITY = 50  # percent, for a name to be suggested
 _MOST_LISTED = 12
 
 

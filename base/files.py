@@ -38,7 +38,7 @@ def inside(folder: Path, relative: str, *, where: str) -> Path:
     """Join a path read from a data file to `folder`.
 
     Backslashes count as separators because Labelme writes them on Windows. `..` is resolved by
-    name only, so links that the user has put into the folder are followed. Raises InputError if the
+    name only, so that links in the folder are followed. Raises InputError if the
     path leads out of `folder`.
     """
     path = os.path.normpath(relative.replace("\\", "/"))
@@ -61,7 +61,7 @@ def check_regular(path: Path, *, most_bytes: int) -> None:
 
 
 class RunningDigest:
-    """The `digest` of parts that are added one after another."""
+    """A `digest` of parts that are added one after another."""
 
     def __init__(self, *parts: bytes | str | Path) -> None:
         self._total = hashlib.sha256()

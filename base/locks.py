@@ -19,7 +19,7 @@ def locked(path: Path, *, busy: str | None = None) -> Iterator[int]:
     """Hold the lock file `path`; yield its descriptor, which a child process may inherit.
 
     The operating system releases the lock when the last process that has it ends. If another
-    process holds it, raise InputError with the message `busy`, or wait if there is none.
+    process holds it, raise InputError with the message `busy`, or wait if `busy` is None.
     Raises InputError if the file cannot be created.
     """
     try:

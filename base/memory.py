@@ -14,15 +14,15 @@ def keep_freed_memory() -> None:
     """Keep freed arrays in this process for reuse instead of returning them to the system.
 
     Arrays of the same large sizes are freed and allocated for every photo, and for every training
-    step on the CPU. It takes a tenth to a third of the time if the system clears them each time.
-    Does nothing without glibc.
+    step on the CPU. Otherwise the system would clear them each time, which takes a tenth to a third
+    of the total time. Does nothing without glibc.
     """
     _call("mallopt", _MMAP_MAX, 0)
     _call("mallopt", _TRIM_THRESHOLD, 2**31 - 1)
 
 
 def return_freed_memory() -> None:
-    """Return the kept memory to the system, at the end of work that a notebook may have started."""
+    """Return the kept memory to the system after the work, since a notebook would keep it."""
     _call("malloc_trim", 0)
 
 

@@ -13,13 +13,13 @@ _LONGEST = 180  # bytes: leaves room below 255 for a number, a suffix and a temp
 
 
 def path_parts(path: str) -> list[str]:
-    """Split a path of any system into folders and name, without `.`, `..` and drive letters."""
+    """Split a path from any system into folders and name, without `.`, `..` and drive letters."""
     parts = [part.strip() for part in re.split(r"[/\\]", path)]
     return [p for p in parts if p not in ("", ".", "..") and not re.fullmatch("[A-Za-z]:", p)]
 
 
 def printable(text: str) -> str:
-    """Replace characters that are not safe in a line, a terminal or UTF-8 by `_`."""
+    """Replace characters that are not safe in a line, a terminal or UTF-8 with `_`."""
     return "".join("_" if _is_unprintable(c) else c for c in text)
 
 
@@ -36,13 +36,13 @@ def readable_stem(path: str) -> str:
 
 
 def _portable(part: str) -> str:
-    """Normalise a part to NFC and drop the dots and spaces that Windows drops at the end."""
+    """Normalise a part to NFC and strip dots and spaces, which Windows drops at the end."""
     normal = unicodedata.normalize("NFC", printable(part))
     return "".join("_" if c in _FORBIDDEN else c for c in normal).strip(". ")
 
 
 def _is_unprintable(character: str) -> bool:
-    """Return whether it is a control, surrogate, line separator or text direction character."""
+    """Return whether a character is a control, surrogate, line separator or direction mark."""
     kind = unicodedata.category(character)
     return kind in ("Cc", "Cs", "Zl", "Zp") or (kind == "Cf" and character not in _JOINERS)
 
@@ -67,5 +67,5 @@ class Names:
 
 
 def fold(name: str) -> str:
-    """Return a name without case and Unicode form, which differ between file systems."""
+    """Return a name without differences in case and Unicode form, which some systems ignore."""
     return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()

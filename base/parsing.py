@@ -1,4 +1,4 @@
-"""Parsing JSON and YAML files into frozen dataclasses, safely and without unknown keys."""
+"""Parsing JSON and YAML files into frozen dataclasses, safely; unknown keys are errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from base.errors import InputError, nearest
 from base.files import write_bytes
 
 T = TypeVar("T")
-_SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, if it is installed
+_SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the faster one in C, if it is installed
 
 
 def write_json(path: Path, value: Any, *, indent: int = 0) -> None:
@@ -96,5 +96,5 @@ def _resolved(written: Any, kind: Any) -> Any:
     """Evaluate the annotation of one field; evaluating all of them takes longer than parsing."""
     if not isinstance(written, str):
         return written
-    alone = SimpleNamespace(__annotations__={"one": written})
-    return typing.get_type_hints(alone, vars(sys.modules[kind.__module__]))["one"]
+    holder = SimpleNamespace(__annotations__={"field": written})
+    return typing.get_type_hints(holder, vars(sys.modules[kind.__module__]))["field"]

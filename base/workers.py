@@ -1,4 +1,4 @@
-"""Run tasks on all cores; the results come in the order of the tasks."""
+"""Run tasks on all cores and yield their results in order."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from base.errors import InputError
 T = TypeVar("T")
 R = TypeVar("R")
 
-FEW = 64  # tasks that are finished before another process would have started
-_CHUNK = 16  # tasks sent at once; also the number that are still finished after Ctrl-C
+FEW = 64  # this many tasks are finished before another process would have started
+_CHUNK = 16  # tasks sent at once; after Ctrl-C, each process still finishes its chunk
 _AHEAD = 4  # chunks sent ahead per core: more would only fill the memory
 _alone: AbstractContextManager[object] = threading.Lock()
 _function: Callable[[Any], Any]
@@ -52,7 +52,7 @@ def in_processes(function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
             sent.extend(pool.submit(_call, chunk) for chunk in islice(chunks, 1))
             yield from results
     except BrokenProcessPool:
-        raise InputError("a process was killed, probably for lack of memory; try again") from None
+        raise InputError("a process was killed, probably because memory ran out") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -64,7 +64,7 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def alone() -> AbstractContextManager[object]:
-    """Return a context that one process enters at a time, for tasks that need much memory."""
+    """Return a context that one process enters at a time, for tasks that need a lot of memory."""
     return _alone
 
 
@@ -86,11 +86,11 @@ def _ctrl_c_blocked() -> Iterator[None]:
 
 
 def _start(lock: AbstractContextManager[object], function: Callable[[Any], Any]) -> None:
-    """Set up a process; what is the same for all tasks is sent only once."""
+    """Set up a process; `lock` and `function`, the same for all tasks, are sent only once."""
     global _alone, _function
     _alone, _function = lock, function
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    warnings.simplefilter("ignore")  # Pillow warns of unusual metadata
+    warnings.simplefilter("ignore")  # Pillow warns about unusual metadata
     cv2.setNumThreads(1)
 
 

@@ -1,4 +1,4 @@
-"""Speed and memory of conversion compared with common tools, on one core, in one run.
+"""Speed and memory of conversion compared with common tools, on one core.
 
 Inputs are generated from a seed: 500 photos of 640x480 and 60 of 1920x1080, each with 7 shapes and
 a stuff map. The tools take turns, so that a busy machine slows all of them; CPU times are medians
@@ -102,7 +102,7 @@ def _bands(rng: np.random.Generator, width: int, height: int) -> NDArray[np.uint
     return labels
 
 
-# --- what is measured, each in its own process ---
+# --- measurements, each in its own process ---
 
 
 def panoptic(root: Path) -> float:
@@ -117,8 +117,8 @@ def panoptic(root: Path) -> float:
 def _aside(folder: Path) -> None:
     """Move a folder out of the way.
 
-    It is not deleted, because on an ext4 file system without journal creating a file takes up to
-    half a millisecond longer just after others have been deleted, and that would be measured here.
+    It is not deleted, because on an ext4 file system without a journal, creating a file takes up to
+    half a millisecond longer just after others have been deleted, which would distort the results.
     """
     if folder.exists():
         folder.rename(tempfile.mkdtemp(prefix=".old", dir=folder.parents[1]))
@@ -180,7 +180,7 @@ def listing(root: Path) -> None:
 
 
 def parts(root: Path) -> None:
-    """Print the share of each part in the time of a conversion."""
+    """Print the share of the time of a conversion that each part takes."""
     profile = cProfile.Profile()
     profile.runcall(panoptic, root)
     stats = pstats.Stats(profile).stats  # type: ignore[attr-defined]
@@ -195,9 +195,9 @@ MEASURED = (panoptic, slivers, pillow, instances, labelme2coco, again, listing, 
 
 def _child(name: str, root: Path) -> None:
     """Run one measurement; print CPU seconds, wall seconds and peak memory in MB."""
-    function = {one.__name__: one for one in MEASURED}[name]
+    function = {function.__name__: function for function in MEASURED}[name]
     cpu, wall = time.process_time(), time.perf_counter()
-    own = function(root)  # CPU seconds, if preparation must not count
+    own = function(root)  # CPU seconds without preparation, or None
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps([cpu if own is None else own, wall, peak]))

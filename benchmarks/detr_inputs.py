@@ -25,7 +25,7 @@ MATCHING = "matching and losses"  # part of forward
 
 
 def make_targets(size: int) -> list[Target]:
-    """Make targets with random boxes, each filled by its mask."""
+    """Make targets with random boxes and masks that fill them."""
     generator = torch.Generator().manual_seed(0)
     targets = []
     for index in range(BATCH):

@@ -1,8 +1,9 @@
 """Photos per second that one process on one core loads for training, with masks.
 
-Three methods with the same photos, sizes, crops and mirroring: this project's view of the id map,
-from which masks are made at the end; torchvision's transforms of photo and id map; torchvision's
-transforms of photo and masks. All return a normalised photo, masks and boxes.
+Three methods with the same photos, sizes, crops and mirroring are compared: this project's view of
+the id map, from which masks are made at the end; torchvision's transforms of the photo and the id
+map; torchvision's transforms of the photo and the masks. All return a normalised photo, masks and
+boxes.
 """
 
 from __future__ import annotations
@@ -41,20 +42,24 @@ def main() -> None:
     """Write photos with 30 instances, load them with each method in turn, print the medians."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    methods = {"one id map": _own, "id map, torchvision": _one_map, "30 masks, torchvision": _masks}
+    methods = {
+        "id map, this project": _own,
+        "id map, torchvision": _one_map,
+        "30 masks, torchvision": _masks,
+    }
     with tempfile.TemporaryDirectory() as folder:
         examples = replace(_draw(Path(folder)), epoch=1)
         rates: dict[str, list[float]] = {name: [] for name in methods}
         for _ in range(ROUNDS):
             for name, load in methods.items():
-                rates[name].append(_photos_a_second(examples, load))
+                rates[name].append(_photos_per_second(examples, load))
     print(f"{PHOTOS} photos of {WIDTH}x{HEIGHT} with {INSTANCES} instances, DETR's training sizes")
     slowest = median(rates["30 masks, torchvision"])
     for name, found in rates.items():
-        print(f"{name:24} {median(found):6.1f} photos/s  {median(found) / slowest:5.2f} times")
+        print(f"{name:24} {median(found):6.1f} photos/s  {median(found) / slowest:5.2f} x")
 
 
-def _photos_a_second(examples: Examples, load: Callable[[Examples, Photo], object]) -> float:
+def _photos_per_second(examples: Examples, load: Callable[[Examples, Photo], object]) -> float:
     start = perf_counter()
     for photo in examples.panoptic.photos:
         load(examples, photo)

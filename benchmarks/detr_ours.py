@@ -61,14 +61,14 @@ def our_boxes_step(config: TrainConfig, size: int, *, side: str) -> Callable[[],
 
 
 def our_masks_step(size: int, *, side: str) -> Callable[[], None]:
-    """Train the mask head on the frozen box model; sides "all..." compute masks of all queries."""
+    """Train the mask head on the frozen box model; sides "all..." compute all queries' masks."""
     model = DETRsegm(DETR(FULL, CLASSES, pretrained=False).requires_grad_(False), FULL).train()
     model.detr.eval()
-    see = (cached_photos if "cached" in side else photos)(model.detr, size, side=side)
+    run_boxes = (cached_photos if "cached" in side else photos)(model.detr, size, side=side)
 
     def loss() -> Tensor:
         with torch.no_grad():
-            output, targets = see()
+            output, targets = run_boxes()
             with CLOCK(MATCHING):
                 matches = match(output.layers[-1], targets, FULL)
         photo, query = matched_queries(matches)
@@ -90,11 +90,11 @@ def photos(detr: DETR, size: int, *, side: str) -> BoxOutputs:
     """Return a function that runs the box model on random photos."""
     images, targets = pad(list(torch.randn(BATCH, 3, size, size))), make_targets(size)
 
-    def see() -> tuple[Output, list[Target]]:
+    def run() -> tuple[Output, list[Target]]:
         with in_precision(side):
             return detr(images), targets
 
-    return see
+    return run
 
 
 def cached_photos(detr: DETR, size: int, *, side: str) -> BoxOutputs:
@@ -108,18 +108,18 @@ def cached_photos(detr: DETR, size: int, *, side: str) -> BoxOutputs:
         pass
     trunk = Trunk(detr)
 
-    def see() -> tuple[Output, list[Target]]:
+    def read() -> tuple[Output, list[Target]]:
         assert folder.name  # the folder is removed when this function is freed
         (batch,) = cache.read_batches(examples, [range(BATCH)])
         with in_precision(side):
             output = trunk(to_device(batch.inputs, CPU))
         return output, [target.to(CPU) for target in batch.targets]
 
-    return see
+    return read
 
 
 def our_inference(size: int, *, every: bool) -> Callable[[], None]:
-    """Predict masks for as many queries as there are objects, or for `every` query."""
+    """Predict masks for as many queries as there are instances or, with `every`, for all."""
     model = DETRsegm(DETR(FULL, CLASSES, pretrained=False), FULL).requires_grad_(False).eval()
     images = pad(list(torch.randn(BATCH, 3, size, size)))
     photo = torch.arange(BATCH).repeat_interleave(OBJECTS)

@@ -32,7 +32,7 @@ def make_peer(config: TrainConfig, *, masks: bool) -> nn.Module:
 
 
 def peer_step(config: TrainConfig, size: int, *, masks: bool) -> Callable[[], None]:
-    """Train all parameters with losses of every layer, or the mask head on the frozen box model."""
+    """Train all parameters with the losses of all layers, or only the mask head."""
     model = make_peer(config, masks=masks).requires_grad_(True).train()
     if masks:
         model.detr.requires_grad_(False).eval()

@@ -1,17 +1,17 @@
 """Time and memory of training steps and inference, compared with the DETR of `transformers`.
 
-Two threads, batches of 2 photos, 7 objects per photo, random weights and photos. Each side of a
-case runs in its own processes, in turns; a figure is the median over all of them. Both sides train
-the same parameters and end a step with clipping and AdamW. Our steps run as in `train` with its
-default settings: in bfloat16 if the processor has instructions for it, otherwise in float32. Sides
-with `-float32` in their name run in float32 on every processor. The peer and all inference run in
-float32.
+Two threads, batches of 2 photos, 7 instances per photo, random weights and photos. Each side of a
+case runs in its own processes, in turns; each figure is the median over all of them. Both sides
+train the same parameters and end a step with clipping and AdamW. Our steps run as in `train` with
+its default settings: in bfloat16 if the processor has instructions for it, otherwise in float32.
+Sides with `-float32` in their name run in float32 on every processor. The peer and all inference
+run in float32.
 
-The last column is the share of each part in the time of a step. For the peer, matching and losses
-are counted as forward.
+The last column is the share of a step's time that each part takes. For the peer, matching and
+losses are counted as forward.
 
 The peer is measured twice: as installed (`peer`), and with the settings of glibc and OpenMP that
-our training makes (`peer-kept`; `base/memory.py`, `detr/kernels/threads.py`), which help it too.
+our training uses (`peer-kept`; `base/memory.py`, `detr/kernels/threads.py`), which help it too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from benchmarks.detr_ours import our_boxes_step, our_inference, our_masks_step
 from benchmarks.detr_peer import peer_inference, peer_step
 
 THREADS, WARM, ROUNDS = 2, 1, 2
-# turns that a waiting thread spins, as libgomp does by default; see detr/kernels/threads.py
+# spins of a waiting thread, libgomp's default; see detr/kernels/threads.py
 SPINS = "300000"
 
 
@@ -42,7 +42,7 @@ SPINS = "300000"
 class Case:
     """Sides to time for `steps` steps per process.
 
-    `limits` holds the target of some sides: their time as a share of that of the side `beside`.
+    `limits` holds the targets of some sides: their time as a share of the time of `beside`.
     """
 
     sides: tuple[str, ...]
@@ -136,7 +136,7 @@ def compare(case: str) -> None:
 def main() -> None:
     """Compare all cases or those selected by --only, or time one side of one case."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="run the cases whose name contains this text")
+    parser.add_argument("--only", default="", help="run only cases whose name contains this text")
     parser.add_argument("--case", help="time one side of this case in this process")
     parser.add_argument("--side", help="the side to time with --case")
     options = parser.parse_args()

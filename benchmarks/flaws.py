@@ -14,7 +14,7 @@ from samples.yard.sample import draw_yard
 
 
 def main() -> None:
-    """Render yard with and without flaws; the first argument is the number of photos (600)."""
+    """Render and check yard with and without flaws; argument: number of photos (default 600)."""
     images = int(sys.argv[1]) if sys.argv[1:] else 600
     with tempfile.TemporaryDirectory() as folder:
         clean, flawed = Path(folder) / "clean", Path(folder) / "flawed"

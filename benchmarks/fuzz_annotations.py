@@ -18,7 +18,7 @@ from tests.drawn import draw_dataset, square
 
 
 def main() -> None:
-    """Check as many files as the first argument says (20,000)."""
+    """Check damaged files; argument: number of files (default 20,000)."""
     count = int(sys.argv[1]) if sys.argv[1:] else 20_000
     rng = np.random.default_rng(1)
     rules: Counter[str] = Counter()
@@ -39,7 +39,7 @@ def main() -> None:
             rules.update({finding.rule for finding in findings})
             clean += all(finding.file == "dataset.yaml" for finding in findings)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{count} files: {raised} raised, {clean} without a finding, peak {peak} MB")
+    print(f"{count} files: {raised} raised an exception, {clean} had no findings, peak {peak} MB")
     for rule, number in rules.most_common():
         print(f"  {number:6} {rule}")
 

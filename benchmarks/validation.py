@@ -1,4 +1,4 @@
-"""Speed and memory of validation: files with seven shapes; only photo headers are read.
+"""Speed and memory of validation: files with seven shapes; only the headers of photos are read.
 
 Each run has its own process, pinned to one core; the speed is the median of three runs.
 """
@@ -26,7 +26,7 @@ WIDTH, HEIGHT, SHAPES, VERTICES, KINDS = 640, 480, 7, 15, 50
 
 
 def make_set(root: Path, count: int) -> None:
-    """Write `count` photos and annotations: 50 different ones, hard-linked to save disk space."""
+    """Write `count` photos and annotations: 50 different ones, repeated; photos are hard links."""
     rng = np.random.default_rng(0)
     for folder in ("images", "labelme", "kinds"):
         (root / folder).mkdir()

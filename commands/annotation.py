@@ -15,11 +15,11 @@ from commands.printing import print_findings
 
 
 def annotate(dataset: DatasetPath, only: Path | None = None) -> None:
-    """Open Labelme on the photos, those that need drawing first; then check what was drawn.
+    """Open the photos in Labelme, starting with those that need work; then check the changes.
 
     Args:
         dataset: folder with dataset.yaml.
-        only: open only these photos in order: a file, one path below images/ per line (-: stdin).
+        only: open the photos in this file, in order: one path below images/ per line; -: stdin.
     """
     from annotation.labeling.launch import annotate as open_labelme
 
@@ -41,14 +41,14 @@ def validate(
     confirm: bool = False,
     undo: bool = False,
 ) -> None:
-    """Check every Labelme file and list all findings; the exit status is 1 if one is an error.
+    """Check every Labelme file and list all findings; the exit status is 1 if any is an error.
 
     Args:
         dataset: folder with dataset.yaml; if that file is missing, one is proposed from the labels.
         json: also write the findings to this JSON file.
         html: also write a page that shows each finding on its photo.
-        pixels: also decode the photos, to find broken, duplicate and exchanged ones.
-        fix: first repair what can be repaired safely; the originals are kept as *.json.orig.
+        pixels: also decode the photos, to find damaged, duplicate and mismatched ones.
+        fix: make safe repairs first; the originals are kept as *.json.orig.
         confirm: delete the originals that --fix kept.
         undo: restore the originals that --fix kept.
     """
@@ -73,13 +73,13 @@ def validate(
 
 
 def _fix(dataset: Dataset, checked: Checked) -> bool:
-    """Apply the safe fixes, print what was fixed and what was not; return whether any was."""
+    """Apply the safe fixes, print what was fixed and what was not; return whether any was made."""
     from annotation.fixing.fix import fix_dataset
 
     fixes = fix_dataset(dataset, checked)
-    for one in fixes:
-        print(one.line)
-    done = any(one.done for one in fixes)
+    for fix in fixes:
+        print(fix.line)
+    done = any(fix.done for fix in fixes)
     if done:
         print("originals are kept as *.json.orig: --confirm deletes them, --undo restores them")
     return done

@@ -11,7 +11,7 @@ from commands.datasets import open_dataset
 
 
 def stuff(dataset: DatasetPath, weights: str, confidence: float = 0.5) -> None:
-    """Predict stuff with a panoptic DETR into DATASET/stuff_predicted, a source for `convert`.
+    """Predict stuff with a panoptic DETR; write DATASET/stuff_predicted, a source for `convert`.
 
     Args:
         dataset: folder with dataset.yaml.
@@ -30,14 +30,14 @@ def stuff(dataset: DatasetPath, weights: str, confidence: float = 0.5) -> None:
 
 
 def convert(dataset: DatasetPath, scheduler: str | None = None) -> None:
-    """Build panoptic/: Labelme things painted over stuff, as standard COCO, divided into splits.
+    """Build panoptic/, a COCO panoptic set divided into splits: Labelme things painted over stuff.
 
-    Only what has changed is built again. Annotations with errors are left out and listed; the exit
+    Only what has changed is rebuilt. Annotations with errors are left out and listed; the exit
     status is then 1.
 
     Args:
         dataset: folder with dataset.yaml.
-        scheduler: address of a Dask scheduler whose workers paint, such as tcp://127.0.0.1:8786.
+        scheduler: address of a Dask scheduler whose workers paint photos, such as tcp://127.0.0.1:8786.
     """
     from conversion.building.build import convert as build
 
@@ -47,7 +47,7 @@ def convert(dataset: DatasetPath, scheduler: str | None = None) -> None:
     counts = ", ".join(f"{count} {name}" for name, count in built.photos.items())
     print(f"{opened.panoptic}: {state}: {counts} photos, {built.segments} segments")
     for what, count in built.changes.items():
-        print(f"{what.replace('_', ' ')}: {count} (by photo in manifest.json)")
+        print(f"{what.replace('_', ' ')}: {count} (manifest.json lists them by photo)")
     for file, why in built.left_out:
         print(f"left out: {file}: {why}")
     if built.left_out:
@@ -60,12 +60,12 @@ def export(
     """Write the set for other trainers: YOLO segmentation, semantic PNGs, COCO instances.
 
     yolo-seg writes one outline per thing; semantic writes one PNG of class ids per photo, with 255
-    for void; coco writes one JSON file with the whole outlines, as drawn, of all photos.
+    for void; coco writes one JSON file with the complete outlines of all photos.
 
     Args:
-        dataset: folder with dataset.yaml, converted; coco needs no conversion.
+        dataset: folder with dataset.yaml; must be converted, except for coco.
         format: format of the files.
-        out: new folder, or for coco the JSON file.
+        out: new or empty folder; for coco, the JSON file.
     """
     from conversion.exporting.export import export as run_export
     from conversion.exporting.instances import export_instances

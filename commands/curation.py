@@ -7,10 +7,10 @@ from commands.datasets import check, open_dataset, run_files
 
 
 def curate(dataset: DatasetPath) -> None:
-    """Load the set into FiftyOne: instances, a stuff scene, tags for splits and findings.
+    """Load the set into FiftyOne: things, stuff, scenes, and tags for splits and findings.
 
     Args:
-        dataset: folder with dataset.yaml, converted.
+        dataset: folder with dataset.yaml; must be converted.
     """
     from curation.loading.load import load_dataset
 
@@ -19,7 +19,7 @@ def curate(dataset: DatasetPath) -> None:
 
 
 def review(run: RunPath, app: bool = True, port: int = 5151) -> None:
-    """Load predictions into FiftyOne beside the truth, mark hits and misses, open the App.
+    """Load predictions into FiftyOne beside the ground truth, mark every segment, open the App.
 
     Args:
         run: folder of a training run with predictions of the test photos.

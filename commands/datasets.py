@@ -1,4 +1,4 @@
-"""The data set that a subcommand works on, and what is known about it."""
+"""Open and check the data set of a subcommand, and find the files of a run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def open_or_propose(root: Path) -> Dataset:
 
 
 def check(dataset: Dataset, *, pixels: Pixels = "known") -> Checked:
-    """Check a data set by all rules; files that have not changed are not read again."""
+    """Check a data set with all rules; unchanged files are not read again."""
     from conversion.building.check import check as check_by_all_rules
 
     return check_by_all_rules(dataset, pixels=pixels)

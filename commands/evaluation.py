@@ -34,7 +34,7 @@ def evaluate(
 
 
 def report(run: RunPath, rows: int = 100, seed: int = 0) -> None:
-    """Write RUN/report/index.html: scores, loss curves, test photos with truth and prediction.
+    """Write RUN/report/index.html: scores, loss curves, pictures of ground truth and prediction.
 
     Args:
         run: folder of a training run with predictions of the test photos.

@@ -38,14 +38,14 @@ def collect(
     """Copy photos into a data set: EXIF rotation applied, location removed, duplicates skipped.
 
     Args:
-        paths: photos, folders, zip files, videos; last, the data set's folder (created if missing).
+        paths: photos, folders, zip files, videos; last, the data set (created if missing).
         long_side: shrink photos whose longer side has more pixels than this.
         every: seconds between two frames taken from a video.
     """
     from annotation.intake.collect import collect as collect_photos
 
     if len(paths) < 2:
-        raise InputError(f"expected one or more sources and a data set, found {len(paths)} paths")
+        raise InputError(f"SOURCE... DATASET: expected two or more paths, found {len(paths)}")
     collected = collect_photos(paths[:-1], paths[-1], long_side=long_side, every=every)
     for line in collected.lines():
         print(line)
@@ -56,7 +56,7 @@ def import_(
     dataset: DatasetPath,
     images: Path | None = None,
 ) -> None:
-    """Convert a COCO instances or panoptic data set, as CVAT and others write it, to Labelme files.
+    """Convert COCO instances or panoptic annotations, for example from CVAT, to Labelme files.
 
     Args:
         source: a COCO JSON file, or a folder that contains such files and their photos.

@@ -1,4 +1,4 @@
-"""Subcommands of the model: `train`, `predict` and `onnx`."""
+"""Subcommands for the model: `train`, `predict` and `onnx`."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def train(
     The published variant learns boxes, then masks on the frozen box model; `variant: fast` learns
     both together.
 
-    A run can start from other weights: the parameters that fit are kept, and so are the outputs of
+    A run can start from other weights: it uses the parameters that fit, and the outputs of
     classes with the same name.
 
     Args:
-        dataset: folder with dataset.yaml, converted.
+        dataset: folder with dataset.yaml; must be converted.
         run: folder for checkpoints, log.jsonl and config.yaml.
         stage: what to train; both trains boxes, then masks; joint trains them at the same time, as
             variant fast always does.
         config: training configuration; default: DATASET/train.yaml, or the variant's defaults.
-        set: override single values of it; if a key is given twice, the last one counts.
-        init: weights to start from: a checkpoint of a run, published weights or their name.
+        set: override values of the configuration; if a key is repeated, its last value is used.
+        init: weights to start from: a checkpoint of a run, or a file or name of published weights.
         dry_run: measure one step per stage and print what training would cost; train nothing.
     """
     from detr.config import RunConfig, load_config
@@ -61,7 +61,7 @@ def predict(
     threshold: float | None = None,
     instance_threshold: float = 0.05,
 ) -> None:
-    """Predict any folder of photos with a run; write a COCO panoptic set.
+    """Predict all photos in a folder with a run; write a COCO panoptic set.
 
     Args:
         run: training run, file of published weights, or published name such as detr-r50-panoptic.

@@ -1,6 +1,6 @@
 """The keys of `dataset.yaml` that only the conversion reads.
 
-Annotations are not strings here: msgspec would have to compile each of them.
+Type annotations are not strings here, because msgspec would have to compile each of them.
 """
 
 import re
@@ -18,8 +18,8 @@ from base.parsing import parse
 LEAST_CONFIDENCE = 0.5  # of a predicted segment if the data set does not specify one
 STUFF_KINDS = ("label_maps", "coco", "pixelmaps", "shapes", "prediction")
 
-# All keys of `dataset.yaml`. Digests are made of the values in this order: a new key goes to the
-# end, or every photo of every data set would be painted again.
+# All keys of `dataset.yaml`. Digests are computed from the values in this order: if it changes,
+# every photo of every data set is painted again.
 KEYS = (
     *("name", "things", "stuff", "own_stuff", "stuff_groups", "stuff_sources", "split"),
     *("holes", "ignored", "line_width", "painting", "least_visible", "slivers", "instances"),
@@ -33,12 +33,12 @@ class StuffSource:
 
     `label_maps` is a folder of PNGs, and `table` explains their values. `coco` is a COCO panoptic
     or stuff JSON. `pixelmaps` is a folder of COCO's stuff pixel maps. `shapes` are Labelme labels
-    with the stuff that they are. `prediction` is a panoptic JSON with scores, of which segments
-    with a score of at least `confidence` are used.
+    and the stuff that they mean. `prediction` is a panoptic JSON with scores; segments with a score
+    of at least `confidence` are used.
     """
 
     label_maps: str | None = None
-    table: str | dict[int | str, str | None] | None = None  # a CSV, or value or '#rrggbb' to name
+    table: str | dict[int | str, str | None] | None = None  # a CSV, or names by value or colour
     coco: str | None = None
     pixelmaps: str | None = None
     shapes: tuple[str, ...] | dict[str, str] | None = None
@@ -52,18 +52,18 @@ class StuffSource:
             raise ValueError(f"expected one of {', '.join(STUFF_KINDS)}, found {found}")
         for key, kind in (("table", "label_maps"), ("confidence", "prediction")):
             if getattr(self, key) is not None and kinds != [kind]:
-                raise ValueError(f"{key}: belongs to {kind}, found with {kinds[0]}")
+                raise ValueError(f"{key}: expected only with {kind}, found with {kinds[0]}")
 
     @property
     def stuff_of_label(self) -> dict[str, str]:
-        """Name of stuff by Labelme label of `shapes`; in a plain list, labels are the names."""
+        """The stuff name of each Labelme label in `shapes`; in a plain list, both are the same."""
         shapes = self.shapes or ()
         return dict(shapes) if isinstance(shapes, dict) else {label: label for label in shapes}
 
 
 @dataclass(frozen=True)
 class Split:
-    """How photos are assigned to splits; in the file, the shares are keys beside the others.
+    """How photos are assigned to splits; in the file, the shares are keys like the others.
 
     Photos of one group stay together. Groups come from the CSV `group_by` with the columns image
     and group, from the first group of the regular expression `group_pattern` in photo names, and,
@@ -84,7 +84,7 @@ class Split:
         if not whole or min(self.shares.values()) < 0:
             raise ValueError(f"shares must sum to 1, found {shares}")
         if "train" not in self.shares:
-            raise ValueError(f"expected a split 'train' among others, found {shares}")
+            raise ValueError(f"expected a split 'train', found {shares}")
         for name in self.shares:
             self._check_name(name)
         for name in self.lists:
@@ -96,12 +96,12 @@ class Split:
             )
 
     def _check_name(self, name: str) -> None:
-        """Raise ValueError for a split whose name is a mistyped key or not usable as a folder."""
+        """Raise ValueError if a name is a mistyped key or cannot be the name of a folder."""
         if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
             raise ValueError(f"expected letters and digits in a split's name, found '{name}'")
         if name == "annotations" or name.startswith("panoptic_"):
             raise ValueError(
-                f"a split cannot be called '{name}': the set has a folder of that name"
+                f"a split cannot be named '{name}': the set has a folder with that name"
             )
         keys = [one.name for one in fields(self) if one.name != "shares"]
         if get_close_matches(name, keys, n=1, cutoff=0.8):
@@ -133,8 +133,8 @@ class ConversionConfig:
     """The keys of `dataset.yaml` that only the conversion reads.
 
     `own_stuff` are names of stuff that COCO lacks. Each of `stuff_groups` is one category that
-    replaces several COCO names. Things of which a smaller share than `least_visible` can be seen
-    are left out. `instances` says what instances_*.json outlines.
+    replaces several COCO names. Things whose visible share is smaller than `least_visible` are left
+    out. `instances` says whether instances_*.json has visible masks or whole outlines.
     """
 
     own_stuff: tuple[str, ...] = ()
@@ -169,7 +169,7 @@ def open_valid_dataset(root: Path) -> Dataset:
 def parse_conversion_config(
     data: dict[str, Any], shared: DatasetConfig, *, where: str
 ) -> ConversionConfig:
-    """Parse the conversion's keys beside the `shared` ones; raises InputError if one is wrong.
+    """Parse the conversion's keys, given the `shared` ones; raises InputError if one is wrong.
 
     Numbers under `split` whose keys are not those of Split are shares.
     """
@@ -199,7 +199,7 @@ def _check_names(config: ConversionConfig, shared: DatasetConfig) -> None:
 
 
 def config_values(shared: DatasetConfig, config: ConversionConfig) -> dict[str, Any]:
-    """All values of a `dataset.yaml`, defaults included, as plain values in the order of KEYS."""
-    # `replace` sets defaults on the objects; msgspec neither sets them nor encodes what is not set
+    """Return all values of a `dataset.yaml`, including defaults, in the order of KEYS."""
+    # `replace` sets defaults on the objects; msgspec does not set them and omits unset values
     values = {**msgspec.to_builtins(replace(shared)), **msgspec.to_builtins(replace(config))}
     return {key: values[key] for key in KEYS}

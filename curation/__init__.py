@@ -2,6 +2,6 @@
 
 from curation.app.settings import set_environment
 
-# FiftyOne reads these variables while it is imported and may report its use at that moment, so
-# they are set before any module of this package imports it.
+# FiftyOne reads these variables and may send a usage report while it is being imported, so they are
+# set before any module of this package imports it.
 set_environment()

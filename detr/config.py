@@ -19,7 +19,7 @@ from base.parsing import load_yaml, parse, read_yaml
 
 BACKBONES = ("efficientnet_lite0", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 EPOCHS = ("epochs", "mask_epochs")  # a run can be extended by raising these
-MAY_CHANGE = ("num_workers", "score_every", "keep_every", "patience")  # no effect on the weights
+MAY_CHANGE = ("num_workers", "score_every", "keep_every", "patience")  # when a run is continued
 CHOICES = {
     "variant": ("detr", "fast"),
     "backbone": BACKBONES,
@@ -36,32 +36,32 @@ class TrainConfig:
     Raises ValueError if a value is out of range.
     """
 
-    # schedule; the order of the settings is that of RUN/config.yaml
+    # schedule; RUN/config.yaml lists the settings in this order
     lr: float = 1e-4  # learning rate of everything except the backbone
     lr_backbone: float = 1e-5  # learning rate of the backbone; 0 freezes it
     batch_size: int = 2  # photos per batch in each process
-    accumulate: int = 1  # batches per step; has the effect of a batch_size so many times as large
+    accumulate: int = 1  # batches per step; 2 has the effect of doubling batch_size
     weight_decay: float = 1e-4
-    epochs: int = 300  # of the stage boxes, or of the stage joint
+    epochs: int = 300  # of the boxes stage, or of the joint stage
     # of the learning rates; "cosine" lowers them to 0 over all epochs, "flat_cosine" to a fiftieth
     # over the second half of all epochs
     schedule: str = "step"
-    lr_drop: int = 200  # with schedule step, the rates fall to a tenth every so many epochs
-    warmup_steps: int = 0  # steps in which the rates rise from 0 to their full value
-    mask_epochs: int = 25  # of the stage masks
-    mask_lr_drop: int = 15  # lr_drop of the stage masks
-    mask_lr: float = 1e-4  # learning rate of the stage masks
-    clip_max_norm: float = 0.1  # maximum norm of the gradient; 0 does not clip it
-    # decay of the moving average of the weights, which is then what is tested and predicts: over
-    # about 1 / (1 - ema_decay) steps; 0 does not average
+    lr_drop: int = 200  # epochs between divisions of the rates by 10, with the step schedule
+    warmup_steps: int = 0  # steps over which the rates rise from 0 to their full value
+    mask_epochs: int = 25  # of the masks stage
+    mask_lr_drop: int = 15  # lr_drop of the masks stage
+    mask_lr: float = 1e-4  # learning rate of the masks stage
+    clip_max_norm: float = 0.1  # maximum norm of the gradient; 0 disables clipping
+    # decay of the moving average of the weights, which covers about 1 / (1 - ema_decay) steps and
+    # is then used for testing and prediction; 0 disables averaging
     ema_decay: float = 0.0
-    score_every: int = 10  # epochs between scorings on the test photos; 0 never scores
-    patience: int = 0  # epochs without a better score, or test loss, that end a stage; 0: never
-    keep_every: int = 0  # keeps the checkpoint of every so many epochs; 0 keeps only last and best
+    score_every: int = 10  # epochs between scorings of the test photos; 0 disables scoring
+    patience: int = 0  # epochs without a better score or test loss that end a stage; 0: never
+    keep_every: int = 0  # epochs between checkpoints that are kept; 0 keeps only last and best
     seed: int = 42
     num_workers: int = 2  # processes that read photos; 0 reads them in the training process
     # "bfloat16" or "float32"; "auto" is bfloat16 if the GPU or the processor supports it. A run
-    # keeps the precision that it started with.
+    # keeps the precision that it was started with.
     precision: str = "auto"
     compile: bool = False  # compile the box model with torch.compile, which takes minutes
 
@@ -87,17 +87,17 @@ class TrainConfig:
     dice_loss_coef: float = 1  # weight of the dice loss of masks
     bbox_loss_coef: float = 5  # weight of the L1 loss of boxes
     giou_loss_coef: float = 2  # weight of the generalised IoU loss of boxes
-    eos_coef: float = 0.1  # weight of the class no-object in the classification loss
+    eos_coef: float = 0.1  # weight of the no-object class in the classification loss
 
     # photos
-    min_size: int = 800  # length of the shorter side in testing and prediction, ...
-    max_size: int = 1333  # ... unless the longer side would exceed this length
-    # lengths of the shorter side in training, of which one is drawn for each photo and epoch
+    min_size: int = 800  # length of the shorter side in testing and prediction
+    max_size: int = 1333  # maximum length of the longer side, which takes precedence
+    # lengths of the shorter side in training; one is chosen at random for each photo and epoch
     train_sizes: tuple[int, ...] = (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800)
     flip: bool = True  # mirror half of the training photos
     crop: float = 0.5  # fraction of training photos that are randomly cropped
     photometric: float = 0.1  # maximum relative change of brightness, contrast and saturation
-    # random views of each photo for which the outputs of frozen parts are cached on disk; 0
+    # number of random views per photo for which the outputs of frozen parts are cached on disk; 0
     # disables the cache
     cached_views: int = 0
 
@@ -144,12 +144,12 @@ def _check_choices(config: TrainConfig) -> None:
             raise ValueError(f"{key}: unknown value '{value}'{nearest(value, known)}")
     if config.ema_decay == 1:
         raise ValueError(
-            "ema_decay: expected less than 1, found 1, with which the weights never change"
+            "ema_decay: expected less than 1, found 1, at which the average would never change"
         )
     if config.hidden_dim % 128 or config.hidden_dim % config.nheads or config.nheads % 8:
         raise ValueError(
-            "hidden_dim and nheads: expected multiples of 128 and 8, for the mask head's group"
-            f" normalisation, found {config.hidden_dim} and {config.nheads}"
+            "hidden_dim and nheads: expected multiples of 128 and 8, and hidden_dim divisible by"
+            f" nheads, found {config.hidden_dim} and {config.nheads}"
         )
     if not config.train_sizes or min(config.train_sizes) <= 0:
         raise ValueError(f"train_sizes: expected sizes above 0, found {list(config.train_sizes)}")
@@ -217,7 +217,7 @@ class RunConfig:
 
     dataset: str
     train: TrainConfig
-    init: str | None = None  # the weights that the first epoch started from
+    init: str | None = None  # the initial weights
 
 
 def load_config(path: Path | None, overrides: list[str]) -> TrainConfig:
@@ -249,7 +249,7 @@ def _parse_with_defaults(values: Any, *, where: str) -> TrainConfig:
 
 
 def _value(text: str, *, where: str) -> Any:
-    """Parse one value as YAML; also numbers like 1e-4, which are strings in YAML 1.1."""
+    """Parse one value as YAML; numbers like 1e-4, which are strings in YAML 1.1, become floats."""
     try:
         return float(text) if "e" in text.lower() else yaml.safe_load(text)
     except ValueError:
@@ -264,16 +264,15 @@ def read_run(run: Path) -> RunConfig:
     if not path.is_file():
         raise InputError(f"{path}: missing; '{run}' is not a training run (train one first)")
     config = read_yaml(path, RunConfig)
-    if config.train.precision == "auto":  # written before "auto" was resolved
+    if config.train.precision == "auto":  # from a version that did not resolve "auto"
         config = replace(config, train=replace(config.train, precision="float32"))
     return config
 
 
 def check_same_run(run: Path, wanted: RunConfig, done: dict[str, int]) -> None:
-    """Raise InputError, naming every difference, if `wanted` differs from how a run was started.
+    """Raise InputError, listing all differences, if a run was started with other settings.
 
-    `done` holds the number of finished epochs by the setting that limits them, which cannot be
-    lowered below it.
+    `done` holds the number of finished epochs for each setting in EPOCHS: its lowest valid value.
     """
     started = read_run(run)
     old, new = msgspec.to_builtins(started.train), msgspec.to_builtins(wanted.train)
@@ -283,10 +282,10 @@ def check_same_run(run: Path, wanted: RunConfig, done: dict[str, int]) -> None:
         found.append(f"init: {started.init} -> {wanted.init}")
     for key in EPOCHS:
         if new[key] < done.get(key, 0):
-            found.append(f"{key}: {done[key]} are done -> {new[key]}")
+            found.append(f"{key}: {done[key]} finished -> {new[key]}")
     for key in old:
         if old[key] != new[key] and key not in (*EPOCHS, *MAY_CHANGE):
             found.append(f"{key}: {old[key]} -> {new[key]}")
     if found:
         changes = "; ".join(found)
-        raise InputError(f"{run}: was started with other settings ({changes}); use another --run")
+        raise InputError(f"{run}: started with other settings ({changes}); use another --run")

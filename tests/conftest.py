@@ -1,4 +1,4 @@
-"""What the tests of several packages share."""
+"""Settings and fixtures for the tests of several packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""README and documents name only what exists, and all rules and packages."""
+"""The README and the docs name only things that exist, and list all rules and packages."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def test_linked_files_exist(path: Path) -> None:
     assert [link for link in links if not (path.parent / link).is_file()] == []
 
 
-def test_every_rule_is_explained() -> None:
+def test_every_rule_is_documented() -> None:
     text = (ROOT / "docs/annotation.md").read_text().partition("## Findings")[2]
     lines = [line for line in text.splitlines() if line.startswith("| `")]
-    explained = [rule for line in lines for rule in re.findall(r"`([a-z-]+)`", line.split("|")[1])]
-    assert sorted(explained) == sorted(RULES)
+    documented = [rule for line in lines for rule in re.findall(r"`([a-z-]+)`", line.split("|")[1])]
+    assert sorted(documented) == sorted(RULES)
 
 
 def test_every_package_is_in_the_table_with_its_purpose() -> None:
@@ -70,7 +70,7 @@ def test_places_in_the_architecture_exist(path: str, name: str) -> None:
 
 
 def defined_names(node: ast.AST) -> list[str]:
-    """The names that a statement defines: of a function, a class or a variable."""
+    """The names of the functions, classes and variables that a statement defines."""
     match node:
         case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
             return [name]
@@ -80,5 +80,5 @@ def defined_names(node: ast.AST) -> list[str]:
             return []
 
 
-def test_the_architecture_names_places() -> None:
+def test_the_architecture_names_places_in_the_code() -> None:
     assert sum(bool(name) for _, name in PLACES) > 10

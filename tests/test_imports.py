@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 # For each package: the other packages, or parts of them, that it may import; then its subpackages
-# and the modules beside them, each with the parts of the same package that it may import. Parts
-# name only parts above them, and packages only packages above them, so there are no cycles.
+# and the modules beside them, each with the parts of the same package that it may import. A part
+# may list only parts above it, and a package only packages above it, so there are no cycles.
 LAYOUT: dict[str, tuple[str, dict[str, str]]] = {
     "base": ("", {}),
     "annotation": (
@@ -50,7 +50,7 @@ LAYOUT: dict[str, tuple[str, dict[str, str]]] = {
         "base annotation conversion evaluation",
         {
             "app": "",
-            "__init__": "app",  # settings that must be made before fiftyone is imported
+            "__init__": "app",  # settings that must be applied before fiftyone is imported
             "loading": "app",
             "review": "app loading",
         },
@@ -60,7 +60,7 @@ LAYOUT: dict[str, tuple[str, dict[str, str]]] = {
         {
             "config": "",
             "kernels": "config",
-            "__init__": "kernels",  # settings that must be made before torch is imported
+            "__init__": "kernels",  # settings that must be applied before torch is imported
             "data": "config",
             "model": "config kernels data",
             "losses": "config kernels data model",
@@ -76,7 +76,7 @@ LAYOUT: dict[str, tuple[str, dict[str, str]]] = {
 PACKAGES = sorted(LAYOUT.keys() - {"pipeline"})
 FOREIGN_ONLY_IN = {"fiftyone": "curation", "torch": "detr", "torchvision": "detr", "labelme": None}
 LONGEST_FILE = 300
-# Files that may use private names, each of one package that no other file in this list names
+# Files that may use private names of a package; each package has only one such file
 PRIVATE_NAMES_IN = {
     "detr/kernels/torch_private.py": "torch",
     "curation/app/fiftyone_private.py": "fiftyone",
@@ -94,7 +94,7 @@ def parse(path: Path) -> ast.Module:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Dotted names of all modules that a file imports, inside functions too."""
+    """Dotted names of everything that a file imports, including inside functions."""
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -185,7 +185,7 @@ def test_datasets_is_not_a_package() -> None:
 
 
 def private_names(path: Path) -> set[str]:
-    """Private names that a file uses and does not define: of other files and other packages."""
+    """Private names that a file uses but does not define: those of other files and packages."""
     tree = parse(path)
     own = {"_exit", "_asdict", "_replace"}  # public names of os and of named tuples
     used = set()

@@ -1,4 +1,4 @@
-"""One full run of the loop on a dozen tiny scenes through make, then every README command on it."""
+"""One full run of the loop with make on a dozen tiny scenes, then every README command on it."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def times(*folders: Path) -> dict[Path, int]:
 
 
 def readme_commands(values: dict[str, object]) -> list[list[str]]:
-    """List the README's calls of pipeline.py in their order, with words replaced by `values`."""
+    """List the README's pipeline.py commands in order, with placeholders replaced from `values`."""
     lines = re.findall(r"^\.venv/bin/python (pipeline\.py .*)$", README, re.MULTILINE)
     commands = []
     for line in lines:
@@ -146,7 +146,7 @@ def test_fiftyone_reads_the_instances_that_were_built(made: Made) -> None:
     assert detections == len(json.loads(labels_path.read_text())["annotations"])
 
 
-def test_make_review_opens_the_app_and_a_second_make_repeats_nothing(made: Made) -> None:
+def test_make_review_opens_the_app_and_a_second_make_rebuilds_nothing(made: Made) -> None:
     open_review(*made.make, env=made.env)
     before = times(made.dataset, made.run)
     again = call(*made.make, "dataset", "train", env=made.env)
@@ -157,7 +157,7 @@ def test_make_review_opens_the_app_and_a_second_make_repeats_nothing(made: Made)
     assert rebuilt <= {"scores.json", "log.jsonl", "config.yaml"}
 
 
-def test_the_commands_of_the_readme_in_their_order(made: Made, tmp_path: Path) -> None:
+def test_the_commands_of_the_readme_run_in_order(made: Made, tmp_path: Path) -> None:
     values = {
         **{"OUT": tmp_path / "out", "600": 12, "DATASET": made.dataset, "RUN": made.run},
         **{"SOURCE": made.dataset / "images", "NEW": tmp_path / "new"},
@@ -198,17 +198,17 @@ def open_review(*make: str, env: dict[str, str]) -> None:
         start_new_session=True,  # so that Ctrl-C reaches make and its children, but not the tests
     )
     assert program.stdout is not None
-    said = []
+    lines = []
     for line in program.stdout:
-        said.append(line)
+        lines.append(line)
         if "App: http://127.0.0.1:" in line:
             os.killpg(program.pid, signal.SIGINT)
     program.wait(timeout=60)
-    assert any("App: http://127.0.0.1:" in line for line in said), said
-    assert "App: stopped" in said[-1]
+    assert any("App: http://127.0.0.1:" in line for line in lines), lines
+    assert "App: stopped" in lines[-1]
 
 
-def test_a_set_with_flaws_lists_every_planted_one(tmp_path: Path, env: dict[str, str]) -> None:
+def test_validate_finds_every_planted_flaw(tmp_path: Path, env: dict[str, str]) -> None:
     dataset, found = tmp_path / "flawed", tmp_path / "findings.json"
     call(*PIPELINE, "sample", dataset, "--images", 30, "--flaws", env=env)
     output = call(*PIPELINE, "validate", dataset, "--json", found, env=env, status=1)
@@ -238,7 +238,7 @@ def test_a_set_with_flaws_lists_every_planted_one(tmp_path: Path, env: dict[str,
         (["sample", "/dev/null/out"], "/dev/null/out"),
     ],
 )
-def test_mistakes_end_with_one_line(
+def test_users_mistakes_are_reported_in_one_line(
     command: list[str], message: str, tmp_path: Path, env: dict[str, str]
 ) -> None:
     done = subprocess.run([*PIPELINE, *command], cwd=tmp_path, capture_output=True, text=True)
@@ -256,14 +256,14 @@ def test_mistakes_end_with_one_line(
         ["--set", "epochs=9", "lr=0.5", "--init", "w.pth", "--set", "seed=2", "epochs=3"],
     ],
 )
-def test_every_set_counts_and_the_last_of_a_key(
+def test_all_set_options_apply_and_the_last_value_of_a_key_wins(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[RunConfig] = []
+    configs: list[RunConfig] = []
     monkeypatch.setattr(
-        "detr.training.train.train", lambda _, run, config, stage: asked.append(config)
+        "detr.training.train.train", lambda _, run, config, stage: configs.append(config)
     )
     (tmp_path / "dataset.yaml").write_text(YAML)
     pipeline.app.cli(args=["train", str(tmp_path), "--run", "run", *words])
-    (config,) = asked
+    (config,) = configs
     assert config.train == TrainConfig(epochs=3, lr=0.5, seed=2)

@@ -22,19 +22,19 @@ class Undone:
 
 
 def replace_with_backup(path: Path, data: bytes, write: Callable[[Path], None]) -> None:
-    """Replace `path` by the file that `write` makes, and keep its `data` beside it.
+    """Replace `path` with the file that `write` creates, and keep its old `data` beside it.
 
-    An older backup is kept instead. The backup gets the modification time of the fixed file, from
-    which `undo_fixes` knows whether a person has edited the file since.
+    A backup that exists already is kept. The backup gets the modification time of the fixed file,
+    so that `undo_fixes` can tell whether a person has edited the file since.
     """
     backup = path.with_name(path.name + SUFFIX)
     with replacing(path) as temporary:
         write(temporary)
         exists = backup.exists()
-        as_fixed = not exists or _is_as_fixed(path, backup)
+        unedited = not exists or _is_unedited(path, backup)
         if not exists:
             write_bytes(backup, data)
-    if as_fixed:
+    if unedited:
         time = path.stat().st_mtime_ns
         os.utime(backup, ns=(time, time))
 
@@ -50,10 +50,10 @@ def confirm_fixes(dataset: Dataset) -> list[str]:
 
 
 def undo_fixes(dataset: Dataset) -> Undone:
-    """Restore the backups, byte for byte, except where the fixed file was changed since."""
+    """Restore the backups, byte for byte, unless the fixed file was changed since."""
     restored, changed = [], []
     for path, backup in _backups(dataset):
-        if path.exists() and not _is_as_fixed(path, backup):
+        if path.exists() and not _is_unedited(path, backup):
             changed.append(dataset.relative(path))
         else:
             backup.replace(path)
@@ -61,7 +61,7 @@ def undo_fixes(dataset: Dataset) -> Undone:
     return Undone(tuple(restored), tuple(changed))
 
 
-def _is_as_fixed(path: Path, backup: Path) -> bool:
+def _is_unedited(path: Path, backup: Path) -> bool:
     return path.stat().st_mtime_ns == backup.stat().st_mtime_ns
 
 

@@ -25,7 +25,7 @@ from annotation.rules.files import stored_size
 from base.errors import InputError
 from base.naming import fold
 
-# rules whose findings leave open on which photo the shapes were drawn
+# rules whose findings make it uncertain which photo the shapes were drawn on
 PHOTO_DOUBTS = frozenset({"photo-rotation", "photo-embedded", "photo-unreadable", "photo-missing"})
 FRAME_DOUBTS = PHOTO_DOUBTS | {"photo-size", "annotation-orphan"}
 
@@ -34,8 +34,8 @@ FRAME_DOUBTS = PHOTO_DOUBTS | {"photo-size", "annotation-orphan"}
 class FileToFix:
     """One file, the `rules` that have findings in it, and facts about the whole set.
 
-    `claims` counts the annotations of each photo, `names` the photos of each folded name, and
-    `known` are words that help to tell encodings apart.
+    `claims` counts the annotations of each photo, `names` counts the photos with each folded name,
+    and `known` contains words that help to tell encodings apart.
     """
 
     dataset: Dataset
@@ -61,7 +61,7 @@ def check_certain(file: FileToFix, annotation: Annotation, data: bytes) -> None:
 
 
 def _encoding_is_certain(file: FileToFix, annotation: Annotation, data: bytes) -> bool:
-    """Return whether the file is marked, or only this encoding yields words that the set has."""
+    """Return whether the file is Unicode, or only this encoding gives words known in the set."""
     encoding = annotation.encoding
     if encoding == "utf-8" or encoding in BYTE_ORDER_MARKS.values():
         return True
@@ -107,7 +107,7 @@ def fix_keys(file: FileToFix, annotation: Annotation) -> tuple[Annotation, str]:
 
 
 def fix_path(file: FileToFix, annotation: Annotation) -> tuple[Annotation, str]:
-    """Set imagePath to the photo that was found by its name, if it can be no other photo.
+    """Set imagePath to the photo that was found by its name, if no other photo is possible.
 
     Raises NotFixedError if the photo has another size, another annotation or a namesake, or if it
     was found by the name of the annotation and imagePath differs in more than the suffix.
@@ -134,7 +134,7 @@ def _check_name(file: FileToFix, annotation: Annotation, photo: Path, how: str) 
         if fold(name.rpartition(".")[0]) != own or stored_size(annotation) is None:
             raise NotFixedError("imagePath names another photo, or none; correct it in Labelme")
     elif file.names[fold(photo.name)] > 1:
-        raise NotFixedError(f"several photos are called {photo.name}")
+        raise NotFixedError(f"several photos are named {photo.name}")
 
 
 def fix_size(file: FileToFix, annotation: Annotation) -> tuple[Annotation, str]:

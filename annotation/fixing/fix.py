@@ -49,7 +49,8 @@ FILE_FIXES = {
     "photo-path": fix_path,
     "photo-path-leaves": fix_path,
 }
-SHAPE_FIXES = ("label-typo", "points-repeated", "self-crossing", "out-of-picture")  # in order
+# in the order in which they are applied
+SHAPE_FIXES = ("label-typo", "points-repeated", "self-crossing", "out-of-picture")
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,9 @@ def _fix_file(file: FileToFix, findings: Sequence[Finding]) -> list[Fixed]:
 
 
 def _write(path: Path, annotation: Annotation) -> None:
-    """Write the fixed file and read it back: values that JSON lacks, such as NaN, would be lost.
+    """Write the fixed file and read it back.
 
-    Raises NotFixedError if they would.
+    Raises NotFixedError if a value would be lost: JSON has no NaN, for example.
     """
     try:
         write_annotation(path, annotation)
@@ -144,7 +145,7 @@ def _fixed(
 def _fixed_shapes(
     file: FileToFix, shapes: Sequence[Shape], findings: Sequence[Finding]
 ) -> tuple[tuple[Shape, ...], list[Fixed]]:
-    """Apply the fixes of shapes rule by rule; return the shapes in order, and the outcomes."""
+    """Apply the fixes of shapes rule by rule; return the shapes in order and the outcomes."""
     replaced = [[shape] for shape in shapes]
     fixes = []
     order = SHAPE_FIXES.index

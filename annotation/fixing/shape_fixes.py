@@ -1,9 +1,9 @@
 """Safe fixes of one shape, which hardly change the area that it covers.
 
-Changes are computed from the areas of geometries, not from pixels. pycocotools paints the regions
-that an outline encloses an odd number of times, which are both halves of a figure of eight, and the
-fixed shape covers the same halves. The pixels would not change, although the outline was certainly
-not meant that way.
+The change is computed from areas of geometries, not from pixels. pycocotools paints the regions
+that an outline encloses an odd number of times. In a figure of eight, these are both halves, and
+the fixed shape covers the same halves: no pixel would change, although the outline is certainly a
+mistake.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Points = tuple[tuple[float, float], ...]
 
 
 class NotFixedError(Exception):
-    """Why a fix would not be safe, for the person who has to decide."""
+    """A fix that would not be safe; the message tells the person who has to decide why."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Replacement:
 
 
 def unused_group_id(shapes: Iterable[Shape]) -> int:
-    """Return a group_id that no shape of the photo has, not even an unreadable one."""
+    """Return a group_id that no shape of the photo has, including unreadable shapes."""
     ids = []
     for shape in shapes:
         group_id = shape.group_id
@@ -58,7 +58,7 @@ def unused_group_id(shapes: Iterable[Shape]) -> int:
 def fix_label(shape: Shape, labels: Sequence[str]) -> Replacement:
     """Change a label to the known label that differs only in case and separators.
 
-    Raises NotFixedError if there is not exactly one.
+    Raises NotFixedError unless there is exactly one.
     """
     same = [label for label in labels if normalized_label(label) == normalized_label(shape.label)]
     if len(same) != 1:
@@ -102,23 +102,24 @@ def _without_repeated(points: Sequence[tuple[float, float]], distance: float) ->
 
 
 def fix_crossing(shape: Shape, config: DatasetConfig, group: int) -> Replacement:
-    """Replace a polygon that crosses itself by the area it encloses, as parts and holes.
+    """Replace a polygon that crosses itself with the area it encloses, as parts and holes.
 
-    If there are several, they share the group_id `group`. Raises NotFixedError for other shapes,
-    and if the enclosed area is not clear.
+    Several shapes share the group_id `group`. Raises NotFixedError for other shapes, and if the
+    enclosed area is ambiguous.
     """
     if shape.shape_type != "polygon":
-        raise NotFixedError(f"the corners of a {shape.shape_type} are in disorder; draw it again")
+        raise NotFixedError(f"the corners of a {shape.shape_type} are out of order; draw it again")
     area = _enclosed_area(shape, config)
     shapes = _as_shapes(area, shape, config, group)
     return Replacement(shapes, f"crossings removed{_shape_count(shapes)}")
 
 
 def _enclosed_area(shape: Shape, config: DatasetConfig) -> BaseGeometry:
-    """Return what an outline encloses at least once, without tiny parts and holes.
+    """Return the area that an outline encloses at least once, without tiny parts and holes.
 
     In the area as drawn, loops that run backwards count as negative; when painted, regions that
-    the outline encloses twice are left out. Raises NotFixedError unless all three nearly agree.
+    the outline encloses twice are left out. Raises NotFixedError unless these three areas nearly
+    agree.
     """
     drawn = shapely.Polygon(outline(shape))
     if drawn.is_valid:
@@ -142,7 +143,7 @@ def _enclosed_area(shape: Shape, config: DatasetConfig) -> BaseGeometry:
 
 
 def _polygons(area: BaseGeometry) -> list[shapely.Polygon]:
-    """Return the polygons in a geometry, without lines and points that operations leave behind."""
+    """Return the polygons in a geometry, without the lines and points that operations leave."""
     parts = shapely.get_parts(shapely.get_parts(area))
     return [part for part in parts.tolist() if isinstance(part, shapely.Polygon) and part.area > 0]
 
@@ -166,14 +167,14 @@ def _without_tiny_parts(area: BaseGeometry, least: float) -> BaseGeometry:
 def _as_shapes(
     area: BaseGeometry, shape: Shape, config: DatasetConfig, group: int
 ) -> tuple[Shape, ...]:
-    """Convert an area to polygons like `shape`, largest first, and holes, in a group if several."""
+    """Convert an area to polygons like `shape`, largest first, and holes; group several shapes."""
     parts = sorted(_polygons(area), key=lambda part: -part.area)
     rings = [ring for part in parts for ring in part.interiors]
     is_hole = shape.label in config.holes
     if len(parts) > 1 and shape.label in config.ungrouped:
         raise NotFixedError(f"would become {len(parts)} parts; '{shape.label}' has only one")
     if rings and (is_hole or not config.holes or shape.group_id is not None):
-        raise NotFixedError("the new hole could cut other shapes, too; draw it again")
+        raise NotFixedError("the new hole could also cut other shapes; draw it again")
     several = len(parts) + len(rings) > 1 and not is_hole
     group_id = group if several and shape.group_id is None else shape.group_id
     distance = config.limits.repeated_distance
@@ -204,7 +205,7 @@ def _shape_count(shapes: Collection[Shape]) -> str:
 def clip_to_photo(shape: Shape, config: DatasetConfig, group: int, size: Size) -> Replacement:
     """Clip a polygon, rectangle or mask to a photo of `size` (height, width).
 
-    There is no shape left of a polygon outside the photo. Raises NotFixedError for other shapes.
+    Nothing is left of a polygon outside the photo. Raises NotFixedError for other shapes.
     """
     height, width = size
     if shape.shape_type == "polygon":

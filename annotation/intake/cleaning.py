@@ -84,7 +84,7 @@ def clean_frame(frame: Frame, *, long_side: int | None = None) -> CleanPhoto:
 def _opened(data: bytes) -> Iterator[Image.Image]:
     """Open a photo; every error in the block becomes a RefusedError with its reason."""
     try:
-        # Pillow warns of unusual metadata, which is not used here.
+        # Pillow warns about unusual metadata, which is not used here.
         with warnings.catch_warnings(action="ignore"), open_photo(BytesIO(data)) as image:
             yield image
     except RefusedError:
@@ -120,7 +120,7 @@ def _limited(image: Image.Image, long_side: int | None) -> Image.Image:
 
 
 def _encoded(image: Image.Image, kind: str, exif: bytes) -> bytes:
-    """Encode an image in its own format, with its colour profile and `exif` as only metadata."""
+    """Encode an image in its own format; only its colour profile and `exif` are kept."""
     plain = image.copy()  # saving would write comments and XMP from the old `info`
     plain.info = {k: v for k, v in image.info.items() if k in ("icc_profile", "transparency")}
     options = dict(_SAVE_OPTIONS.get(kind, {}), icc_profile=plain.info.get("icc_profile"))

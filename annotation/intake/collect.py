@@ -76,9 +76,9 @@ class Collected:
         for pair in self.near_duplicates:
             if not pair.same_source:
                 bits = f"{pair.distance} of 64 bits differ"
-                yield f"looks alike: {pair.image} and {pair.earlier} ({bits})"
+                yield f"similar: {pair.image} and {pair.earlier} ({bits})"
         for name, count in self._similar_frames().items():
-            yield f"looks alike: {count} frames of {name} and earlier frames"
+            yield f"similar to earlier frames: {count} of {name}"
         yield from (f"refused: {one.origin}: {one.reason}" for one in self.refused)
         if self.other_files:
             counts = sorted(self.other_files.items())
@@ -88,7 +88,7 @@ class Collected:
         yield f"{table}: the source of each photo; used by `group_by: photos.csv`"
 
     def _similar_frames(self) -> Counter[str]:
-        """Count the frames that look alike by video; they are expected, so they are not listed."""
+        """Count the similar frames of each video; they are expected, so they are not listed."""
         source = {origin.image: origin.source for origin in self.added}
         return Counter(source[pair.image] for pair in self.near_duplicates if pair.same_source)
 
@@ -178,7 +178,7 @@ class _Run:
 
     def _store(self, found: SourcePhoto, original: str, photo: CleanPhoto) -> None:
         suffix = PurePosixPath(found.path).suffix.lower()
-        if suffix not in photo.suffixes:  # such as a PNG that is called .jpg
+        if suffix not in photo.suffixes:  # such as a PNG named .jpg
             suffix = photo.suffixes[0]
         name = self._names.take(readable_stem(found.path)) + suffix
         origin = Origin(name, original, digest(photo.data), found.group, photo.likeness)
@@ -194,7 +194,7 @@ class _Run:
 
 
 def _digest(content: bytes | Frame) -> str:
-    """Hash the bytes of a file, or the size and pixels of a frame, which a copied video repeats."""
+    """Hash the bytes of a file, or the size and pixels of a frame, which are equal in a copy."""
     if isinstance(content, bytes):
         return digest(content)
     return digest(str(content.shape), content.tobytes())

@@ -1,4 +1,4 @@
-"""Metadata of a photo: finding and removing what tells where it was taken."""
+"""Metadata of a photo: finding and removing the location where it was taken."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _LONGEST_SEGMENT = 65533
 
 
 def may_have_location(payload: bytes) -> bool:
-    """Return whether EXIF, XMP, IPTC or text may say where a photo was taken.
+    """Return whether EXIF, XMP, IPTC or text may contain the location of a photo.
 
-    This searches the raw bytes and so finds what a parser of one format misses, such as XMP inside
-    EXIF or a damaged directory. A false alarm only loses some notes of the camera.
+    This searches the raw bytes, so it finds what a parser of one format misses, such as XMP inside
+    EXIF or a damaged directory. A false positive only loses other metadata.
     """
     if _GPS_TAG.search(payload) or _IPTC_LOCATION.search(payload):
         return True
-    return _XMP_LOCATION.search(payload.replace(b"\0", b"")) is not None  # UTF-16, too
+    return _XMP_LOCATION.search(payload.replace(b"\0", b"")) is not None  # also in UTF-16
 
 
 def image_has_location(image: Image.Image) -> bool:
@@ -58,8 +58,8 @@ def image_has_location(image: Image.Image) -> bool:
 def kept_exif(image: Image.Image) -> bytes:
     """Return EXIF data with camera, exposure and time only; empty if there is none of these.
 
-    It lists what to keep because locations also occur in fields that no list of what to remove
-    would contain: maker notes, thumbnails, free text.
+    A list of fields to remove would not be enough, because locations also occur in maker notes,
+    thumbnails and free text.
     """
     old, new = image.getexif(), Image.Exif()
     try:
@@ -79,12 +79,12 @@ def _tags(names: tuple[str, ...]) -> list[int]:
 
 
 def jpeg_without_location(data: bytes, exif: bytes) -> bytes | None:
-    """Return a JPEG file without location; the same file if it has none.
+    """Return a JPEG file without its location; the same file if it has none.
 
     Pillow's quality="keep" decodes and compresses again, which changes pixels by rounding. So the
-    segments are copied instead, without those that pixels and colours do not need, and `exif`
+    segments are copied instead, except those that pixels and colours do not need, and `exif`
     replaces the old EXIF data. What follows the end of the image (the video of a motion photo, a
-    second image) has a location of its own and is removed, too. Returns None if the structure of
+    second image) may contain the location as well and is removed. Returns None if the structure of
     the file is not valid; it must then be decoded and compressed again.
     """
     segments = list(_segments(data))
@@ -95,8 +95,8 @@ def jpeg_without_location(data: bytes, exif: bytes) -> bytes | None:
     if any(_is_metadata(marker) for marker in markers[scan:]):
         return None
     head, end = segments[:scan], segments[-1][2]
-    notes = [data[start:stop] for marker, start, stop in head if not _needed(data, marker, start)]
-    if not data[end:].strip(b"\0\r\n ") and not any(map(may_have_location, notes)):
+    others = [data[start:stop] for marker, start, stop in head if not _needed(data, marker, start)]
+    if not data[end:].strip(b"\0\r\n ") and not any(map(may_have_location, others)):
         return data
     parts = [data[start:stop] for marker, start, stop in head if _needed(data, marker, start)]
     return b"".join([b"\xff\xd8", *_with_exif(parts, exif), data[segments[scan][1] : end]])

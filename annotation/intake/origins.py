@@ -140,7 +140,7 @@ def read_groups(root: Path) -> GroupTable:
 
 
 def write_groups(root: Path, table: GroupTable, groups: Mapping[str, str]) -> None:
-    """Write `photos.csv`: the existing rows, then those of the photos that had none."""
+    """Write `photos.csv`: the existing rows, then rows for the photos that have none."""
     old = dict(table.rows)
     new = [(image, group) for image, group in groups.items() if image not in old]
     if not new:
@@ -179,8 +179,8 @@ def group_photos(
 class _Groups:
     """Names of groups that are joined step by step (union-find); two fixed groups are never joined.
 
-    scipy's DisjointSet does not serve: it chooses the root of a set by size, but here the root is
-    the name of the group, which is that of the earlier one or the fixed one.
+    scipy's DisjointSet is not suitable, because it chooses the root of a set by size. Here, the
+    root is the name of the group: the fixed one, or else the earlier one.
     """
 
     def __init__(self, *, fixed: Iterable[str]) -> None:

@@ -23,14 +23,14 @@ from base.files import write_bytes
 from base.naming import printable
 from base.progress import track
 
-RARER = 3  # a label that is so many times less frequent than a similar one is a misspelling
+RARER = 3  # a label this many times rarer than a similar one counts as a misspelling of it
 PLAIN = re.compile(r"[^\W\d]\w*(-\w+)*")  # needs no quotes in YAML, except words such as `no`
 _LONGEST = 60  # characters of a label in a comment
 
 
 @dataclass(frozen=True)
 class ProposedThing:
-    """One label with its number of shapes, and its misspellings with theirs."""
+    """A label and its number of shapes, and its misspellings with theirs."""
 
     label: str
     count: int
@@ -54,8 +54,8 @@ def propose_config(root: Path) -> DatasetConfig:
             del counts[label]
     things = _group_spellings(counts)
     if not things:
-        found = f"no labels found below {root / 'labelme'} and {root / 'images'}"
-        raise InputError(f"{path}: does not exist, and {found}; create it with `things: [...]`")
+        found = f"no labels were found below {root / 'labelme'} and {root / 'images'}"
+        raise InputError(f"{path}: missing, and {found}; create it with `things: [...]`")
     text = "\n".join(_lines(root, things)) + "\n"
     config = parse_config(yaml.safe_load(text), where=str(path))
     write_bytes(path, text.encode())

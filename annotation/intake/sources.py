@@ -27,8 +27,9 @@ VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpe
 class SourcePhoto:
     """A photo file or video frame in a source, before it is read.
 
-    `origin` tells people where it is, its name is made from `path` (within the source), and photos
-    with the same `group` belong in one split. `load` raises RefusedError if it cannot be read.
+    `origin` tells people where it is. Its name in the set is made from `path`, its path in the
+    source. Photos with the same `group` belong in one split. `load` raises RefusedError if it
+    cannot be read.
     """
 
     origin: str
@@ -66,7 +67,10 @@ def open_source(path: Path, *, every: float, dataset: Path) -> Source:
     if suffix in PHOTO_SUFFIXES:
         return Source(1, {}, lambda: iter([_photo_file(path, path.name)]))
     known = " ".join(sorted({*PHOTO_SUFFIXES, *VIDEO_SUFFIXES}))
-    raise InputError(f"{path}: expected a folder, zip file, photo or video ({known})")
+    found = printable(suffix) or "no suffix"
+    raise InputError(
+        f"{path}: expected a folder, zip file, photo or video ({known}), found {found}"
+    )
 
 
 def _open_folder(folder: Path, dataset: Path) -> Source:
@@ -124,7 +128,7 @@ def _members(path: Path, members: Iterable[zipfile.ZipInfo]) -> Iterator[SourceP
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """Read a member; no more is unpacked than it declares, and that is limited here."""
+    """Read a member. No more than its declared size is unpacked, which is limited here."""
     if stat.S_ISLNK(member.external_attr >> 16):
         raise RefusedError("is a symbolic link, not a photo")
     if member.flag_bits & 1:
@@ -155,7 +159,7 @@ def _count_frames(path: Path, every: float) -> int:
 
 
 def _frames(path: Path, every: float) -> Iterator[SourcePhoto]:
-    """Yield one upright frame every `every` seconds; without frames, one photo that is refused."""
+    """Yield an upright frame every `every` seconds, or one refused photo if there are none."""
     group = printable(path.as_posix())
     video = _open_video(path)
     try:
@@ -167,7 +171,7 @@ def _frames(path: Path, every: float) -> Iterator[SourcePhoto]:
         return
     taken = 0
     for time, frame in _timed_frames(video, every):
-        name = f"{path.stem}_{round(time * 1000):09d}ms.jpg"  # without a dot, and sorted by name
+        name = f"{path.stem}_{round(time * 1000):09d}ms.jpg"  # contains no dot, and sorts by time
         yield SourcePhoto(f"{group} at {time:.3f} s", name, group, partial(_identity, frame))
         taken += 1
     video.release()
@@ -176,7 +180,7 @@ def _frames(path: Path, every: float) -> Iterator[SourcePhoto]:
 
 
 def _open_video(path: Path) -> cv2.VideoCapture:
-    # An absolute path, because FFmpeg reads `name:rest` as a protocol.
+    # The path is absolute, because FFmpeg reads `name:rest` as a protocol.
     video = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
     video.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # as a video player shows them
     return video

@@ -1,4 +1,4 @@
-"""Open Labelme on a data set in a process of its own, and check what was drawn."""
+"""Open Labelme on a data set in a separate process, and check what was drawn."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DISPLAY_VARIABLES = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 
 @dataclass(frozen=True)
 class Annotated:
-    """The annotations that a person changed, their findings, and a line on what is left to do."""
+    """The annotations that a person changed, their findings, and a line about what is left."""
 
     changed: tuple[Path, ...]
     findings: tuple[Finding, ...]
@@ -45,7 +45,7 @@ def annotate(dataset: Dataset, only: Path | None = None, *, check: Check) -> Ann
     """Open Labelme, wait until its window is closed, and check the changed annotations.
 
     Labelme shows photos without annotation, then those with errors, with warnings, and the rest, or
-    the photos listed in the text file `only` in its order. `check` checks the set. Raises
+    the photos listed in the text file `only`, in its order. `check` validates the set. Raises
     InputError if there are no photos or no display, or if Labelme does not start.
     """
     labelme = _labelme_folder()
@@ -88,7 +88,7 @@ def _labelme_folder() -> Path:
 def labelme_command(config: DatasetConfig, labelme: Path) -> list[str]:
     """Return the command that opens Labelme on the current folder.
 
-    The names in the file list and the title are short in this way.
+    This keeps the names in the file list and in the title short.
     """
     settings = yaml.safe_dump(
         labelme_settings(config, labelme), allow_unicode=True, default_flow_style=True, width=10**6

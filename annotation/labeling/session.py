@@ -127,7 +127,8 @@ class Session:
 
         Annotations that were changed in the data set meanwhile are copied again, so that Labelme
         shows the changes. Those deleted in Labelme are deleted only at the `last` call, and only if
-        the link to the photo exists: a person may have deleted the folder. Raises OSError.
+        the link to the photo exists: a person may have deleted the folder. Raises OSError if a file
+        cannot be written.
         """
         for item in self._items:
             copy, annotation = self._paths(item)
@@ -158,7 +159,7 @@ class Session:
         self.changed.add(path)
 
     def recover(self) -> None:
-        """Store the annotations that an interrupted session has not stored."""
+        """Store the annotations that an interrupted session did not store."""
         for item in self._items:
             stamp, stored = map(_stamp, self._paths(item))
             if stamp is not None and stamp != item.stamp and stamp > (stored or 0):
@@ -244,4 +245,4 @@ def _write_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         what = f"{error.filename or folder}: cannot be written: {error.strerror}"
-        raise InputError(f"{what}; run `annotate` again, it continues from {folder}") from None
+        raise InputError(f"{what}; run `annotate` again to continue from {folder}") from None

@@ -57,7 +57,7 @@ class AnnotationStatus:
 def read_status(dataset: Dataset, check: Check) -> AnnotationStatus:
     """Check the set and return its status.
 
-    Raises InputError if the set has no photos, or if `check` does.
+    Raises InputError if the set has no photos, or if `check` raises it.
     """
     photos = dataset.photos()
     if not photos:
@@ -77,13 +77,13 @@ def read_status(dataset: Dataset, check: Check) -> AnnotationStatus:
 def _namesakes(
     dataset: Dataset, photos: Iterable[Path], checked: Iterable[CheckedAnnotation]
 ) -> Iterator[tuple[Path, Path]]:
-    """Yield photos and annotations with the same name, if the annotation names no photo itself."""
-    lost = {one.path for one in checked if one.photo is None}
+    """Yield photos and annotations with the same name, if the annotation's photo was not found."""
+    orphans = {one.path for one in checked if one.photo is None}
     for photo in photos:
         for folder in (dataset.images, dataset.labelme):
             path = _default_path(dataset, photo, folder)
-            if path in lost:
-                lost.remove(path)  # a.jpg and a.png cannot both have a.json
+            if path in orphans:
+                orphans.remove(path)  # a.jpg and a.png cannot both have a.json
                 yield photo, path
 
 

@@ -1,4 +1,4 @@
-"""Decoding the bytes of Labelme files to JSON values, including those that are not valid JSON.
+"""Decoding the bytes of Labelme files to JSON values, even if they are not valid JSON.
 
 Labelme writes UTF-8 without a byte order mark. Older versions on Windows used the code page of the
 system, other programs add a byte order mark, and Python writes NaN, which JSON does not have.
@@ -24,15 +24,16 @@ BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# These limits keep the memory for any file below 1 GB; 1,000 shapes of 1,000 points are far below.
+# These limits keep the memory for any file below 1 GB. 1,000 shapes of 1,000 points are 3 million
+# values.
 MOST_VALUES = 5_000_000  # numbers, strings, lists and objects together
 MOST_OBJECTS = 500_000
 MOST_LENIENT_BYTES = 64 << 20  # of a file that is decoded in more than one step
 _PIECE = 1 << 20
 
 # Windows code pages of Labelme files, the most likely first: Western, Korean, Chinese, Japanese,
-# traditional Chinese, Cyrillic, central European, Greek, Turkish and Baltic. Each has its common
-# letters or, for East Asian pages, the first bytes of the characters that are standardised first.
+# traditional Chinese, Cyrillic, central European, Greek, Turkish and Baltic, with their common
+# letters or, for East Asian pages, the first bytes of the most common characters.
 CODE_PAGES: dict[str, str | range] = {
     "cp1252": "äöüßÄÖÜéèêàâçñáíóúåøæãõîôëï",
     "cp949": range(0xB0, 0xC9),
@@ -47,7 +48,7 @@ CODE_PAGES: dict[str, str | range] = {
 }
 _LATIN_PAGES = frozenset({"cp1252", "cp1250", "cp1254", "cp1257"})  # most letters are ASCII
 _BETWEEN_WORDS = re.compile(r'["/\\\x00-\x1f]+')  # separates whole labels and the parts of paths
-_MOST_CHARACTERS = 10_000  # that are examined
+_MOST_CHARACTERS = 10_000  # more are not examined
 _LONGEST_WORD = 4096  # characters
 _KEYS = re.compile(r'"\s*:')
 _BYTE_KEYS = re.compile(rb'"\s*:')
@@ -65,9 +66,9 @@ class Decoded:
 def decode_json(data: bytes, *, known: Collection[str] = ()) -> Decoded:
     """Decode the bytes of one file.
 
-    If they are not UTF-8, the code page is chosen in which most of the `known` words occur (labels
-    and names of photos, as `known_words` returns them). Raises ValueError, which says what is wrong
-    with the bytes.
+    If they are not UTF-8, the code page is chosen that gives the most `known` words: labels and
+    names of photos, as `known_words` returns them. Raises ValueError, which says what is wrong with
+    the bytes.
     """
     _check_counts(data)
     encoding, text = _decode_text(data, known)
@@ -78,7 +79,7 @@ def decode_json(data: bytes, *, known: Collection[str] = ()) -> Decoded:
             value = _decode_leniently(text, strict)
         return Decoded(value, encoding, _repeated_keys(text, value))
     except RecursionError:
-        raise ValueError("is nested too deeply") from None
+        raise ValueError("nested too deeply") from None
 
 
 def _check_counts(data: bytes) -> None:
@@ -99,12 +100,12 @@ def _decode_text(data: bytes, known: Collection[str]) -> tuple[str, bytes | str]
     if marked is None and (data.isascii() or _is_utf8(data)):
         return "utf-8", data
     if len(data) > MOST_LENIENT_BYTES:
-        raise ValueError(f"is not plain UTF-8 and is larger than {MOST_LENIENT_BYTES >> 20} MB")
+        raise ValueError(f"larger than {MOST_LENIENT_BYTES >> 20} MB and not plain UTF-8")
     return (marked, data.decode(marked)) if marked else _guess_code_page(data, known)
 
 
 def _is_utf8(data: bytes) -> bool:
-    """Decode in pieces: a single emoji makes a whole text take four bytes per character."""
+    """Decode in pieces: one emoji would make the whole text take four bytes per character."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for start in range(0, len(data), _PIECE):
@@ -132,14 +133,14 @@ def _guess_code_page(data: bytes, known: Collection[str]) -> tuple[str, str]:
         except UnicodeDecodeError:
             continue
         words = [part for part in parts if len(part) <= _LONGEST_WORD and not part.isascii()]
-        # counts bytes, not words: a letter of one page is half a character of another
+        # bytes are counted, not words: a letter in one page is half a character in another
         fitting = (word for word in words if _normalized(word) in known)
         found = sum(_count_non_ascii_bytes(word, encoding) for word in fitting)
         score = (found, _fit(words, encoding))
         if best is None or score > best[0]:
             best = (score, encoding)
     if best is None:
-        raise ValueError("is neither UTF-8 nor in a known Windows code page")
+        raise ValueError("neither UTF-8 nor in a known Windows code page")
     return best[1], data.decode(best[1])
 
 
@@ -182,7 +183,7 @@ def _decode_leniently(text: bytes | str, strict: Exception) -> Any:
         value = json.loads(text)
         json.dumps(value, ensure_ascii=False).encode()  # unpaired surrogates cannot be encoded
     except UnicodeEncodeError:
-        raise ValueError("contains an unpaired surrogate") from None
+        raise ValueError("unpaired surrogate in a string") from None
     except ValueError:
         raise ValueError(str(strict).splitlines()[0]) from None
     return value

@@ -20,7 +20,7 @@ from base.errors import InputError
 CIRCLE_CORNERS = 64  # the polygon's area is then 0.2 % below the circle's
 MOST_MASK_PIXELS = 100_000_000
 MOST_MASK_RUNS = 20_000  # their union takes a second; a drawn mask has a few in each row
-# the least and the largest number of points; other programs write four corners of a rectangle
+# the fewest and the most points of a shape; other programs write all four corners of a rectangle
 POINTS = {
     "polygon": (3, None),
     "rectangle": (2, 4),
@@ -114,7 +114,7 @@ def encode_mask_png(mask: NDArray[np.bool_]) -> str:
 
 
 def figure(shape: Shape, *, line_width: float = 0) -> BaseGeometry:
-    """Return the area that a shape covers, in pixels; invalid if its outline crosses itself.
+    """Return the region that a shape covers, in pixels; invalid if its outline crosses itself.
 
     Lines and points are widened to `line_width` pixels, and are empty if it is 0. Raises ShapeError
     as `check_points` and `mask_pixels` do.
@@ -144,7 +144,7 @@ def widened(shape: Shape, line_width: float) -> BaseGeometry:
 def _mask_figure(mask: NDArray[np.bool_], corner: tuple[int, int]) -> BaseGeometry:
     """Return the exact union of the pixels of a mask as squares, including holes.
 
-    The union of a noisy mask would take minutes, so its pixels are joined to larger blocks.
+    The union of a noisy mask would take minutes, so its pixels are merged into larger blocks.
     """
     side = 1
     rows, starts, ends = _runs(mask)

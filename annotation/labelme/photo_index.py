@@ -19,7 +19,7 @@ from annotation.labelme.decoding import known_words
 from annotation.photos.listing import Paths
 from base.naming import fold
 
-LONGEST_PATH = 4096  # characters; no operating system opens a longer path
+LONGEST_PATH = 4096  # characters; Linux cannot open longer paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class _Lookup:
         return fold(self._part(_below(self._folder, photo)))
 
     def find(self, wanted: str) -> list[Path]:
-        """Return all photos whose folded part of the path is `wanted`, in order."""
+        """Return all photos whose folded part of the path equals `wanted`, in order."""
         hashed = np.uint32(_hash(wanted))
         first, last = (np.searchsorted(self._hashes, hashed, side) for side in ("left", "right"))
         found = map(int, self._order[first:last])
@@ -101,7 +101,7 @@ class PhotoIndex:
         """Find the photo of an annotation whose `imagePath` is `image_path`.
 
         imagePath is relative to the annotation's folder. If there is no photo at that path, the
-        photo with that name is used wherever it is in the set, and then the photo with the same
+        photo with that name is used, wherever it is in the set, or else the photo with the same
         stem as the annotation file.
         """
         slashed = image_path[: LONGEST_PATH + 1].replace("\\", "/")
@@ -153,7 +153,7 @@ def _same_case(photos: list[Path], stored: str) -> Path:
 
 
 def _longest_common_end(photos: list[Path], name: str) -> Path | None:
-    """Return the photo that shares most parent folders with `name`; None if several do."""
+    """Return the photo that shares the most parent folders with `name`; None if several do."""
     wanted = fold(name).split("/")[::-1]
 
     def shared(photo: Path) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from PIL import Image
 
-# Bytes per pixel that decoding was measured to take at most: WebP; CMYK in a progressive JPEG
+# The most bytes per pixel measured in decoding: for WebP, and for a CMYK progressive JPEG
 WEBP_BYTES, OTHER_BYTES = 16, 12
-MOST_MEMORY = 768 << 20  # photos that need more are not decoded: 67 megapixels
-MUCH_MEMORY = 288 << 20  # photos that need more are decoded one at a time: 25 megapixels
+MOST_MEMORY = 768 << 20  # photos that need more (above 67 megapixels) are not decoded
+MUCH_MEMORY = 288 << 20  # photos that need more (above 25 megapixels) are decoded one at a time
 
 _T = Image.Transpose
 _TRANSPOSITIONS = {  # by EXIF orientation

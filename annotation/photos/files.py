@@ -31,7 +31,7 @@ SUFFIXES = {  # by the name that Pillow gives the format; the usual suffix comes
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
 }
-# Pillow opens MPO files as JPEG. No other formats are tried: some of them start other programs.
+# Pillow opens MPO files as JPEG. No other formats are tried, because some start other programs.
 FORMATS = tuple(name for name in SUFFIXES if name != "MPO")
 _SWAPPING_ORIENTATIONS = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 _TAIL = 1 << 16  # bytes at the end of a PNG that may hold EXIF data, where exiftool writes them
@@ -70,7 +70,7 @@ def without_pixel_limit() -> Iterator[None]:
 def check_size(width: int, height: int) -> None:
     """Raise InputError if a photo has more than MAX_PIXELS pixels; called before decoding."""
     if width * height > MAX_PIXELS:
-        raise InputError(f"{width}x{height} pixels; at most {MAX_PIXELS:,} can be opened")
+        raise InputError(f"expected at most {MAX_PIXELS:,} pixels, found {width}x{height}")
 
 
 def open_photo(source: Path | BytesIO) -> Image.Image:
@@ -87,7 +87,7 @@ def open_photo(source: Path | BytesIO) -> Image.Image:
     except OSError as error:
         broken = isinstance(error, UnidentifiedImageError) or not error.strerror
         names = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-        reason = f"is not a {names} image" if broken else str(error.strerror)
+        reason = f"not a {names} image" if broken else str(error.strerror)
         raise InputError(f"cannot be read as a photo: {reason}") from None
     except InputError:
         raise
@@ -109,7 +109,7 @@ def open_embedded(image_data: str) -> Image.Image:
     try:
         data = base64.b64decode(image_data)
     except ValueError:
-        raise InputError("cannot be read as a photo: is not valid base64") from None
+        raise InputError("cannot be read as a photo: not valid base64") from None
     return open_photo(BytesIO(data))
 
 
@@ -177,7 +177,7 @@ def read_orientation(image: Image.Image) -> int:
     value: Any = 1
     try:
         if image.format == "PNG" and "exif" not in image.info and _has_late_exif(image):
-            image.load()  # Pillow finds EXIF data behind the pixels only after decoding them
+            image.load()  # Pillow finds EXIF data after the pixels only when it decodes them
         if image.format == "TIFF":
             value = image.getexif().get(ExifTags.Base.Orientation)
         elif data := image.info.get("exif"):

@@ -19,7 +19,7 @@ class GroupTable:
 
 
 def group_file(root: Path, group_by: str | None) -> Path | None:
-    """Return the CSV file that `split.group_by` of the set at `root` names, None if it is not set.
+    """Return the CSV file that `split.group_by` of the set at `root` names; None if it is unset.
 
     Raises InputError if the path is outside the set.
     """

@@ -27,8 +27,8 @@ def perceptual_hash(picture: NDArray[np.uint8]) -> int:
     A bit is set if the coefficient of a low frequency is above their median. Size, compression and
     brightness hardly change the hash; rotating or mirroring the image changes it completely.
     """
-    # `imagehash.phash` is the same hash but reduces the image by other means: a fifth of the test
-    # images get 1 to 3 other bits, and hashes are stored in collected.jsonl and with splits.
+    # `imagehash.phash` is the same hash but reduces the image in another way: 1 to 3 bits differ
+    # for a fifth of the test images, and hashes are stored in collected.jsonl and with splits.
     grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) if picture.ndim == 3 else picture
     small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     # Rounded, so that an image of one colour has the same hash on every machine.

@@ -1,1 +1,1 @@
-"""The findings of validation for people: in the terminal and as an HTML page with pictures."""
+"""Showing the findings of validation in the terminal and on an HTML page with pictures."""

@@ -1,4 +1,4 @@
-"""Photos as a person sees them, and the parts of them that pictures show."""
+"""Photos as Labelme shows them, and the parts of them that pictures show."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ WIDTH, HEIGHT = 360, 270  # pixels of a picture
 CONTEXT = 1.7  # width of the view divided by that of the shape
 LEAST = 64  # smallest width of a view in pixels of the photo, and ...
 LEAST_SHARE = 1 / 10  # ... as a share of its width
-OUTSIDE = 0.25  # share of the photo's sides that may be shown beside it
-GROUND = (222, 222, 216)  # the colour beside the photo
+OUTSIDE = 0.25  # how much may be shown outside the photo, as a share of its sides
+GROUND = (222, 222, 216)  # the colour outside the photo
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def whole(size: Size) -> View:
 
 
 def around(points: NDArray[np.float64], size: Size) -> View:
-    """Return a view of (N, 2) points; of the whole photo if they are far outside of it."""
+    """Return a view of (N, 2) points, or of the whole photo if they are far outside it."""
     sides = np.array([size[1], size[0]], np.float64)
     low, high = points.min(axis=0), points.max(axis=0)
     if (high < -OUTSIDE * sides).any() or (low > (1 + OUTSIDE) * sides).any():
@@ -68,7 +68,7 @@ def around(points: NDArray[np.float64], size: Size) -> View:
     most = max(entire.x1 - entire.x0, tight * 1.1)
     width = min(max(tight * CONTEXT, LEAST, LEAST_SHARE * size[1]), most)
     shown = np.array([width, width * HEIGHT / WIDTH])
-    # show no more beside the photo than is needed for the points
+    # show no more of the outside of the photo than the points need
     start, end = np.minimum(0, low - 0.05 * shown), np.maximum(sides, high + 0.05 * shown)
     room = np.maximum((end - start - shown) / 2, 0)
     middle = (start + end) / 2
@@ -83,7 +83,7 @@ def _centred(x: float, y: float, *, width: float) -> View:
 
 @dataclass
 class Scene:
-    """A photo of `size` as Labelme shows it; `pixels`, (h, w, 3) RGB, may have a lower size."""
+    """A photo of `size` as Labelme shows it; `pixels`, (h, w, 3) RGB, may be smaller."""
 
     image: Image.Image
     size: Size
@@ -108,12 +108,12 @@ class Scene:
         self.pixels = np.asarray(apply_orientation(seen, self.orientation), np.uint8)
 
     def cut(self, view: View) -> Picture:
-        """Return the pixels of a view, with GROUND beside the photo."""
+        """Return the pixels of a view, with GROUND outside the photo."""
         (h, w), (height, width) = self.pixels.shape[:2], self.size
-        fewer = max(1, int(w / width / view.scale))
+        factor = max(1, int(w / width / view.scale))
         small = self.pixels
-        if fewer > 1:  # warping alone would skip pixels of the photo
-            sides = (max(1, w // fewer), max(1, h // fewer))
+        if factor > 1:  # warping alone would skip pixels of the photo
+            sides = (max(1, w // factor), max(1, h // factor))
             small = np.asarray(cv2.resize(small, sides, interpolation=cv2.INTER_AREA), np.uint8)
         x_scale = view.scale * width / small.shape[1]
         y_scale = view.scale * height / small.shape[0]
@@ -125,7 +125,7 @@ class Scene:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Convert an image to RGB; grey values of more than 8 bits are scaled to the range."""
+    """Convert an image to RGB; grey values of more than 8 bits are scaled to 8 bits."""
     if image.mode[0] in "IF":
         values = np.asarray(image, np.float64)
         span = max(float(values.max()), 1e-9)
@@ -148,6 +148,6 @@ def open_scene(photo: Path | None, annotation: Annotation | None) -> Iterator[Sc
     size = read_header(photo).size
     with open_photo(photo) as image:
         orientation = read_orientation(image)
-        if image.format == "TIFF":  # Pillow turns TIFF files, but Labelme does not
+        if image.format == "TIFF":  # Pillow rotates TIFF files, but Labelme does not
             orientation = {6: 8, 8: 6}.get(orientation, orientation)
         yield Scene(image, size, orientation)

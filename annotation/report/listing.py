@@ -53,7 +53,10 @@ def finding_lines(findings: Sequence[Finding], *, most: int = MOST_LINES) -> Ite
 
 
 def findings_table(findings: Sequence[Finding]) -> RenderableType:
-    """Return counts by rule and the worst files for rich; markup in the data has no effect."""
+    """Return tables for rich: counts by rule, and the worst files.
+
+    Markup in the data has no effect.
+    """
     if not findings:
         return Text(NO_FINDINGS)
     rules = Table("severity", "rule", title="findings by rule", title_justify="left")

@@ -1,4 +1,4 @@
-"""The findings as one self-contained HTML page that shows each on its photo."""
+"""The findings as one self-contained HTML page that shows each of them on its photo."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Section:
-    """All findings of one rule: with a picture, as text, and the number of the remaining ones."""
+    """The findings of one rule: with a picture, as text, and the number of all others."""
 
     rule: str
     severity: str

@@ -25,7 +25,7 @@ _SUB = 3  # fractional bits of the coordinates that cv2 draws
 
 @dataclass(frozen=True)
 class PictureTask:
-    """The findings on one file that pictures of its photo show."""
+    """The findings on one file that are drawn on its photo."""
 
     annotation: Path | None
     photo: Path | None

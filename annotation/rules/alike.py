@@ -1,4 +1,4 @@
-"""Photos that are in the set twice, or almost."""
+"""Duplicate and near-duplicate photos."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Firsts = dict[int, list[tuple[int, str]]]  # by hash: photo and group, for the f
 class ComparedPhoto:
     """A photo by its name below `images/`, with the SHA-256 of its bytes and its perceptual hash.
 
-    Either is None if it is unknown or the photo cannot be compared.
+    Each of them is None if it is unknown or the photo cannot be compared.
     """
 
     name: str
@@ -26,17 +26,17 @@ class ComparedPhoto:
 def alike_complaints(
     photos: Sequence[ComparedPhoto], groups: Mapping[str, str], distance: int
 ) -> Iterator[tuple[int, Complaint]]:
-    """Report photos that repeat an earlier one: the index of the photo and the complaint.
+    """Yield the index of each photo that repeats an earlier one, and the complaint.
 
-    Each photo is reported at most once. Photos of one of the `groups`, by name, are expected to be
-    alike. `distance` is the most bits in which the hashes of near-duplicates differ.
+    Each photo is reported at most once. Photos with the same group in `groups`, by name, are
+    expected to be similar. Hashes of near-duplicates differ in at most `distance` bits.
     """
     copies = dict(_copies(photos))
     for index, earlier in copies.items():
         message = f"has the same bytes as {photos[earlier].name}"
         fix = "delete one of the two, with its Labelme file"
         yield index, Complaint("photo-duplicate", None, message, fix)
-    # file names contain no line feed, so no photo is in the group of another photo by accident
+    # file names contain no line feed, so a name is never the group of another photo by accident
     group = [groups.get(one.name, f"\n{one.name}") for one in photos]
     hashes = {
         i: one.likeness
@@ -51,7 +51,7 @@ def alike_complaints(
 
 
 def _copies(photos: Sequence[ComparedPhoto]) -> Iterator[tuple[int, int]]:
-    """Find photos with the same bytes as an earlier one: the index of both."""
+    """Yield the indices of each photo with the same bytes as an earlier one, and of that one."""
     first: dict[bytes, int] = {}
     for index, one in enumerate(photos):
         if one.digest is not None and (earlier := first.setdefault(one.digest, index)) != index:
@@ -61,10 +61,10 @@ def _copies(photos: Sequence[ComparedPhoto]) -> Iterator[tuple[int, int]]:
 def _near(
     hashes: Mapping[int, int], group: Sequence[str], distance: int
 ) -> Iterator[tuple[int, int]]:
-    """Find photos that look like an earlier one of another group: the index of both.
+    """Yield the indices of each photo that looks like one of another group, and of that one.
 
-    The earlier one is the most similar. Equal hashes are compared only once, because a camera that
-    does not move takes thousands of equal photos.
+    The other photo is the most similar earlier one. Equal hashes are compared only once, because a
+    static camera takes thousands of equal photos.
     """
     firsts: Firsts = {}
     for index, code in hashes.items():
@@ -80,8 +80,8 @@ def _near(
         found = [
             ((code ^ other).bit_count(), earlier)
             for other in near[code]
-            for earlier, of in firsts[other]
-            if earlier < index and of != group[index]
+            for earlier, its_group in firsts[other]
+            if earlier < index and its_group != group[index]
         ]
         if found:
             yield index, min(found)[1]

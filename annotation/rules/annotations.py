@@ -1,4 +1,4 @@
-"""The check of one annotation file by all rules that look at single files."""
+"""Checking one annotation file with all rules about single files."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _counts(resolved: ResolvedAnnotation) -> tuple[int, ...]:
 
 
 def _is_named(path: Path, annotation: Annotation, photo: Path | None) -> bool:
-    """Return whether imagePath is the path of the photo, so that no other photo can be meant."""
+    """Return whether imagePath is the path of the photo, so that no other photo is possible."""
     named = os.path.normpath(path.parent / annotation.image_path.replace("\\", "/"))
     return photo is not None and named == os.path.normpath(photo)
 

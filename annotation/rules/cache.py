@@ -1,7 +1,7 @@
-"""The findings of earlier checks in DATASET/.cache/findings.sqlite, which may be deleted any time.
+"""The findings of earlier checks in DATASET/.cache/findings.sqlite, which may always be deleted.
 
-Rows are read one at a time, so that memory does not grow with the set. Every row has a key made of
-digests of all that its values depend on, so a row that is not current is simply not found. Several
+Rows are read one at a time, so that memory does not grow with the set. The key of a row is made
+from digests of everything that its values depend on, so an outdated row is not found. Several
 processes may use the file at the same time.
 """
 
@@ -23,7 +23,7 @@ from base.database import is_damage, open_database, remove_database
 
 _SETTLED = 2_000_000_000  # ns; a file this old cannot change again within one tick of its clock
 _SMALL = 1 << 20  # bytes; larger files are read in parts
-_COMMIT = 200  # rows between two commits: what is lost if the process is killed
+_COMMIT = 200  # rows between two commits, which are lost if the process is killed
 _TABLES = """
     CREATE TABLE IF NOT EXISTS files (
         path TEXT PRIMARY KEY, size INT, mtime INT, ctime INT, inode INT, digest BLOB
@@ -45,7 +45,7 @@ _PROBES = (
 
 @dataclass(frozen=True, slots=True)
 class AnnotationRow:
-    """What is stored about one annotation file; `findings` is None if only errors were sought."""
+    """What is stored about one annotation file; `findings` is None if only errors were checked."""
 
     record: bytes
     findings: bytes | None = None
@@ -106,7 +106,7 @@ class Cache:
             self.commit()
 
     def commit(self) -> None:
-        """Save everything up to now."""
+        """Save everything stored so far."""
         self._unsaved = 0
         try:
             self._db.commit()
@@ -186,7 +186,7 @@ class Cache:
 
 
 def is_text(name: str) -> bool:
-    """Return whether a file name can be written as UTF-8; some names of old systems cannot."""
+    """Return whether a file name can be written as UTF-8; some names from old systems cannot."""
     if name.isascii():
         return True
     try:

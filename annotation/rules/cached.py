@@ -1,4 +1,4 @@
-"""Checks that are repeated only for files that have changed since they were stored."""
+"""Checks that are repeated only for files that have changed since the last check."""
 
 from __future__ import annotations
 
@@ -141,16 +141,16 @@ class CachedInspections:
     ) -> Iterator[PhotoInspection | None]:
         """Yield the inspection of each photo, in order.
 
-        Without `decode`, yield only what is in the cache: None for photos that are not.
+        Without `decode`, yield only what is in the cache, and None for all other photos.
         """
         known = [self.known(task.digest, task.annotation_digest) for task in tasks]
-        new = [task for task, one in zip(tasks, known, strict=True) if not _is_whole(task, one)]
+        new = [task for task, one in zip(tasks, known, strict=True) if not _is_complete(task, one)]
         if not decode:
             yield from known
             return
         fresh = track(in_processes(inspect_photo, new), "decode photos", total=len(new))
         for task, one in zip(tasks, known, strict=True):
-            if _is_whole(task, one):
+            if _is_complete(task, one):
                 yield one
                 continue
             inspected = next(fresh)
@@ -184,7 +184,7 @@ class CachedInspections:
             self._cache.keep_inspection(key, _row(copy))
 
 
-def _is_whole(task: InspectionTask, one: PhotoInspection | None) -> bool:
+def _is_complete(task: InspectionTask, one: PhotoInspection | None) -> bool:
     return one is not None and (task.annotation is None or one.copy is not None)
 
 

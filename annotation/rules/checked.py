@@ -1,4 +1,4 @@
-"""The results of checking a data set, as data."""
+"""The results of checking a data set."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Pixels = Literal["decode", "known", "skip"]
 
 @dataclass(frozen=True, slots=True)
 class CheckedAnnotation:
-    """One annotation file after its check; `usable` if no finding is an error.
+    """One annotation file after its check; `usable` if its photo is readable and it has no errors.
 
     `photo` is None if it was not found, `size` is None if it is unknown. `excluded` is the flag
-    `exclude` of the photo, `embeds` tells whether the file has a copy of its photo as imageData.
-    `counts` are the numbers of instances of the set's things. `alone` tells whether the result
-    depends on no file but the annotation and its photo.
+    `exclude` of the photo. `embeds` is True if the file has a copy of its photo as imageData.
+    `counts` are the numbers of instances of the set's things. `alone` is True if the result depends
+    only on the annotation and its photo.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class CheckedFile:
     """A checked annotation file with everything that was found in it.
 
     `statistics` is None if the file cannot be read. `digest` and `photo_digest` are the SHA-256 of
-    the annotation and its photo, empty if they cannot be read. If only errors were sought,
+    the annotation and its photo, or empty if they cannot be read. If only errors were checked,
     `findings` and `statistics` may be incomplete.
     """
 

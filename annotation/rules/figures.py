@@ -1,4 +1,4 @@
-"""The figures of an annotation's shapes as arrays, from which all geometric rules start."""
+"""The figures of an annotation's shapes as arrays, which all geometric rules use."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ BLOCK = 64  # edges whose crossings are counted at once
 class FigureArrays:
     """The N shapes whose figure is known and not empty.
 
-    `index` (N,) is the index of the shape. `figures` (N,) are valid geometries: everything that is
-    enclosed if an outline crosses itself, and empty if it does so too often. `boxes` (N, 4) xyxy
-    and `areas` (N,) are in pixels; areas within rounding errors of 0 are 0. `crossed` (N,) is True
-    for outlines that cross, and not only touch, themselves.
+    `index` (N,) is the index of the shape. `figures` (N,) are valid geometries. If an outline
+    crosses itself, its figure is everything that it encloses, or empty if there are too many
+    crossings. `boxes` (N, 4) xyxy and `areas` (N,) are in pixels; areas within rounding errors of 0
+    are 0. `crossed` (N,) is True for outlines that cross themselves, not only touch themselves.
     """
 
     index: NDArray[np.intp]
@@ -49,8 +49,8 @@ def figure_arrays(resolved: ResolvedAnnotation) -> FigureArrays:
         figures[i] = shapely.Polygon() if tangled else _repaired(figures[i])
         enclosed = figures[i].area
         # An outline that only touches itself, such as one that leads into a hole and back, encloses
-        # everything once. In a figure of eight, the signed areas of the halves cancel each other
-        # out, and a loop that runs round twice counts twice.
+        # everything once. In a figure of eight, the signed areas of the halves cancel out, and the
+        # area of a loop that is drawn twice counts twice.
         wrong = abs(enclosed - areas[i]) > FLAT * _squared_diagonals(boxes[i])
         crossed[i] = tangled or wrong
         areas[i] = enclosed
@@ -85,7 +85,7 @@ def _is_tangled(outline: BaseGeometry) -> bool:
 
 
 def _repaired(invalid: BaseGeometry) -> BaseGeometry:
-    """Return all that an invalid outline encloses.
+    """Return everything that an invalid outline encloses.
 
     The default method of shapely takes minutes for a scribble.
     """

@@ -1,4 +1,4 @@
-"""The annotation file and the photo that it belongs to."""
+"""Rules about an annotation file and its photo."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from annotation.labelme.photo_index import Found
 from annotation.photos.files import Header, Size, open_embedded, read_header
 from base.errors import InputError
 
-EMBEDDED_FIX = "look at it in Labelme; if the photo is right, save it without image data"
+EMBEDDED_FIX = "open it in Labelme; if it shows the right photo, save it without image data"
 
 
 def file_complaints(annotation: Annotation) -> Iterator[Complaint]:
-    """Check how the file was written."""
+    """Check the encoding and the keys of the file, and that it has shapes."""
     if annotation.encoding != "utf-8":
         message = f"expected UTF-8, found {annotation.encoding}"
         yield Complaint("file-encoding", None, message, "save it in Labelme, or use --fix")
     if annotation.repeated_keys:
         keys = ", ".join(f"'{key}'" for key in annotation.repeated_keys[:5])
         message = f"keys appear twice in one object: {keys}; the last one is used"
-        yield Complaint("file-duplicate-keys", None, message, "look at it in Labelme and save it")
+        yield Complaint("file-duplicate-keys", None, message, "check it in Labelme and save it")
     if not annotation.shapes:
         message = "no shapes are drawn; the photo will contain only stuff"
         yield Complaint("annotation-empty", None, message, "draw its things")
 
 
 def photo_complaints(annotation: Annotation, found: Found) -> Iterator[Complaint]:
-    """Check that the photo was found, and where imagePath says."""
+    """Check that the photo was found at imagePath."""
     path = annotation.image_path
     if found.leaves:
         message = f"imagePath '{path}' is outside the set"
@@ -42,7 +42,7 @@ def photo_complaints(annotation: Annotation, found: Found) -> Iterator[Complaint
         message = f"imagePath '{path}': the photo is missing; the file contains a copy of it"
         yield Complaint("photo-missing", None, message, "restore the photo")
     elif found.how == "not":
-        message = f"imagePath '{path}': no such photo in images/, and none named like this file"
+        message = f"imagePath '{path}': no such photo in images/, and none with this file's name"
         yield Complaint(
             "annotation-orphan", None, message, "restore the photo, or delete this file"
         )
@@ -54,8 +54,8 @@ def photo_complaints(annotation: Annotation, found: Found) -> Iterator[Complaint
 def size_complaints(annotation: Annotation, header: Header) -> Iterator[Complaint]:
     """Compare the size in the file with that of the photo as Labelme shows it.
 
-    The size reveals that a program ignored an EXIF rotation only if the rotation swaps width and
-    height: not for square photos, mirror images and photos that are upside down.
+    The size shows that a program ignored an EXIF rotation only if the rotation swaps width and
+    height: not for square photos, mirrored photos and photos that are upside down.
     """
     if header.tiff and header.orientation != 1:
         message = "the photo is a TIFF with a rotation, which Labelme ignores"
@@ -66,7 +66,7 @@ def size_complaints(annotation: Annotation, header: Header) -> Iterator[Complain
     written = f"{annotation.width}x{annotation.height}"
     message = f"the file says {written} pixels, the photo has {width}x{height}"
     if header.swaps_sides and stored == (width, height):
-        message += " after its EXIF rotation; the shapes were drawn on the photo without it"
+        message += " after its EXIF rotation; the shapes were drawn on the unrotated photo"
         yield Complaint("photo-rotation", None, message, "draw it again in Labelme")
     else:
         fix = "if the shapes were drawn on this photo, open it in Labelme and save it"
@@ -81,7 +81,7 @@ def embedded_complaints(annotation: Annotation, header: Header | None) -> Iterat
         with open_embedded(annotation.image_data) as image:
             width, height = image.size
     except InputError as error:
-        yield Complaint("photo-embedded", None, f"imageData {error}", EMBEDDED_FIX)
+        yield Complaint("photo-embedded", None, f"imageData: {error}", EMBEDDED_FIX)
         return
     if header is not None and header.size != (height, width):
         size = f"{header.size[1]}x{header.size[0]}"

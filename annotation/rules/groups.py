@@ -57,7 +57,7 @@ def _label_complaints(resolved: ResolvedAnnotation) -> Iterator[Complaint]:
 def _distant_parts(
     resolved: ResolvedAnnotation, arrays: FigureArrays, row_of: dict[int, int], instance: Instance
 ) -> Iterator[Complaint]:
-    """Report clusters of parts with a gap around them, all but the cluster of the first part.
+    """Report clusters of parts with a gap around them, except the cluster of the first part.
 
     Gaps are measured between the boxes, so they are never wider than the true gaps.
     """
@@ -70,9 +70,10 @@ def _distant_parts(
         gaps = [_gaps(boxes[i], boxes[rest]) for i in cluster]
         gap, nearest = min((g.min(), rest[int(g.argmin())]) for g in gaps)
         message = (
-            f"group {resolved.shapes[parts[0]].group_id}: is {gap:.0f} px from the nearest other"
-            f" part, shapes[{parts[nearest]}]; expected at most {resolved.limits.apart:g} diagonals"
-            f" of the largest part, {resolved.limits.apart * diagonal:.0f} px"
+            f"group {resolved.shapes[parts[0]].group_id}: this part is {gap:.0f} px from the"
+            f" nearest other part, shapes[{parts[nearest]}]; expected at most"
+            f" {resolved.limits.apart:g} diagonals of the largest part,"
+            f" {resolved.limits.apart * diagonal:.0f} px"
         )
         fix = "give the two things different group_ids"
         others = (parts[nearest],)
@@ -80,7 +81,7 @@ def _distant_parts(
 
 
 def _clusters(boxes: Floats, reach: float) -> list[list[int]]:
-    """Group the rows of boxes, (N, 4), that gaps of at most `reach` pixels link."""
+    """Group the rows of boxes, (N, 4), that are at most `reach` pixels apart."""
     left = set(range(len(boxes)))
     clusters = []
     while left:
@@ -105,7 +106,7 @@ def _gaps(box: Floats, boxes: Floats) -> Floats:
 def _hole_complaints(
     resolved: ResolvedAnnotation, arrays: FigureArrays, row_of: dict[int, int], holes: list[int]
 ) -> Iterator[Complaint]:
-    """Report holes that cut nothing, or less than their whole area."""
+    """Report holes that cut nothing, or are partly outside the shapes that they cut."""
     cut: dict[int, list[int]] = {}
     for instance in (*resolved.instances, *find_stuff(resolved.shapes, resolved.config)):
         for hole in instance.holes:
@@ -117,7 +118,7 @@ def _hole_complaints(
             message = f"a '{shape.label}' needs the group_id of the shape that it cuts, found none"
             yield Complaint("hole-alone", hole, message, "give both the same group_id")
         elif hole not in cut:
-            message = f"group {shape.group_id} has no shape that the hole could cut"
+            message = f"group {shape.group_id} has no shape for the hole to cut"
             yield Complaint("hole-alone", hole, message, "correct the group_id, or delete the hole")
         elif hole in row_of and arrays.areas[row_of[hole]] > 0:  # otherwise reported as zero-area
             groups.setdefault(shape.group_id, []).append(hole)
@@ -133,7 +134,7 @@ def _outside(
     holes: list[int],
     parts: list[int],
 ) -> Iterator[Complaint]:
-    """Report holes (rows of `arrays`) that lie beside the parts of their group."""
+    """Report holes (rows of `arrays`) that are partly or wholly outside their group's parts."""
     if not arrays.areas[parts].any():
         return
     limit = resolved.limits.hole_outside_share

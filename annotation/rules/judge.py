@@ -1,4 +1,4 @@
-"""From the complaints of the rules to findings: severities and waivers of the data set."""
+"""Turning complaints of the rules into findings, with the severities and waivers of a data set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from annotation.findings import RULES, Complaint, Finding
 from annotation.labelme.annotation import Annotation
 from base.naming import printable
 
-CHECKED = "checked"  # the flag with which a person confirms that a shape is right
+CHECKED = "checked"  # the flag with which a person confirms that a shape is correct
 _LONGEST = 500  # characters of a message; a label may have millions
 
 
@@ -20,7 +20,7 @@ def judge(
     complaints: Iterable[Complaint],
     annotation: Annotation | None = None,
 ) -> Iterator[Finding]:
-    """Turn complaints into findings with the severities of the set; drop those that are waived.
+    """Turn complaints into findings with the severities of the set; omit those that are waived.
 
     The flag `checked` waives the warnings and notes of a shape, but not its errors.
     """
@@ -35,6 +35,6 @@ def judge(
 
 
 def _shown(message: str) -> str:
-    """Shorten a message and make it printable, because labels may hold any character."""
+    """Shorten a message and make it printable, because labels may contain any character."""
     short = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}..."
     return short if short.isprintable() else printable(short)

@@ -1,4 +1,4 @@
-"""Labels, groups and flags compared with those that the data set allows."""
+"""Rules about labels, groups and flags that the data set does not allow."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def _unknown_labels(resolved: ResolvedAnnotation) -> Iterator[Complaint]:
 def find_spelling(label: str, known: tuple[str, ...]) -> str | None:
     """Find the known label of which `label` is a misspelling; None if there is not exactly one.
 
-    A misspelling differs in case, spaces, underscores and hyphens, or in a few letters: two in
-    labels of 7 letters or more, one in labels of 5 or 6, two neighbouring letters swapped in labels
-    of 4. Labels with different numbers are different labels.
+    A misspelling differs in case, spaces, underscores and hyphens, or in a few letters: up to two
+    in labels of 7 letters or more, one in labels of 5 or 6, and two swapped neighbouring letters in
+    labels of 4. Labels with different numbers are different labels.
     """
     plain = _plain(label)
     if not plain or len(label) > _LONGEST:

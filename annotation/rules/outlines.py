@@ -1,4 +1,4 @@
-"""The vertices of outlines: repeated vertices and spikes."""
+"""Rules about the vertices of outlines: repeated vertices and spikes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from annotation.rules.figures import FigureArrays, Floats
 from annotation.rules.resolved import ResolvedAnnotation
 
 Points = tuple[tuple[float, float], ...]
-DRAWN_ROUND = frozenset({"polygon", "rectangle", "oriented_rectangle"})
+WITH_VERTICES = frozenset({"polygon", "rectangle", "oriented_rectangle"})
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def outline_complaints(
 ) -> Iterator[Complaint]:
     """Report repeated vertices, and the spikes of outlines that have no other problem.
 
-    `sound` (N,) marks the latter. Outlines without an area are reported by another rule.
+    `sound` (N,) is True for these outlines. Outlines without an area are reported by another rule.
     """
     rings = _rings(resolved, arrays)
     if not len(rings.row):
@@ -57,7 +57,7 @@ def _rings(resolved: ResolvedAnnotation, arrays: FigureArrays) -> Rings:
     drawn = [
         (row, _open(resolved.shapes[index].points))
         for row, index in enumerate(arrays.index.tolist())
-        if resolved.shapes[index].shape_type in DRAWN_ROUND
+        if resolved.shapes[index].shape_type in WITH_VERTICES
         and len(resolved.shapes[index].points) > 2
     ]
     counts = np.array([len(points) for _, points in drawn], np.intp)
@@ -88,7 +88,7 @@ def _closed(row: NDArray[np.intp], vertex: NDArray[np.intp], points: Floats) -> 
 def _repetitions(
     resolved: ResolvedAnnotation, arrays: FigureArrays, rings: Rings, repeated: NDArray[np.bool_]
 ) -> Iterator[Complaint]:
-    """Report each shape once, with the first vertices that the next one repeats."""
+    """Report each shape once, with the first vertices that the next vertex repeats."""
     repeated = repeated & (arrays.areas[rings.row] > 0)
     for row in np.unique(rings.row[repeated]).tolist():
         vertices = rings.vertex[repeated & (rings.row == row)]
@@ -105,7 +105,7 @@ def _spikes(
 ) -> Iterator[Complaint]:
     """Report vertices from which the outline returns in nearly the direction it came from.
 
-    Spikes at the border of the photo are right, because the photo cuts things off there.
+    Spikes at the border of the photo are allowed, because the border cuts things off.
     """
     limits = resolved.limits
     back, there = -rings.edges[rings.before], rings.edges
@@ -127,7 +127,7 @@ def _spikes(
 
 
 def _at_border(resolved: ResolvedAnnotation, points: Floats) -> NDArray[np.bool_]:
-    """Return which of (N, 2) x, y pixels lie within the margin of the border, or beyond it."""
+    """Return which of (N, 2) points lie at the border of the photo, or beyond it."""
     if resolved.size is None:
         return np.zeros(len(points), np.bool_)
     height, width = resolved.size

@@ -1,4 +1,4 @@
-"""What each shape of a thing covers after painting, and which of these areas overlap."""
+"""The areas that shapes of things cover when they are painted, and which of them overlap."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _cut(
 class Pairs:
     """M pairs of rows of PaintedParts whose boxes overlap.
 
-    `most` (M,) is an upper bound of the overlap in square pixels.
+    `most` (M,) is an upper bound on the overlap in square pixels.
     """
 
     early: Indices
@@ -123,7 +123,7 @@ class Pairs:
 
 
 def overlapping_pairs(painted: PaintedParts) -> Pairs:
-    """Return all pairs whose boxes overlap; of each early part, those with its largest overlaps."""
+    """Return the pairs whose boxes overlap; for each early part, only the largest overlaps."""
     early, late, most = [], [], []
     for start in range(0, len(painted.boxes), BLOCK):
         shared = _overlaps(painted.boxes[start : start + BLOCK], painted.boxes[start:])
@@ -138,7 +138,7 @@ def overlapping_pairs(painted: PaintedParts) -> Pairs:
 
 
 def _overlaps(boxes: Floats, all_boxes: Floats) -> Floats:
-    """Return (B, N) areas shared by the first boxes, (B, 4), and later ones of all, (N, 4)."""
+    """Return (B, N) areas that `boxes`, (B, 4), share with later ones of `all_boxes`, (N, 4)."""
     low = np.maximum(boxes[:, None, :2], all_boxes[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], all_boxes[None, :, 2:])
     sides = np.maximum(high - low, 0)

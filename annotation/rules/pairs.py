@@ -1,4 +1,4 @@
-"""Several shapes of one photo: duplicates, overlaps and hidden things."""
+"""Rules about several shapes of one photo: duplicates, overlaps and hidden things."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def pair_complaints(
 
 
 def _copies(resolved: ResolvedAnnotation, arrays: FigureArrays) -> dict[int, int]:
-    """Find shapes that are the same as an earlier one: the index of both.
+    """Return the index of the earlier shape for each shape that repeats it.
 
     Comparing the boxes first rules out most pairs.
     """
@@ -74,7 +74,7 @@ def _copies(resolved: ResolvedAnnotation, arrays: FigureArrays) -> dict[int, int
 
 
 def _copy(pair: tuple[int, int]) -> Complaint:
-    message = f"is the same as shapes[{pair[1]}]: expected one shape of this label and outline"
+    message = f"is the same as shapes[{pair[1]}]: expected one shape with this label and outline"
     return Complaint("shape-duplicate", pair[0], message, "delete one of the two", others=pair[1:])
 
 
@@ -87,10 +87,10 @@ def _overlap_complaints(resolved: ResolvedAnnotation, painted: PaintedParts) -> 
     similar = pairs.most >= resolved.limits.near_iou * (sums - pairs.most)
     alike = _one_label(resolved, painted, pairs)
     shared = np.zeros(len(pairs.most))
-    asked = np.flatnonzero(similar | alike)
-    if len(asked):
-        early, late = pairs.early[asked], pairs.late[asked]
-        shared[asked] = shapely.area(intersections(painted.figures[early], painted.figures[late]))
+    chosen = np.flatnonzero(similar | alike)
+    if len(chosen):
+        early, late = pairs.early[chosen], pairs.late[chosen]
+        shared[chosen] = shapely.area(intersections(painted.figures[early], painted.figures[late]))
     iou = shared / np.maximum(sums - shared, 1e-9)
     near = similar & (iou >= resolved.limits.near_iou)
     yield from _near_duplicates(resolved, painted, pairs.only(near), iou[near])
@@ -109,11 +109,11 @@ def _one_label(resolved: ResolvedAnnotation, painted: PaintedParts, pairs: Pairs
     instances = resolved.instances
     labels = {instance.label: number for number, instance in enumerate(instances)}
     label = np.array([labels[instance.label] for instance in instances])
-    free = [instance.ignored or "crowd" in instance.flags for instance in instances]
+    exempt = [instance.ignored or "crowd" in instance.flags for instance in instances]
     occluded = ["occluded" in instance.flags for instance in instances]
     parts = np.array([len(instance.parts) for instance in instances])
     early, late = painted.owner[pairs.early], painted.owner[pairs.late]
-    counted = ~(np.array(free)[early] | np.array(free)[late] | np.array(occluded)[early])
+    counted = ~(np.array(exempt)[early] | np.array(exempt)[late] | np.array(occluded)[early])
     areas = np.bincount(painted.owner, painted.areas, len(instances))
     least = resolved.limits.overlap_share * np.minimum(areas[early], areas[late])
     enough = pairs.most * parts[early] * parts[late] >= least
@@ -143,7 +143,7 @@ def _near_duplicates(
 def _hidden(
     resolved: ResolvedAnnotation, painted: PaintedParts, pairs: Pairs
 ) -> Iterator[tuple[int, Complaint]]:
-    """Find instances that later shapes or their own holes hide: the instance and the complaint."""
+    """Yield the instances that later shapes or their own holes hide, and the complaints."""
     foreign = pairs.only(painted.owner[pairs.early] != painted.owner[pairs.late])
     count = len(resolved.instances)
     covered = np.bincount(foreign.early, foreign.most, len(painted.owner))
@@ -186,7 +186,7 @@ def _visible(painted: PaintedParts, pairs: Pairs, owner: int) -> tuple[float, li
 def _overlaps(
     resolved: ResolvedAnnotation, painted: PaintedParts, pairs: Pairs, shared: Floats
 ) -> Iterator[Complaint]:
-    """Report each later thing once, with the thing of its label that it overlaps most."""
+    """Report each later thing once, with the thing of the same label that it overlaps most."""
     areas = np.bincount(painted.owner, painted.areas, len(resolved.instances))
     total: dict[tuple[int, int], float] = {}
     for early, late, area in zip(
@@ -205,9 +205,9 @@ def _overlaps(
             other, shape = (resolved.instances[i].parts[0] for i in (first, second))
             smaller = "it" if areas[second] <= areas[first] else f"shapes[{other}]"
             message = (
-                f"overlaps shapes[{other}] of the same label '{resolved.shapes[shape].label}':"
+                f"overlaps shapes[{other}] with the same label '{resolved.shapes[shape].label}':"
                 f" {share[first, second]:.0%} of {smaller} is shared,"
                 f" expected less than {resolved.limits.overlap_share:.0%}"
             )
-            fix = "draw them apart, give the parts of one thing one group_id, or delete one"
+            fix = "draw them apart, give parts of one thing the same group_id, or delete one"
             yield Complaint("same-label-overlap", shape, message, fix, others=(other,))

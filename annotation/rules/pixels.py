@@ -1,4 +1,4 @@
-"""Rules that decode photos: whether they are complete and show what was drawn on."""
+"""Rules that decode photos: a photo must be complete, and the copy in the annotation must match."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ THUMB = 256  # pixels of the shorter side at which photos are compared
 # of quality 30, noise or a change of brightness, 0.96 to 0.76 after a shift by 8 of 512 pixels,
 # 0.68 or less after mirroring and 0.56 or less with another photo from the same place.
 LEAST_CORRELATION = 0.95
-MOST_BRIGHTER = 40  # of 255: more than any program changes on saving
+MOST_BRIGHTER = 40  # of 255: more than any program changes when it saves a photo
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class InspectionTask:
 class Inspection:
     """What decoding shows: a problem with its reason, and the 64-bit perceptual hash of the photo.
 
-    `lasting` is False if the problem may come from the system and not from the file.
+    `lasting` is False if the cause of the problem may be the system and not the file.
     """
 
     problem: Problem | None = None
@@ -73,7 +73,7 @@ def inspection_complaints(
 ) -> Iterator[Complaint]:
     """Report the problems of a photo and its copy.
 
-    If an annotated photo cannot be opened, the rules about the annotation have reported that.
+    If an annotated photo cannot be opened, the rules about the annotation report it.
     """
     for one in (inspected.photo, inspected.copy):
         if one is None or one.problem is None or (one.problem == "unreadable" and annotated):
@@ -86,10 +86,10 @@ def _complaint(photo: Path, problem: Problem, reason: str) -> Complaint:
         case "unreadable":
             return unreadable(photo, reason)
         case "incomplete":
-            message = f"{photo.name}: only a part of its pixels can be decoded: {reason}"
+            message = f"{photo.name}: only part of its pixels can be decoded: {reason}"
             return Complaint("photo-truncated", None, message, "replace it with a complete copy")
         case "copy incomplete":
-            message = f"only a part of the pixels of imageData can be decoded: {reason}"
+            message = f"only part of the pixels of imageData can be decoded: {reason}"
             return Complaint("photo-embedded", None, message, EMBEDDED_FIX)
         case "copy differs":
             message = f"imageData, on which the shapes were drawn, differs from {photo.name}"
@@ -123,7 +123,7 @@ def thumbnail(image: Image.Image, *, upright: bool) -> Grey | None:
 
     Raises the exceptions of Pillow if the pixels cannot be decoded.
     """
-    # Pillow itself turns TIFF files
+    # Pillow itself rotates TIFF files
     orientation = read_orientation(image) if upright and image.format != "TIFF" else 1
     with alone() if decoding_memory(image) > MUCH_MEMORY else nullcontext():
         if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
@@ -149,13 +149,13 @@ def _inspect_copy(annotation: Path, thumb: Grey | None) -> Inspection:
         return Inspection()  # reported by the rules about the annotation
     except Exception as error:
         return _failed("copy incomplete", error)
-    if thumb is None or embedded is None or not show_other(thumb, embedded):
+    if thumb is None or embedded is None or not images_differ(thumb, embedded):
         return Inspection()
     return Inspection("copy differs")
 
 
-def show_other(first: Grey, second: Grey) -> bool:
-    """Return whether two images differ by more than compression and brightness."""
+def images_differ(first: Grey, second: Grey) -> bool:
+    """Return whether two images differ in more than compression and brightness."""
     a, b = (_blocks(image) for image in (first, second))
     brighter = abs(float(a.mean() - b.mean()))
     a, b = a - a.mean(), b - b.mean()

@@ -1,4 +1,4 @@
-"""Rules about the set as a whole: its categories, and things that differ from all others."""
+"""Rules about the set as a whole: its categories, and things unlike the others."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from annotation.dataset import DatasetConfig
 from annotation.findings import Complaint
 from annotation.rules.statistics import UNNAMED, Statistics
 
-LEAST = 20  # instances of a category from which one can be called an outlier
-NARROWEST = 0.14  # least standard deviation of a logarithm: at a limit of 5, a factor of 2 is usual
+LEAST = 20  # instances that a category needs before one of them can be an outlier
+NARROWEST = 0.14  # least standard deviation of a logarithm: with the limit 5, a factor of 2 is fine
 
 
 @dataclass
 class Sizes:
-    """Sizes of all whole instances of one category, 16 bytes each, in the order of the files."""
+    """Sizes of all fully visible instances of one category, 16 bytes each, in file order."""
 
     areas: array[float] = field(default_factory=lambda: array("f"))  # log of square pixels
     aspects: array[float] = field(default_factory=lambda: array("f"))  # log of width / height
@@ -70,7 +70,7 @@ class Tally:
             yield Complaint("category-imbalance", None, message, f"draw more of '{rare}'")
 
     def outliers(self) -> Iterator[tuple[int, Complaint]]:
-        """Report things of unusual size or aspect: the index of the file and the complaint."""
+        """Yield the index of the file and the complaint for each unusual size or aspect."""
         for label, sizes in zip(self._config.things, self._sizes, strict=True):
             if len(sizes.shapes) >= LEAST:
                 yield from self._outliers(label, sizes, "size-outlier", sizes.areas)
@@ -96,8 +96,8 @@ def robust_deviations(values: NDArray[np.float64]) -> tuple[float, NDArray[np.fl
     """Return the median, and the distance of each value from it in standard deviations, (N,).
 
     The standard deviation of each side is that of a normal distribution with the same median
-    absolute deviation, or with the same outermost 5 % if that is larger: something that one in
-    twenty things has in common, such as drums that have fallen over, is not unusual.
+    absolute deviation, or with the same outermost 5 % if that is larger: what one in twenty things
+    has in common is not unusual, such as drums that have fallen over.
     """
     centre = float(np.median(values))
     spread = max(1.4826 * float(np.median(np.abs(values - centre))), NARROWEST)

@@ -1,4 +1,4 @@
-"""Single shapes: their area and their position in the photo."""
+"""Rules about single shapes: their area and their position in the photo."""
 
 from __future__ import annotations
 

@@ -12,13 +12,13 @@ from annotation.rules.figures import figure_arrays
 from annotation.rules.judge import CHECKED
 from annotation.rules.resolved import ResolvedAnnotation
 
-_NOT_SEEN_WHOLE = frozenset({"crowd", "occluded", "truncated"})
-UNNAMED = -1  # in place of a shape that is counted but not reported
+_NOT_FULLY_VISIBLE = frozenset({"crowd", "occluded", "truncated"})
+UNNAMED = -1  # instead of the index of a shape that is counted but not reported
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceSize:
-    """The size of one instance that is seen whole.
+    """The size of one fully visible instance.
 
     `thing` is an index into the things of the set, `log_area` the logarithm of its area in square
     pixels, `log_aspect` that of its width divided by its height, `shape` the index of its first
@@ -44,12 +44,12 @@ class Statistics:
 
 
 def statistics_of(resolved: ResolvedAnnotation) -> Statistics:
-    """Count the instances of an annotation and compute the sizes of those that are seen whole."""
+    """Count the instances of an annotation and measure those that are fully visible."""
     thing_of = {label: number for number, label in enumerate(resolved.config.things)}
     used = {thing_of[shape.label] for shape in resolved.shapes if shape.label in thing_of}
     counted = [one for one in resolved.instances if one.label in thing_of]
     instances = Counter(thing_of[one.label] for one in counted)
-    whole = [one for one in counted if not one.flags & _NOT_SEEN_WHOLE]
+    whole = [one for one in counted if not one.flags & _NOT_FULLY_VISIBLE]
     sizes = tuple(_sizes(resolved, whole, thing_of)) if whole else ()
     return Statistics(tuple(sorted(used)), tuple(sorted(instances.items())), sizes)
 
@@ -57,7 +57,7 @@ def statistics_of(resolved: ResolvedAnnotation) -> Statistics:
 def _sizes(
     resolved: ResolvedAnnotation, whole: list[Instance], thing_of: dict[str, int]
 ) -> Iterator[InstanceSize]:
-    """Compute the sizes of the instances that the border of the photo does not cut off."""
+    """Yield the sizes of the instances that the border of the photo does not cut off."""
     if resolved.size is None:
         return
     (height, width), margin = resolved.size, resolved.limits.margin

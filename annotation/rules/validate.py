@@ -1,4 +1,4 @@
-"""The check of a whole data set by all rules."""
+"""Checking a whole data set with all rules."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def check_dataset(
 ) -> Checked:
     """Check every Labelme file of a set, and the set as a whole.
 
-    Only files that have changed since the last check are read; the findings of the others are in
+    Only files that have changed since the last check are read; the findings of the others come from
     the cache of the set. `pixels` says whether photos are decoded, on all cores. `set_rules` are
     applied last, in addition to the rules of this package.
 
-    Raises InputError if the set has no Labelme files, or if a set rule does.
+    Raises InputError if the set has no Labelme files, or if a set rule raises it.
     """
     paths = annotation_paths(dataset)
     index = PhotoIndex(dataset, dataset.photos())
     with open_cache(dataset) as cache, warnings.catch_warnings(action="ignore"):
-        survey = _Survey(dataset, index)  # Pillow warns of unusual metadata
+        survey = _Survey(dataset, index)  # Pillow warns about unusual metadata
         checks = CachedChecks(dataset, index, cache)
         for path in track(paths, "validate"):
             survey.add(checks.check(path))
@@ -69,7 +69,7 @@ class _Survey:
         self.findings: list[Finding] = []
         self._dataset, self._index = dataset, index
         self._tally = Tally(dataset.config)
-        self._counts: dict[tuple[int, ...], tuple[int, ...]] = {}  # so that equal ones are shared
+        self._counts: dict[tuple[int, ...], tuple[int, ...]] = {}  # to share equal tuples
         self._first_of: dict[Path, int] = {}  # by photo: its first annotation
         self._digests: dict[int, bytes] = {}  # of annotations that embed their photo
 
@@ -102,7 +102,7 @@ class _Survey:
         return wrong
 
     def check_set(self) -> None:
-        """Apply the rules about the set, when all files are known."""
+        """Apply the rules about the set, after all files have been added."""
         config = self._dataset.root / "dataset.yaml"
         self._report(_photo_orphans(self._index, self.annotations))
         self._report((config, complaint) for complaint in self._tally.complaints())
@@ -168,7 +168,7 @@ def _compared(
 
 
 def _groups(dataset: Dataset) -> dict[str, str]:
-    """Read the photos that may look alike from photos.csv, whether the split uses it or not."""
+    """Return the groups of photos from the file of the split, or else from photos.csv."""
     path = group_file(dataset.root, dataset.config.group_by) or dataset.root / "photos.csv"
     used = dataset.config.group_by is not None
     return read_photo_groups(path) if used or path.is_file() else {}
@@ -177,10 +177,10 @@ def _groups(dataset: Dataset) -> dict[str, str]:
 def _photo_orphans(
     index: PhotoIndex, annotations: Sequence[CheckedAnnotation]
 ) -> Iterator[tuple[Path, Complaint]]:
-    """Report photos without an annotation; unreadable files count for the photo of their name."""
+    """Report photos without an annotation, unless an annotation without a photo has their name."""
     annotated = {one.photo for one in annotations}
     unreadable = {one.path.stem for one in annotations if one.photo is None}
     for photo in index.photos:
         if photo not in annotated and photo.stem not in unreadable:
             message = "has no Labelme file and is left out"
-            yield photo, Complaint("photo-orphan", None, message, "draw it, or ignore this")
+            yield photo, Complaint("photo-orphan", None, message, "annotate it, or ignore this")

@@ -1,4 +1,4 @@
-"""The version of the code that decides what is found, as a digest."""
+"""Digests of the code that stored findings depend on."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _PIXELS = ("photos", "rules/pixels.py")
 
 @cache
 def rules_version() -> bytes:
-    """Return a digest that changes with any code that the rules about annotations use."""
+    """Return a digest that changes with the code that the rules about annotations use."""
     return _digest(*_RULES)
 
 
 @cache
 def pixels_version() -> bytes:
-    """Return a digest that changes with any code that decodes and compares photos."""
+    """Return a digest that changes with the code that decodes and compares photos."""
     return _digest(*_PIXELS)
 
 
 def _digest(*parts: str) -> bytes:
-    """Digest source files below annotation/, those of folders included, and library versions."""
+    """Hash library versions and the source files in `parts`, which are relative to annotation/."""
     libraries = (cv2.__version__, np.__version__, PIL.__version__, shapely.__version__)
     total = sha256(repr((*libraries, shapely.geos_version)).encode())
     for part in parts:

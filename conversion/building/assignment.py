@@ -15,7 +15,7 @@ _LEAST_GAIN = 1e-7
 _MOST_MOVES = 500  # of the search for a better assignment; 50 were enough for all sets tried
 _MOST_COMPARED = 20_000_000  # numbers; larger sets reach their shares without swaps
 _AT_ONCE = 1_000_000  # numbers compared at once
-PHOTOS_COUNT = 3  # weight of the number of photos, compared with one category
+PHOTO_WEIGHT = 3  # of the number of photos, relative to one category
 
 
 def assign_splits(
@@ -25,8 +25,8 @@ def assign_splits(
 
     Rows whose `fixed` split is given keep it. The others are first assigned by iterative
     stratification (Sechidis et al., 2011): the rarest category first, each row to the split that
-    lacks most of it. Then rows are moved one by one as long as that brings the shares closer to
-    `shares`. No category with LEAST_GROUPS rows is missing in a split.
+    lacks most of it. Then rows are moved or swapped as long as this brings the splits closer to
+    `shares`. No category with LEAST_GROUPS rows is missing from a split.
     """
     names = [name for name, share in shares.items() if share > 0]
     names += [name for name in shares if name not in names]
@@ -92,26 +92,27 @@ def _improve(
 
 
 def _blocks(rows: NDArray[np.intp], numbers: int) -> list[NDArray[np.intp]]:
-    """Divide the rows so that few numbers are compared at once; none if there are too many."""
+    """Divide the rows into blocks with few numbers; return none if there are too many numbers."""
     if not 0 < numbers < _MOST_COMPARED:
         return []
     return np.array_split(rows, min(len(rows), 1 + numbers // _AT_ONCE))
 
 
 def _differences(values: Floats, rows: NDArray[np.intp], others: NDArray[np.intp]) -> Floats:
-    """Return (R, O, C) differences when a row leaves and another (-1: none) comes."""
+    """Return the (R, O, C) differences if a row leaves and another one (-1: none) arrives."""
     back = np.where((others >= 0)[:, None], values[others], 0)
     return np.asarray(values[rows][:, None] - back[None])
 
 
 def _costs(error: Floats, groups: Floats, needed: NDArray[np.bool_]) -> Floats:
-    """Return the cost (...,) of a split's errors of shares and numbers of groups, (..., C).
+    """Return the cost, (...,), of a split with these errors and numbers of groups, (..., C).
 
-    The cost is the sum of squared errors, in which photos have more weight. Errors above TOLERANCE
-    cost much more, and categories missing in the split most, if they have enough groups.
+    The cost is the sum of squared errors of the shares, in which photos have more weight. For
+    categories with enough groups, errors above TOLERANCE cost much more. A category that is missing
+    from the split costs the most.
     """
     weights = np.ones(error.shape[-1])
-    weights[0] = PHOTOS_COUNT
+    weights[0] = PHOTO_WEIGHT
     beyond = np.maximum(np.abs(error) - TOLERANCE, 0) * needed
     missing = ((groups < 0.5) & needed).sum(axis=-1)
     return np.asarray((weights * error**2 + 5 * beyond).sum(axis=-1) + 10.0 * missing)

@@ -1,4 +1,4 @@
-"""Build `panoptic/`, the COCO panoptic set of a data set's Labelme files and stuff.
+"""Build `panoptic/`, the COCO panoptic set, from a data set's Labelme files and stuff.
 
 The steps: find the annotations that can be used; paint each photo whose inputs have changed; assign
 photos to splits; put PNGs, links and JSON files into place. A database records what was done
@@ -35,9 +35,9 @@ from conversion.coco.categories import categories_of, category_values
 from conversion.config import Split, config_values, read_conversion_config
 from conversion.stuff.sources import open_stuff
 
-FORMAT = 4  # raise it if the same input gives other bytes, so that earlier sets are built again
+FORMAT = 4  # increase it if the same input gives other bytes, so that earlier sets are rebuilt
 VERSIONS = ("numpy", "opencv-python-headless", "pycocotools", "shapely", "zlib-ng")
-_COMMIT = 200  # photos between two commits: a kill loses at most as many
+_COMMIT = 200  # photos between two commits, which are lost if the process is killed
 
 
 def convert(dataset: Dataset, *, scheduler: str | None = None) -> BuildResult:
@@ -46,7 +46,7 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> BuildResult:
     Photos with the flag `exclude` are left out without being listed. The manifest is removed first
     and written last: without it, the set is incomplete, and the next call continues. `scheduler` is
     the address of a Dask scheduler whose workers paint. Raises InputError for a wrong stuff name,
-    stuff source or group file, if no annotation is usable, and if another call works on the set.
+    stuff source or group file, if no annotation is usable, or if the set is in use.
     """
     config = read_conversion_config(dataset)
     categories = categories_of(dataset, config)
@@ -107,7 +107,7 @@ def _number(painter: Painter, plan: Plan) -> None:
 
 
 def _painting_context(painter: Painter) -> bytes:
-    """Return the settings and versions that decide the pixels and ids of every photo."""
+    """Return the settings and versions that determine the pixels and ids of every photo."""
     shared = replace(painter.dataset.config, name="", severity={}, limits=Limits(), ungrouped=())
     config = config_values(shared, replace(painter.config, split=Split()))
     values = [FORMAT, _versions(), config, category_values(painter.categories)]
@@ -115,7 +115,7 @@ def _painting_context(painter: Painter) -> bytes:
 
 
 def _stuff_digest(painter: Painter, store: Store, photo: Path) -> bytes:
-    """Return a digest of everything that decides the stuff of a photo."""
+    """Return a digest of everything that determines the stuff of a photo."""
     stuff = sha256()
     for part in painter.stuff.inputs(photo):
         try:
@@ -148,7 +148,7 @@ def _paint(painter: Painter, plan: Plan, scheduler: str | None) -> None:
 
 
 def _is_painted(painter: Painter, file: PaintedFile, moved: list[tuple[str, str]]) -> bool:
-    """Return whether the PNG exists as it was written.
+    """Return whether the PNG exists and is unchanged.
 
     If an earlier build was killed after it had moved the PNG, add the photo and its PNG to `moved`.
     """

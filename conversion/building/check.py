@@ -9,7 +9,7 @@ from conversion.building.split import split_complaints
 
 
 def check(dataset: Dataset, *, pixels: Pixels = "known") -> Checked:
-    """Check a data set by all rules; files that have not changed are not read again.
+    """Check a data set with all rules; files that have not changed are not read again.
 
     By default, photos are not decoded, but what an earlier check found in their pixels is included.
     Raises InputError if the set has no annotations, or if the lists or groups of its split are

@@ -37,7 +37,7 @@ class Contents:
         return self._column("png_name", split)
 
     def pieces(self, name: Piece, split: str | None = None) -> Iterator[bytes]:
-        """Return one column of the painted photos: their part of a JSON file."""
+        """Return one column of the painted photos, such as their parts of a JSON file."""
         return self._column(name, split, table=_PAINTED)
 
     def _column(self, name: str, split: str | None, *, table: str = "plan") -> Iterator[Any]:
@@ -60,7 +60,7 @@ class Contents:
         return dict(self._rows("SELECT split, count(*) FROM plan GROUP BY split"))
 
     def splits(self) -> Iterator[tuple[str, str]]:
-        """Return every photo and its split, including photos that are missing at present."""
+        """Return every photo and its split, including photos that are currently missing."""
         return self._rows(
             "SELECT photo, split FROM plan UNION ALL SELECT photo, split FROM earlier"
             " WHERE photo NOT IN (SELECT photo FROM plan) ORDER BY photo"
@@ -83,11 +83,11 @@ class Contents:
             yield name, png, Digests(annotation, photo, stuff), changes
 
     def moves(self) -> Iterator[tuple[str, str]]:
-        """Return the present and the final path of each PNG that has to be moved."""
+        """Return the current and the final path of each PNG that has to be moved."""
         return self._rows(f"SELECT png, {_PNG} FROM {_PAINTED} WHERE png != {_PNG}")
 
     def mark_moved(self) -> None:
-        """Store that every PNG is at its final path."""
+        """Record that every PNG is at its final path."""
         self._db.execute(
             f"UPDATE painted SET png = (SELECT {_PNG} FROM plan WHERE plan.photo = painted.photo)"
             f" WHERE photo IN (SELECT photo FROM {_PAINTED} WHERE png != {_PNG})"

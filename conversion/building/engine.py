@@ -1,4 +1,4 @@
-"""Tasks run in the processes of this machine, or on the machines of a Dask cluster."""
+"""Running tasks in processes on this machine, or on the machines of a Dask cluster."""
 
 from __future__ import annotations
 

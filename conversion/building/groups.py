@@ -20,8 +20,8 @@ def group_photos(
     """Return groups of photo names, each sorted, in the order of their first names.
 
     Photos are joined by the set's CSV, by its pattern for names, and by perceptual `hashes` that
-    are almost equal. Hashes never join photos that were in different splits `before`, so that
-    adding a photo that resembles two others moves neither.
+    are almost equal. Hashes never join photos that were in different splits `before`, so that a new
+    photo that resembles two others moves neither of them.
     """
     named = list(named_groups(dataset, names))
     ordered = [name for name in names if name in hashes]

@@ -1,4 +1,4 @@
-"""One photo: its annotation and its stuff become a PNG and parts of the JSON files."""
+"""Painting one photo: its annotation and stuff become a PNG and parts of the JSON files."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Painter:
     def _paint(self, task: PaintingTask) -> PaintedPhoto:
         keep_freed_memory()
         photo, first = task.photo, task.photo.id
-        if "\\" in photo.file_name:  # on Windows, this would be a folder
+        if "\\" in photo.file_name:  # on Windows, it separates folders
             raise InputError(
                 f"{task.annotation}: expected no backslash in the name of the photo, found"
                 f" '{photo.file_name}'; rename it, and change imagePath"
@@ -126,7 +126,7 @@ class Painter:
     def _instances(
         self, photo: Photo, merged: Merged, shapes: Sequence[Shape]
     ) -> list[dict[str, Any]]:
-        """Return the COCO annotations of a photo's things: visible masks, or whole polygons."""
+        """Return the COCO annotations of a photo's things: visible masks, or whole outlines."""
         values = []
         for segment in photo.segments:
             local = segment.id - photo.id + 1
@@ -165,7 +165,7 @@ def _ids_in_set(merged: Merged, first: int) -> SegmentIds:
 
 
 def _changes(merged: Merged, refused: int) -> dict[str, Any]:
-    """Return what the set's rules changed: things left out, pixels void or reassigned."""
+    """Return what the set's rules changed: things left out, pixels made void or reassigned."""
     changes = {
         "hidden": list(merged.hidden),
         "dropped": list(merged.dropped),

@@ -70,7 +70,7 @@ def read_placed(prepared: PreparedSet) -> BuildResult | None:
 
 
 def _fingerprint(names: Iterable[str]) -> tuple[int, int]:
-    """Return numbers that are equal for equal sets of names, without keeping the names."""
+    """Return numbers that are the same for the same set of names, without keeping the names."""
     count = total = 0
     for name in names:
         count += 1
@@ -96,12 +96,12 @@ def place(prepared: PreparedSet) -> BuildResult:
     _move_pngs(prepared)
     earlier = read_split_file(prepared.dataset)
     _remove_leftovers(prepared, () if earlier is None else earlier.rule["shares"])
-    _write(folder / "split.json", split_file(prepared))  # until now, it named what to remove
+    _write(folder / "split.json", split_file(prepared))  # the old one was needed until now
     for split in prepared.splits():
         _link_photos(prepared, split)
     files = {}
     for split in prepared.splits():
-        (folder / f"panoptic_{split}").mkdir(exist_ok=True)  # a set may be empty
+        (folder / f"panoptic_{split}").mkdir(exist_ok=True)  # a split may be empty
         for kind in KINDS:
             path = folder / "annotations" / f"{kind}_{split}.json"
             _write(path, _coco_json(prepared, kind, split))

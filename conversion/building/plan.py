@@ -1,4 +1,4 @@
-"""What the built set is to contain: one row per photo in a database, to limit the use of memory."""
+"""The planned contents of the set: one row per photo in a database, to limit memory use."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _FAILED = "failed.photo = plan.photo AND failed.key = plan.key"
 class PlannedPhoto:
     """A photo with its annotation, and the digests of both.
 
-    It needs `needs` segment ids at most. `used` is False for a photo that is not converted, but
-    for which no other annotation may be used either. `alone` says that no other file influenced
-    the check of the annotation.
+    It needs at most `needs` segment ids for things. `used` is False for a photo that is not
+    converted, and for which no other annotation may be used either. `alone` is True if no other
+    file influenced the check of the annotation.
     """
 
     photo: str  # below `images/`
@@ -63,7 +63,7 @@ class PaintedFile:
 class Plan:
     """All photos of the set in the order of their names; the plan exists while the store is open.
 
-    `left_out` are annotation files and the reasons. Call the methods in their order here.
+    `left_out` lists annotation files and reasons. Call the methods in the order of this class.
     """
 
     def __init__(self, store: Store) -> None:
@@ -138,7 +138,7 @@ class Plan:
         self._db.executemany(query, numbered())
 
     def _name_pngs(self) -> None:
-        """Give PNGs other names if the usual ones clash."""
+        """Give the PNGs other names if the usual ones clash."""
         self._db.execute("CREATE INDEX temp.by_png ON plan (png_folded)")
         twice = "SELECT 1 FROM plan GROUP BY png_folded HAVING count(*) > 1 LIMIT 1"
         folder = "SELECT 1 FROM plan WHERE png_folded = ?"
@@ -203,12 +203,12 @@ class Plan:
         self._db.executemany("UPDATE plan SET split = ? WHERE photo = ?", rows)
 
     def contents(self) -> Contents:
-        """Return the contents of the set that is planned."""
+        """Return the planned contents of the set."""
         return Contents(self.store)
 
 
 def _task(row: Sequence[Any]) -> PaintingTask:
-    """Make a task of photo, annotation, size, PNG, first id, key, digests and earlier split."""
+    """Make a task from photo, annotation, size, PNG, first id, key, digests and earlier split."""
     name, annotation, height, width, png_name, first, key, drawn, seen, stuff, split = row
     folder = NEW if split is None else f"panoptic_{split}"
     photo = Photo(first, name, width, height, png_name, ())

@@ -22,8 +22,8 @@ from conversion.config import ConversionConfig
 class BuildResult:
     """What `convert` did; `fresh` is False if the set was already up to date.
 
-    `changes` counts what the set's rules changed: things hidden and dropped, and pixels.
-    `left_out` are annotation files and the reasons.
+    `changes` counts what the set's rules changed: hidden and dropped things, and pixels.
+    `left_out` lists annotation files and reasons.
     """
 
     fresh: bool
@@ -52,7 +52,7 @@ class PreparedSet:
         return tuple(self.config.split.shares)
 
     def inputs(self) -> str:
-        """Return a digest of everything that decides what is built."""
+        """Return a digest of everything that determines what is built."""
         name, split = self.dataset.config.name, self.config.split
         values = [name, split, category_values(self.categories), self.left_out]
         total = sha256(msgspec.json.encode(values))
@@ -76,7 +76,7 @@ class PreparedSet:
 
 
 def split_file(prepared: PreparedSet) -> Iterator[bytes]:
-    """Yield `split.json`: the rule, and the split of every photo that was ever in the set."""
+    """Yield `split.json`: the rule, and the split of every photo that has been in the set."""
     rule = {"rule": rule_of(prepared.config.split)}
     yield msgspec.json.format(msgspec.json.encode(rule), indent=1)[:-2] + b',\n "photos": {'
     yield from _members(prepared.contents.splits())
@@ -87,7 +87,7 @@ def split_file(prepared: PreparedSet) -> Iterator[bytes]:
 
 
 class Manifest(msgspec.Struct):
-    """What is read of a `manifest.json`."""
+    """The part of a `manifest.json` that is read."""
 
     inputs: str
     result: dict[str, Any]

@@ -18,7 +18,7 @@ from annotation.rules.validate import annotation_paths
 from base.progress import track
 from conversion.building.plan import PlannedPhoto
 
-ERRORS = "has errors, see `validate`"
+ERRORS = "has errors; see `validate`"
 NOT_TEXT = "the name of the file or of its photo is not valid UTF-8; rename it"
 
 
@@ -33,7 +33,7 @@ class LeftOut:
 def read_entries(
     dataset: Dataset, index: PhotoIndex, cache: Cache
 ) -> Iterator[PlannedPhoto | LeftOut]:
-    """Yield a PlannedPhoto for each annotation with a photo, and why annotations are left out.
+    """Yield a PlannedPhoto for each annotation with a photo, and a LeftOut for each unusable one.
 
     Changed files are checked for errors only, because other findings do not matter here. Photos are
     not decoded; but if an earlier `validate` found that a photo is incomplete, and the photo has
@@ -43,7 +43,7 @@ def read_entries(
     """
     checks, known = CachedChecks(dataset, index, cache), _KnownProblems(dataset, cache)
     paths, start = annotation_paths(dataset), len(str(dataset.images)) + 1
-    with warnings.catch_warnings(action="ignore"):  # Pillow warns of unusual metadata
+    with warnings.catch_warnings(action="ignore"):  # Pillow warns about unusual metadata
         for path in track(paths, "read"):
             one = checks.check(path, errors_only=True)
             checked, name = one.annotation, dataset.relative(path)
@@ -75,7 +75,7 @@ class _KnownProblems:
         self._problems = self._inspections.problems()
 
     def error(self, one: CheckedFile) -> str | None:
-        """Return the message of the error that keeps a photo out, None if there is none."""
+        """Return the error because of which a photo is left out; None if there is none."""
         if not self._problems or one.annotation.photo is None:
             return None
         path, photo = one.annotation.path, one.annotation.photo

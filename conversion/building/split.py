@@ -1,4 +1,4 @@
-"""Which photo is in which split, such as train and test, and that it stays there."""
+"""Assigning photos to splits, such as train and test, and keeping them there."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def check_split(dataset: Dataset) -> None:
 def can_stay(
     dataset: Dataset, names: Callable[[], Iterable[str]], before: Mapping[str, str]
 ) -> bool:
-    """Return whether all photos may stay in their splits although lists or groups may differ."""
+    """Return whether all photos may stay in their splits, given the current lists and groups."""
     groups = named_groups(dataset, names())
     together = all(len({before[name] for name in group}) == 1 for group in groups)
     listed = _listed(dataset)
@@ -62,7 +62,7 @@ def can_stay(
 
 
 def rule_of(split: Split) -> dict[str, Any]:
-    """Return all that decides the assignment, except for the lists, which always apply."""
+    """Return everything that determines the assignment, except the lists, which always apply."""
     values = msgspec.to_builtins(split)
     return {key: value for key, value in values.items() if key != "lists"}
 
@@ -112,7 +112,7 @@ def _listed(dataset: Dataset) -> dict[str, str]:
 def _fixed(
     dataset: Dataset, group: Sequence[str], listed: Mapping[str, str], before: Mapping[str, str]
 ) -> str | None:
-    """Return the split of a group that is listed, or else in which most of it was before."""
+    """Return the split that lists the group, or else the split that most of its photos were in."""
     places = {listed[name]: name for name in group if name in listed}
     if len(places) > 1:
         (one, name), (two, other) = list(places.items())[:2]
@@ -141,7 +141,7 @@ def _table(groups: Sequence[Sequence[str]], counts: Mapping[str, Mapping[int, in
 def split_complaints(
     dataset: Dataset, annotations: Sequence[CheckedAnnotation]
 ) -> Iterator[Complaint]:
-    """Report categories that are in one split only, although the photos fill several.
+    """Report categories that are in only one split, although the photos are in several.
 
     The splits are those that the photos have, or will have when the set is converted.
     """
@@ -159,7 +159,7 @@ def split_complaints(
     for index, label in enumerate(dataset.config.things):
         if len(photos[index]) == 1 and len(set(split.values())) > 1:
             ((part, count),) = photos[index].items()
-            why = "it is trained but never scored" if part == "train" else "it is never trained"
+            why = "used in training but never scored" if part == "train" else "not used in training"
             message = f"'{label}' is only in {part}, in {count} photos: {why}"
             fix = "draw it in more photos, or choose another split.seed"
             yield Complaint("category-one-split", None, message, fix)

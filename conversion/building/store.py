@@ -1,4 +1,4 @@
-"""What was already built for a data set: a database that may be deleted at any time.
+"""What has already been built for a data set: a database that may be deleted at any time.
 
 It is in DATASET/.cache/, not in `panoptic/`, because its bytes depend on the order of past work,
 while the bytes of a built set depend only on its input. Rows are read one at a time, so that memory
@@ -55,7 +55,7 @@ class PaintedPhoto:
 
 
 class Store:
-    """The open database, which one process at a time uses, and the cache of checks."""
+    """The open database, which only one process uses at a time, and the cache of checks."""
 
     def __init__(self, connection: sqlite3.Connection, cache: Cache) -> None:
         self.connection = self._db = connection
@@ -84,7 +84,7 @@ class Store:
         self._db.execute("UPDATE painted SET png = ? WHERE photo = ?", (png, photo))
 
     def commit(self) -> None:
-        """Save everything up to now."""
+        """Save everything stored so far."""
         self._db.commit()
         self.cache.commit()
 

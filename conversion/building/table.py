@@ -10,9 +10,9 @@ V = TypeVar("V")
 
 
 class Table(Mapping[str, V]):
-    """A column by photo; each value is read when it is asked for, to limit the use of memory.
+    """A column by photo; each value is read only when it is used, to limit memory use.
 
-    `table` and `column` are SQL; `decode` turns a stored value into the one that is returned.
+    `table` and `column` are SQL; `decode` converts a stored value to the value returned.
     """
 
     def __init__(

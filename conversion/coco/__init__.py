@@ -1,1 +1,1 @@
-"""COCO formats, read and written: panoptic, instances, results, run-length codes."""
+"""COCO formats, read and written: panoptic, instances, results, run-length encoding."""

@@ -19,7 +19,7 @@ FIRST_OWN_ID = 201  # COCO's ids end at 200
 FIRST_OWN_STUFF_ID = 1001  # separate from the ids of things, so that new things do not change them
 FIRST_GROUP_ID = 2001
 BRIGHT, DULL, DARK = (0.95, 0.8, 0.65), (0.5, 0.35), (0.42, 0.28)  # of things, stuff, groups
-_LEAST_DISTANCE = 12  # of own colours from others: sum of differences in red, green and blue
+_LEAST_DISTANCE = 12  # between colours: the sum of differences in red, green and blue
 
 Color = tuple[int, int, int]
 
@@ -50,7 +50,7 @@ def coco_categories() -> tuple[Category, ...]:
 
 @cache
 def coco_stuff_merges() -> dict[int, tuple[str, str]]:
-    """Return name and panoptic name of the 92 categories of COCO's stuff task by id.
+    """Return the name and the panoptic name of the 92 categories of COCO's stuff task, by id.
 
     The panoptic task merged several of them into one. The panoptic name is "" for categories that
     it left out, and for `other`, which stands for all things.
@@ -65,7 +65,7 @@ def _rows(name: str) -> list[dict[str, str]]:
 
 
 def category_values(categories: tuple[Category, ...]) -> list[dict[str, Any]]:
-    """Return categories as COCO's JSON has them."""
+    """Return categories in the form of COCO's JSON."""
     return [
         {
             "id": c.id,
@@ -100,10 +100,10 @@ def dataset_categories(
     """Return the categories of a data set, sorted by id.
 
     Stuff keeps COCO's ids, names and colours. Things belong to the set and get ids from 201 in the
-    order of `things`, even if COCO has a thing with the same name, whose meaning may differ. Own
-    stuff gets ids from 1001, and groups of stuff from 2001 unless COCO has stuff with that name. A
-    name that is added at the end of a list does not change other ids. Raises InputError for a name
-    of stuff that COCO lacks, and for own stuff that COCO has.
+    order of `things`, even if COCO has a thing with the same name, because its meaning may differ.
+    Own stuff gets ids from 1001, and groups of stuff from 2001 unless COCO has stuff with that
+    name. A name that is added at the end of a list does not change other ids. Raises InputError for
+    stuff that COCO lacks, and for own stuff that COCO has.
     """
     known = {c.name: c for c in coco_categories() if not c.isthing}
     groups = groups or {}
@@ -133,25 +133,25 @@ def _check_names(names: Sequence[str], known: Mapping[str, Category], *, where: 
     for name in names:
         if name not in known:
             raise InputError(
-                f"{where}: expected stuff of COCO, found '{name}'{nearest(name, known)}"
+                f"{where}: expected a COCO stuff category, found '{name}'{nearest(name, known)}"
             )
 
 
 def own_colors(values: Sequence[float]) -> Iterator[Color]:
-    """Yield different colours, none similar to COCO's stuff, always in the same order.
+    """Yield different colours, none of them similar to COCO's stuff, always in the same order.
 
     Successive hues are the golden ratio apart, so that neighbours in a list differ clearly.
     `values` are brightnesses, 0..1; sequences with different brightnesses have no common colours.
     """
-    theirs = [c.color for c in coco_categories() if not c.isthing]
-    mine: list[Color] = []
+    coco = [c.color for c in coco_categories() if not c.isthing]
+    own: list[Color] = []
     for index in count():
         value = values[index // 16 % len(values)]
         rgb = colorsys.hsv_to_rgb((index * 0.618034) % 1, 0.85 - 0.25 * (index % 2), value)
         color = (round(rgb[0] * 255), round(rgb[1] * 255), round(rgb[2] * 255))
-        least = max(1, min(_LEAST_DISTANCE, 1200 // (index + 1)))  # more are closer
-        if _distance(color, theirs) >= _LEAST_DISTANCE and _distance(color, mine) >= least:
-            mine.append(color)
+        least = max(1, min(_LEAST_DISTANCE, 1200 // (index + 1)))  # many colours are closer
+        if _distance(color, coco) >= _LEAST_DISTANCE and _distance(color, own) >= least:
+            own.append(color)
             yield color
 
 

@@ -1,4 +1,4 @@
-"""A mask that is kept only for the box around its pixels."""
+"""A mask that is stored only for the box around its pixels."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Extent(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CroppedMask:
-    """The pixels of one region of a picture, kept for a box around the region.
+    """The pixels of one region of a picture, stored for a box around the region.
 
-    `pixels` (h, w) bool are those of the box whose top left pixel lies at column `x` and row `y`
-    of the picture. Most shapes cover a small part of their photo, and everything here takes time
-    and memory in proportion to the box, not to the photo.
+    `pixels` (h, w) bool are those of the box whose top left pixel is at column `x` and row `y` of
+    the picture. Most shapes cover a small part of their photo, and time and memory are proportional
+    to the box, not to the photo.
 
     It is not a good representation of regions that are scattered over the whole picture. The box
     may be larger than the region: use `measure` for its exact extent. Two masks of the same region
-    may have different boxes, so masks cannot be compared. A mask does not know the size of its
-    picture, and masks may share their pixels: never change these.
+    may have different boxes, so masks cannot be compared. A mask does not store the size of its
+    picture. Masks may share their pixels: never change them.
     """
 
     pixels: NDArray[np.bool_]
@@ -40,7 +40,7 @@ class CroppedMask:
 
     @classmethod
     def of_segment(cls, ids: NDArray[Any], segment_id: int, xywh: XYWH) -> CroppedMask:
-        """Return the pixels of a segment, which lie in the box `xywh` of (H, W) `ids`."""
+        """Return the pixels of a segment that lies in the box `xywh` of (H, W) `ids`."""
         x, y, width, height = xywh
         return cls(ids[y : y + height, x : x + width] == segment_id, x, y)
 
@@ -98,7 +98,7 @@ def union(masks: Iterable[CroppedMask]) -> CroppedMask:
 
 
 def box_around(masks: Iterable[CroppedMask]) -> XYWH:
-    """Return the box that covers the boxes of all masks; its size is 0 if these are empty."""
+    """Return the box around the boxes of all masks; its size is 0 if all of them are empty."""
     masks = [mask for mask in masks if mask.pixels.size]
     if not masks:
         return 0, 0, 0, 0

@@ -1,4 +1,4 @@
-"""A COCO file from any program, read and joined by id; problems are collected."""
+"""Reading a COCO file from any program: members are joined by id, problems are collected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from base.files import check_regular
 
 Id = int | str  # some tools write ids as strings
 MOST_BYTES = 4 << 30  # of one file; the largest of COCO has 0.5 GB
-MOST_PROBLEMS = 20  # that are listed; more are only counted
+MOST_PROBLEMS = 20  # in the list; the others are only counted
 MEMBERS = ("images", "annotations", "categories")
 
 
@@ -40,7 +40,7 @@ class Problems:
 
     @contextmanager
     def collecting(self, where: str) -> Iterator[None]:
-        """Add an error that the block raises as a problem at `where`."""
+        """Turn an error raised in the block into a problem at `where`."""
         try:
             yield
         except (InputError, msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -69,7 +69,7 @@ class CocoCategory:
 
     @property
     def label(self) -> str:
-        """The name as Labelme has it, without surrounding spaces."""
+        """The name as a Labelme label, without surrounding spaces."""
         return self.name.strip()
 
 
@@ -86,9 +86,9 @@ class CocoImage:
 
 @dataclass(frozen=True, eq=False)
 class CocoFile:
-    """One COCO file; `split` comes from its name or folder and is "" if neither has one.
+    """One COCO file; `split` comes from its name or folder, and is "" if neither has one.
 
-    `used` are the ids of the categories that annotations use. `header` is everything beside images
+    `used` are the ids of the categories that annotations use. `header` is everything except images
     and annotations.
     """
 

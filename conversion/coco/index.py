@@ -1,4 +1,4 @@
-"""Positions of each image's annotations in a COCO file, so that memory need not hold them."""
+"""The positions of each image's annotations in a COCO file, so that they stay out of memory."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ class CocoIndex:
     def find(self, name: str, *, shared: Collection[str], by_id: bool) -> int | None:
         """Return the row of the photo `name`, a path below `images/`; None if there is none.
 
-        The file_name of the image is the path of the photo, or the end of that path, or the end of
-        file_name is the path; the last two only if the last part is not one of the names `shared`
-        by several photos. Otherwise, with `by_id`, its id is the number in COCO's photo names.
+        The file_name of its image equals the path, is the end of the path, or ends with the path;
+        the last two count only if the name without folders is not `shared` by several photos.
+        Otherwise, with `by_id`, the id of the image is the number in COCO's photo names.
         """
         parts = name.split("/")
         keys = [f"name {name}"]
@@ -101,7 +101,7 @@ def coco_id(name: str) -> int | None:
 
 
 def open_index(path: Path) -> CocoIndex:
-    """Index a COCO panoptic or stuff JSON; raises InputError if it is another file.
+    """Index a COCO panoptic or stuff JSON; raises InputError if it is a different file.
 
     The file is mapped, not read, so that the system can free its memory at any time.
     """
@@ -149,7 +149,7 @@ def _index(path: Path, data: mmap.mmap) -> CocoIndex:
 
 
 def _sorted_keys(images: Sequence[_Image]) -> tuple[NDArray[np.uint64], Ints]:
-    """Return hashes of everything by which an image is found, and its row; only unique ones."""
+    """Return the unique hashes of names and ids by which images are found, and their rows."""
     found = [(_key(key), row) for row, image in enumerate(images) for key in _keys_of(image)]
     table = np.array(found, np.uint64).reshape(-1, 2)
     keys, first, counts = np.unique(table[:, 0], return_index=True, return_counts=True)
@@ -175,7 +175,7 @@ def _plain(file_name: str) -> str:
 
 
 def _key(text: str) -> np.uint64:
-    """Return a hash as a numpy integer; a Python integer would turn every search into floats."""
+    """Return a hash as a numpy integer; numpy would convert a Python integer to float."""
     digest = hashlib.blake2b(text.encode(errors="replace"), digest_size=8).digest()
     return np.uint64(int.from_bytes(digest, "little"))
 

@@ -14,11 +14,11 @@ from conversion.coco.file import Id
 from conversion.coco.rle import Rle
 
 Coordinate = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
-Segmentation = list[list[Coordinate]] | Rle | None  # polygons as flat x, y, or a run-length code
+Segmentation = list[list[Coordinate]] | Rle | None  # polygons as flat x, y, or RLE
 
 
 class InstanceKeys(msgspec.Struct):
-    """The keys of an annotation from another program that decide its pixels."""
+    """The keys of an annotation from another program that determine its pixels."""
 
     category_id: Id
     segmentation: Segmentation = None
@@ -38,7 +38,7 @@ def instance_values(
     attributes: Iterable[str] = (),
     extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return an annotation as COCO's JSON has it.
+    """Return an annotation in the form of COCO's JSON.
 
     `bbox` is xywh in pixels. Each of `attributes` becomes a key with the value 1; `extra` are keys
     that an import kept.

@@ -27,8 +27,8 @@ ATTRIBUTES = ("occluded", "truncated")  # of segments; `crowd` is COCO's own isc
 class Segment:
     """One region of a panoptic image; `bbox` is xywh in pixels, `score` is in 0..1.
 
-    `attributes` are flags of its shapes, such as `occluded`, and keys with the value 1 in JSON.
-    `extra` holds other keys from an import and is not compared.
+    `attributes` are flags of its shapes, such as `occluded`; in JSON, they are keys with the value
+    1. `extra` holds other keys from an import and is not compared.
     """
 
     id: int
@@ -65,7 +65,7 @@ class PanopticSet:
     def segment_ids(self, photo: Photo) -> SegmentIds:
         """Read the PNG of a photo as (H, W) uint32 segment ids.
 
-        Raises InputError if it is missing, broken or of another size than the photo.
+        Raises InputError if it is missing or damaged, or if its size is not that of the photo.
         """
         path = inside(self.png_folder, photo.png_name, where=str(self.json_path))
         return read_segment_ids(path, (photo.height, photo.width))
@@ -169,7 +169,7 @@ def _photo(image: _ImageKeys, annotation: _AnnotationKeys) -> Photo:
 
 
 def png_folders(json_path: Path) -> tuple[Path, ...]:
-    """Return where the PNGs of a panoptic JSON may be, in the order in which to look.
+    """Return the folders where the PNGs of a panoptic JSON may be, the preferred one first.
 
     A folder with the name of the JSON is beside it, or beside its folder as in COCO's own layout.
     """
@@ -186,7 +186,7 @@ def _find_png_folder(json_path: Path) -> Path:
 
 
 def write_panoptic(panoptic: PanopticSet) -> None:
-    """Write the JSON of a panoptic set, whose PNGs have been written one by one before."""
+    """Write the JSON of a panoptic set whose PNGs have already been written."""
     data = {
         "images": [image_values(p) for p in panoptic.photos],
         "annotations": [annotation_values(p) for p in panoptic.photos],
@@ -196,13 +196,13 @@ def write_panoptic(panoptic: PanopticSet) -> None:
 
 
 def image_values(photo: Photo) -> dict[str, Any]:
-    """Return a photo as COCO's JSON has it."""
+    """Return a photo in the form of COCO's JSON."""
     size = {"width": photo.width, "height": photo.height}
     return {"id": photo.id, "file_name": photo.file_name, **size}
 
 
 def annotation_values(photo: Photo) -> dict[str, Any]:
-    """Return a photo's segments as COCO's JSON has them."""
+    """Return a photo's segments in the form of COCO's JSON."""
     segments = [_segment_values(segment) for segment in photo.segments]
     return {"image_id": photo.id, "file_name": photo.png_name, "segments_info": segments}
 

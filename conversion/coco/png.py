@@ -23,16 +23,16 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"  # the first bytes of every PNG
 
 
 def ids_to_rgb(ids: SegmentIds) -> NDArray[np.uint8]:
-    """(H, W) uint32 ids to (H, W, 3) uint8 RGB, so that an id is R + 256 G + 256² B."""
+    """Convert (H, W) uint32 ids to (H, W, 3) uint8 RGB, so that an id is R + 256 G + 256² B."""
     little = np.ascontiguousarray(ids, dtype="<u4")
     rgb = cv2.cvtColor(little.view(np.uint8).reshape(*ids.shape, 4), cv2.COLOR_RGBA2RGB)
     return np.asarray(rgb, dtype=np.uint8)
 
 
 def join_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """(H, W, 3 or 4) uint8 to (H, W) uint32; the first channel has the highest bits.
+    """Convert (H, W, 3 or 4) uint8 to (H, W) uint32; the first channel has the highest bits.
 
-    A fourth channel is ignored. So BGR gives the ids of panoptic PNGs, and RGB gives 0xRRGGBB.
+    A fourth channel is ignored. BGR gives the ids of panoptic PNGs, and RGB gives 0xRRGGBB.
     """
     order = cv2.COLOR_RGB2BGRA if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
     four = cv2.cvtColor(pixels, order)
@@ -106,18 +106,18 @@ def png_names(file_names: Sequence[str]) -> dict[str, str]:
     also clashes with a folder of the same name.
     """
     chosen = {name: f"{name.rpartition('.')[0]}.png" for name in sorted(file_names)}
-    for name in _clashing(chosen, but_the_first=False):
+    for name in _clashing(chosen, keep_first=False):
         chosen[name] = f"{name}.png"
-    while clashing := _clashing(chosen, but_the_first=True):  # such as for a.jpg.jpg
+    while clashing := _clashing(chosen, keep_first=True):  # such as for a.jpg.jpg
         for name in clashing:
             chosen[name] = f"{chosen[name].removesuffix('.png')}~.png"
     return chosen
 
 
-def _clashing(chosen: Mapping[str, str], *, but_the_first: bool) -> list[str]:
-    """Return photos whose PNG names are not unique; optionally all `but_the_first` of a name."""
+def _clashing(chosen: Mapping[str, str], *, keep_first: bool) -> list[str]:
+    """Return the photos whose PNG names clash; `keep_first` omits the first photo of each name."""
     folded = {name: png.lower() for name, png in chosen.items()}
-    first = {png: name for name, png in reversed(folded.items())} if but_the_first else {}
+    first = {png: name for name, png in reversed(folded.items())} if keep_first else {}
     taken = Counter(folded.values())
     folders = {png.rpartition("/")[0] for png in taken if "/" in png}
     folders |= {"/".join(f.split("/")[:i]) for f in folders for i in range(1, f.count("/") + 1)}

@@ -45,14 +45,15 @@ def read_results(path: Path, prediction: PanopticSet) -> list[dict[str, Any]]:
 def _check(
     result: _ResultKeys, sizes: dict[int, tuple[int, int]], categories: set[int], *, where: str
 ) -> None:
-    """Raise InputError if photo, category or size of a result are not those of the prediction."""
+    """Raise InputError if a result's photo, category or size is not that of the prediction."""
     if result.image_id not in sizes:
         raise InputError(
             f"{where}.image_id: expected an image of the prediction, found {result.image_id}"
         )
     if result.category_id not in categories:
         raise InputError(
-            f"{where}.category_id: expected one of the prediction, found {result.category_id}"
+            f"{where}.category_id: expected a category of the prediction,"
+            f" found {result.category_id}"
         )
     expected, found = sizes[result.image_id], result.segmentation.size
     if found != expected:

@@ -1,6 +1,6 @@
-"""COCO's run-length codes (RLE): masks to codes, and codes to masks.
+"""COCO's run-length encoding (RLE): encoding and decoding masks.
 
-A code counts unset and set pixels in turn, down the columns. pycocotools compresses these counts:
+An RLE counts unset and set pixels in turn, down the columns. pycocotools compresses these counts:
 https://github.com/cocodataset/cocoapi/blob/master/common/maskApi.c
 """
 
@@ -30,7 +30,7 @@ class Rle(msgspec.Struct):
     counts: str | list[Count]
 
 
-# --- masks to codes ---
+# --- encoding ---
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> dict[str, object]:
@@ -41,10 +41,10 @@ def encode_mask(mask: NDArray[np.bool_]) -> dict[str, object]:
 def encode_cropped(mask: CroppedMask, *, height: int, width: int) -> dict[str, object]:
     """Encode a mask in an (H, W) picture as compressed RLE, ready for JSON."""
     rows, columns = mask.pixels.shape
-    # One more row, which is unset, so that no run continues in the next column
+    # An additional unset row, so that no run continues in the next column
     padded = np.zeros(columns * (rows + 1) + 1, bool)
     padded[1:].reshape(columns, rows + 1)[:, :-1] = mask.pixels.T
-    steps = np.flatnonzero(padded[1:] != padded[:-1])  # first pixel of each run, and behind its end
+    steps = np.flatnonzero(padded[1:] != padded[:-1])  # first pixel of each run and after it
     column, row = np.divmod(steps, rows + 1)
     edges = (mask.x + column) * height + mask.y + row
     if rows == height:  # runs do continue in the next column: join them
@@ -59,15 +59,15 @@ def encode_cropped(mask: CroppedMask, *, height: int, width: int) -> dict[str, o
     return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
 
 
-# --- codes to masks ---
+# --- decoding ---
 
 
 def decode_rle(rle: Rle, size: Size) -> CroppedMask:
     """Decode the RLE of a file for an image of `size` (height, width).
 
-    An RLE without set pixels gives one unset pixel, since Labelme cannot open a mask without any;
-    validation reports it. Raises InputError if the RLE has another size than the image or is
-    broken, before any array larger than the image is made.
+    An RLE without set pixels gives one unset pixel, because Labelme cannot open a mask without
+    pixels; validation reports it. Raises InputError if the size of the RLE is not that of the image
+    or the RLE is damaged, before any array larger than the image is created.
     """
     height, width = size
     if rle.size != size:
@@ -78,21 +78,21 @@ def decode_rle(rle: Rle, size: Size) -> CroppedMask:
     else:
         counts = np.array(rle.counts, np.int64)
     if (counts < 0).any() or int(counts.sum()) != height * width:
-        found = "negative ones" if (counts < 0).any() else f"{int(counts.sum()):,} pixels"
+        found = "a negative run" if (counts < 0).any() else f"{int(counts.sum()):,} pixels"
         raise InputError(f"segmentation: expected runs of {height * width:,} pixels, found {found}")
     mask = decode_counts(_without_empty_runs(counts), height=height)
     return mask if mask.pixels.size else CroppedMask(np.zeros((1, 1), bool))
 
 
 def _decompress_untrusted(text: str) -> Counts:
-    """Decompress the counts of a file; raises InputError if they are broken."""
+    """Decompress the counts of a file; raises InputError if they are damaged."""
     code = text.encode(errors="replace")
     digits = np.frombuffer(code, np.uint8).astype(np.int64) - 48
     if not len(digits) or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
         raise InputError("segmentation: expected the counts of a compressed RLE, found other text")
     ends = np.flatnonzero(digits & 32 == 0)
     if np.diff(ends, prepend=-1).max() > _MOST_DIGITS:
-        raise InputError("segmentation: counts have a run longer than any photo")
+        raise InputError("segmentation: the counts have a run longer than any photo")
     return decompress_counts([code])[0]
 
 
@@ -100,7 +100,7 @@ def decompress_counts(codes: Sequence[bytes]) -> list[Counts]:
     """Decompress the counts of valid codes, all at once.
 
     Each count consists of digits of five bits, the lowest first; a sixth bit says that more digits
-    follow. From the fourth on, a count is the difference from the one before the last.
+    follow. From the fourth count on, the difference from the count two before it is stored.
     """
     digits = np.frombuffer(b"".join(codes), np.uint8).astype(np.int64) - 48
     last = np.flatnonzero(digits & 32 == 0)
@@ -118,7 +118,7 @@ def decompress_counts(codes: Sequence[bytes]) -> list[Counts]:
 
 
 def _without_empty_runs(counts: Counts) -> Counts:
-    """Return counts of the same pixels without runs of no pixels, other than the first."""
+    """Return counts of the same pixels without empty runs, except for the first run."""
     if (counts[1:] > 0).all():
         return counts
     edges = np.cumsum(counts)
@@ -130,7 +130,7 @@ def _without_empty_runs(counts: Counts) -> Counts:
 def decode_counts(counts: Counts, *, height: int) -> CroppedMask:
     """Return the mask of `counts` in a picture of the given height; its box is tight.
 
-    Runs of set pixels have at least one pixel.
+    Every run of set pixels must have at least one pixel.
     """
     edges = counts.cumsum()
     ends = edges[1::2]

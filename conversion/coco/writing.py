@@ -1,4 +1,4 @@
-"""COCO's JSON files, written piece by piece: a million photos do not fit into memory."""
+"""Writing COCO's JSON files piece by piece, because a million photos do not fit into memory."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The data set in the formats of other trainers."""
+"""Exporting a data set to the formats of other trainers."""

@@ -1,4 +1,4 @@
-"""Export a built set to another format: the output folder appears when it is complete."""
+"""Export a built set to another format; the output folder appears only when it is complete."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def export(dataset: Dataset, format: Format, out: Path) -> int:
     """
     splits = _read_splits(dataset)
     if out.exists() and (not out.is_dir() or any(out.iterdir()) or out.samefile(Path.cwd())):
-        raise InputError(f"{out}: exists already; expected a new or an empty folder")
+        raise InputError(f"{out}: already exists; expected a new or empty folder")
     write = write_yolo if format == "yolo-seg" else write_semantic
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
         write(dataset, splits, unfinished)
-        unfinished.chmod(0o755)  # mkdtemp makes folders that only their owner can read
+        unfinished.chmod(0o755)  # mkdtemp creates folders that only their owner can read
         unfinished.replace(out)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

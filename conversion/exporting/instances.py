@@ -39,10 +39,10 @@ class Exported:
 
 
 def export_instances(dataset: Dataset, path: Path) -> Exported:
-    """Write the COCO instances of all annotations to `path`; broken annotations are left out.
+    """Write the COCO instances of all annotations to `path`; damaged annotations are left out.
 
-    Shapes of one label and `group_id` are one instance, without their holes. Areas and boxes are
-    those of pycocotools' pixels. Polygons are written as polygons, other masks as RLE.
+    Shapes with the same label and `group_id` are one instance, without their holes. Areas and boxes
+    are those of pycocotools' pixels. Polygons are written as polygons, other masks as RLE.
     """
     keep_freed_memory()
     config = dataset.config
@@ -51,7 +51,7 @@ def export_instances(dataset: Dataset, path: Path) -> Exported:
     left_out: list[str] = []
     lines = _Lines()
     with replacing(path) as temporary, temporary.open("wb") as out:
-        out.write(b'{"annotations":[')  # first: `images` are known when all files are read
+        out.write(b'{"annotations":[')  # first, because `images` are known last
         files = track(dataset.annotations(), "export")
         while some := list(islice(files, AT_ONCE)):
             photos = []
@@ -68,7 +68,7 @@ def export_instances(dataset: Dataset, path: Path) -> Exported:
 
 @dataclass(frozen=True, slots=True)
 class _Outline:
-    """An instance of one outline, flat x, y in pixels, whose area and box are not known yet."""
+    """An instance with one outline, flat x, y in pixels, whose area and box are not known yet."""
 
     category_id: int
     polygon: list[float]
@@ -140,7 +140,7 @@ class _Reader:
     def _instances(
         self, shapes: Sequence[Shape], height: int, width: int
     ) -> tuple[list[_Outline], list[_Measured]]:
-        """Return the instances of one outline each, and all others."""
+        """Return the instances with one outline each, and all others."""
         outlines, others = [], []
         for instance in find_instances(shapes, self._dataset.config):
             category = self._category_of.get(instance.label)
@@ -168,7 +168,7 @@ class _Lines:
         self.count = 0
 
     def annotations(self, photos: Sequence[_ExportedPhoto]) -> Iterator[bytes]:
-        """Yield the annotations of photos, with a comma before all but the first of the file."""
+        """Yield the annotations of photos, with a comma before all except the first in the file."""
         polygons = [outline.polygon for photo in photos for outline in photo.outlines]
         sizes = [photo.size for photo in photos for _ in photo.outlines]
         extents = iter(measure_outlines(polygons, sizes))
@@ -212,7 +212,7 @@ class _Lines:
 def _pixels(
     instance: Instance, shapes: Sequence[Shape], height: int, width: int, line_width: float
 ) -> CroppedMask:
-    """Return all pixels of an instance, covered or not."""
+    """Return all pixels of an instance, whether visible or not."""
     used = [shapes[index] for index in (*instance.parts, *instance.holes)]
     masks = shape_masks(used, height=height, width=width, line_width=line_width)
     count = len(instance.parts)

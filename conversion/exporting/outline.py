@@ -13,8 +13,8 @@ def outline_of_mask(mask: NDArray[np.bool_]) -> Points:
     """Return (N, 2) x, y along the edges of the pixels of (H, W) `mask`, which must not be empty.
 
     Formats with one polygon per thing cannot represent holes and separate parts. Therefore all
-    rings are joined by bridges of no width, which cover no pixel. Holes have the opposite
-    direction, so that the even-odd and the nonzero rule both give the mask.
+    rings are joined by bridges of zero width, which cover no pixels. Holes have the opposite
+    direction, so that both the even-odd and the nonzero rule give the mask.
     """
     edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     rows, starts = np.nonzero(edges == 1)

@@ -52,7 +52,7 @@ def _lines(panoptic: PanopticSet, photo: Photo, class_of: dict[int, int]) -> Ite
 
 
 def _data_yaml(splits: Sequence[str], things: Sequence[Category]) -> str:
-    """Return `data.yaml`; trainers need `val`, which is `test` if the set has no split of it."""
+    """Return `data.yaml`; trainers need `val`, for which `test` is used if it does not exist."""
     names = {split: f"images/{split}" for split in splits}
     if "val" not in names and "test" in names:
         names["val"] = names["test"]

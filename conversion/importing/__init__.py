@@ -1,1 +1,1 @@
-"""COCO data sets to Labelme files."""
+"""Importing COCO data sets as Labelme files."""

@@ -1,7 +1,7 @@
-"""COCO data sets to Labelme files, so that annotations from other programs can be edited here.
+"""Import COCO data sets as Labelme files, so that annotations from other programs can be edited.
 
 Everything is read and compared before anything is written: a set is imported completely or not at
-all. An import that was interrupted continues when it is started again.
+all. An interrupted import continues when it is started again.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def import_coco(source: Path, root: Path, *, images: Path | None = None) -> Impo
     """Import a COCO file, or all COCO files in a folder, into the data set in the folder `root`.
 
     `images` is the folder of the photos if they are neither beside the file nor where COCO, CVAT,
-    Roboflow and Label Studio put them. Raises one InputError that lists, a line each, everything
-    that prevents the import.
+    Roboflow and Label Studio put them. Raises one InputError that lists everything that prevents
+    the import, one problem per line.
     """
     problems = Problems()
     files = read_source(source, problems, without=root)
@@ -65,7 +65,7 @@ def import_coco(source: Path, root: Path, *, images: Path | None = None) -> Impo
     if not photos:
         raise InputError(f"{source}: expected images in the COCO file, found none")
     write_provenance(root, source, [one.file for one in chosen])
-    write_config(root, _labels(chosen))  # first, or validate would propose another one meanwhile
+    write_config(root, _labels(chosen))  # first, so that validate does not propose another one
     written = tuple(write_photo(root, photo) for photo in track(photos, "import"))
     splits = {photo.name: photo.file.split for photo in photos}
     return Imported(root, written, splits, tuple(one.file.path for one in left))

@@ -1,4 +1,4 @@
-"""Categories of COCO files to Labelme labels and to COCO's stuff."""
+"""Converting the categories of COCO files to Labelme labels and COCO stuff."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Labels:
 def read_labels(file: CocoFile, problems: Problems) -> Labels:
     """Divide a file's categories into things and stuff.
 
-    Unused categories are left out if they only name a group of others, as in files of Roboflow, if
-    they share their name with a used one, or if they are stuff that COCO lacks. Used categories
+    Unused categories are left out if they only name a group of others, as in files from Roboflow,
+    if they have the same name as a used one, or if they are stuff that COCO lacks. Used categories
     with the same name become one label. It is a problem if their supercategories differ, if a name
     cannot be a label, or if COCO lacks used stuff.
     """
     known = _coco_stuff()
     things: dict[Id, str] = {}
     stuff: dict[Id, int] = {}
-    idle = _find_idle(file)
+    redundant = _find_redundant(file)
     for category in file.categories:
-        if category.id in idle:
+        if category.id in redundant:
             continue
         with problems.collecting(f"{file.path}: categories: id {category.id}"):
             _check_category(file, category)
@@ -54,8 +54,8 @@ def _is_stuff(file: CocoFile, category: CocoCategory) -> bool:
     return file.panoptic and category.isthing is False
 
 
-def _find_idle(file: CocoFile) -> set[Id]:
-    """Return the ids of unused categories that carry no information."""
+def _find_redundant(file: CocoFile) -> set[Id]:
+    """Return the ids of unused categories that can be left out."""
     groups = {c.supercategory for c in file.categories if c.supercategory != c.name}
     used = {c.label for c in file.categories if c.id in file.used}
     known = _coco_stuff()
@@ -77,10 +77,12 @@ def _check_category(file: CocoFile, category: CocoCategory) -> None:
     if file.panoptic and category.isthing is None:
         raise InputError(f"'{name}': expected isthing 0 or 1, found none")
     if not file.panoptic and category.isthing is False:
-        raise InputError(f"'{name}' is stuff, which can be imported from panoptic sets only")
+        raise InputError(f"'{name}' is stuff, which can only be imported from panoptic sets")
     if _is_stuff(file, category):
         if name not in known:
-            raise InputError(f"expected stuff of COCO, found '{name}'{nearest(name, known)}")
+            raise InputError(
+                f"expected a COCO stuff category, found '{name}'{nearest(name, known)}"
+            )
         return
     defaults = DatasetConfig("defaults", ("thing",))
     if not name or printable(name) != name:
@@ -95,12 +97,12 @@ def _check_clashes(file: CocoFile, problems: Problems) -> None:
         if category.id not in file.used:
             continue
         other = first.setdefault(category.label, category)
-        mine, its = (category.supercategory, category.isthing), (other.supercategory, other.isthing)
-        if mine != its:
+        kinds = {(c.supercategory, c.isthing) for c in (category, other)}
+        if len(kinds) > 1:
             problems.add(
-                f"{file.path}: categories: '{category.name}' is the name of two categories,"
-                f" id {other.id} of '{other.supercategory}' and id {category.id} of"
-                f" '{category.supercategory}'; rename one of them"
+                f"{file.path}: categories: '{category.name}' is the name of two categories, id"
+                f" {other.id} with supercategory '{other.supercategory}' and id {category.id} with"
+                f" supercategory '{category.supercategory}'; rename one of them"
             )
 
 

@@ -70,10 +70,10 @@ def locate_photos(file: CocoFile, images: Path | None, problems: Problems) -> Im
 
 
 def _size(image: CocoImage, path: Path) -> Size:
-    """Return height and width of a photo; raises InputError if the file states others."""
+    """Return height and width of a photo; raises InputError if the file states another size."""
     if not path.name.lower().endswith(PHOTO_SUFFIXES) or path.name.startswith("."):
         suffixes = ", ".join(PHOTO_SUFFIXES)
-        raise InputError(f"expected a photo's name that ends in {suffixes}, found '{path.name}'")
+        raise InputError(f"expected a photo name that ends in {suffixes}, found '{path.name}'")
     header = read_header(path)
     if image.size is not None and image.size != header.size:
         rotated = " after its EXIF rotation" if header.swaps_sides else ""
@@ -113,7 +113,7 @@ def name_photos(photos: Sequence[ImportedPhoto]) -> list[ImportedPhoto]:
     that differ only in their suffix would share a Labelme file, so the second gets a number.
     """
     stored = [_stored_name(photo.image) for photo in photos]
-    if all(name.startswith("images/") for name in stored):  # as in files of Label Studio
+    if all(name.startswith("images/") for name in stored):  # as in files from Label Studio
         stored = [name.removeprefix("images/") for name in stored]
     splits: dict[str, set[str]] = {}
     for photo, name in zip(photos, stored, strict=True):
@@ -122,8 +122,8 @@ def name_photos(photos: Sequence[ImportedPhoto]) -> list[ImportedPhoto]:
     names = Names([])
     result = []
     for photo, name in zip(photos, stored, strict=True):
-        wish = f"{photo.file.split}/{name}" if apart and photo.file.split else name
-        stem, suffix = posixpath.splitext(wish)
+        wanted = f"{photo.file.split}/{name}" if apart and photo.file.split else name
+        stem, suffix = posixpath.splitext(wanted)
         result.append(replace(photo, name=names.take(stem) + suffix))
     return result
 

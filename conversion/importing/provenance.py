@@ -1,4 +1,4 @@
-"""What COCO files contain beside images and annotations, kept with the data set: licenses, info."""
+"""Keeping other contents of COCO files with the data set, such as licenses and info."""
 
 from __future__ import annotations
 

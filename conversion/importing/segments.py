@@ -1,4 +1,4 @@
-"""COCO panoptic annotations to Labelme mask shapes and label maps."""
+"""Converting COCO panoptic annotations to Labelme mask shapes and label maps."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def shapes_of_segments(
         ids = _read_png(file, keys.file_name, size)
         segments = _read_segments(where, keys.segments_info, problems)
         extents = measure(ids)
-        if strange := sorted(extents.keys() - {one.id for one, _ in segments}):
-            raise InputError(f"{keys.file_name} has ids without a segment: {strange[:5]}")
+        if unknown := sorted(extents.keys() - {one.id for one, _ in segments}):
+            raise InputError(f"{keys.file_name} has ids without a segment: {unknown[:5]}")
         return _convert(segments, ids, extents, labels)
     return ConvertedImage()
 

@@ -1,4 +1,4 @@
-"""The `dataset.yaml` of an imported set: compared with what is imported, or written."""
+"""Comparing the `dataset.yaml` of a set with what is imported, or writing a new one."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ STUFF_FOLDER = "stuff"
 def check_config(root: Path, files: Sequence[tuple[CocoFile, Labels]], problems: Problems) -> None:
     """Compare what is imported with an existing `dataset.yaml`, which is never changed.
 
-    If there is none, check that the one to be written can be read. Raises InputError if `root` is a
-    file.
+    If there is none, check that the new one will be valid. Raises InputError if `root` is a file.
     """
     if root.exists() and not root.is_dir():
         raise InputError(f"{root}: expected the folder of a data set, found a file")
@@ -37,7 +36,7 @@ def check_config(root: Path, files: Sequence[tuple[CocoFile, Labels]], problems:
             _check_known(path, dataset.config, config, file, labels, problems)
     else:
         with problems.collecting("categories"):
-            parse_config(_config_values(root, files), where=f"as {path}")
+            parse_config(_config_values(root, files), where=f"in the new {path}")
 
 
 def _check_known(
@@ -48,7 +47,7 @@ def _check_known(
     labels: Labels,
     problems: Problems,
 ) -> None:
-    """Report things and stuff of one file that a `dataset.yaml` lacks, with similar names in it."""
+    """Report things and stuff of one file that a `dataset.yaml` lacks; suggest similar names."""
     things = labels.used & set(labels.things.values())
     for name in sorted(things - set(shared.labels)):
         hint = nearest(name, shared.things)
@@ -60,7 +59,7 @@ def _check_known(
         problems.add(f"{path}: stuff: '{name}' of {file.path} is missing{hint}")
     folders = {os.path.normpath(s.label_maps) for s in config.stuff_sources if s.label_maps}
     if stuff and STUFF_FOLDER not in folders:
-        problems.add(f"{path}: stuff_sources: expected - label_maps: {STUFF_FOLDER}")
+        problems.add(f"{path}: stuff_sources: expected `- label_maps: {STUFF_FOLDER}`")
 
 
 def write_config(root: Path, files: Sequence[tuple[CocoFile, Labels]]) -> None:
@@ -72,7 +71,7 @@ def write_config(root: Path, files: Sequence[tuple[CocoFile, Labels]]) -> None:
 
 
 def _config_values(root: Path, files: Sequence[tuple[CocoFile, Labels]]) -> dict[str, Any]:
-    """Return the smallest `dataset.yaml`; ids of things follow their order in the files."""
+    """Return the values of a minimal `dataset.yaml`; things are in the order of the files."""
     labels = [one for _, one in files]
     names = {c.id: c.name for c in coco_categories()}
     stuff = sorted({coco_id for one in labels for coco_id in one.stuff.values()} - {VOID})

@@ -1,4 +1,4 @@
-"""COCO instance annotations to Labelme shapes."""
+"""Converting COCO instance annotations to Labelme shapes."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def shapes_of_instances(
     for place, raw in image.annotations:
         with problems.collecting(f"{file.path}: annotations[{place}]"):
             parts.append(_instance_shapes(msgspec.json.decode(raw), labels, size))
-    # COCO has no order, but Labelme paints later shapes over earlier ones: crowds go below things
+    # COCO has no order, but later shapes are painted over earlier ones: crowds go below things
     parts.sort(key=lambda shapes: not shapes[0].flags.get("crowd", False))
     return ConvertedImage(tuple(_number_groups(parts)))
 
 
 def _number_groups(parts: Sequence[tuple[Shape, ...]]) -> Iterator[Shape]:
-    """Yield all shapes; several shapes of one annotation share a group_id, which counts from 1."""
+    """Yield all shapes; several shapes of one annotation share a group_id, counted from 1."""
     groups = count(1)
     for shapes in parts:
         group = next(groups) if len(shapes) > 1 else None
@@ -96,7 +96,7 @@ def _pairs(numbers: Sequence[float], place: int) -> tuple[tuple[float, float], .
 def split_flags(values: dict[str, Any]) -> tuple[dict[str, bool], dict[str, Any]]:
     """Return the flags of an annotation, and its values that are not flags.
 
-    `occluded` and `truncated` are beside the other keys or, in files of CVAT, under `attributes`.
+    `occluded` and `truncated` are beside the other keys or, in files from CVAT, under `attributes`.
     """
     flags = {"crowd": True} if values.get("iscrowd") else {}
     rest = {key: value for key, value in values.items() if key != "iscrowd"}

@@ -1,4 +1,4 @@
-"""COCO files and their photos in the places where annotation tools put them."""
+"""Finding COCO files and their photos in the places where annotation tools put them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SPLIT = re.compile(r"(train|val|valid|validation|test)\d*", re.IGNORECASE)
 
 
 def read_source(source: Path, problems: Problems, *, without: Path) -> list[CocoFile]:
-    """Read a COCO file, or all COCO files in a folder except those in its part `without`.
+    """Read a COCO file, or all COCO files in a folder except those in the folder `without`.
 
     Raises InputError if there is none, or if a file is not valid JSON.
     """
@@ -27,7 +27,7 @@ def read_source(source: Path, problems: Problems, *, without: Path) -> list[Coco
         file for path in paths if (file := read_coco(path, _split_name(source, path), problems))
     ]
     if not files:
-        found = f"{len(paths)} other JSON files" if source.is_dir() else "none"
+        found = f"{len(paths)} other JSON files" if source.is_dir() else "other JSON"
         raise InputError(
             f"{source}: expected a COCO file: JSON with {', '.join(MEMBERS)}; found {found}"
         )
@@ -37,8 +37,8 @@ def read_source(source: Path, problems: Problems, *, without: Path) -> list[Coco
 def _json_files(source: Path, without: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(source):
         hidden = [name for name in folders if name.startswith((".", "__MACOSX"))]
-        aside = [name for name in folders if Path(folder, name).resolve() == without.resolve()]
-        folders[:] = sorted(set(folders) - {*hidden, *aside})
+        skipped = [name for name in folders if Path(folder, name).resolve() == without.resolve()]
+        folders[:] = sorted(set(folders) - {*hidden, *skipped})
         for name in sorted(names):
             if name.lower().endswith(".json") and not name.startswith("."):
                 yield Path(folder, name)
@@ -57,7 +57,7 @@ def photo_folders(file: CocoFile, images: Path | None) -> list[Path]:
     """Return the folders in which a file's photos may be, the most specific one first.
 
     These are the folder of the file (Roboflow) and `images/` in it (Label Studio). If the file is
-    in `annotations/`, also a folder beside that with the name of the split (COCO) or `images/`
+    in `annotations/`, they include the folders beside it named after the split (COCO) and `images/`
     (CVAT). If `images` is given, only this folder is used.
     """
     beside = file.path.absolute().parent
@@ -71,11 +71,11 @@ def photo_folders(file: CocoFile, images: Path | None) -> list[Path]:
 def find_photo(file: CocoFile, image: CocoImage, folders: Sequence[Path]) -> Path:
     """Return the photo of an image.
 
-    Raises InputError if it is in none of the folders, or if its name leads out of them.
+    Raises InputError if it is in none of the folders, or if its name points outside them.
     """
     for folder in folders:
         path = inside(folder, image.file_name, where="file_name")
         if path.is_file():
             return path
-    looked = ", ".join(map(str, folders)) or "no folder, since none of the usual ones exists"
+    looked = ", ".join(map(str, folders)) or "no folder, because none of the usual ones exists"
     raise InputError(f"photo '{image.file_name}' is missing; looked in {looked}")

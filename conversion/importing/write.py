@@ -1,4 +1,4 @@
-"""One photo of a COCO file: compared with the data set first, then written into it."""
+"""Comparing one photo of a COCO file with the data set, and writing it into the set."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def check_photo(root: Path, photo: ImportedPhoto, problems: Problems) -> None:
     }
     for path, same in allowed.items():
         if os.path.lexists(path) and not same:
-            problems.add(f"{path}: exists with other content than {where} would give; move it away")
+            problems.add(f"{path}: exists and differs from what {where} would give; move it away")
 
 
 def _convert(photo: ImportedPhoto, problems: Problems) -> ConvertedImage:

@@ -1,1 +1,1 @@
-"""Shapes to pixels, mask arithmetic, and segment ids."""
+"""Painting shapes as pixels, mask arithmetic, and segment ids."""

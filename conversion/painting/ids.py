@@ -14,12 +14,12 @@ LIMIT = 1 << 24  # an RGB PNG cannot hold larger ids
 
 
 def first_ids(begins: Ints, needs: Ints) -> Ints:
-    """Return the (N,) first id of each photo's own block of at least `needs` ids, and at least one.
+    """Return the first id of each photo's block, (N,); a block has `needs` ids, but at least one.
 
     If ids were consecutive across photos, one changed shape would change all ids after it. Instead,
     a block starts at a hash of the photo's name: `begins`, which must be sorted. Only a block that
-    would overlap its neighbour moves behind it, as in a hash table. Raises InputError if there are
-    not enough ids.
+    would overlap the previous one moves after it, as in a hash table. Raises InputError if there
+    are not enough ids.
     """
     sizes = np.maximum(needs, 1)
     before = sizes.cumsum() - sizes
@@ -27,7 +27,7 @@ def first_ids(begins: Ints, needs: Ints) -> Ints:
         raise InputError(
             f"expected at most {LIMIT - 1:,} segments, as many as the format has ids, found up to"
             f" {total:,}; divide the data set, or list fewer stuff categories: each photo reserves"
-            " an id for all of them"
+            " an id for each of them"
         )
     starts = before + np.maximum.accumulate(begins - before)
     return np.asarray(np.minimum(starts, LIMIT - total + before))  # not beyond the end

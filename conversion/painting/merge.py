@@ -21,7 +21,7 @@ from conversion.config import Slivers
 from conversion.painting.raster import shape_masks
 from conversion.painting.slivers import NOTHING_CLEANED, Cleaned, LocalIds, clean_slivers
 
-KEPT = "coco"  # key of shapes for values from an import that Labelme has no keys for
+KEPT = "coco"  # key of shapes for imported values for which Labelme has no keys
 MEASURED = frozenset(
     {
         *("id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd", "score"),
@@ -35,9 +35,9 @@ KEEP_SLIVERS = Slivers()
 class Merged:
     """One photo: (H, W) ids from 1, with 0 for void, and the segments that have pixels.
 
-    `whole` are the pixels of each thing's shapes by segment id, covered or not. `hidden` things
-    have no visible pixels and `dropped` ones too few; both are given by the index of their first
-    shape. `ignored_pixels` became void. `slivers` counts the reassigned pixels of stuff.
+    `whole` are the pixels of each thing's shapes by segment id, whether visible or not. `hidden`
+    things have no visible pixels and `dropped` things too few; both are given by the index of their
+    first shape. `ignored_pixels` became void. `slivers` counts the reassigned pixels of stuff.
     """
 
     ids: LocalIds
@@ -62,19 +62,18 @@ def merge(
 ) -> Merged:
     """Paint a photo's shapes, in the set's order, over its stuff, (H, W) uint16 category ids.
 
-    Each stuff category is one segment. Shapes of one label and `group_id` are one segment, without
-    the holes of their group. Regions to ignore become a crowd if they name a thing, void otherwise.
-    Ids count from 1: stuff by category id, then things by their first shape. Area and box are those
-    of the visible pixels. Pixels that nothing covers remain void.
+    Each stuff category is one segment. Shapes with the same label and `group_id` are one segment,
+    without the holes of their group. Ignored regions become a crowd if they name a thing, and void
+    otherwise. Ids count from 1: stuff by category id, then things by their first shape. Area and
+    box are those of the visible pixels. Pixels that nothing covers remain void.
 
-    A thing of which a smaller share than `least_visible` is visible is left out, and what is below
-    it becomes visible. Slivers are reassigned last, so that slivers that painting creates are
-    found, too.
+    A thing whose visible share is smaller than `least_visible` is left out, and what is below it
+    becomes visible. Slivers are reassigned last, to include those that painting creates.
     """
     canvas = _Canvas(shapes, stuff, config)
     ids = canvas.painted()
-    dropped: dict[int, int] = {}  # and their visible pixels
-    while least_visible and (low := canvas.too_little_seen(ids, least_visible)):
+    dropped: dict[int, int] = {}  # instances and their visible pixels
+    while least_visible and (low := canvas.barely_visible(ids, least_visible)):
         top = max(low, key=canvas.order.index)  # what it hides may become visible
         dropped[top] = low[top]
         ids = canvas.painted(dropped)
@@ -118,7 +117,7 @@ class _Canvas:
         self.order = [owner for _, owner in self._painting]  # the lowest first
 
     def whole(self, index: int) -> CroppedMask:
-        """Return all pixels of an instance, covered or not."""
+        """Return all pixels of an instance, whether visible or not."""
         return union(self.parts[part] for part in self.instances[index].parts)
 
     def painted(self, left_out: Collection[int] = ()) -> LocalIds:
@@ -130,8 +129,8 @@ class _Canvas:
         painted: LocalIds = ids
         return painted
 
-    def too_little_seen(self, ids: LocalIds, least: float) -> dict[int, int]:
-        """Count the visible pixels of things of which a smaller share than `least` is visible."""
+    def barely_visible(self, ids: LocalIds, least: float) -> dict[int, int]:
+        """Count the visible pixels of things whose visible share is smaller than `least`."""
         areas = {i: self._visible(ids, i).area for i in self.id_of}
         return {i: area for i, area in areas.items() if 0 < area < least * self.whole(i).area}
 
@@ -141,7 +140,7 @@ class _Canvas:
         return CroppedMask.of_segment(ids, self.id_of[index], box)
 
     def ignored_pixels(self, ids: LocalIds, left_out: Iterable[int]) -> int:
-        """Count the pixels that are void because of regions to ignore."""
+        """Count the pixels that are void because of ignored regions."""
         ignored = [i for i in range(len(self.instances)) if i not in self.id_of]
         if not ignored:
             return 0
@@ -199,6 +198,6 @@ def _renumber(values: NDArray[np.uint16], present: Sequence[int], dtype: type) -
 
 
 def _kept_keys(shape: Shape) -> dict[str, Any]:
-    """Return COCO's keys that an import kept with a shape, except those that are computed again."""
+    """Return the COCO keys that an import kept with a shape, except those computed again."""
     kept = shape.extra.get(KEPT)
     return {k: v for k, v in kept.items() if k not in MEASURED} if isinstance(kept, dict) else {}

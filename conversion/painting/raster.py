@@ -1,4 +1,4 @@
-"""Labelme shapes to pixels, exactly those of pycocotools."""
+"""Converting Labelme shapes to pixels, exactly as pycocotools does."""
 
 from __future__ import annotations
 
@@ -14,12 +14,6 @@ from annotation.labelme.annotation import Shape
 from annotation.labelme.geometry import LINES, mask_pixels, outline, widened
 from conversion.coco.cropped_mask import CroppedMask, union
 from conversion.coco.rle import decode_counts, decompress_counts
-
-
-def shape_mask(shape: Shape, *, height: int, width: int, line_width: float) -> CroppedMask:
-    """Return the pixels of a shape in an (H, W) picture, as `shape_masks` does for several."""
-    (mask,) = shape_masks([shape], height=height, width=width, line_width=line_width)
-    return mask
 
 
 def shape_masks(
@@ -49,8 +43,8 @@ def polygon_masks(
     """Return the pixels of polygons, each (N, 2) x, y in pixels, in an (H, W) picture.
 
     The pixels are those of pycocotools' `frPyObjects`. cv2.fillPoly would add a border of half a
-    pixel, which makes small things considerably larger. pycocotools would decode its run-length
-    codes for the whole picture, which would take most of the time; here only the box is decoded.
+    pixel, which makes small things considerably larger. pycocotools would decode RLE for the whole
+    picture, which would take most of the time; here, only the box is decoded.
     """
     if not polygons:
         return []

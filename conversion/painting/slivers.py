@@ -1,4 +1,4 @@
-"""Slivers: very small pieces of stuff, which sources contain and painting leaves."""
+"""Slivers: very small pieces of stuff, which sources contain and painting leaves behind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BESIDE = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32)
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Numbers of pixels of stuff that became other stuff, and void."""
+    """The numbers of stuff pixels that became other stuff, and that became void."""
 
     moved: int = 0
     voided: int = 0
@@ -53,9 +53,9 @@ def clean_slivers(
     """Reassign the pieces of stuff of fewer than `rule.area` pixels in (H, W) ids; return new ids.
 
     A piece is a 4-connected component. It becomes part of the stuff with which it has the longest
-    border (of equal ones, that with the lower id), or void if it touches no stuff: things keep the
-    pixels that were drawn. The smallest pieces are reassigned first. Pieces beside pixels that have
-    changed are examined again.
+    border (if several are equal, the one with the lowest id), or void if it touches no stuff:
+    things keep the pixels that were drawn. The smallest pieces are reassigned first. Pieces beside
+    pixels that have changed are examined again.
     """
     if rule.area < 2:
         return ids, NOTHING_CLEANED
@@ -90,8 +90,8 @@ def _small_pieces(ids: LocalIds, below: int, stuff_ids: Sequence[int]) -> Iterat
 
     A row of a small piece has few pixels, so only short runs of equal pixels are examined, about a
     hundredth of the picture. Most of them touch a long run above or below and need no more work.
-    cv2.connectedComponentsWithStats, called for each stuff category, takes twice as long, and its
-    order of pieces gives other results for pieces of equal size.
+    cv2.connectedComponentsWithStats, called for each stuff category, takes twice as long, and it
+    orders pieces of equal size differently, which changes the result.
     """
     flat = ids.ravel()
     short = _short_runs(ids, below, stuff_ids)
@@ -102,17 +102,17 @@ def _small_pieces(ids: LocalIds, below: int, stuff_ids: Sequence[int]) -> Iterat
     for step in (-ids.shape[1], ids.shape[1]):
         beside = np.clip(pixels + step, 0, ids.size - 1)
         touches |= (flat[beside] == flat[pixels]) & is_long[beside] & (beside == pixels + step)
-    grounded = np.bincount(run, touches, len(short.starts)) > 0
-    loose = ~grounded[run]
+    attached = np.bincount(run, touches, len(short.starts)) > 0
+    loose = ~attached[run]
     if loose.any():
         links = _links(flat, pixels[loose], run[loose], short.starts, ids.shape[1], is_long)
         for _ in range(below):  # runs that touch runs that touch a long run, and so on
-            touching = np.bincount(links[0], grounded[links[1]], len(grounded)) > 0
-            if not (touching & ~grounded).any():
+            touching = np.bincount(links[0], attached[links[1]], len(attached)) > 0
+            if not (touching & ~attached).any():
                 break
-            grounded |= touching
-        left = ~grounded[links[0]]
-        yield from _joined(ids.shape[1], below, short, (links[0][left], links[1][left]), grounded)
+            attached |= touching
+        left = ~attached[links[0]]
+        yield from _joined(ids.shape[1], below, short, (links[0][left], links[1][left]), attached)
 
 
 @dataclass(frozen=True)
@@ -147,14 +147,14 @@ def _links(
     width: int,
     is_long: NDArray[np.bool_],
 ) -> tuple[Indices, Indices]:
-    """Return pairs of short runs that touch, of which one is a run of `pixels`."""
+    """Return pairs of short runs that touch; the first of each pair is a run of `pixels`."""
     pairs = []
     for step in (-width, width):
         beside = pixels + step
         inside = (beside >= 0) & (beside < len(flat))
-        beside, own, of = beside[inside], pixels[inside], run[inside]
+        beside, own, owner = beside[inside], pixels[inside], run[inside]
         same = (flat[beside] == flat[own]) & ~is_long[beside]
-        pairs.append((of[same], np.searchsorted(starts, beside[same], side="right") - 1))
+        pairs.append((owner[same], np.searchsorted(starts, beside[same], side="right") - 1))
     pairs.append((run, run))  # for runs that touch no other
     first, second = (np.concatenate(one) for one in zip(*pairs, strict=True))
     return first, second
@@ -165,7 +165,7 @@ def _joined(
     below: int,
     short: _Runs,
     links: tuple[Indices, Indices],
-    grounded: NDArray[np.bool_],
+    attached: NDArray[np.bool_],
 ) -> Iterator[_Piece]:
     """Yield the pieces that short runs form, except large ones and those that touch a long run."""
     members = {run: [run] for run in links[0].tolist()}  # of the piece that a run is in
@@ -178,7 +178,7 @@ def _joined(
     for own in pieces.values():
         lengths = short.lengths[own]
         area = int(lengths.sum())
-        if area >= below or grounded[own].any():
+        if area >= below or attached[own].any():
             continue
         y, x = np.divmod(short.starts[own], width)
         top, left = int(y.min()), int(x.min())
@@ -189,7 +189,7 @@ def _joined(
 
 
 def _neighbour(ids: LocalIds, sides: NDArray[np.uint8], stuff_ids: Sequence[int]) -> int:
-    """Return the stuff with which a piece shares most sides; void if there is none."""
+    """Return the stuff with which a piece shares the most sides; void if there is none."""
     last = max(stuff_ids)
     found = (sides > 0) & (ids <= last)
     borders = np.bincount(ids[found], sides[found], last + 1)[list(stuff_ids)]

@@ -1,4 +1,4 @@
-"""Stuff from COCO files: panoptic sets, predictions among them, and COCO's stuff JSON."""
+"""Stuff from COCO files: panoptic sets, including predictions, and COCO's stuff JSON."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Segment(msgspec.Struct, omit_defaults=True):
 
 
 class _Annotation(msgspec.Struct, omit_defaults=True):
-    """The keys that decide the pixels: segments and their PNG, or one region."""
+    """The keys that determine the pixels: segments and their PNG, or one region."""
 
     file_name: str | None = None
     segments_info: list[_Segment] | None = None
@@ -57,7 +57,7 @@ class CocoStuff:
     shared: frozenset[str]  # names without folders that several photos of the set have
 
     def summary(self) -> object:
-        """Return what decides the meaning of pixels, other than the entry of the photo."""
+        """Return what determines the meaning of pixels, except the entry of the photo."""
         return "coco", self.confidence, sorted(self.meanings.items(), key=str)
 
     def _find(self, name: str) -> int | None:
@@ -119,16 +119,16 @@ class CocoStuff:
         meanings: Meanings = {SILENT: SILENT}
         for segment in first.segments_info:
             meaning = self._meaning(segment.category_id, where)
-            meanings[segment.id] = meaning if self._counts(segment, where) else SILENT
+            meanings[segment.id] = meaning if self._is_confident(segment, where) else SILENT
         png = self._png(first.file_name)
         ids = read_segment_ids(png, (height, width))
         result = translate(ids, meanings)
         if result.max() == UNKNOWN:
-            strange = np.unique(ids[result == UNKNOWN])[:5].tolist()
-            raise InputError(f"{png}: has ids without a segment: {strange}")
+            unknown = np.unique(ids[result == UNKNOWN])[:5].tolist()
+            raise InputError(f"{png}: has ids without a segment: {unknown}")
         return result
 
-    def _counts(self, segment: _Segment, where: str) -> bool:
+    def _is_confident(self, segment: _Segment, where: str) -> bool:
         if self.confidence is None:
             return True
         if segment.score is None:
@@ -163,7 +163,7 @@ def _region(one: _Annotation, *, height: int, width: int) -> CroppedMask:
 def open_coco(
     path: Path, names: Mapping[str, int], *, confidence: float | None, shared: frozenset[str]
 ) -> CocoStuff:
-    """Open a COCO file, whose things mean NOT_STUFF; raises InputError if it is another file."""
+    """Open a COCO file, whose things mean NOT_STUFF; raises InputError for other files."""
     index = open_index(path)
     meanings = {
         c.id: NOT_STUFF if c.isthing else names.get(c.name.strip(), NOT_STUFF)

@@ -27,8 +27,8 @@ _VALUES, _COLORS = ("L", "P", "1", "I;16"), ("RGB", "RGBA", "P")  # Pillow's mod
 class LabelMaps:
     """A folder of PNGs; `meanings` explains their values or, if `colored`, their colours.
 
-    `known` tells in errors which values are expected. With `by_id`, maps are also found by the
-    12-digit numbers in the names of COCO photos.
+    `known` describes the expected values in error messages. With `by_id`, maps are also found by
+    the 12-digit numbers in the names of COCO photos.
     """
 
     folder: Path
@@ -38,7 +38,7 @@ class LabelMaps:
     by_id: bool = False
 
     def summary(self) -> object:
-        """Return everything that decides what the pixels of a map mean."""
+        """Return everything that determines what the pixels of a map mean."""
         return "maps", self.colored, sorted(self.meanings.items())
 
     def inputs(self, name: str) -> tuple[Path | str, ...]:
@@ -50,7 +50,7 @@ class LabelMaps:
         return next((Path(path) for path in self._places(name) if os.path.isfile(path)), None)  # noqa: PTH113 (is called for every photo)
 
     def _places(self, name: str) -> Iterator[str]:
-        """Yield `a/b.jpg.png` for `a/b.jpg`, then `a/b.png`, which `a/b.png` would share."""
+        """Yield `a/b.jpg.png` for `a/b.jpg`, then `a/b.png`, which the photo `a/b.png` shares."""
         yield f"{self.folder}/{name}.png"
         short = f"{name.rpartition('.')[0]}.png"
         yield f"{self.folder}/{short}"
@@ -74,12 +74,12 @@ class LabelMaps:
                 codes, meanings = self._decode(image, data)
         except (InputError, MemoryError):
             raise
-        except Exception:  # Pillow raises many kinds of errors for broken files
+        except Exception:  # Pillow raises almost any exception for a damaged file
             raise InputError(f"{path}: cannot be read as a PNG") from None
         result = translate(codes, meanings)
         if result.max() == UNKNOWN:
-            strange = np.unique(codes[result == UNKNOWN])[:5].tolist()
-            shown = [f"#{code:06x}" for code in strange] if codes.dtype == np.uint32 else strange
+            unknown = np.unique(codes[result == UNKNOWN])[:5].tolist()
+            shown = [f"#{code:06x}" for code in unknown] if codes.dtype == np.uint32 else unknown
             raise InputError(f"{path}: expected {self.known}, found {shown}")
         return result
 
@@ -94,7 +94,7 @@ class LabelMaps:
     def _decode(
         self, image: Image.Image, data: bytes
     ) -> tuple[NDArray[np.unsignedinteger], Meanings]:
-        """Return pixels and their meanings; a palette is translated, not the pixels that use it."""
+        """Return pixels and their meanings; in palette images, only the palette is translated."""
         if image.mode == "L" and not self.colored:
             grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # faster
             if grey is not None and grey.shape == image.size[::-1] and grey.dtype == np.uint8:

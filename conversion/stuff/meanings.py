@@ -1,4 +1,4 @@
-"""Meanings of names, values and colours in stuff sources, for one data set."""
+"""The meanings of names, values and colours in stuff sources, for one data set."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def read_table(
 ) -> tuple[Meanings, bool]:
     """Return the meaning of each value of a table, and whether values are colours, 0xRRGGBB.
 
-    An empty name means SILENT, and so does 0, or black, unless the table has it. Raises InputError
-    for unknown names, repeated values, and a mixture of values and colours.
+    An empty name means SILENT, and so does 0, or black, unless the table contains it. Raises
+    InputError for unknown names, repeated values, and a mixture of values and colours.
     """
     if isinstance(table, Path):
         rows, where = _csv_rows(table), str(table)
@@ -74,7 +74,8 @@ def read_table(
     kinds = set()
     for place, key, name in rows:
         if name and name not in names:
-            raise InputError(f"{place}: expected stuff, found '{name}'{nearest(name, names)}")
+            hint = nearest(name, names)
+            raise InputError(f"{place}: expected the name of a category, found '{name}'{hint}")
         code, colored = _code(key, place)
         if code in meanings:
             raise InputError(f"{place}: '{key}' appears twice")
@@ -110,7 +111,7 @@ def _hex(channels: list[str]) -> str:
     numbers = [int(c) if c and c.strip().isdigit() else 256 for c in channels]
     return "#" + "".join(
         f"{n:02x}" for n in numbers
-    )  # too long, so refused later, if a number is too large
+    )  # a number above 255 makes it too long, so it is refused later
 
 
 def _code(key: int | str, place: str) -> tuple[int, bool]:

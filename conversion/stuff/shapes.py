@@ -1,4 +1,4 @@
-"""Stuff from Labelme shapes whose labels `stuff_sources` lists."""
+"""Stuff from Labelme shapes whose labels are listed in `stuff_sources`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StuffShapes:
     meanings: dict[str, int]
 
     def summary(self) -> object:
-        """Return what decides the meaning of pixels, other than the shapes."""
+        """Return what determines the meaning of pixels, except the shapes."""
         return "shapes", self.config.line_width, self.config.holes, sorted(self.meanings.items())
 
     def inputs(self, name: str) -> tuple[Path | str, ...]:
@@ -54,6 +54,6 @@ def open_shapes(
     for label, name in source.stuff_of_label.items():
         if name not in known:
             hint = nearest(name, known)
-            expected = "expected stuff of the set"
+            expected = "expected a stuff category of the set"
             raise InputError(f"{where}: shapes: {label}: {expected}, found '{name}'{hint}")
     return StuffShapes(config, {label: known[n] for label, n in source.stuff_of_label.items()})

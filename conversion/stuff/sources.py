@@ -53,7 +53,7 @@ class StuffReader:
     digest: str
 
     def inputs(self, photo: Path) -> tuple[Path | str, ...]:
-        """Return the files and texts that decide the stuff of a photo, beside its shapes and size.
+        """Return the files and texts that determine a photo's stuff, besides its shapes and size.
 
         Equal texts and equal contents of files give equal stuff.
         """
@@ -140,12 +140,12 @@ def _open_source(
 def _folder(dataset: Dataset, relative: str, kind: str, *, where: str) -> Path:
     folder = dataset.inside(relative, where=where)
     if not folder.is_dir():
-        raise InputError(f"{where}: expected a folder of {kind}, but {folder} is missing")
+        raise InputError(f"{where}: expected a folder of {kind}, found none at {folder}")
     return folder
 
 
 def _shared_names(dataset: Dataset) -> frozenset[str]:
-    """Return names without folders that several photos have, and which identify none of them."""
+    """Return names without folders that several photos have, so that they identify no photo."""
     photos = dataset.photos() if dataset.images.is_dir() else []
     counts = Counter(photo.name for photo in photos)
     return frozenset(name for name, count in counts.items() if count > 1)
@@ -165,4 +165,4 @@ def _open_label_maps(
     table = source.table
     rows = dataset.inside(table, where=where) if isinstance(table, str) else table
     meanings, colored = read_table(rows, names, where=where)
-    return LabelMaps(folder, meanings, colored, f"values of {where}: table")
+    return LabelMaps(folder, meanings, colored, f"a value in {where}: table")

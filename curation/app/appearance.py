@@ -22,7 +22,7 @@ from curation.app.fields import (
 )
 
 OUTCOME_COLORS = {HIT: "#2e9e3f", FALSE_ALARM: "#e0243c", MISSED: "#2f6bff", IGNORED: "#606060"}
-OPACITY = 0.55  # the photo stays visible below a true and a predicted segment
+OPACITY = 0.55  # the photo stays visible under a true and a predicted segment
 UNREVIEWED_COLOR = "#b0b8c0"
 GROUPS = {
     "tags": ["tags", "_label_tags"],

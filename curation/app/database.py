@@ -23,8 +23,8 @@ _connected = False
 def connect() -> None:
     """Connect to this user's database and start its server if necessary.
 
-    FiftyOne itself connects at its first query and waits a minute if the server cannot start. So
-    this function checks first what can be known, and processes that start together take turns.
+    FiftyOne itself connects at its first query and waits a minute if the server cannot start. This
+    function therefore checks the server first, and processes that start together take turns.
     Raises InputError if there is no connection.
     """
     global _connected
@@ -60,7 +60,7 @@ def _query() -> None:
     """Let FiftyOne connect, as it does at its first query."""
     try:
         fo.list_datasets()
-    except Exception as error:  # FiftyOne raises many kinds here, among them plain Exception
+    except Exception as error:  # FiftyOne raises many types here, even plain Exception
         log = Path(fo.config.database_dir) / "log" / "mongo.log"
         reason = " ".join(str(error).split())
         raise InputError(
@@ -81,5 +81,5 @@ def _last_error(log: Path) -> str:
             continue
         if entry.get("s") in ("F", "E"):
             detail = entry.get("attr", {}).get("error", "")
-            return f"; {log} says: {entry.get('msg')} {detail}".rstrip()
-    return f"; its log is {log}"
+            return f"; last error in {log}: {entry.get('msg')} {detail}".rstrip()
+    return f"; see its log: {log}"

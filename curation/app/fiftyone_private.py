@@ -1,7 +1,7 @@
-"""All names inside FiftyOne that its documentation does not promise, one function for each use.
+"""All undocumented names of FiftyOne that this project uses, one function for each use.
 
-If a release of FiftyOne lacks such a name, each function falls back to the public way, which does
-less; the functions say what is lost.
+If a release of FiftyOne lacks such a name, the function falls back to public names, which do less;
+its docstring says what is lost.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ DEFAULT_SERVICE = "db"  # FiftyOne's name for its database service
 def app_server(name: str, *, address: str, port: int) -> Iterator[Callable[[], object]]:
     """Serve the App; yield a function that waits until the server ends or Ctrl-C is pressed.
 
-    The public `launch_app` opens a session besides, which pushes its own state, data set `name`,
-    to every window of the App.
+    The public `launch_app` also opens a session, which pushes its own state, data set `name`, to
+    every window of the App.
     """
     try:
         from fiftyone.core.service import ServerService
@@ -43,10 +43,10 @@ def app_server(name: str, *, address: str, port: int) -> Iterator[Callable[[], o
 
 
 def database_services() -> list[Any]:
-    """The processes (psutil's) of this user that run a FiftyOne service.
+    """This user's processes (psutil's) that run a FiftyOne service.
 
-    Empty without the private name: FiftyOne then joins a running database service of its own
-    choice, even if that serves another folder.
+    Empty without the private name: FiftyOne then joins any running database service, even one that
+    serves another folder.
     """
     try:
         from fiftyone.service.util import find_processes_by_args
@@ -56,7 +56,7 @@ def database_services() -> list[Any]:
 
 
 def register_with(service: Any) -> bool:
-    """Whether a running service accepts this process as a client; it ends after its last client.
+    """Whether a running service accepts this process as a client; it ends with its last client.
 
     Raises various errors if the service does not answer. False without the private name.
     """

@@ -1,7 +1,7 @@
 """Choose FiftyOne's database service so that each database folder has a server of its own.
 
-FiftyOne joins any service of its name that this user runs, whichever folder that serves: with
-another HOME or FIFTYONE_DATABASE_DIR it would silently write into the wrong database. So the
+FiftyOne joins any running service of this user with the right name, whichever folder it serves:
+with another HOME or FIFTYONE_DATABASE_DIR, it would silently write into the wrong database. So the
 service of a second folder gets another name.
 """
 
@@ -63,7 +63,7 @@ def _accepts(service: Service) -> bool:
         try:
             if register_with(service.process):
                 return True
-        except Exception:  # FiftyOne's own kinds: it does not listen yet, or no longer
+        except Exception:  # FiftyOne's own: the service does not listen yet, or no longer
             time.sleep(1)
     try:
         service.process.wait(timeout=30)

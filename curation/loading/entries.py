@@ -108,7 +108,7 @@ def _describe(finding: Finding) -> str:
 
 
 def _findings_by_photo(dataset: Dataset, checked: Checked) -> dict[str, list[Finding]]:
-    """Findings by the name of their photo below `images/`; findings about no photo are omitted."""
+    """Findings by the name of their photo below `images/`; those about no photo are omitted."""
     photo_of = {dataset.relative(a.path): a.photo for a in checked.annotations if a.photo}
     by_stem: dict[str, Path] = {}
     for photo in dataset.photos():

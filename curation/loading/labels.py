@@ -31,8 +31,8 @@ def segment_labels(
 ) -> fo.Detections:
     """Make labels of the things, or of the stuff, of one photo.
 
-    A label of `before` is used again if it has the same name and box, so its id, tags and the
-    user's attributes are kept.
+    A label in `before` with the same name and box is reused, so its id, its tags and the user's
+    attributes are kept.
     """
     names = {c.id: c.name for c in categories if c.isthing == things}
     known = _by_label_and_box(before)
@@ -57,7 +57,7 @@ def segment_labels(
 def mark_segments(
     labels: fo.Detections, outcomes: Mapping[int, str], ious: Mapping[int, float]
 ) -> fo.Detections:
-    """Set outcome and IoU, both by segment id; the outcome is also a tag, to be clicked on.
+    """Set outcome and IoU, both by segment id; the outcome is also a tag, to filter by in the App.
 
     Changes and returns `labels`.
     """

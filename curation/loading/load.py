@@ -31,7 +31,7 @@ from curation.loading.entries import (
 from curation.loading.labels import declare_scene, declare_segments, scene_label, segment_labels
 from curation.loading.masks import mask_folder, masks_of, remove_old_masks, write_masks
 
-FORMAT = "2"  # raise it if the same input produces other samples, so that all are loaded again
+FORMAT = "2"  # increase it if the same input gives other samples, so that all are loaded again
 FIELDS = ("findings", *TRUE_SEGMENTS, TRUE_SCENE)
 
 
@@ -94,8 +94,8 @@ def _open_samples(dataset: Dataset) -> fo.Dataset:
         name = fiftyone_name(dataset)
         known = fo.dataset_exists(name)
         samples = fo.load_dataset(name) if known else fo.Dataset(name, persistent=True)
-    except ValueError as error:  # FiftyOne turns names into URLs and refuses some
-        raise InputError(f"{where}: FiftyOne refuses '{dataset.config.name}': {error}") from None
+    except ValueError as error:  # FiftyOne turns names into URLs and rejects some
+        raise InputError(f"{where}: FiftyOne rejects '{dataset.config.name}': {error}") from None
     if len(samples) and "root" not in samples.info:
         raise InputError(
             f"{where}: FiftyOne already has a data set '{name}' that was not loaded from here;"
@@ -110,7 +110,7 @@ def _open_samples(dataset: Dataset) -> fo.Dataset:
 def _declare(samples: fo.Dataset) -> None:
     samples.add_sample_field("photo", fo.StringField, description="path below images/")
     samples.add_sample_field(
-        "findings", fo.ListField, subfield=fo.StringField, description="findings of the validation"
+        "findings", fo.ListField, subfield=fo.StringField, description="findings of validation"
     )
     for field in TRUE_SEGMENTS:
         declare_segments(samples, field)

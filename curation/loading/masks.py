@@ -1,7 +1,7 @@
 """Mask files for FiftyOne, beside the data set: one for each segment and one for each scene.
 
 The masks of one load or review are in one folder, which is named by a digest of their inputs. So
-the old masks remain until the new ones are complete, and no browser shows an old mask from its
+the old masks remain until the new ones are complete, and browsers do not show old masks from their
 cache.
 """
 
@@ -74,7 +74,7 @@ def _write_photo(panoptic: PanopticSet, photo: Photo, folder: Path) -> None:
 
 
 def _crop_mask(ids: SegmentIds, segment: Segment) -> NDArray[np.uint8]:
-    """The segment in its box, from (H, W) `ids`: (h, w) uint8, 255 on the segment and else 0."""
+    """The segment in its box, from (H, W) `ids`: (h, w) uint8, 255 on the segment, 0 elsewhere."""
     x, y, width, height = segment.bbox
     return np.where(ids[y : y + height, x : x + width] == segment.id, 255, 0).astype(np.uint8)
 

@@ -41,7 +41,7 @@ from curation.review.views import save_review_views
 from evaluation.errors.redraw import has_redraw, list_redraw, write_redraw
 from evaluation.scores.matching import PhotoMatch, match_sets
 
-FORMAT = "2"  # raise it if the same input produces other marks, so that all are written again
+FORMAT = "2"  # increase it if the same input gives other marks, so that all are written again
 MARKED = (*TRUE_SEGMENTS, *PREDICTED_SEGMENTS)
 FIELDS = ("pq", *COUNTS, PREDICTED_SCENE, *(f"{field}.detections.outcome" for field in MARKED))
 

@@ -1,4 +1,4 @@
-"""What a model reads in one step."""
+"""Batches: the inputs of a model and the segments to train on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from detr.data.targets import SegmentMap
 
 @dataclass(frozen=True)
 class CachedOutput:
-    """A frozen box model's output for a batch: all that the mask head learns from."""
+    """A frozen box model's output for a batch: everything that the mask head reads."""
 
     features: list[Padded]  # strides 4, 8, 16, 32
     logits: Tensor  # (L, B, Q, classes + 1)
@@ -23,7 +23,7 @@ class CachedOutput:
 
 @dataclass(frozen=True)
 class Batch:
-    """Photos, or what a cache has computed of them, and their segments."""
+    """Photos, or cached outputs for them, and their segments."""
 
     # normalised photos (B, 3, H, W); features of the backbone, finest first; a box model's output
     inputs: Padded | list[Padded] | CachedOutput

@@ -1,4 +1,4 @@
-"""Conversions and overlaps of boxes; what torchvision offers is used from there."""
+"""Conversions and overlaps of boxes, computed by torchvision."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def giou_matrix(cxcywh: Tensor, other_cxcywh: Tensor) -> Tensor:
 
 
 def giou_pairs(cxcywh: Tensor, other_cxcywh: Tensor) -> Tensor:
-    """(...) generalised IoU of each box (..., 4) with the one at the same index (..., 4).
+    """(...) generalised IoU of each box (..., 4) with the other box at the same index (..., 4).
 
-    Areas of small boxes are far below torchvision's default epsilon, which would change their IoU.
-    The one used here only prevents NaN for two boxes without area.
+    The areas of small boxes are far below torchvision's default epsilon, which would change their
+    IoU. The epsilon used here only prevents NaN for two boxes without area.
     """
     loss: Tensor = generalized_box_iou_loss(to_xyxy(cxcywh), to_xyxy(other_cxcywh), eps=1e-20)
     return 1 - loss

@@ -1,4 +1,4 @@
-"""The categories that a model's class outputs stand for."""
+"""The categories that a model's class outputs represent."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from conversion.coco.categories import Category, coco_categories
 class ClassTable:
     """Category ids by class index.
 
-    Models trained here number the categories of their data set 0, 1, 2, ...; in published models
-    the class index is the category id, with gaps.
+    Models trained here number the categories of their data set 0, 1, 2, ...; in published models,
+    class indices are category ids, which have gaps.
     """
 
     categories: tuple[Category, ...]
@@ -39,7 +39,7 @@ class ClassTable:
     def index(self, category_id: int, *, where: str) -> int:
         """Return the class of a category. Raises InputError if the table has no such category."""
         if category_id not in self._index_by_id:
-            raise InputError(f"{where}: category {category_id} is not in the file's categories")
+            raise InputError(f"{where}: category {category_id} is not among the file's categories")
         return self._index_by_id[category_id]
 
 

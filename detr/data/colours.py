@@ -1,4 +1,4 @@
-"""The colours of photos: random changes for training, and the values that a backbone expects."""
+"""The colours of photos: random changes for training, and normalisation for the backbone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def normalise(bgr: Pixels, backbone: str) -> Tensor:
         mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
     values = np.arange(256, dtype=np.float32)
     rgb = np.empty((3, *bgr.shape[:2]), np.float32)
-    for channel in range(3):  # a table of the 256 possible values is four times as fast
+    for channel in range(3):  # a lookup table of the 256 possible values is four times as fast
         scaled = (values - np.float32(mean[channel])) / np.float32(std[channel])
         np.take(scaled, bgr[..., 2 - channel], out=rgb[channel], mode="clip")
     return torch.from_numpy(rgb)

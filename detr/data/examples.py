@@ -1,8 +1,8 @@
 """Training examples: a photo as the model reads it, and its segments.
 
-The photo and its segment ids are cropped, resized and mirrored alike, as one view. Boxes and masks
-are derived from the ids afterwards, so they always agree with the photo, and thirty masks cost no
-more than one.
+The photo and its segment ids are cropped, resized and mirrored in the same way, as one view. Boxes
+and masks are derived from the ids afterwards, so they always match the photo, and thirty masks take
+no longer than one.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Examples(Dataset[tuple[Tensor, SegmentMap]]):
     def _rng(self, photo: Photo, purpose: str) -> np.random.Generator:
         """Return a generator for one photo in one epoch, the same in every process.
 
-        Each purpose has its own: with a shared one, large crops would correlate with high contrast.
+        Each purpose has its own generator; otherwise, view and colour changes would be correlated.
         """
         seeds = [self.config.seed, self.epoch or 0, photo.id, crc32(purpose.encode())]
         return np.random.default_rng(seeds)
@@ -80,7 +80,7 @@ class Examples(Dataset[tuple[Tensor, SegmentMap]]):
         return inside(self.images, photo.file_name, where=str(self.panoptic.json_path))
 
     def image(self, photo: Photo, view: View | CanvasView) -> Tensor:
-        """Read a photo as the model reads it, (3, H, W) float32 RGB."""
+        """Read a photo and convert it to the model's input, (3, H, W) float32 RGB."""
         path = self.photo_path(photo)
         bgr = read_photo(path)
         if bgr.shape[:2] != (photo.height, photo.width):

@@ -1,4 +1,4 @@
-"""Which photos each step of an epoch uses, and the reading of them."""
+"""Dividing an epoch's photos into steps, and reading them in batches."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Step:
     """One process's photos for one step of the optimiser, as a tuple of indices per batch."""
 
     batches: tuple[tuple[int, ...], ...]
-    photos: int  # number of photos of all processes
-    is_counted: bool  # False if this process repeats another one's photo only to keep in step
+    photos: int  # number of photos in all processes
+    is_counted: bool  # False if the process repeats another's photo, because each needs one
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ def plan_steps(
 ) -> list[Step]:
     """Divide an epoch into steps.
 
-    Together, the processes' photos of a step are those that a single process would use.
+    In each step, the processes together use the photos that a single process with batches `world`
+    times as large would use.
     """
     size = config.batch_size
     step_size = size * config.accumulate * world
@@ -61,12 +62,12 @@ def read_batches(examples: Examples, batches: Sequence[Sequence[int]]) -> Iterat
     Raises InputError if a photo cannot be read.
     """
     loader: DataLoader[Batch | ReadError] = DataLoader(
-        _Readable(examples),  # type: ignore[arg-type]
+        _SafeExamples(examples),  # type: ignore[arg-type]
         batch_sampler=[list(batch) for batch in batches],
         num_workers=examples.config.num_workers,
         collate_fn=_collate,
         worker_init_fn=_start_worker,
-        generator=torch.Generator(),  # otherwise it would advance training's random numbers
+        generator=torch.Generator(),  # otherwise, it would advance training's random state
     )
     for batch in loader:
         if isinstance(batch, ReadError):
@@ -75,8 +76,8 @@ def read_batches(examples: Examples, batches: Sequence[Sequence[int]]) -> Iterat
 
 
 @dataclass(frozen=True)
-class _Readable(Dataset[Example | ReadError]):
-    """The examples, with an error as a value: an exception would reach the main process as text."""
+class _SafeExamples(Dataset[Example | ReadError]):
+    """The examples; returns errors, because exceptions would reach the main process as text."""
 
     examples: Examples
 

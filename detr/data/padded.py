@@ -28,7 +28,7 @@ class Padded:
 def pad(arrays: Sequence[Tensor]) -> Padded:
     """Copy (C, h, w) arrays into the top left corners of one (B, C, H, W) batch of zeros.
 
-    If their channels are last in memory, so are those of the batch.
+    If the arrays are channels-last in memory, so is the batch.
     """
     height = max(array.shape[1] for array in arrays)
     width = max(array.shape[2] for array in arrays)

@@ -22,7 +22,7 @@ class Splits:
     classes: ClassTable
 
     def examples(self, split: str, config: TrainConfig) -> Examples:
-        """Return the examples of the split "train" or "test"."""
+        """Return the examples of the "train" or "test" split."""
         panoptic = self.train if split == "train" else self.test
         return Examples(panoptic, self.folder / split, self.classes, config)
 
@@ -30,7 +30,7 @@ class Splits:
 def read_splits(folder: Path) -> Splits:
     """Read the folder `panoptic/` of a data set.
 
-    Raises InputError if it is not built or has no photos to train on.
+    Raises InputError if it has not been built or has no photos to train on.
     """
     json_paths = [folder / "annotations" / f"panoptic_{split}.json" for split in ("train", "test")]
     for path in (*json_paths, folder / "manifest.json"):

@@ -1,4 +1,4 @@
-"""The segments of a photo that a model learns: labels, boxes and masks."""
+"""A photo's segments as training targets: labels, boxes and masks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from conversion.coco.png import SegmentIds
 
 @dataclass(frozen=True)
 class Target:
-    """The N segments of one photo at the size (H, W) at which the model reads it."""
+    """The N segments of one photo at the size (H, W) of the model's input."""
 
     image_id: int
     file_name: str
@@ -34,10 +34,10 @@ class Target:
 
 @dataclass(frozen=True)
 class SegmentMap:
-    """The same segments with one map in place of N masks, as data loaders pass them on.
+    """The same segments with one map instead of N masks, as returned by data loaders.
 
-    The map of a large photo takes a megabyte, its masks thirty. They are computed where they are
-    used, on the model's device.
+    For a large photo, the map takes a megabyte and the masks thirty. The masks are computed only on
+    the model's device.
     """
 
     image_id: int
@@ -57,15 +57,15 @@ class SegmentMap:
         return Target(self.image_id, self.file_name, self.size, labels, boxes, masks)
 
     def without_masks(self) -> SegmentMap:
-        """Drop the map; a model without a mask head does not read it."""
+        """Remove the map, which a model without a mask head does not need."""
         return replace(self, indices=self.indices.new_zeros(0, 0))
 
 
 @dataclass(frozen=True)
 class VisibleSegments:
-    """Which of the wanted segments are in a map of ids, and where."""
+    """The wanted segments that are in a map of ids, and their positions."""
 
-    wanted: list[int]  # indices into the ids that were wanted
+    wanted: list[int]  # indices into the wanted ids
     cxcywh_norm: NDArray[np.float32]  # (N, 4)
     indices: NDArray[Any]  # (H, W) uint8 or int16: 1 + index of the segment, 0 for none
 
@@ -95,6 +95,6 @@ def _number(ids: SegmentIds, wanted_ids: Sequence[int]) -> NDArray[Any]:
 
 
 def _cxcywh(rows: slice, columns: slice) -> tuple[float, float, float, float]:
-    """Centre and size, in pixels, of a rectangle of pixels; at least 1x1."""
+    """Return the centre and size, at least 1x1, of a rectangle in pixels."""
     width, height = columns.stop - columns.start, rows.stop - rows.start
     return (columns.start + width / 2, rows.start + height / 2, width, height)

@@ -1,4 +1,4 @@
-"""The view of a photo that a model reads: a crop at some size, mirrored or not."""
+"""The view of a photo that a model reads: a resized crop, which may be mirrored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class View:
     mirrored: bool = False
 
     def transform_photo(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(H, W, 3) to (out_height, out_width, 3); pixels are averaged or interpolated."""
+        """(H, W, 3) to (out_height, out_width, 3), averaging or interpolating pixels."""
         crop = pixels[self.y : self.y + self.height, self.x : self.x + self.width]
         shrinks = self.out_width < self.width
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -44,7 +44,7 @@ class View:
 
 
 def _centres(size: int, out: int) -> NDArray[np.int64]:
-    """Return, for each of `out` pixels spread over `size` pixels, the one under its centre."""
+    """Return the indices of the pixels, of `size`, at the centres of `out` resized pixels."""
     return (np.arange(out) * 2 + 1) * size // (2 * out)
 
 
@@ -55,7 +55,7 @@ def whole_view(config: TrainConfig, *, width: int, height: int) -> View:
 
 
 def random_view(rng: np.random.Generator, config: TrainConfig, *, width: int, height: int) -> View:
-    """Return a view for training: of random size, sometimes cropped, mirrored half of the time."""
+    """Return a view for training: of random size, sometimes cropped, mirrored half the time."""
     shorter = int(rng.choice(config.train_sizes))
     mirrored = bool(rng.random() < 0.5) and config.flip
     x, y, w, h = 0, 0, width, height
@@ -69,7 +69,7 @@ def random_view(rng: np.random.Generator, config: TrainConfig, *, width: int, he
 def _scaled(width: int, height: int, *, shorter: int, longest: int) -> tuple[int, int]:
     """Scale width and height to a shorter side of `shorter`, or to a longer side of `longest`.
 
-    The smaller of the two sizes is used. Neither side gets shorter than MIN_SIDE.
+    The smaller of the two sizes is used, but neither side is shorter than MIN_SIDE.
     """
     scale = min(shorter / min(width, height), longest / max(width, height))
     return max(MIN_SIDE, round(width * scale)), max(MIN_SIDE, round(height * scale))

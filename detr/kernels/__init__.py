@@ -1,1 +1,1 @@
-"""Layers and settings that make training and prediction fast on CPUs."""
+"""Layers and settings for fast training and prediction on CPUs, and explanations of errors."""

@@ -1,4 +1,4 @@
-"""Failures of torch.compile, explained in one line."""
+"""Errors of torch.compile, explained in one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from detr.kernels.torch_private import is_compiler_error
 
 @contextmanager
 def explained_compiler_errors() -> Iterator[None]:
-    """Raise InputError in place of an error of torch.compile, saying what it needs."""
+    """Raise InputError instead of an error of torch.compile, saying what torch.compile needs."""
     try:
         yield
     except RuntimeError as error:
@@ -20,6 +20,6 @@ def explained_compiler_errors() -> Iterator[None]:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         cause = (lines or [type(error).__name__])[0][:200]
         raise InputError(
-            f"compile: torch.compile failed: {cause}; it needs a C++ compiler (g++, or the one that"
-            " CXX names), and triton on a GPU; to train without them, set compile=false"
+            f"compile: torch.compile failed: {cause}; it needs a C++ compiler (g++, or the one"
+            " named by CXX), and triton on a GPU; to train without them, set compile=false"
         ) from None

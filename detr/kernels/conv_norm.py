@@ -1,14 +1,15 @@
 """A convolution followed by a frozen batch norm, computed as one convolution.
 
-A frozen batch norm multiplies each channel by a constant and adds another. Folded into the weights
-of the convolution it gives the same features up to rounding and saves half of the passes over
+A frozen batch norm multiplies each channel by a constant and adds another. Folding it into the
+weights of the convolution gives the same features up to rounding and saves half of the passes over
 memory; gradients reach the weights through the multiplication.
 
-Frozen convolutions save more: their folded weights are computed once, and on a CPU the addition
+Frozen convolutions save more: their folded weights are computed once, and on a CPU, the addition
 and the activation that follow run while each result is still in the processor's caches.
 
-Why our own code: `torch.nn.utils.fuse_conv_bn_eval` folds for inference only, and torchvision runs
-the norm as a layer of its own. `python -m benchmarks.detr_steps` measures what this saves.
+Existing implementations do not suffice: `torch.nn.utils.fuse_conv_bn_eval` is for inference only,
+and torchvision runs the norm as a separate layer. `python -m benchmarks.detr_steps` measures the
+savings.
 """
 
 from __future__ import annotations
@@ -36,18 +37,18 @@ def conv_norm(
 ) -> Tensor:
     """Compute `activation(norm(conv(x)) + addend)`, (B, C, H, W) to (B, C', H', W').
 
-    The memory of `addend` may be used for the result.
+    The result may overwrite `addend`.
     """
-    # a trace (ONNX export) must contain public operations only
+    # a trace (ONNX export) must contain only public operations
     traced = type(x) is not Tensor or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
     frozen = None if traced else _frozen_convolution(conv, norm)
     if frozen is not None and frozen.can_fuse and not _needs_gradient(x, addend):
         return _fused(x, conv, frozen, addend, activation)
     if frozen is not None:
         out = _convolve(x, conv, frozen.weight, frozen.bias)
-    elif not torch.compiler.is_compiling() and _has_few_places(x, conv):
+    elif not torch.compiler.is_compiling() and _has_few_positions(x, conv):
         # With more weights than features, as in the last stage, applying the norm to the features
-        # is cheaper. Not under torch.compile: a condition on sizes would be recompiled for each.
+        # is cheaper. torch.compile would recompile a condition on sizes for every size.
         out = _convolve(x, conv, conv.weight, None)
         scale, shift = (part[:, None, None].to(out.dtype) for part in _scale_and_shift(norm))
         out = torch.addcmul(shift, out, scale)
@@ -59,7 +60,7 @@ def conv_norm(
 
 
 def _needs_gradient(x: Tensor, addend: Tensor | None) -> bool:
-    """Return whether a gradient flows back through the convolution's input or the addend."""
+    """Return whether the convolution's input or the addend needs a gradient."""
     required = x.requires_grad or (addend is not None and addend.requires_grad)
     return required and torch.is_grad_enabled()
 
@@ -88,16 +89,16 @@ class _FrozenConvolution:
 
     weight: Tensor  # (C', C / groups, kernel, kernel)
     bias: Tensor  # (C',)
-    can_fuse: bool  # with the addition and the activation that follow
+    can_fuse: bool  # whether the addition and activation that follow can be fused with it
 
 
 def _frozen_convolution(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> _FrozenConvolution | None:
-    """Return the folded weights if the convolution is frozen; they are computed once."""
+    """Return the folded weights, which are computed once; None if the convolution is not frozen."""
 
     def derive(dtype: torch.dtype) -> _FrozenConvolution:
         weight, bias = _fold(conv, norm)
         weight = weight.to(dtype, memory_format=torch.channels_last)
-        # oneDNN's ReLU turns NaN into 0, which would hide that the weights are broken
+        # oneDNN's ReLU turns NaN into 0, which would hide broken weights
         finite = bool(weight.isfinite().all() and bias.isfinite().all())
         on_cpu = weight.device.type == "cpu"
         can_fuse = on_cpu and finite and torch_private.can_fuse_convolutions(dtype)
@@ -115,7 +116,7 @@ def _fused(
     activation: Activation | None,
 ) -> Tensor:
     """Convolve, add and activate in one pass, without gradients."""
-    # the result has its channels last, and the addend must have the memory layout of the result
+    # the result is channels-last, and the addend must have the same memory layout
     layout: dict[str, Any] = {"dtype": frozen.bias.dtype, "memory_format": torch.channels_last}
     return torch_private.fused_convolution(
         x.to(**layout),
@@ -130,19 +131,19 @@ def _fused(
     )
 
 
-def _has_few_places(x: Tensor, conv: nn.Conv2d) -> bool:
-    """Return whether a filter has more than twice as many weights as the result has places."""
-    places = x.shape[0] * x.shape[2] * x.shape[3] // (conv.stride[0] * conv.stride[1])
-    return conv.weight[0].numel() > 2 * places
+def _has_few_positions(x: Tensor, conv: nn.Conv2d) -> bool:
+    """Return whether a filter has more than twice as many weights as the result has positions."""
+    positions = x.shape[0] * x.shape[2] * x.shape[3] // (conv.stride[0] * conv.stride[1])
+    return conv.weight[0].numel() > 2 * positions
 
 
 def _fold(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of the convolution that computes both layers."""
+    """Return the weight and bias of a convolution that is equivalent to both layers."""
     scale, shift = _scale_and_shift(norm)
     return conv.weight * scale[:, None, None, None], shift
 
 
 def _scale_and_shift(norm: FrozenBatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Return the two constants (C',) by which the norm multiplies and which it adds."""
+    """Return the factors (C',) and the offsets (C',) of the norm."""
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     return scale, norm.bias - norm.running_mean * scale

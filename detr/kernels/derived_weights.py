@@ -1,7 +1,7 @@
-"""Weights derived from frozen ones (cast, folded), computed once and stored beside the model.
+"""Weights derived from frozen weights (cast, folded), computed once and stored outside the model.
 
 Autocast casts weights to bfloat16 at every call. Frozen weights do not change, so their casts are
-stored here; `torch.autocast`'s own cache is emptied whenever its context ends, at every step.
+stored here; `torch.autocast` empties its own cache when its context ends, which is at every step.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class _Entry:
 
     sources: Sequence[Tensor]
     values: list[Tensor]  # held, so that no other tensor is allocated at the same address
-    state: list[Any]  # dtype, then address and number of in-place changes of each source
+    state: list[Any]  # dtype, then the address and modification count of each source
     derived: Any
 
 
@@ -42,13 +42,14 @@ def derived_weights(
     sources: Sequence[Tensor],
     derive: Callable[[torch.dtype], Derived],
 ) -> Derived | None:
-    """Return `derive(compute dtype)` for a frozen module; `sources` are all that it reads.
+    """Return `derive(compute dtype)` for a frozen module; `derive` may read only `sources`.
 
-    The result is computed once, and again when torch records a change of a source. Changing the
-    values of `source.data` in place goes unnoticed.
+    The result is reused until torch records a change to a source. In-place changes to `source.data`
+    are not detected.
 
-    Returns None if a source is trained, is not float32, or is an inference tensor, whose changes
-    torch does not record, and under torch.compile.
+    Returns None under torch.compile and in inference mode, or if a source is trained, is not
+    float32, is on an unsupported device, or is an inference tensor, whose changes torch does not
+    record.
     """
     if torch.compiler.is_compiling():
         return None
@@ -57,13 +58,13 @@ def derived_weights(
     counts = [modification_count(source) for source in sources]
     untracked = torch.is_inference_mode_enabled() or None in counts
     if not supported or untracked or any(source.requires_grad for source in sources):
-        _ENTRIES.pop(module, None)  # a fused optimizer's step is not recorded as a change
+        _ENTRIES.pop(module, None)  # torch does not record a fused optimiser's step as a change
         return None
     dtype = compute_dtype(device)
     addresses = [source.data_ptr() for source in sources]
     state = [dtype, *zip(addresses, counts, strict=True)]
     entry = _ENTRIES.get(module)
-    if entry is None or entry.state != state or not _same(entry.sources, sources):
+    if entry is None or entry.state != state or not _are_same(entry.sources, sources):
         with torch.no_grad():
             values = [source.detach() for source in sources]
             entry = _ENTRIES[module] = _Entry(sources, values, state, derive(dtype))
@@ -71,8 +72,8 @@ def derived_weights(
     return derived
 
 
-def _same(ones: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
-    return all(one is other for one, other in zip(ones, others, strict=True))
+def _are_same(first: Sequence[Tensor], second: Sequence[Tensor]) -> bool:
+    return all(a is b for a, b in zip(first, second, strict=True))
 
 
 def cast_weights(module: nn.Module, *weights: Tensor) -> tuple[Tensor, ...]:

@@ -1,12 +1,12 @@
-"""Linear, dropout and attention layers that compute what torch's do, faster on CPUs.
+"""Linear, dropout and attention layers that are equivalent to torch's but faster on CPUs.
 
-- torch multiplies float32 matrices with MKL, which is slow on processors that are not Intel's, and
-  convolves with oneDNN, which is fast on all of them: a large linear layer runs as a convolution
+- torch multiplies float32 matrices with MKL, which is slow on non-Intel processors, but convolves
+  with oneDNN, which is fast on all processors. Large linear layers therefore run as convolutions
   with a 1x1 kernel.
-- torch draws dropout masks with a generator that takes longer than the layer it follows.
-- torch's fused attention has no dropout on CPUs and is slow in bfloat16 there.
+- torch takes longer to draw a dropout mask than to compute the layer before the dropout.
+- On CPUs, torch's fused attention does not support dropout and is slow in bfloat16.
 
-`python -m benchmarks.detr_steps` measures what this saves. On GPUs torch's own layers are used.
+`python -m benchmarks.detr_steps` measures the savings. On GPUs, torch's own layers are used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from detr.kernels.derived_weights import cast_weights
 
-_LARGE = 8_000_000  # multiplications; below this, a convolution's start-up costs more than it saves
+_LARGE = 8_000_000  # multiplications; below this, a convolution's overhead exceeds its savings
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -27,7 +27,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     if len(x) * x.shape[1] * weight.numel() < _LARGE:
         return F.linear(x, weight, bias)
     columns = x.transpose(1, 2).unsqueeze(2)  # (B, I, 1, N): channels last without a copy
-    # squeeze, do not index: the gradient of an index is an array of zeros that is filled afterwards
+    # squeezed, not indexed: the gradient of indexing fills a new array with zeros first
     return F.conv2d(columns, weight[:, :, None, None], bias).squeeze(2).transpose(1, 2)
 
 
@@ -35,7 +35,7 @@ def dropout(x: Tensor, probability: float) -> Tensor:
     """Set values to zero with the given probability and scale the others to keep the mean."""
     if probability in (0, 1) or x.device.type != "cpu" or torch.compiler.is_compiling():
         return F.dropout(x, probability)
-    # each random 64-bit number decides for four values, by 16-bit numbers from -2^15 to 2^15 - 1
+    # each random 64-bit number gives four 16-bit numbers from -2^15 to 2^15 - 1, one per value
     random = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
     numbers = random.view(torch.int16)[: x.numel()].view(x.shape)
     kept = (numbers >= round(probability * 2**16) - 2**15).to(x.dtype)
@@ -43,21 +43,21 @@ def dropout(x: Tensor, probability: float) -> Tensor:
 
 
 class Linear(nn.Linear):
-    """nn.Linear with the same parameters."""
+    """A replacement for nn.Linear with the same parameters."""
 
     def forward(self, input: Tensor) -> Tensor:
         return linear(input, *cast_weights(self, self.weight, self.bias))
 
 
 class Dropout(nn.Dropout):
-    """nn.Dropout; active in training only."""
+    """A replacement for nn.Dropout, active only in training."""
 
     def forward(self, input: Tensor) -> Tensor:
         return dropout(input, self.p) if self.training else input
 
 
 class Attention(nn.MultiheadAttention):
-    """nn.MultiheadAttention with the same parameters, batch first, without weights as a result."""
+    """A batch-first nn.MultiheadAttention with the same parameters that returns no weights."""
 
     def forward(  # type: ignore[override]
         self, query: Tensor, key: Tensor, value: Tensor, padding_mask: Tensor | None = None
@@ -83,12 +83,12 @@ class Attention(nn.MultiheadAttention):
     def _project(
         self, query: Tensor, key: Tensor, value: Tensor, weight: Tensor, bias: Tensor
     ) -> tuple[Tensor, ...]:
-        """Project queries, keys and values; in self-attention the first two in one product."""
+        """Project queries, keys and values; query and key together if they are the same tensor."""
         dim = self.embed_dim
         shared = query is key
         inputs = [query, value] if shared else [query, key, value]
         sizes = [2 * dim, dim] if shared else [dim] * 3
-        # split, do not slice: the gradient of each slice would be an array of all rows
+        # split, not sliced: the gradient of each slice would have the size of the whole tensor
         weights, biases = (torch.split(x, sizes) for x in (weight, bias))
         first, *others = [linear(*part) for part in zip(inputs, weights, biases, strict=True)]
         return (*first.chunk(2, dim=-1), *others) if shared else (first, *others)
@@ -100,12 +100,12 @@ class Attention(nn.MultiheadAttention):
     def _attend(
         self, q: Tensor, k: Tensor, v: Tensor, padding_mask: Tensor | None, probability: float
     ) -> Tensor:
-        """Scaled dot-product attention, step by step, with dropout of its weights."""
+        """Compute scaled dot-product attention in separate operations, with dropout of weights."""
         scale, shape = q.shape[-1] ** -0.5, q.shape
         q, k, v = (x.flatten(0, 1) for x in (q, k, v))  # (B * heads, N or S, D / heads)
         if padding_mask is None:
             weights = (q * scale) @ k.transpose(1, 2)  # (B * heads, N, S)
-        else:  # added within the product, which saves two passes over all weights
+        else:  # the mask is added within the product, which saves two passes over all weights
             bias = q.new_zeros(padding_mask.shape).masked_fill_(padding_mask, float("-inf"))
             bias = bias.repeat_interleave(self.num_heads, 0)[:, None]  # (B * heads, 1, S)
             weights = torch.baddbmm(bias, q, k.transpose(1, 2), alpha=scale)

@@ -1,4 +1,4 @@
-"""Out-of-memory errors, explained by the setting to lower."""
+"""Out-of-memory errors that name the setting to lower."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 def explained_memory_errors(config: TrainConfig) -> Iterator[None]:
     """Raise InputError when memory runs out, on the GPU or the CPU, saying which setting to lower.
 
-    It covers processes that load photos and are killed by the operating system.
+    This includes data-loading processes that are killed by the operating system.
     """
     try:
         yield
@@ -25,7 +25,7 @@ def explained_memory_errors(config: TrainConfig) -> Iterator[None]:
         text = str(error)
         if "DataLoader worker" in text and "killed" in text:
             raise InputError(
-                "a process that loads photos was killed, probably because memory ran out; lower"
+                "a data-loading process was killed, probably because memory ran out; lower"
                 f" num_workers, now {config.num_workers}"
             ) from None
         known = isinstance(error, MemoryError | torch.OutOfMemoryError)
@@ -35,7 +35,7 @@ def explained_memory_errors(config: TrainConfig) -> Iterator[None]:
 
 
 def _advice(config: TrainConfig) -> str:
-    """Name the settings to lower, the one that costs least first."""
+    """Name the settings to lower, starting with the one that affects the results least."""
     if config.variant == "fast":
         sizes = f"min_size and max_size, now {config.min_size} and {config.max_size} pixels"
     else:

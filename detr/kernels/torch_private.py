@@ -1,7 +1,7 @@
 """The private names of torch that this project uses, each behind a function with a public fallback.
 
-Private names may change with any release of torch, so `pyproject.toml` has an upper bound on it.
-Code elsewhere in `detr/` calls these functions only.
+Private names may change with any release of torch, so `pyproject.toml` limits its version. Code
+elsewhere in `detr/` calls only these functions.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch.utils.flop_counter import conv_flop_count
 Activation = Literal["relu", "relu6"]
 Size = Sequence[int]
 
-# oneDNN's convolution fused with an activation, and with an addition as well. torch.compile emits
-# calls to both; torch offers no public name for either.
+# oneDNN's convolution fused with an activation, and fused with an addition and an activation.
+# torch.compile emits calls to both, but neither has a public name.
 _FUSED: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
 _FUSED_ADDITION: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise_", None)
 _ONEDNN_ACTIVATIONS: dict[Activation | None, tuple[Any, ...]] = {  # name, arguments, algorithm
@@ -78,8 +78,8 @@ def fused_convolution(
 ) -> Tensor:
     """Convolve, add `addend` (overwriting it) and apply the activation in one pass over memory.
 
-    Call it only if `can_fuse_convolutions` says so, with tensors of one dtype and no gradients;
-    `x`, `weight` and `addend` have their channels last in memory, as the result has.
+    Call it only if `can_fuse_convolutions` returns True, with tensors of one dtype and without
+    gradients. `x`, `weight` and `addend` must be channels-last in memory; so is the result.
     """
     geometry = (padding, stride, dilation, groups)
     if addend is None:
@@ -95,8 +95,8 @@ def fused_convolution(
 def can_fuse_convolutions(dtype: torch.dtype) -> bool:
     """Return whether this torch, on this processor, computes `fused_convolution` correctly."""
     if not torch.backends.cpu.get_cpu_capability().startswith("AVX"):
-        return False  # on other processors the same names lead to other libraries
-    # no random weights: they would shift the seeds of whatever is trained next
+        return False  # on other processors, these operations use other libraries
+    # not random, because drawing numbers would change the results of any later training
     x = torch.ones(1, 16, 2, 2, dtype=dtype)
     weight = torch.ones(16, 16, 1, 1, dtype=dtype)
     results = []
@@ -122,7 +122,7 @@ def can_fuse_convolutions(dtype: torch.dtype) -> bool:
 
 
 def fused_flop_counts() -> dict[Any, Callable[..., int]]:
-    """Return how torch's FlopCounterMode should count fused convolutions, which it ignores."""
+    """Return functions with which torch's FlopCounterMode counts fused convolutions."""
 
     def fused(x: Size, weight: Size, *_: Any, out_shape: Size, **__: Any) -> int:
         return int(conv_flop_count(list(x), list(weight), list(out_shape)))

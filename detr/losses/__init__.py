@@ -1,1 +1,1 @@
-"""The matching of queries to segments and the losses of matched queries."""
+"""The matching of queries to segments, and the losses."""

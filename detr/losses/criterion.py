@@ -1,6 +1,6 @@
-"""The losses: matched queries learn class, box and mask; all others learn no-object.
+"""The losses: matched queries are trained on class, box and mask, all others on no-object.
 
-As published with DETR; all layers of the decoder are computed together.
+As published with DETR, but computed for all decoder layers together.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from detr.losses.matcher import Match, match_layers
 from detr.model.detr import LayerOutput, Output
 
 MASK_LOSSES = ("loss_mask", "loss_dice")
-Losses = dict[str, Tensor]  # by published name; weighted, except class_error, cardinality_error
+Losses = dict[str, Tensor]  # by published name; all are weighted except the two `..._error`
 
 
 def box_losses(
     output: Output, targets: list[Target], matches: list[Match], config: TrainConfig
 ) -> Losses:
-    """Return losses of the last decoder layer and, as `loss_ce_0` ..., of the earlier ones.
+    """Return the losses of the last decoder layer and, as `loss_ce_0`, ..., of the earlier layers.
 
-    `matches` belong to the last layer; each earlier layer is matched separately.
+    `matches` are those of the last layer; each earlier layer is matched separately.
     """
     *earlier, last = output.layers
     earlier = earlier if config.aux_loss else []
@@ -45,9 +45,9 @@ def layer_losses(
     layer_matches: list[list[Match]],
     config: TrainConfig,
 ) -> Losses:
-    """Return classification, L1 and GIoU loss (L,) of L decoder layers.
+    """Return the classification, L1 and GIoU losses (L,) of L decoder layers.
 
-    Each layer has its own matches, but as many of them, so that all layers fit into one array.
+    Each layer has its own matches, but all layers have the same number, so they fit into one array.
     """
     indices = [matched_queries(matches) for matches in layer_matches]
     photo, query = (torch.stack(parts) for parts in zip(*indices, strict=True))  # (L, K)
@@ -93,10 +93,10 @@ def _classification_loss(logits: Tensor, classes: Tensor, eos_coef: float) -> Te
 
 @torch.no_grad()
 def prediction_errors(output: LayerOutput, targets: list[Target], matches: list[Match]) -> Losses:
-    """Return figures that are logged beside the losses, under their published names.
+    """Return the errors that are logged in addition to the losses, under their published names.
 
     `class_error` is the percentage of matched queries with a wrong class, `cardinality_error` the
-    mean difference between the numbers of predicted and of actual segments.
+    mean absolute difference between the numbers of predicted and actual segments.
     """
     photo, query = matched_queries(matches)
     labels, _ = _matched_targets(targets, matches)
@@ -113,14 +113,14 @@ def prediction_errors(output: LayerOutput, targets: list[Target], matches: list[
 def mask_losses(
     logits: Tensor, masks: Tensor, count: int, config: TrainConfig
 ) -> tuple[Tensor, Losses]:
-    """Compute focal and dice loss of mask logits (K, h, w), upsampled to the masks (K, H, W).
+    """Compute the focal and dice losses of mask logits (K, h, w), upsampled to masks (K, H, W).
 
-    `count` is the number of segments in the whole batch, so that losses of its parts add up.
+    `count` is the number of segments in the whole batch, so that the losses of its parts add up.
 
-    Returns their sum, which has a gradient, and each by name, without gradients.
+    Returns the sum of both, which has a gradient, and both by name, without gradients.
     """
     if not len(masks):
-        zero = logits.sum()  # 0, but with a gradient, which training without segments needs
+        zero = logits.sum()  # 0, but with a gradient, so that backward works without segments
         return zero, {name: zero.detach() for name in MASK_LOSSES}
     weights = (config.mask_loss_coef / count, config.dice_loss_coef / count)
     total, *losses = focal_and_dice(logits, masks, weights=weights)
@@ -129,7 +129,7 @@ def mask_losses(
 
 
 def matched_queries(matches: list[Match]) -> tuple[Tensor, Tensor]:
-    """Return the indices of photo (K,) and query (K,) of all matches of a batch."""
+    """Return the photo indices (K,) and query indices (K,) of all matches in a batch."""
     photo = torch.cat([torch.full_like(m.queries, i) for i, m in enumerate(matches)])
     return photo, torch.cat([m.queries for m in matches])
 

@@ -1,7 +1,7 @@
-"""Focal and dice loss of masks at the size of photos, with their gradients written out by hand.
+"""Focal and dice losses of masks at the size of photos, with hand-written gradients.
 
-A batch can have hundreds of masks, of which autograd would keep ten arrays, each at the size of a
-photo. Here a few masks are computed at a time, and what is kept has the size of the logits.
+A batch can have hundreds of masks, and for each of them, autograd would keep ten arrays the size of
+a photo. Here, a few masks are computed at a time, and only an array the size of the logits is kept.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-PIXELS_AT_ONCE = 2**18  # on a CPU; the intermediate arrays of more do not fit into its caches
+PIXELS_AT_ONCE = 2**18  # on a CPU, so that the intermediate arrays fit into its caches
 
 
 def focal_and_dice(
@@ -23,11 +23,11 @@ def focal_and_dice(
     """Compute losses (K,) of logits (K, h, w), upsampled to the masks (K, H, W).
 
     Focal loss: mean over the pixels, alpha 0.25, gamma 2 (Lin et al., ICCV 2017). Dice loss: 1
-    minus twice the overlap over the sum of both areas, with 1 added to numerator and denominator
-    (Milletari et al., 3DV 2016).
+    minus twice the overlap divided by the sum of both areas, with 1 added to numerator and
+    denominator (Milletari et al., 3DV 2016).
 
-    Returns the sum of both, multiplied by their `weights`, which has a gradient; then the focal and
-    the dice loss, unweighted and without gradients.
+    Returns the sum of both multiplied by their `weights`, which has a gradient, then the focal and
+    the dice losses, unweighted and without gradients.
     """
     losses: tuple[Tensor, Tensor, Tensor] = _FocalAndDice.apply(logits, masks, weights)  # type: ignore[no-untyped-call]
     return losses
@@ -61,21 +61,21 @@ class _FocalAndDice(torch.autograd.Function):
 def _losses(
     logits: Tensor, masks: Tensor, gradient_weights: tuple[float, float] | None
 ) -> tuple[Tensor, ...]:
-    """Return focal loss, dice loss and, given its weights, the gradient of their weighted sum.
+    """Return focal losses, dice losses and, given weights, the gradient of their weighted sum.
 
-    With p the predicted probability of a pixel's true value (segment or not), everything follows
-    from `error` = 1 - p. Arrays are overwritten as soon as their values are no longer needed.
+    Everything is computed from `error` = 1 - p, where p is the predicted probability of a pixel's
+    true value (segment or not). Arrays are overwritten once their values are no longer needed.
     """
-    # masks are channels here: as a batch with one channel each, the gradient takes twice as long
+    # masks are passed as channels: as a batch with one channel, the gradient takes twice as long
     upsampled = F.interpolate(logits[None], size=masks.shape[-2:], mode="bilinear")[0]
     values = masks.view(torch.uint8) if masks.dtype == torch.bool else masks  # converts faster
     truth, pixels = values.to(upsampled.dtype, copy=True), masks[0].numel()
-    signed = torch.addcmul(upsampled, upsampled, truth, value=-2)  # sign reversed in the segment
+    signed = torch.addcmul(upsampled, upsampled, truth, value=-2)  # negated inside the segment
     error = signed.sigmoid()  # 1 - p
     nll = F.softplus(signed)  # -log p
     squared = error * error
     focal_terms = squared * nll
-    # alpha is 0.75 outside of the segment and 0.25, that is 0.5 less, inside
+    # alpha is 0.75 outside the segment and 0.25, which is 0.5 less, inside
     focal = (0.75 * focal_terms.sum((1, 2)) - 0.5 * focal_terms.mul_(truth).sum((1, 2))) / pixels
     overlap = truth.sum((1, 2)) - torch.mul(error, truth, out=focal_terms).sum((1, 2))
     numerator, denominator = 2 * overlap + 1, 2 * overlap + error.sum((1, 2)) + 1
@@ -97,11 +97,11 @@ def _losses(
 
 
 def _downsample_gradient(gradient: Tensor, size: Sequence[int]) -> Tensor:
-    """Return the gradient (K, h, w) of the logits, given that (K, H, W) of the upsampled logits.
+    """Return the gradient (K, h, w) of the logits from that of the upsampled logits (K, H, W).
 
-    For a fourfold upsampling this is a strided convolution, on a CPU three times as fast as torch's
-    own gradient. Pixels at the border were interpolated from the outermost logits alone, so what
-    the convolution assigns to places beyond the border is added to those.
+    For fourfold upsampling, this is a strided convolution, which on a CPU is three times as fast as
+    torch's own gradient. Pixels at the border were interpolated from the outermost logits alone, so
+    the gradient that the convolution assigns beyond the border is added to those logits.
     """
     upsampled, shape = gradient.shape[-2:], (1, len(gradient), *size)
     fourfold = all(large == 4 * small for large, small in zip(upsampled, size, strict=True))

@@ -17,7 +17,7 @@ from detr.model.detr import LayerOutput
 
 @dataclass(frozen=True)
 class Match:
-    """The matched queries of one photo and their segments, as indices (M,) of each."""
+    """The matched queries of one photo and their segments, as indices (M,)."""
 
     queries: Tensor
     segments: Tensor
@@ -34,7 +34,7 @@ def match_layers(
 ) -> list[list[Match]]:
     """Match the predictions of each layer separately.
 
-    The queries of a photo are compared with its own segments only.
+    The queries of a photo are compared only with its own segments.
     """
     logits = torch.stack([layer.logits for layer in layers])  # (L, B, Q, classes + 1)
     boxes = torch.stack([layer.cxcywh_norm for layer in layers])  # (L, B, Q, 4)
@@ -66,7 +66,7 @@ def match_cost(
         cxcywh_norm: (Q, 4).
         labels: (N,).
         target_cxcywh_norm: (N, 4).
-        config: has the weights of the three costs.
+        config: provides the weights of the three costs.
     """
     cost_class = -logits.softmax(-1)[:, labels]
     cost_bbox = torch.cdist(cxcywh_norm, target_cxcywh_norm, p=1)
@@ -88,7 +88,10 @@ def assign_layers(costs: Sequence[Tensor]) -> list[list[Match]]:
 
 
 def _assign(cost: Tensor, device: torch.device) -> Match:
-    """Assign at the lowest total cost; NaN costs most, so that the loss reports it, not scipy."""
+    """Assign queries to segments at the lowest total cost.
+
+    NaN, which scipy rejects, gets a high cost; training then reports that the loss is NaN.
+    """
     finite = cost.nan_to_num(nan=1e9, posinf=1e9, neginf=-1e9)
     queries, segments = linear_sum_assignment(finite.numpy())
     return Match(torch.as_tensor(queries, device=device), torch.as_tensor(segments, device=device))

@@ -1,4 +1,4 @@
-"""The backbone: features of four strides from a network pretrained on ImageNet."""
+"""The backbone: features at four strides from a network pretrained on ImageNet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Backbone(nn.Module):
         self.body = body
 
     def forward(self, images: Padded) -> list[Padded]:
-        """(B, 3, H, W) normalised photos to features of stride 4, 8, 16 and 32."""
+        """(B, 3, H, W) normalised photos to features at strides 4, 8, 16 and 32."""
         features: dict[str, Tensor] = self.body(images.values)
         return [_with_padding(features[name], images.padding) for name in sorted(features)]
 
@@ -37,7 +37,7 @@ def _with_padding(features: Tensor, padding: Tensor) -> Padded:
 
 
 def build_backbone(config: TrainConfig, *, pretrained: bool) -> nn.Sequential:
-    """Build backbone and position embedding, as published: `backbone.0.body` and `backbone.1`.
+    """Build the backbone and position embedding; published names: `backbone.0.body`, `backbone.1`.
 
     Raises InputError if pretrained weights cannot be downloaded.
     """
@@ -82,7 +82,7 @@ def _resnet(config: TrainConfig, pretrained: bool) -> Backbone:
 
 
 def _download(name: str) -> dict[str, Any]:
-    """Load ImageNet weights through torchvision, which downloads them once."""
+    """Load ImageNet weights through torchvision, which downloads them if necessary."""
     weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
     try:
         state: dict[str, Any] = weights.get_state_dict(progress=False, check_hash=True)
@@ -90,7 +90,7 @@ def _download(name: str) -> dict[str, Any]:
         folder = f"{torch.hub.get_dir()}/checkpoints"
         raise InputError(
             f"backbone {name}: weights cannot be loaded from {weights.url} ({error}); download that"
-            f" file in another way and put it into {folder}, or set backbone: efficientnet_lite0,"
-            " whose weights are installed with this project"
+            f" file yourself and place it in {folder}, or set backbone: efficientnet_lite0, whose"
+            " weights are installed with this project"
         ) from None
     return state

@@ -1,6 +1,6 @@
 """DETR: a set of classes and boxes for each photo, predicted in parallel.
 
-After Carion et al., End-to-End Object Detection with Transformers (ECCV 2020).
+Based on Carion et al., End-to-End Object Detection with Transformers (ECCV 2020).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class LayerOutput:
 
 @dataclass(frozen=True)
 class Output:
-    """The predictions of all decoder layers, the last one last, and the mask head's inputs."""
+    """The predictions of all decoder layers, in order, and the mask head's inputs."""
 
     layers: tuple[LayerOutput, ...]
     embeddings: Tensor  # (B, Q, D), the last decoder layer's output
@@ -37,7 +37,10 @@ class Output:
     features: list[Padded]  # strides 4, 8, 16, 32
 
     def select_features(self, photos: Tensor) -> Output:
-        """Keep the features and the memory of the photos with the sorted indices `photos` (P,)."""
+        """Return the output with the features and memory of some photos only.
+
+        `photos` (P,) holds their sorted indices in the batch.
+        """
         if len(photos) == len(self.memory):
             return self
         return Output(
@@ -68,14 +71,14 @@ class DETR(nn.Module):
         return self.detect(self.backbone[0](images))
 
     def detect(self, features: list[Padded]) -> Output:
-        """Predict from the backbone's features of four strides, which may come from a cache."""
+        """Predict from the backbone's features at four strides, which may come from a cache."""
         last = features[-1]
         pos = self.backbone[1](last.padding)  # (B, D, H, W)
         projected = self.input_proj(last.values)  # (B, D, H, W)
         embeddings, memory = self.transformer(
             projected, last.padding, self.query_embed.weight, pos
         )  # (L, B, Q, D), (B, D, H, W)
-        # predictions are float32 in any precision: matching and losses need it
+        # predictions are float32 at any precision, because matching and losses need it
         flat = embeddings.flatten(0, 1)  # (L * B, Q, D)
         logits = self.class_embed(flat).float().view(*embeddings.shape[:-1], -1)
         boxes = self.bbox_embed(flat).float().sigmoid().view(*embeddings.shape[:-1], -1)

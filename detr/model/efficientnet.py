@@ -1,8 +1,8 @@
 """EfficientNet-Lite0: EfficientNet-B0 with ReLU6 and without squeeze-and-excitation.
 
-After Tan and Le (ICML 2019) and the EfficientNet-Lite models of TensorFlow's TPU repository. Its
+Based on Tan and Le (ICML 2019) and the EfficientNet-Lite models of TensorFlow's TPU repository. The
 weights are installed as a Python package, so training needs no download. Modules are named as in
-the file of the weights.
+the weights file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from detr.kernels.conv_norm import conv_norm
 
 @dataclass(frozen=True)
 class Stage:
-    """A sequence of blocks; the first one has the stride."""
+    """A sequence of blocks; only the first block applies the stride."""
 
     kernel: int
     stride: int
@@ -39,23 +39,23 @@ STAGES = (
     Stage(5, 2, 6, 192, 4),
     Stage(3, 1, 6, 320, 1),
 )
-OUTPUTS = {2: "0", 4: "1", 10: "2", 15: "3"}  # the last block of stride 4, 8, 16 and 32
+OUTPUTS = {2: "0", 4: "1", 10: "2", 15: "3"}  # the last blocks at strides 4, 8, 16 and 32
 CHANNELS = (24, 40, 112, 320)
 OUTPUT_STD = {"0": 8.0, "1": 7.0, "2": 6.5, "3": 2.7}  # standard deviation on photos
-CLASSIFIER = ("_conv_head.", "_bn1.", "_fc.")  # in the file of the weights, not used here
+CLASSIFIER = ("_conv_head.", "_bn1.", "_fc.")  # in the weights file, not used here
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution with TensorFlow's "same" padding, which may be wider right and below."""
+    """A convolution with TensorFlow's "same" padding: any odd pixel is at the right and bottom."""
 
     def __init__(self, channels: int, out: int, kernel: int, **options: Any) -> None:
         super().__init__(channels, out, kernel, **options)
         total = self.dilation[0] * (kernel - 1) - self.stride[0] + 1
         self.padding = (total // 2, total // 2)
-        self._extra = total - 2 * (total // 2)  # right and below
+        self._extra = total - 2 * (total // 2)  # at the right and bottom
 
     def pad_extra(self, x: Tensor) -> Tensor:
-        """Pad `x` where the padding on all sides is not enough."""
+        """Add the extra padding at the right and bottom."""
         return F.pad(x, (0, self._extra, 0, self._extra)) if self._extra else x
 
     def forward(self, input: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class SameConv2d(nn.Conv2d):
 
 
 class Block(nn.Module):
-    """Inverted bottleneck: expand, convolve each channel, project; with a shortcut if it fits.
+    """Inverted bottleneck: expand, convolve depthwise, project; with a shortcut if shapes match.
 
     A frozen block may overwrite its input.
     """
@@ -95,10 +95,10 @@ class Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """(B, 3, H, W) to features of stride 4, 8, 16 and 32 (16 if dilated), named "0" to "3".
+    """(B, 3, H, W) to features at strides 4, 8, 16 and 32 (16 if dilated), named "0" to "3".
 
-    Its blocks end without an activation and their outputs have a large standard deviation. They are
-    divided by it, because DETR's initial weights and learning rates are made for ResNet features.
+    Blocks end without an activation, and their outputs have a large standard deviation. The outputs
+    are divided by it, because DETR's initial weights and learning rates suit ResNet features.
     """
 
     def __init__(self, *, dilation: bool = False) -> None:
@@ -120,7 +120,7 @@ class EfficientNetLite0(nn.Module):
 
 
 def _blocks(dilated: bool) -> list[Block]:
-    """Build all 16 blocks; if dilated, the last stride is replaced by a dilation of kernels."""
+    """Build all 16 blocks; if dilated, the last stride is replaced by dilated kernels."""
     blocks, channels, dilation = [], 32, 1
     for index, stage in enumerate(STAGES):
         stride = 1 if dilated and index == 5 else stage.stride

@@ -1,4 +1,4 @@
-"""Position encodings: the place of each feature in its photo, as sines or as a learned table.
+"""Position encodings: the position of each feature in its photo, as sines or learned embeddings.
 
 As published with DETR; the sines generalise those of Vaswani et al. (NeurIPS 2017) to two axes.
 """
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from base.errors import InputError
 
-MAX_PLACES = 50  # rows and columns of the learned table, as published
+MAX_POSITIONS = 50  # rows and columns with learned embeddings, as published
 
 
 class PositionEmbeddingSine(nn.Module):
@@ -41,26 +41,26 @@ class PositionEmbeddingSine(nn.Module):
 
 
 class PositionEmbeddingLearned(nn.Module):
-    """One learned vector for each row and each column, as published."""
+    """One learned embedding for each row and each column, as published."""
 
     def __init__(self, num_pos_feats: int) -> None:
         super().__init__()
-        self.row_embed = nn.Embedding(MAX_PLACES, num_pos_feats)
-        self.col_embed = nn.Embedding(MAX_PLACES, num_pos_feats)
+        self.row_embed = nn.Embedding(MAX_POSITIONS, num_pos_feats)
+        self.col_embed = nn.Embedding(MAX_POSITIONS, num_pos_feats)
         nn.init.uniform_(self.row_embed.weight)
         nn.init.uniform_(self.col_embed.weight)
 
     def forward(self, padding: Tensor) -> Tensor:
         """(B, H, W) bool padding to (B, 2 * num_pos_feats, H, W): columns first, then rows.
 
-        Raises InputError if there are more rows or columns than vectors.
+        Raises InputError if there are more rows or columns than embeddings.
         """
         batch, height, width = padding.shape
-        if max(height, width) > MAX_PLACES:
+        if max(height, width) > MAX_POSITIONS:
             raise InputError(
-                f"position_embedding: learned embeddings have {MAX_PLACES} rows and columns, but"
-                f" the features of a photo have {height}x{width}; set max_size to at most"
-                f" {MAX_PLACES * 32} pixels ({MAX_PLACES * 16} with dilation), or"
+                f"position_embedding: learned: expected features of at most {MAX_POSITIONS} rows"
+                f" and columns, found {height}x{width}; set max_size to at most"
+                f" {MAX_POSITIONS * 32} pixels ({MAX_POSITIONS * 16} with dilation), or"
                 " position_embedding: sine"
             )
         columns = self.col_embed.weight[:width].expand(height, width, -1)

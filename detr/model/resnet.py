@@ -16,7 +16,7 @@ LAYERS = {
     "resnet101": (3, 4, 23, 3),
     "resnet152": (3, 8, 36, 3),
 }
-NARROW = ("resnet18", "resnet34")  # built of basic blocks, with a quarter of the channels
+NARROW = ("resnet18", "resnet34")  # built from basic blocks, with a quarter of the channels
 
 
 class BasicBlock(torchvision.models.resnet.BasicBlock):  # type: ignore[misc]
@@ -45,10 +45,10 @@ class Bottleneck(torchvision.models.resnet.Bottleneck):  # type: ignore[misc]
 
 
 class ResNet(torchvision.models.ResNet):  # type: ignore[misc]
-    """(B, 3, H, W) to features of stride 4, 8, 16 and 32 (16 if dilated), named "0" to "3".
+    """(B, 3, H, W) to features at strides 4, 8, 16 and 32 (16 if dilated), named "0" to "3".
 
-    A frozen block overwrites the output of the block before it in the same stage, which forward
-    hooks must therefore copy.
+    A frozen block may overwrite the output of the previous block in its stage, so forward hooks
+    must copy what they keep.
     """
 
     def __init__(self, name: str, *, dilation: bool = False) -> None:
@@ -60,7 +60,7 @@ class ResNet(torchvision.models.ResNet):  # type: ignore[misc]
         )
         del self.fc  # published DETR weights have no classifier
         # Weights and features share a memory layout; otherwise both would be copied. The last stage
-        # has small features and large weights, whose gradients would be copied at every step.
+        # stays contiguous: the gradients of its large weights would be copied at every step.
         self.to(memory_format=torch.channels_last)
         self.layer4.to(memory_format=torch.contiguous_format)
 

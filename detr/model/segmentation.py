@@ -1,8 +1,8 @@
-"""The mask head: a mask for each query, from its attention to the memory and the features.
+"""The mask head: a mask for each query, from its attention over the memory and from the features.
 
-As published with DETR, with one difference: the head runs on selected queries only, those that were
-matched in training or that are kept in prediction. No layer mixes queries, so each mask is the same
-as with all of them.
+As published with DETR, with one difference: the head runs only on selected queries, those matched
+in training or kept in prediction. No layer mixes queries, so their masks are the same as if it ran
+on all queries.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from detr.config import TrainConfig
 from detr.kernels.layers import Linear
 from detr.model.detr import DETR, Output
 
-QUERIES_AT_ONCE = 32  # whose activations are in memory together when all masks are computed
+QUERIES_AT_ONCE = 32  # limits the activations in memory when all masks are computed
 
 
 class DETRsegm(nn.Module):
@@ -39,14 +39,14 @@ class DETRsegm(nn.Module):
         return self.masks_of_embeddings(output, output.embeddings[photo, query], photo_of_used)
 
     def masks_of_embeddings(self, output: Output, embeddings: Tensor, photo: Tensor) -> Tensor:
-        """Return mask logits (K, H/4, W/4) of embeddings (K, D) in the photos `photo` (K,)."""
+        """Return mask logits (K, H/4, W/4) of embeddings (K, D) from the photos `photo` (K,)."""
         projected, fpn = output.projected, [level.values for level in output.features[-2::-1]]
         attention = self.bbox_attention(embeddings, output.memory, projected.padding, photo)
         logits: Tensor = self.mask_head(projected.values, attention, fpn, photo)
         return logits
 
     def all_masks(self, output: Output) -> Tensor:
-        """Return mask logits (B, Q, H/4, W/4) of all queries; in parts if no gradient is needed."""
+        """Return mask logits (B, Q, H/4, W/4) of all queries; without gradients, in parts."""
         batch, queries = output.embeddings.shape[:2]
         device = output.embeddings.device
         photo = torch.arange(batch, device=device).repeat_interleave(queries)
@@ -58,7 +58,7 @@ class DETRsegm(nn.Module):
 
 
 class MHAttentionMap(nn.Module):
-    """The attention weights of each query over the memory, one map for each head."""
+    """The attention weights of each query over the memory, one map per head."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class MHAttentionMap(nn.Module):
         weights = torch.einsum("knc,kpnc->knp", queries * head_dim**-0.5, keys)  # (K, heads, HW)
         padding_mask = padding.flatten(1).index_select(0, photo)[:, None]  # (K, 1, HW)
         weights = weights.masked_fill(padding_mask, float("-inf"))
-        # as published, one softmax over the places of all heads
+        # as published, one softmax over the positions of all heads
         return weights.flatten(1).softmax(-1).view(-1, self.heads, height, width)
 
 
@@ -112,11 +112,12 @@ class MaskHeadSmallConv(nn.Module):
 
     @torch.no_grad()
     def amplify_attention(self, heads: int) -> None:
-        """Scale the initial weights of the first layer so that the attention maps matter at once.
+        """Scale the first layer's initial weights so that attention maps have an effect at once.
 
-        A map sums to 1 over all places of all heads, so its values are a thousand times smaller
-        than the features beside it, yet only the maps distinguish one query from another. With the
-        published initial weights they have no effect for many epochs of COCO.
+        The maps of a query sum to 1 over all positions and heads, so their values are about a
+        thousand times smaller than the features that they are concatenated with, yet only the maps
+        distinguish one query from another. With the published initial weights, they have no effect
+        for many epochs on COCO.
         """
         self.lay1.weight[:, -heads:] *= 1000
         self.lay1.weight[:, :-heads] *= 0.25
@@ -147,8 +148,8 @@ class MaskHeadSmallConv(nn.Module):
     def _first_layer(self, projected: Tensor, attention: Tensor, photo: Tensor) -> Tensor:
         """Convolve the concatenation of features and attention maps.
 
-        A convolution is the sum of its parts over the features and over the maps. The features are
-        the same for all queries of a photo, so their part is computed once for each photo.
+        This is the sum of a convolution of the features and a convolution of the maps. The features
+        are the same for all queries of a photo, so they are convolved once per photo.
         """
         split = [projected.shape[1], attention.shape[1]]
         of_features, of_attention = torch.split(self.lay1.weight, split, dim=1)
@@ -161,11 +162,11 @@ def _layer(channels: int, out: int) -> tuple[nn.Conv2d, nn.GroupNorm]:
 
 
 def _upsample_and_add(x: Tensor, level: Tensor, photo: Tensor) -> Tensor:
-    """Upsample `x` (K, C, h, w) to the size of `level` (B, C, H, W) and add each one's photo.
+    """Upsample `x` (K, C, h, w) to the size of `level` (B, C, H, W) and add `level[photo]`.
 
-    index_select, unlike indexing, sums gradients in a fixed order.
+    Unlike indexing, index_select sums gradients in a fixed order.
     """
     upsampled = F.interpolate(x, size=level.shape[-2:], mode="nearest")
-    # contiguous: the backbone's channels-last layout would be copied at every step that follows
+    # contiguous, because each following operation would copy the backbone's channels-last layout
     upsampled += level.contiguous().index_select(0, photo)
     return upsampled

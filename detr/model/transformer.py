@@ -1,7 +1,7 @@
-"""The transformer: an encoder of the photo's features, a decoder of object queries.
+"""The transformer: an encoder for the photo's features and a decoder for object queries.
 
-Unlike in torch's own transformer, positions are added to the queries and keys of every attention,
-and the output of every decoder layer is returned. As in the paper (Carion et al., ECCV 2020).
+As in the paper (Carion et al., ECCV 2020) and unlike torch's own transformer, positions are added
+to the queries and keys of every attention layer, and the outputs of all decoder layers returned.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Transformer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Encoder layers; with pre-norm, a norm after the last one."""
+    """Encoder layers, followed by a norm if `pre_norm` is set."""
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Decoder layers; one norm, shared by the outputs of all layers."""
+    """Decoder layers and a norm that is applied to the output of every layer."""
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class EncoderLayer(nn.Module):
         return normed
 
     def _self_attention(self, tokens: Tensor, padding_mask: Tensor, pos: Tensor) -> Tensor:
-        positioned = tokens + pos  # one tensor as query and key: Attention projects it once
+        positioned = tokens + pos  # query and key are one tensor, so Attention projects it once
         attended = self.self_attn(positioned, positioned, tokens, padding_mask)
         dropped: Tensor = self.dropout(attended)
         return dropped

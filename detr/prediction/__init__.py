@@ -1,1 +1,1 @@
-"""Predicting photos: panoptic data sets on disk, and models exported as ONNX."""
+"""Prediction: panoptic data sets on disk, and ONNX export."""

@@ -1,4 +1,4 @@
-"""Export of a trained model as ONNX, for programs without torch."""
+"""Export of a trained model to ONNX, for programs without torch."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class OnePhoto(nn.Module):
 
 
 def export_onnx(source: str | Path, out: Path) -> None:
-    """Export the model of a run, of a file of weights or of published weights by name.
+    """Export the model of a run, of a weights file or of published weights by name.
 
-    Includes masks if the model has them. Raises InputError if there is no such model.
+    Includes masks if the model predicts them. Raises InputError if there is no such model.
     """
     folder = Path(source)
     boxes = checkpoint_path(folder, "boxes")
@@ -77,7 +77,7 @@ def _metadata(loaded: LoadedModel) -> dict[str, str]:
 def write_onnx(model: DETR | DETRsegm | FastDETR, out: Path, *, metadata: dict[str, str]) -> None:
     """Write a model with the input `image`, one normalised RGB photo (1, 3, H, W) of any size.
 
-    `metadata` are the metadata properties of the file.
+    `metadata` is written to the file's metadata properties.
     """
     sides = {
         2: torch.export.Dim("height", min=MIN_SIDE),
@@ -91,7 +91,7 @@ def write_onnx(model: DETR | DETRsegm | FastDETR, out: Path, *, metadata: dict[s
         one_photo = OnePhoto(model)
         outputs = OUTPUTS if isinstance(model, DETRsegm) else OUTPUTS[:2]
     with replacing(out) as temporary, torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the implementation of torch
+        warnings.simplefilter("ignore")  # warnings about the implementation of torch
         program = torch.onnx.export(
             one_photo.eval(),
             (example,),

@@ -27,7 +27,7 @@ STUFF = 0.5  # minimum presence of stuff, unless the minimum score of segments i
 def predict_fast_photo(
     predictor: Predictor, photo: DecodedPhoto, output: FastOutput, index: int
 ) -> PhotoPrediction:
-    """The prediction for photo `index` of a batch."""
+    """Return the prediction for photo `index` of a batch."""
     seen = output.sizes[index]
     candidates = find_candidates(output, index, predictor.classes, most=MAX_INSTANCES)
     thresholds = FastThresholds(predictor.threshold, max(STUFF, predictor.threshold))
@@ -41,7 +41,10 @@ def predict_fast_photo(
 def _instance(
     candidate: FastCandidate, photo: DecodedPhoto, seen: tuple[int, int]
 ) -> dict[str, Any]:
-    """One thing in COCO's results format; `seen` is the photo's size as the model saw it."""
+    """Return one instance in COCO's results format.
+
+    `seen` is the size (height, width) at which the model read the photo.
+    """
     found = to_instance(candidate, seen=seen, size=photo.size)
     return to_coco_result(
         photo, found.category, found.score, mask=found.mask, xywh=list(found.xywh)

@@ -23,7 +23,7 @@ from detr.prediction.results import (
 def predict_photo(
     predictor: Predictor, model: DETRsegm, photo: DecodedPhoto, output: Output, index: int
 ) -> PhotoPrediction:
-    """The prediction for photo `index` of a batch; masks are computed only if they may count."""
+    """Return the prediction for photo `index` of a batch."""
     candidates = _candidates(predictor, model, output, index)
     height, width = photo.size
     kept = [c for c in candidates if predictor.is_segment(c.detection)]
@@ -38,7 +38,10 @@ def predict_photo(
 def _candidates(
     predictor: Predictor, model: DETRsegm, output: Output, index: int
 ) -> list[Candidate]:
-    """The detections of photo `index` that may count, with their masks and boxes."""
+    """Return the detections of photo `index` above a threshold, with masks and boxes.
+
+    Masks are computed only for these detections.
+    """
     last = output.layers[-1]
     min_score = min(predictor.threshold, predictor.thresholds.instance)
     found = [
@@ -53,7 +56,7 @@ def _candidates(
 
 
 def _instance(candidate: Candidate, photo: DecodedPhoto) -> dict[str, Any]:
-    """One thing in COCO's results format."""
+    """Return one instance in COCO's results format."""
     height, width = photo.size
     detection = candidate.detection
     mask = (enlarge(candidate.mask, width=width, height=height) > 0).numpy()

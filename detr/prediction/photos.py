@@ -1,4 +1,4 @@
-"""The segments and instances that a model predicts for photos, in batches of one size."""
+"""Predicting the segments and instances of photos, in batches of photos of one size."""
 
 from __future__ import annotations
 

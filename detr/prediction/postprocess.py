@@ -1,4 +1,4 @@
-"""From queries to segments: which queries count, and which pixels each segment gets."""
+"""From queries to segments: selecting queries, and assigning pixels to segments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from conversion.coco.categories import Category
 from conversion.coco.png import SegmentIds
 from detr.data.classes import ClassTable
 
-MIN_AREA = 5  # pixels; published: segments of 4 or fewer are dropped
+MIN_AREA = 5  # pixels; as published, segments of 4 or fewer are dropped
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Region:
 
 
 def find_detections(logits: Tensor, classes: ClassTable, *, min_score: float) -> list[Detection]:
-    """Return the queries of (Q, classes + 1) logits whose best category scores over `min_score`."""
+    """Return the queries of (Q, classes + 1) logits with a best score above `min_score`."""
     probabilities = logits.softmax(-1)
     scores, best = probabilities[:, :-1].max(-1)
     beats_no_object = scores > probabilities[:, -1]
@@ -60,11 +60,11 @@ def find_detections(logits: Tensor, classes: ClassTable, *, min_score: float) ->
 def assign_pixels(
     candidates: list[Candidate], *, width: int, height: int
 ) -> tuple[SegmentIds, list[Region]]:
-    """Give each pixel to the candidate with the highest logit there.
+    """Assign each pixel to the candidate with the highest logit.
 
     Returns (H, W) uint32 segment ids 1, 2, ... and their regions. Candidates of one stuff category
-    become one region. Regions that are too small are dropped and their pixels go to the next
-    highest logit, until none is too small.
+    become one region. Regions that are too small are dropped, and their pixels are assigned to the
+    next highest logit, until no region is too small.
     """
     regions = _regions(candidates)
     while regions:
@@ -78,7 +78,7 @@ def assign_pixels(
 
 
 def _regions(candidates: list[Candidate]) -> list[Region]:
-    """One region for each thing, one for each stuff category."""
+    """Return one region for each thing and one for each stuff category."""
     members: dict[tuple[str, int], list[int]] = {}
     for index, candidate in enumerate(candidates):
         category = candidate.detection.category
@@ -95,9 +95,9 @@ def _regions(candidates: list[Candidate]) -> list[Region]:
 def _owner(
     groups: list[tuple[int, ...]], candidates: list[Candidate], *, width: int, height: int
 ) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """(H, W) index of the group with the highest logit.
+    """Return the (H, W) indices of the groups with the highest logit.
 
-    To save memory, only one mask at a time is enlarged.
+    To save memory, masks are enlarged one at a time.
     """
     best = torch.full((height, width), -torch.inf)
     owner = torch.zeros(height, width, dtype=torch.int64)

@@ -19,17 +19,17 @@ from detr.prediction.photos import predict_photos
 from detr.prediction.predictor import Predictor, Thresholds, find_model_file, load_predictor
 from detr.prediction.results import DecodedPhoto
 
-FORMAT = "2"  # increase it when the same checkpoint would write something else
+FORMAT = "2"  # increase it when the predictions of a checkpoint change
 
 
 def predict(
     source: str | Path, images: Path, out: Path, thresholds: Thresholds | None = None
 ) -> None:
-    """Predict every photo below `images`; write to `out`, unless it is up to date.
+    """Predict all photos in `images` and its subfolders; write to `out`, unless it is up to date.
 
-    `source` is the folder of a run with trained masks, a file of published weights with a mask
-    head, or the name of one. Raises InputError if there are no photos, if photos cannot be read
-    (after predicting all others), or if `out` holds other files.
+    `source` is the folder of a run with trained masks, or a file or name of published weights with
+    a mask head. Raises InputError if there are no photos, if photos cannot be read (after
+    predicting all others), or if `out` contains other files.
     """
     path, thresholds = find_model_file(source), thresholds or Thresholds()
     names = _photo_names(images)
@@ -54,7 +54,7 @@ def predict(
 
 
 def predict_folder(predictor: Predictor, images: Path, out: Path) -> None:
-    """Predict every photo below `images` with a loaded model; write to the new folder `out`.
+    """Predict all photos in `images` with a loaded model; write to the new folder `out`.
 
     Raises InputError if photos cannot be read.
     """
@@ -71,7 +71,7 @@ def _skipped(errors: list[str], names: list[str]) -> str:
 
 
 def _photo_names(images: Path) -> list[str]:
-    """Paths of all photos, relative to their folder. Raises InputError if there are none."""
+    """Return the relative paths of all photos. Raises InputError if there are none."""
     names = [photo.relative_to(images).as_posix() for photo in list_photos(images)]
     if not names:
         raise InputError(f"{images}: no photos found")
@@ -79,20 +79,22 @@ def _photo_names(images: Path) -> list[str]:
 
 
 def _check_place(images: Path, out: Path) -> None:
-    """Raise InputError if `out` holds anything but predictions, or is inside `images`."""
+    """Raise InputError if `out` contains anything but predictions, or is inside `images`."""
     if out.resolve().is_relative_to(images.resolve()):
         raise InputError(
-            f"{out}: is inside {images}, where predictions would be taken for photos; choose"
-            " another folder"
+            f"{out}: is inside {images}, where predictions would be read as photos; choose another"
+            " folder"
         )
     if out.is_dir() and any(out.iterdir()) and _manifest(out) is None:
-        raise InputError(f"{out}: holds files that `predict` did not write; choose another folder")
+        raise InputError(
+            f"{out}: contains files that `predict` did not write; choose another folder"
+        )
 
 
 def _is_up_to_date(out: Path, inputs: RunningDigest, images: Path, names: list[str]) -> bool:
-    """Whether a complete prediction was made from the same inputs and the same photos.
+    """Return whether `out` is a complete prediction from the same inputs and the same photos.
 
-    The photos are read for this only if there is a complete prediction.
+    The photos are read only if there is a complete prediction.
     """
     complete = all((out / name).is_file() for name in ("panoptic.json", "instances.json"))
     written_from = (_manifest(out) or {}).get("digest")
@@ -105,20 +107,20 @@ def _is_up_to_date(out: Path, inputs: RunningDigest, images: Path, names: list[s
 
 
 def _manifest(out: Path) -> dict[str, Any] | None:
-    """The manifest of an earlier prediction, complete or not; None if there is none."""
+    """Return the manifest of an earlier prediction, complete or not; None if there is none."""
     path = out / "manifest.json"
     found = read_json(path) if path.is_file() else None
     return found if isinstance(found, dict) and "digest" in found else None
 
 
 def _own_pngs(out: Path) -> list[str]:
-    """The PNGs that an earlier prediction wrote; no others are ever removed."""
+    """Return the PNGs that an earlier prediction wrote; no others are ever removed."""
     found = (_manifest(out) or {}).get("pngs", [])
     return [name for name in found if isinstance(name, str)]
 
 
 def _prepare(out: Path, own: set[str]) -> None:
-    """Record which PNGs are ours, and remove the JSON files, which will not fit the new PNGs."""
+    """Record which PNGs are predictions, and remove the JSON files, which will be outdated."""
     write_json(out / "manifest.json", {"digest": "", "pngs": sorted(own)}, indent=2)
     for name in ("panoptic.json", "instances.json"):
         (out / name).unlink(missing_ok=True)
@@ -146,7 +148,7 @@ def _write(
     png_name_of: Mapping[str, str],
     out: Path,
 ) -> set[str]:
-    """Predict photos, write each PNG at once and both JSON files at the end.
+    """Predict photos; write each PNG immediately and both JSON files at the end.
 
     Returns the names of the PNGs.
     """

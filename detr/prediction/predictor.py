@@ -1,4 +1,4 @@
-"""The model that predicts, of a run or published, and which of its detections count."""
+"""Loading a model for prediction, and the thresholds of its detections."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from detr.weights.published import find_weights
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Minimum scores: of a segment (None: the run's own) and of an instance in COCO's results.
+    """Minimum scores of a segment (None: the configured threshold) and of an instance.
 
     Raises InputError unless both are in 0..1.
     """
@@ -47,7 +47,7 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained model that predicts masks, the classes of its outputs, and which of them count."""
+    """A trained model that predicts masks, the classes of its outputs, and its thresholds."""
 
     model: DETRsegm | FastDETR
     classes: ClassTable
@@ -66,7 +66,7 @@ class Predictor:
         return detection.beats_no_object and detection.score > self.threshold
 
     def is_instance(self, detection: Detection) -> bool:
-        """Return whether a detection is one of COCO's results."""
+        """Return whether a detection becomes an instance in COCO's results format."""
         return detection.category.isthing and detection.score > self.thresholds.instance
 
 
@@ -80,7 +80,7 @@ def find_model_file(source: str | Path) -> Path:
         return find_weights(source)
     path = masks_path(path)
     if not path.exists():
-        raise InputError(f"{path}: missing; train the stage masks of this run first")
+        raise InputError(f"{path}: missing; train the masks stage of this run first")
     return path
 
 
@@ -93,7 +93,7 @@ def load_predictor(path: Path, thresholds: Thresholds) -> Predictor:
 
 
 def checkpoint_predictor(checkpoint: Checkpoint, thresholds: Thresholds) -> Predictor:
-    """Make a predictor of a checkpoint in memory. Raises InputError if it has no mask head."""
+    """Make a predictor from a checkpoint in memory. Raises InputError if it has no mask head."""
     where = Path(f"{checkpoint.stage}.pt")
     return _predictor(_build(checkpoint, where), thresholds, where=where)
 
@@ -131,7 +131,7 @@ def _predictor(loaded: LoadedModel, thresholds: Thresholds, *, where: Path) -> P
     model = loaded.model
     if isinstance(model, DETR):
         raise InputError(
-            f"{where}: has no mask head; the names of published weights with one end in -panoptic"
+            f"{where}: has no mask head; published weights with a mask head are named ...-panoptic"
         )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = model.to(device).requires_grad_(False)

@@ -1,1 +1,1 @@
-"""Training a run: the loop in `train.py`, and what it calls."""
+"""Training: the loop in `train.py`, and the parts that it calls."""

@@ -1,4 +1,4 @@
-"""The exponential moving average of the trained weights, which is tested and predicts if enabled.
+"""The moving average of the trained weights, which testing and prediction use if it is enabled.
 
 `torch.optim.swa_utils.AveragedModel` is not used because it changes the results: its first update
 replaces the initial weights instead of averaging with them. It also copies frozen weights, and the
@@ -17,7 +17,7 @@ from detr.kernels.torch_private import lerp_all_
 
 
 class WeightAverage:
-    """Averages of all trained weights of a model; with a decay of 0 it does nothing."""
+    """Exponential moving averages of a model's trained weights; does nothing with a decay of 0."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self._decay = decay
@@ -35,9 +35,9 @@ class WeightAverage:
 
     @contextmanager
     def applied(self) -> Iterator[dict[str, Tensor]]:
-        """Give the model its averages for the duration of the block.
+        """Replace the model's weights by their averages for the duration of the block.
 
-        Yields the model's own weights by name; they are empty with a decay of 0.
+        Yields the model's own weights by name, or an empty dict with a decay of 0.
         """
         own = {name: p.detach().clone() for name, p in self._trained.items()}
         self._write(self._averages)
@@ -48,7 +48,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def resume(self, own: dict[str, Tensor]) -> None:
-        """Take the averages from a loaded model and give it its own weights back."""
+        """Take the averages from a loaded model and restore its own weights."""
         self._averages = {name: p.detach().clone() for name, p in self._trained.items()}
         self._write({name: own[name] for name in self._trained})
 

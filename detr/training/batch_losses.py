@@ -1,8 +1,8 @@
 """The losses of one step and their gradients: forward, matching, losses, backward.
 
-A step's losses are those of one batch of all its photos, however the photos are divided over
-batches and processes. Every loss is a mean, over segments or over photos for example, so each
-batch's means are scaled by its share of what the step's means are over.
+A step's losses are those of one batch with all its photos, however the photos are divided among
+batches and processes. Every loss is a mean, for example over segments or photos, so each batch's
+means are scaled by its share of the step's segments or photos.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ MASKS_AT_ONCE = 32
 
 
 def step_losses(model: StageModel, step: Step, batches: list[Batch]) -> Losses:
-    """Return this process's part of all losses of a step, detached; the parts add up to the losses.
+    """Return this process's part of a step's losses, detached; the parts of all processes add up.
 
-    Includes their total as `loss`. With gradients enabled, those of what the stage trains are added
-    to the parameters' gradients.
+    Includes their total as `loss`. If gradients are enabled, the gradients of the losses that the
+    stage trains are added to those of the parameters.
     """
     if isinstance(model.module, FastDETR):
         return fast_step_losses(model, model.module.kinds, step, batches)
@@ -53,7 +53,7 @@ def step_losses(model: StageModel, step: Step, batches: list[Batch]) -> Losses:
 def batch_losses(model: StageModel, batch: Batch, share: Tensor, *, is_last: bool) -> Losses:
     """Return the losses of one batch, scaled by its `share` of the step, and add their gradients.
 
-    In the stage masks the losses of boxes have no gradients. After the last batch of a step,
+    In the masks stage, the losses of boxes have no gradients. After the last batch of a step,
     processes average their gradients.
     """
     config, clock, device = model.config, model.clock, model.processes.device
@@ -84,10 +84,10 @@ def _mask_losses(
     *,
     is_last: bool,
 ) -> Losses:
-    """Compute losses and gradients of the masks of matched queries, some queries at a time.
+    """Compute losses and gradients of the masks of matched queries, a few queries at a time.
 
     Each mask is as large as its photo, and a batch can have hundreds of them, which together would
-    take tens of gigabytes. The parts add up to the same losses.
+    take tens of gigabytes. The losses of the parts add up to those of the whole.
     """
     assert model.head is not None
     photo, query = matched_queries(matches)
@@ -120,16 +120,17 @@ def _added(total: Losses, losses: Losses) -> Losses:
 
 
 def _shares(model: StageModel, step: Step, batches: list[Batch]) -> Tensor:
-    """(batches, 4) fraction of the step's `_denominators` that each batch has."""
+    """Return (batches, 4): each batch's share of the step's `_denominators`."""
     own = torch.stack([_denominators(batch, model.config) for batch in batches])
     own = own * step.is_counted
     return own / model.processes.sum(own.sum(0)).clamp(min=1e-9)
 
 
 def _denominators(batch: Batch, config: TrainConfig) -> Tensor:
-    """(4,) what the means of a batch are over, known before anything is computed.
+    """Return the denominators (4,) of a batch's means, which are known before the forward pass.
 
-    These are the weights of all queries in the classification loss, segments, matches and photos.
+    They are the total weight of all queries in the classification loss and the numbers of segments,
+    matches and photos.
     """
     numbers = [len(target.labels) for target in batch.targets]
     matched = sum(min(n, config.num_queries) for n in numbers)
@@ -139,7 +140,7 @@ def _denominators(batch: Batch, config: TrainConfig) -> Tensor:
 
 
 def _scaled(losses: Losses, share: Tensor) -> Losses:
-    """Convert means over a batch to its part of the means over the step."""
+    """Convert a batch's means to its part of the step's means."""
     classes, segments, matches, photos = share.tolist()
     special = {"class_error": matches, "cardinality_error": photos}
     return {

@@ -1,4 +1,4 @@
-"""How the time of an epoch is spent."""
+"""Measuring how an epoch's time is spent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Clock:
         self.seconds[part] = self.seconds.get(part, 0.0) + self._now() - start
 
     def reading(self, items: Iterable[T]) -> Iterator[T]:
-        """Pass the items on, and count the time spent waiting for each as data."""
+        """Yield the items, and count the time spent waiting for them as "data"."""
         iterator = iter(items)
         while True:
             with self("data"):

@@ -1,4 +1,4 @@
-"""The estimated cost of a training, from real steps of each stage; nothing is written."""
+"""The estimated cost of training, measured on real steps of each stage; nothing is written."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Cost:
 
 
 def estimate_costs(panoptic: Path, config: TrainConfig, stages: Sequence[Stage]) -> list[Cost]:
-    """Time the second step of each stage, with photos of the data set and random weights.
+    """Time the second step of each stage, with photos from the data set and random weights.
 
     Raises InputError if a photo cannot be read, if memory runs out, or if compiling fails.
     """
@@ -72,13 +72,13 @@ def _stage_cost(splits: Splits, config: TrainConfig, stage: Stage, processes: Pr
     reading = (perf_counter() - start) / max(1, config.num_workers)
 
     optimizer = build_optimizer(module, config, lr=config.lr)
-    _train_step(model, optimizer, steps[0], batches)  # the first one allocates and tunes
+    _train_step(model, optimizer, steps[0], batches)  # the first step also allocates and tunes
     start = perf_counter()
     _train_step(model, optimizer, steps[0], batches)
     step = perf_counter() - start
     with FlopCounterMode(display=False, custom_mapping=fused_flop_counts()) as counter:
         _train_step(model, optimizer, steps[0], batches)
-    # testing has no backward pass: a third of the cost of training
+    # testing has no backward pass, so it takes a third of the time of training
     test_steps = len(splits.test.photos) / steps[0].photos / 3
     overlapped = max(step, reading) if config.num_workers else step + reading
     return Cost(
@@ -114,7 +114,7 @@ def _peak_memory(device: torch.device) -> int:
 
 def cost_table(costs: Sequence[Cost]) -> Table:
     """Format the costs as a table for the terminal, one column per stage."""
-    title = "estimate from one step per stage, without feature cache"
+    title = "estimate from one step per stage, without the feature cache"
     table = Table("", *(cost.stage for cost in costs), title=title)
     rows = {
         "parameters": [f"{c.parameters / 1e6:.1f} M" for c in costs],

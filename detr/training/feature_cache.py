@@ -1,9 +1,9 @@
-"""A cache on disk of what the frozen parts of a model compute, memory-mapped when read.
+"""A disk cache of the outputs of a model's frozen parts, memory-mapped when read.
 
 A frozen part computes the same result for the same view of a photo, so training uses only a few
-random views of each photo, which alternate from epoch to epoch. Every view goes through the model
-alone, so that its result does not depend on the rest of a batch. The name of a file is derived from
-everything that determines its content, so outdated files are never read.
+random views of each photo, one per epoch in turn. Each view goes through the model separately, so
+that its result does not depend on other photos in a batch. File names are derived from everything
+that determines the files' content, so outdated files are never read.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from detr.data.padded import Padded, pad
 from detr.data.targets import SegmentMap
 from detr.model.detr import DETR
 
-FORMAT = "1"  # increase it when files of the same name would have other content
+FORMAT = "1"  # increase it when the content of files changes without a change of their names
 Key = tuple[str, int, int | None]  # folder of the split's photos, image id, number of the view
 
 
 @dataclass(frozen=True)
 class ViewFiles:
-    """The files of one view: the backbone's features with the segments, the decoder's states."""
+    """The files of one view: backbone features with segments, and outputs of the box model."""
 
     features: Path
     decoded: Path
@@ -50,7 +50,7 @@ class FeatureCache:
     def fill(
         self, examples: Examples, *, device: torch.device, rank: int = 0, world: int = 1
     ) -> Iterator[None]:
-        """Compute what is missing, this process its share of it; yield after every photo."""
+        """Compute this process's share of the missing files; yield after every photo."""
         plain = examples.epoch is None
         views = [examples] if plain else [replace(examples, epoch=i) for i in range(self._views)]
         for index, photo in enumerate(examples.panoptic.photos):
@@ -105,7 +105,7 @@ class FeatureCache:
             )
 
     def _name(self, examples: Examples, photo: Photo, content: str) -> ViewFiles:
-        """The files of a view, named after photo, segments, view, colour changes and weights."""
+        """Return a view's files, named after photo, segments, view, colour changes and weights."""
         config, epoch = examples.config, examples.epoch
         colours = None if epoch is None else (config.photometric, config.seed, epoch, photo.id)
         inputs = (FORMAT, examples.view(photo), colours, config.backbone, photo.segments)
@@ -123,7 +123,7 @@ class FeatureCache:
 
 
 def _half(values: Tensor) -> Tensor:
-    """(C, H, W) in half precision, channels last in memory, which convolutions read fastest."""
+    """Convert (C, H, W) to half precision and channels-last, which convolutions read fastest."""
     return values.half().cpu().permute(1, 2, 0).contiguous().permute(2, 0, 1)
 
 
@@ -154,7 +154,7 @@ def _png_path(examples: Examples, photo: Photo) -> Path:
 
 
 def _weights_digest(module: nn.Module) -> str:
-    """SHA-256 of all weights with their names."""
+    """Return the SHA-256 digest of all weights with their names."""
     parts: list[str | bytes] = []
     for name, value in sorted(module.state_dict().items()):
         array: Tensor = value.detach().cpu().contiguous()
@@ -163,15 +163,15 @@ def _weights_digest(module: nn.Module) -> str:
 
 
 def _save(path: Path, value: dict[str, Any]) -> None:
-    """Write a file. Raises InputError if the disk is full, for example."""
+    """Write a file. Raises InputError if this fails, for example because the disk is full."""
     try:
         with replacing(path) as temporary:
             torch.save(value, temporary)
     except RuntimeError as error:  # torch's error for an incomplete write
         raise InputError(
             f"{path.parent}: the feature cache cannot be written: {str(error).splitlines()[0]};"
-            " free disk space, or train without a cache by setting cached_views: 0 (if an epoch is"
-            " already done, in another --run)"
+            " free disk space, or train without a cache by setting cached_views: 0 (in another"
+            " --run if an epoch is already finished)"
         ) from None
 
 
@@ -185,8 +185,8 @@ def _load(path: Path) -> dict[str, Any]:
     except Exception:  # after a power failure, for example; a damaged file can raise any exception
         path.unlink(missing_ok=True)
         raise InputError(
-            f"{path}: this file of the feature cache was damaged and has been removed; run the same"
-            " command again to compute it again and continue"
+            f"{path}: this feature cache file was damaged and has been removed; run the same"
+            " command again to recompute it and continue"
         ) from None
     return values
 

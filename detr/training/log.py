@@ -1,4 +1,4 @@
-"""`log.jsonl`: one line per epoch; the same numbers for TensorBoard, and a summary for people."""
+"""`log.jsonl`: one line per epoch; the same numbers for TensorBoard, and a summary to print."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from detr.training.processes import Processes
 
 
 class MeanValues:
-    """Means of named values over steps, weighted by photos; sums stay on the device until read."""
+    """Weighted means of named values over steps; sums stay on the device until they are read."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
@@ -25,7 +25,7 @@ class MeanValues:
         self._weight = 0
 
     def add(self, values: dict[str, Tensor], *, weight: int) -> None:
-        """Add one step; every step has the same names."""
+        """Add the values of one step; names are the same in every step."""
         self._names = list(values)
         stacked = torch.stack([value.detach() for value in values.values()]).double() * weight
         self._sums = stacked if self._sums is None else self._sums + stacked
@@ -34,8 +34,7 @@ class MeanValues:
     def compute(self, processes: Processes) -> dict[str, float]:
         """Return the means by name; empty if nothing was added.
 
-        Each process has added its part of every value, with the same names and weights as the
-        others.
+        Each process must have added its part of every value, with the same names and weights.
         """
         if self._sums is None:
             return {}
@@ -49,7 +48,7 @@ def write_log(path: Path, lines: list[dict[str, Any]]) -> None:
 
 
 def write_tensorboard(folder: Path, line: dict[str, Any]) -> None:
-    """Add one line of the log; it replaces what an interrupted run wrote about that epoch."""
+    """Write one line of the log, replacing what an interrupted run wrote for that epoch."""
     with _quiet_tensorflow():
         from torch.utils.tensorboard import SummaryWriter  # slow to import
 
@@ -60,7 +59,7 @@ def write_tensorboard(folder: Path, line: dict[str, Any]) -> None:
 
 @contextmanager
 def _quiet_tensorflow() -> Iterator[None]:
-    """Hide what TensorFlow, if installed, prints when TensorBoard imports it."""
+    """Hide the messages that TensorFlow, if installed, prints when TensorBoard imports it."""
     name = "TF_CPP_MIN_LOG_LEVEL"
     before = os.environ.get(name)
     os.environ.setdefault(name, "3")
@@ -81,7 +80,7 @@ def _scalars(line: dict[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def summary(line: dict[str, Any], epochs: int) -> str:
-    """Return one epoch as text: losses of both splits, scores, and the time left of the stage."""
+    """Return one epoch as text: losses of both splits, scores, and the stage's remaining time."""
     left = line["seconds"] * (epochs - line["epoch"])
     parts = [f"{line['stage']} {line['epoch']}/{epochs} {line['seconds']:.0f} s"]
     for split in ("train", "test"):
@@ -102,7 +101,7 @@ def duration(seconds: float) -> str:
 
 
 def _shown(losses: dict[str, float]) -> list[str]:
-    """The total and the losses of the last decoder layer; those of earlier layers are left out."""
+    """Return the names of the values to print; losses of earlier decoder layers are left out."""
     parts = ("ce", "bbox", "giou", "mask", "dice", "presence")
     shown = ["loss", *(f"loss_{part}" for part in parts), "class_error"]
     return [name for name in shown if name in losses]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from detr.config import TrainConfig
 
-State = dict[str, dict[str, Tensor]]  # by name of the parameter
+State = dict[str, dict[str, Tensor]]  # by parameter name
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig, *, lr: float) -> torch.optim.AdamW:
@@ -38,7 +38,7 @@ def build_optimizer(model: nn.Module, config: TrainConfig, *, lr: float) -> torc
 
 
 def _can_fuse(trained: list[tuple[str, nn.Parameter]]) -> bool:
-    """Whether torch has a fused kernel for the step; on a CPU it takes half the time."""
+    """Return whether torch has a fused kernel for the step; on a CPU, it takes half the time."""
     devices = {p.device.type for _, p in trained}
     return devices <= {"cpu", "cuda"} and all(p.is_floating_point() for _, p in trained)
 
@@ -58,8 +58,8 @@ def learning_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
 def state_by_name(optimizer: torch.optim.Optimizer, model: nn.Module) -> State:
     """Return the optimiser's state by parameter name.
 
-    torch numbers parameters instead, and a number refers to another parameter as soon as more of
-    the model is frozen or a head is replaced.
+    torch numbers parameters instead, and the numbers refer to other parameters if more of the model
+    is frozen or a head is replaced.
     """
     names: dict[Tensor, str] = {p: n for n, p in model.named_parameters()}
     return {names[p]: {k: v.clone() for k, v in s.items()} for p, s in optimizer.state.items()}

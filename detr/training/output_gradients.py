@@ -1,4 +1,4 @@
-"""Backward through the mask head first and the trunk last, so that masks fit into memory."""
+"""A backward pass through the mask head first and the trunk last, so that masks fit in memory."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from detr.model.detr import Output
 class DetachedOutput:
     """The trunk's output, detached from the trunk; `output` collects the mask head's gradients.
 
-    Masks go backward to `output`, some at a time. Their summed gradients then go through the trunk
-    once, together with those of the boxes.
+    The backward passes of masks, a few masks at a time, end at `output`. Their summed gradients
+    then go through the trunk once, together with those of the boxes.
     """
 
     def __init__(self, output: Output) -> None:
@@ -33,7 +33,7 @@ class DetachedOutput:
         )
 
     def backward(self, loss: Tensor) -> None:
-        """Run the trunk's backward pass for `loss` and for all gradients that `output` has."""
+        """Run the trunk's backward pass for `loss` and all gradients collected in `output`."""
         pairs = zip(self._attached, self._detached, strict=True)
         reached = [(tensor, leaf.grad) for tensor, leaf in pairs if leaf.grad is not None]
         torch.autograd.backward(

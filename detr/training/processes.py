@@ -1,4 +1,4 @@
-"""Training with several processes, on one machine or many, started by torchrun: one per GPU."""
+"""Training with several processes started by torchrun, one per GPU, on one or more machines."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ class Processes:
 def set_gradient_sync(module: nn.Module, enabled: bool) -> None:
     """Choose whether a module's next backward pass averages gradients over the processes."""
     if isinstance(module, DistributedDataParallel):
-        # public, and what DistributedDataParallel.no_sync sets; a context manager cannot be used
-        # because forward and backward passes of several parts alternate here
+        # the public attribute that DistributedDataParallel.no_sync sets; its context manager cannot
+        # be used, because forward and backward passes of several parts alternate here
         module.require_backward_grad_sync = enabled
 
 

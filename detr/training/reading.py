@@ -1,4 +1,4 @@
-"""The photos of an epoch, in its random order, from disk or from the feature cache."""
+"""Reading an epoch's photos, in random order or for testing, from disk or the feature cache."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from detr.training.stage_model import STAGES, Stage, StageModel
 
 
 def epoch_seed(config: TrainConfig, stage: Stage, epoch: int, rank: int = 0) -> int:
-    """Return the seed of one epoch of one stage; epoch 0 is that of the initial weights."""
+    """Return the seed of one epoch of one stage; epoch 0 is for the initial weights."""
     words = np.random.SeedSequence([config.seed, STAGES.index(stage), epoch, rank])
     return int(words.generate_state(1)[0])
 
 
 def shuffled_steps(run: Run, stage: Stage, photos: int, epoch: int) -> list[Step]:
-    """Return the steps of an epoch, in the order that its seed gives."""
+    """Return the steps of an epoch, in a random order that depends on its seed."""
     generator = torch.Generator().manual_seed(epoch_seed(run.config, stage, epoch))
     order = torch.randperm(photos, generator=generator).tolist()
     return plan_steps(order, run.config, rank=run.processes.rank, world=run.processes.world)
@@ -52,7 +52,7 @@ def read_steps(
 
 
 def fill_cache(run: Run, model: StageModel) -> FeatureCache | None:
-    """Compute what is missing in the cache; None if nothing is frozen or no cache is configured."""
+    """Complete the cache and return it; None if nothing is frozen or no cache is configured."""
     decoded = model.stage == "masks"
     if not run.config.cached_views or (run.config.lr_backbone and not decoded):
         return None

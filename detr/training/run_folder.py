@@ -26,7 +26,7 @@ from detr.weights.checkpoint import Checkpoint, checkpoint_path, load_checkpoint
 
 @dataclass(frozen=True)
 class Run:
-    """An open run: what all its stages share, and the last checkpoint of each stage so far."""
+    """An open run: the state that its stages share, and each stage's last checkpoint, if any."""
 
     folder: Path
     splits: Splits
@@ -37,7 +37,7 @@ class Run:
     checkpoints: dict[Stage, Checkpoint]
 
     def print(self, text: str) -> None:
-        """Print, in the first process only."""
+        """Print a message in the first process only."""
         if self.processes.is_first:
             print(text, flush=True)
 
@@ -61,7 +61,7 @@ def open_run(
     stages: Sequence[Stage],
     processes: Processes,
 ) -> Run:
-    """Start a new run, or open one to continue it.
+    """Start a new run, or continue an existing one.
 
     Raises InputError if the run was started with other settings, on other data, or with stages that
     cannot be combined with `stages`.
@@ -71,21 +71,21 @@ def open_run(
     paths = {stage: checkpoint_path(folder, stage) for stage in STAGES}
     checkpoints = {stage: load_checkpoint(path) for stage, path in paths.items() if path.exists()}
     run = Run(folder, splits, config.train, config.init, data_digest, processes, checkpoints)
-    if checkpoints:  # a run without a finished epoch may change its settings
+    if checkpoints:  # settings may change until an epoch is finished
         check_same_run(folder, config, _epochs_done(run))
     _check_same_data(run)
     _check_stages(run, stages)
-    processes.barrier()  # nothing is written before all processes have read
+    processes.barrier()  # the first process writes only after all processes have read
     if processes.is_first:
         init = read_run(folder).init if checkpoints else config.init
         write_yaml(folder / "config.yaml", replace(config, init=init))
-        _write_log(run)  # it is outdated if the run was killed after writing a checkpoint
+        _write_log(run)  # the log is outdated if the run was killed after writing a checkpoint
     _warn_about_num_queries(run)
     return run
 
 
 def _with_precision(folder: Path, config: RunConfig, processes: Processes) -> RunConfig:
-    """Replace the precision `auto` by what the run has, or by what suits the first process."""
+    """Replace the precision `auto` by the run's, or by what the first process supports."""
     if config.train.precision != "auto":
         return config
     if any(checkpoint_path(folder, stage).exists() for stage in STAGES):
@@ -97,7 +97,7 @@ def _with_precision(folder: Path, config: RunConfig, processes: Processes) -> Ru
 
 
 def _epochs_done(run: Run) -> dict[str, int]:
-    """Epochs done, by the setting that limits them."""
+    """Return the number of finished epochs for each setting in EPOCHS."""
     boxes = [checkpoint.epoch for stage, checkpoint in run.checkpoints.items() if stage != "masks"]
     masks = [checkpoint.epoch for stage, checkpoint in run.checkpoints.items() if stage == "masks"]
     return {"epochs": max(boxes, default=0), "mask_epochs": max(masks, default=0)}
@@ -107,7 +107,7 @@ def _check_same_data(run: Run) -> None:
     for checkpoint in run.checkpoints.values():
         if checkpoint.data_digest != run.data_digest:
             raise InputError(
-                f"{run.folder}: was started on another build of {run.splits.folder} (data"
+                f"{run.folder}: started on another build of {run.splits.folder} (data"
                 f" {checkpoint.data_digest[:8]} -> {run.data_digest[:8]}); use another --run"
             )
 
@@ -115,7 +115,7 @@ def _check_same_data(run: Run) -> None:
 def _check_stages(run: Run, stages: Sequence[Stage]) -> None:
     if len({stage == "joint" for stage in (*run.checkpoints, *stages)}) > 1:
         raise InputError(
-            f"{run.folder}: has the stages {', '.join(run.checkpoints)}; the stage joint trains"
+            f"{run.folder}: has the stages {', '.join(run.checkpoints)}; the joint stage trains"
             " boxes and masks together and cannot be combined with other stages; use another --run"
         )
 
@@ -133,25 +133,24 @@ def _warn_about_num_queries(run: Run) -> None:
     if crowded:
         run.print(
             f"{len(crowded)} of {len(counts)} training photos have more segments than num_queries"
-            f" {run.config.num_queries} (up to {max(crowded)}); their excess segments are not"
-            " learnt"
+            f" {run.config.num_queries} (up to {max(crowded)}); excess segments are not trained on"
         )
 
 
 def finished_boxes(run: Run) -> Checkpoint:
-    """Return the checkpoint of the stage boxes. Raises InputError unless it is finished."""
+    """Return the checkpoint of the boxes stage. Raises InputError unless it is finished."""
     boxes = run.checkpoints.get("boxes")
     if boxes is None or not is_finished(run.config, "boxes", boxes.history):
         done = boxes.epoch if boxes else 0
         raise InputError(
-            f"{run.folder}: the stage masks needs trained boxes, but only {done} of"
-            f" {run.config.epochs} epochs are done; train the stage boxes first"
+            f"{run.folder}: the masks stage needs a trained box model, but only {done} of"
+            f" {run.config.epochs} epochs are finished; train the boxes stage first"
         )
     return boxes
 
 
 def save_epoch(run: Run, stage: Stage, checkpoint: Checkpoint) -> None:
-    """Make this the last checkpoint of a stage; the first process also writes it and the log."""
+    """Set a stage's last checkpoint; the first process also writes it and the log."""
     run.checkpoints[stage] = checkpoint
     if not run.processes.is_first:
         return
@@ -160,15 +159,15 @@ def save_epoch(run: Run, stage: Stage, checkpoint: Checkpoint) -> None:
         save_checkpoint(_variant(path, "best"), checkpoint)
     if run.config.keep_every and checkpoint.epoch % run.config.keep_every == 0:
         save_checkpoint(_variant(path, f"{checkpoint.epoch:04}"), checkpoint)
-    # before the checkpoint: if the run is killed in between, the epoch is trained again and its
-    # numbers are replaced
+    # written before the checkpoint: if the run is killed in between, the epoch is trained again and
+    # its numbers are replaced
     write_tensorboard(run.folder / "tensorboard", line)
     save_checkpoint(path, checkpoint)
     _write_log(run)
 
 
-def _variant(path: Path, word: str) -> Path:
-    return path.with_stem(f"{path.stem}-{word}")
+def _variant(path: Path, suffix: str) -> Path:
+    return path.with_stem(f"{path.stem}-{suffix}")
 
 
 def _write_log(run: Run) -> None:
@@ -177,7 +176,7 @@ def _write_log(run: Run) -> None:
 
 
 def discard_stage(run: Run, stage: Stage) -> None:
-    """Remove everything of a stage that starts again, including its best and kept epochs."""
+    """Remove all files of a stage that is restarted, including its best and kept checkpoints."""
     path = checkpoint_path(run.folder, stage)
     for old in (path, *path.parent.glob(f"{path.stem}-*{path.suffix}")):
         old.unlink(missing_ok=True)
@@ -185,9 +184,9 @@ def discard_stage(run: Run, stage: Stage) -> None:
 
 
 def remove_cache(run: Run) -> None:
-    """Remove the feature cache, which can take gigabytes, once all stages are trained."""
+    """Remove the feature cache, which can take gigabytes, at the end of training."""
     folder = run.folder / "cache"
     run.processes.barrier()
     if run.processes.is_first and folder.is_dir():
-        run.print(f"{folder}: removed, {folder_size(folder) / 1e9:.2f} GB; training is complete")
+        run.print(f"{folder}: removed ({folder_size(folder) / 1e9:.2f} GB); training is complete")
         rmtree(folder)

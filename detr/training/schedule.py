@@ -20,7 +20,7 @@ def stage_epochs(config: TrainConfig, stage: str) -> int:
 def rate_factor(config: TrainConfig, stage: str, *, step: int, steps_per_epoch: int) -> float:
     """Return the factor for all learning rates at step 0, 1, 2, ... of a stage.
 
-    It depends on the step alone, so a stopped run has no scheduler state to restore.
+    It depends only on the step, so a resumed run has no scheduler state to restore.
     """
     warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     progress = min(1.0, step / (steps_per_epoch * stage_epochs(config, stage)))
@@ -39,19 +39,19 @@ def _half_cosine(progress: float) -> float:
 
 
 def best_epoch(history: Sequence[dict[str, Any]]) -> int | None:
-    """Return the first epoch with the highest score; without scores, with the lowest test loss.
+    """Return the first epoch with the highest score or, without scores, the lowest test loss.
 
-    None if there are neither scores nor test losses.
+    Returns None if there are neither scores nor test losses.
     """
     ranked = [(_score(line), line["epoch"]) for line in history if line.get("scores")]
     if not ranked:
         tested = [line for line in history if line["test"]]
         ranked = [(-line["test"]["loss"], line["epoch"]) for line in tested]
-    return max(ranked, key=lambda pair: pair[0])[1] if ranked else None  # the first of equals
+    return max(ranked, key=lambda pair: pair[0])[1] if ranked else None  # the first if equal
 
 
 def is_finished(config: TrainConfig, stage: str, history: Sequence[dict[str, Any]]) -> bool:
-    """Return whether a stage has had all its epochs, or stopped early."""
+    """Return whether a stage has completed all its epochs or stopped early."""
     last = history[-1]["epoch"] if history else 0
     return last >= stage_epochs(config, stage) or stopped_early(config, history)
 

@@ -44,7 +44,7 @@ def score_epoch(
             examples = run.examples("test", model.stage, epoch=None)
             steps = plan_steps(range(len(examples)), run.config)
             read = read_steps(model, examples, steps, cache, "score")
-            batches = (batch for _, each in read for batch in each)
+            batches = (batch for _, step_batches in read for batch in step_batches)
             scores = box_scores(model, batches, run.splits.test, run.splits.classes)
         else:
             scores = panoptic_scores(run, checkpoint)
@@ -55,9 +55,9 @@ def score_epoch(
 def box_scores(
     model: StageModel, batches: Iterable[Batch], truth: PanopticSet, classes: ClassTable
 ) -> dict[str, float]:
-    """Return the box AP of things; each query counts with its most probable class, as published.
+    """Return the box AP of things, with the most probable class of each query, as published.
 
-    Empty if no test photo has a thing.
+    The result is empty if no test photo has a thing.
     """
     results: list[dict[str, Any]] = []
     photos = {photo.id: photo for photo in truth.photos}
@@ -76,7 +76,7 @@ def box_scores(
 def _results(
     photo: Photo, classes: ClassTable, scores: Tensor, labels: Tensor, cxcywh_norm: Tensor
 ) -> list[dict[str, Any]]:
-    """The boxes of one photo in COCO's results format."""
+    """Return the boxes of one photo in COCO's results format."""
     boxes = norm_to_pixels(cxcywh_norm, width=photo.width, height=photo.height)
     return [
         {

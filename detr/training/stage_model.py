@@ -1,7 +1,8 @@
 """The model that a stage trains, as training calls it.
 
 It is called in two parts: the trunk, which predicts classes and boxes, and the mask head, which
-runs on some queries at a time. Either may be compiled, or distributed over several processes.
+runs on a few queries at a time. The trunk may be compiled, and both parts may be distributed over
+several processes.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ Inputs = Padded | list[Padded] | CachedOutput  # as in `Batch`
 
 
 class Trunk(nn.Module):
-    """The model without its mask head, for photos or for what a cache has computed of them."""
+    """The model without its mask head, for photos or for cached outputs."""
 
     def __init__(self, detr: DETR) -> None:
         super().__init__()
         self.detr = detr
 
     def forward(self, inputs: Inputs) -> Output:
-        """Predict classes and boxes; the output also holds what the mask head reads."""
+        """Predict classes and boxes; the output also holds the inputs of the mask head."""
         if isinstance(inputs, Padded):
             output: Output = self.detr(inputs)
             return output
@@ -53,7 +54,7 @@ class Trunk(nn.Module):
 
 
 class MaskHead(nn.Module):
-    """The mask head alone, so that distributed training waits for no other gradients."""
+    """The mask head alone, so that distributed training does not wait for other gradients."""
 
     def __init__(self, model: DETRsegm) -> None:
         super().__init__()
@@ -61,7 +62,7 @@ class MaskHead(nn.Module):
         self._model = (model,)  # in a tuple, where nn.Module does not look for parameters
 
     def forward(self, output: Output, photo: Tensor, query: Tensor) -> Tensor:
-        """Mask logits (K, H/4, W/4) of the queries `query` of the photos `photo`, both (K,)."""
+        """Return mask logits (K, H/4, W/4) of queries `query` (K,) of photos `photo` (K,)."""
         return self._model[0].masks(output, photo, query)
 
 
@@ -105,7 +106,7 @@ class StageModel:
 def build_module(
     config: TrainConfig, classes: ClassTable, stage: Stage, *, pretrained: bool
 ) -> DETR | DETRsegm | FastDETR:
-    """Build the model of a stage; in the stage masks its box model is frozen."""
+    """Build the model of a stage; in the masks stage, its box model is frozen."""
     if config.variant == "fast":
         return FastDETR(config, kinds_of(classes), pretrained=pretrained)
     detr = DETR(config, len(classes), pretrained=pretrained)
@@ -119,7 +120,7 @@ def build_module(
 def prepare_model(
     module: DETR | DETRsegm | FastDETR, stage: Stage, config: TrainConfig, processes: Processes
 ) -> StageModel:
-    """Compile and distribute the parts of a model; frozen parts are neither."""
+    """Compile the trunk if configured, and distribute both parts; not if the trunk is frozen."""
     trunk: nn.Module
     if isinstance(module, FastDETR):
         trunk = processes.distribute(module)
@@ -134,7 +135,7 @@ def prepare_model(
 
 
 def to_device(inputs: Inputs, device: torch.device) -> Inputs:
-    """Move a batch's inputs to the device; cached half-precision values become what layers use."""
+    """Move a batch's inputs to the device; convert cached half-precision values for the layers."""
     if isinstance(inputs, Padded):
         return inputs.to(device)
     if isinstance(inputs, list):
@@ -147,6 +148,6 @@ def to_device(inputs: Inputs, device: torch.device) -> Inputs:
 
 
 def _in_compute_dtype(padded: Padded, device: torch.device) -> Padded:
-    """In autocast's dtype, else float32; CPUs convert fast only from and to float32."""
+    """Convert to autocast's dtype or float32, via float32, because CPUs do this fastest."""
     values = padded.values.to(device).float().to(compute_dtype(device.type))
     return Padded(values, padded.padding.to(device))

@@ -1,9 +1,9 @@
-"""Training, from the opening of a run to the last line of its log.
+"""Training, from opening a run to the last line of its log.
 
 Stages: boxes first, then masks on top of the frozen box model; or both jointly. A run can be
-stopped at any moment and continues with the same numbers: a stage's checkpoint holds its log,
-`log.jsonl` is written from the checkpoints, learning rates depend only on the number of the step,
-and every epoch has a random seed of its own, derived from (seed, stage, epoch).
+stopped at any time and continued with the same results: a stage's checkpoint holds its log,
+`log.jsonl` is written from the checkpoints, learning rates depend only on the step number, and
+every epoch has its own random seed, derived from (seed, stage, epoch).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ StageOption = Literal["boxes", "masks", "both", "joint"]
 
 
 def stages_of(option: StageOption, config: TrainConfig) -> tuple[Stage, ...]:
-    """Return the stages that `--stage` selects, in their order.
+    """Return the stages that `--stage` selects, in training order.
 
     `variant: fast` always learns boxes and masks together. Raises InputError if `option` is one of
     them alone.
@@ -140,7 +140,7 @@ def _train_epoch(
     cache: FeatureCache | None,
     epoch: int,
 ) -> dict[str, Any]:
-    """Train on every photo once; return the epoch's line of the log, as far as it is known."""
+    """Train on every photo once; return the epoch's line of the log, still without test results."""
     config, stage, processes = run.config, model.stage, run.processes
     examples = run.examples("train", stage, epoch=epoch)
     steps = shuffled_steps(run, stage, len(examples), epoch)
@@ -193,20 +193,20 @@ def _check_finite(loss: float, batches: list[Batch], epoch: int) -> None:
         names = ", ".join(target.file_name for batch in batches for target in batch.targets)
         raise InputError(
             f"epoch {epoch}: the loss became {loss} on {names}; the last checkpoint is kept; a"
-            " lower lr may help (if an epoch is already done, in another --run)"
+            " lower lr may help (in another --run if an epoch is already finished)"
         )
 
 
 def _last_checkpoint(run: Run, stage: Stage, boxes: Checkpoint | None) -> Checkpoint | None:
-    """The checkpoint to continue from; None if the stage is new or must start again.
+    """Return the checkpoint to continue from; None if the stage is new or must be restarted.
 
-    Masks start again if their frozen box model has been trained further.
+    The masks stage is restarted if its frozen box model has been trained further.
     """
     last = run.checkpoints.get(stage)
     run.processes.barrier()
     if last and boxes and last.trunk_epoch != boxes.epoch:
         run.print(
-            "masks: start again, because boxes were trained further, after their epoch"
+            "masks: restarted, because the box model has been trained beyond epoch"
             f" {last.trunk_epoch}"
         )
         last = None
@@ -218,7 +218,7 @@ def _last_checkpoint(run: Run, stage: Stage, boxes: Checkpoint | None) -> Checkp
 def _build_model(
     run: Run, stage: Stage, last: Checkpoint | None, boxes: Checkpoint | None
 ) -> StageModel:
-    """Build the model of a stage with the weights that it starts from, or continues with.
+    """Build the model of a stage with its initial weights, or those of its last checkpoint.
 
     Raises InputError if the run starts from weights of another backbone.
     """
@@ -251,7 +251,7 @@ def _checkpoint(
     epoch: int,
     boxes: Checkpoint | None,
 ) -> Checkpoint:
-    """Copy the state at the end of an epoch, without its history."""
+    """Copy the state at the end of an epoch, without the history."""
     return Checkpoint(
         stage=model.stage,
         epoch=epoch,

@@ -1,1 +1,1 @@
-"""Files of weights: checkpoints and published weights, and starting a model from them."""
+"""Weights files: checkpoints and published weights, and initialising a model from them."""

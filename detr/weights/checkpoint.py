@@ -1,4 +1,4 @@
-"""Checkpoints: everything that training continues from and prediction starts from, in one file."""
+"""Checkpoints: everything needed to continue training or to predict, in one file."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from detr.weights.files import State, Weights, find_model, read_torch
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The end of one epoch of one stage; `history` holds the stage's lines of `log.jsonl`.
+    """The state after an epoch of a stage; `history` holds the stage's lines of `log.jsonl`.
 
-    `model` is what is tested and predicts. If it is a moving average, training continues from the
-    weights in `unaveraged`.
+    `model` is used for testing and prediction. If it is a moving average, training continues from
+    the weights in `unaveraged`.
     """
 
     stage: str
@@ -35,27 +35,27 @@ class Checkpoint:
     classes: ClassTable
     config: TrainConfig
     data_digest: str
-    trunk_epoch: int  # epoch of the stage boxes that the stage masks is trained on
+    trunk_epoch: int  # epoch of the boxes stage that the masks stage is based on
     history: list[State]
 
 
 def checkpoint_path(run: Path, stage: str) -> Path:
-    """Return the file in a run's folder that holds the last epoch of a stage."""
+    """Return the path of the checkpoint of a stage's last epoch."""
     return run / "checkpoints" / f"{stage}.pt"
 
 
 def masks_path(run: Path) -> Path:
-    """Return the file of the last epoch that predicts masks: of the stage masks, or of joint.
+    """Return the path of the last checkpoint that predicts masks: of the masks or joint stage.
 
-    The best epoch is not used: it is selected by its score on the test photos, so that score is too
-    optimistic.
+    The best epoch is not used, because it is selected by its score on the test photos, which makes
+    that score too optimistic.
     """
     paths = [checkpoint_path(run, stage) for stage in ("masks", "joint")]
     return next((path for path in paths if path.exists()), paths[0])
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically, and wait until it is on the disk."""
+    """Write a checkpoint atomically, and flush it to disk."""
     values = {
         **vars(checkpoint),
         "classes": list(checkpoint.classes.category_ids),
@@ -69,7 +69,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint to the CPU, without running code that the file may contain.
+    """Load a checkpoint to the CPU, without running any code in the file.
 
     Raises InputError if it is not a checkpoint of this project.
     """

@@ -1,4 +1,4 @@
-"""Files of weights: reading them without running code, and finding the model that they fit."""
+"""Weights files: reading them without running code, and inferring the model that they fit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from base.errors import InputError
 from detr.config import TrainConfig
 
 State = dict[str, Any]
-RESNETS = {  # by whether blocks are bottlenecks, and by the number of blocks of the third stage
+RESNETS = {  # by whether blocks are bottlenecks, and by the number of blocks in the third stage
     (False, 2): "resnet18",
     (False, 6): "resnet34",
     (True, 6): "resnet50",
@@ -28,7 +28,7 @@ MAX_NAMES = 3  # of parameters, in an error message
 
 @dataclass(frozen=True)
 class Weights:
-    """A DETR's state dict and the configuration that it fits; `where` is its file."""
+    """A DETR state dict and the configuration that it fits; `where` is the path of its file."""
 
     where: str
     state: State
@@ -38,19 +38,19 @@ class Weights:
 
 
 def read_torch(path: Path) -> dict[str, Any]:
-    """Read a dict saved by torch to the CPU, without running code that the file may contain.
+    """Load a dict saved by torch to the CPU, without running any code in the file.
 
     Raises InputError if the file cannot be read or contains anything but plain values.
     """
     try:
-        # the reference saves its command line beside the weights; a Namespace only holds values
+        # DETR's authors save the command line with the weights; a Namespace only holds values
         with torch.serialization.safe_globals([Namespace]):
             values = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except Exception as error:  # another kind of file can raise any exception
+    except Exception as error:  # other kinds of files can cause any exception
         reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
-        if "weights_only" in reason:  # torch advises to run the code in the file
+        if "weights_only" in reason:  # torch's advice would run the code in the file
             reason = "it contains more than plain values, or is damaged"
         raise InputError(
             f"{path}: is not a checkpoint: expected a file written by torch.save ({reason})"
@@ -62,16 +62,17 @@ def read_torch(path: Path) -> dict[str, Any]:
 
 
 def read_weights(path: Path, *, dilation: bool | None = None) -> Weights:
-    """Read a file of weights; see `find_model`."""
+    """Read a weights file; see `find_model`."""
     return find_model(read_torch(path), path, dilation=dilation)
 
 
 def find_model(values: dict[str, Any], path: Path, *, dilation: bool | None = None) -> Weights:
-    """Find the model that a state dict fits, which is bare or, as published, under "model".
+    """Infer the model that a state dict fits: `values`, or as published, its item "model".
 
-    Only `dilation` (DC5) does not show in the shapes of the weights. If it is None, it is taken
-    from the command line that the reference saves in its checkpoints, or from "dc5" in the name of
-    the file. Raises InputError if these are not the weights of a DETR.
+    The shapes of the weights do not show `dilation` (DC5) and, without a mask head, `nheads`. Both
+    are taken from the command line that DETR's authors save with the weights. Without it, `nheads`
+    is 8 and `dilation` is set if the file name contains "dc5". An argument that is not None takes
+    precedence. Raises InputError if these are not DETR weights.
     """
     state = values.get("model", values)
     _check_state(state, where=str(path))
@@ -86,31 +87,30 @@ def find_model(values: dict[str, Any], path: Path, *, dilation: bool | None = No
 
 
 def _check_state(state: Any, *, where: str) -> None:
-    """Raise InputError unless this is a dict of tensors by name."""
+    """Raise InputError unless this is a dict of named tensors."""
     if not isinstance(state, dict) or not state:
         found = type(state).__name__
-        raise InputError(f"{where}: model: expected tensors by name, found {found}")
+        raise InputError(f"{where}: model: expected named tensors, found {found}")
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             found = type(value).__name__
-            raise InputError(f"{where}: expected tensors by name, found '{name}': {found}")
+            raise InputError(f"{where}: expected named tensors, found '{name}': {found}")
 
 
 def _config(boxes: State, where: str, *, dilation: bool, nheads: int) -> TrainConfig:
-    """The configuration that follows from the shapes of a box model."""
+    """Return the configuration inferred from the shapes of a box model's weights."""
 
     def shape(name: str) -> torch.Size:
         if name not in boxes or boxes[name].dim() != 2:
             raise InputError(
-                f"{where}: expected the weights of a DETR, with the matrix {name}; found"
-                f" {_first(boxes)}"
+                f"{where}: expected DETR weights, with the matrix {name}, found {_first(boxes)}"
             )
         size: torch.Size = boxes[name].shape
         return size
 
     num_queries, hidden_dim = shape("query_embed.weight")
     shape("class_embed.weight")
-    mask_input = boxes.get("mask_head.lay1.weight")  # features, and one attention map per head
+    mask_input = boxes.get("mask_head.lay1.weight")  # for features and one attention map per head
     try:
         return TrainConfig(
             backbone=_backbone(boxes, where),
@@ -136,12 +136,12 @@ def _backbone(boxes: State, where: str) -> str:
     bottleneck = f"{body}layer3.0.conv3.weight" in boxes
     if (bottleneck, blocks) not in RESNETS:
         found = _first(n for n in boxes if n.startswith("backbone.")) or "none"
-        raise InputError(f"{where}: backbone: expected a ResNet, found {found}")
+        raise InputError(f"{where}: backbone: expected ResNet or EfficientNet-Lite0, found {found}")
     return RESNETS[bottleneck, blocks]
 
 
 def _count(names: Iterable[str], pattern: str) -> int:
-    """Return how many different numbers the pattern's group matches."""
+    """Return the number of different values that the pattern's group matches."""
     matches = (re.match(pattern, name) for name in names)
     return len({match[1] for match in matches if match})
 
@@ -149,29 +149,29 @@ def _count(names: Iterable[str], pattern: str) -> int:
 def load_strictly(model: nn.Module, state: State, *, where: str) -> None:
     """Load every tensor of `state`.
 
-    Raises InputError, with the first names, if tensors are missing, unknown or of another shape.
+    Raises InputError, with the first names, if tensors are missing, unknown or of the wrong shape.
     """
     expected = {name: value.shape for name, value in model.state_dict().items()}
-    # without the counters of batch norm, which frozen batch norm does not use
+    # without batch norm's counters, which frozen batch norm does not use
     given = {n: v.shape for n, v in state.items() if not n.endswith(".num_batches_tracked")}
     problems = {
         "missing": [name for name in expected if name not in given],
         "unknown": [name for name in given if name not in expected],
-        "of another shape": [
+        "of the wrong shape": [
             f"{name} (expected {tuple(expected[name])}, found {tuple(given[name])})"
             for name in expected
             if name in given and expected[name] != given[name]
         ],
     }
     if any(problems.values()):
-        each = [
+        found = [
             f"{len(names)} {kind}: {_first(names)}" for kind, names in problems.items() if names
         ]
-        raise InputError(f"{where}: weights do not fit the model: {'; '.join(each)}")
+        raise InputError(f"{where}: weights do not fit the model: {'; '.join(found)}")
     model.load_state_dict({name: state[name] for name in given})
 
 
 def _first(names: Iterable[str]) -> str:
-    """The first of many names, as text."""
-    every = list(names)
-    return ", ".join(every[:MAX_NAMES]) + (", ..." if len(every) > MAX_NAMES else "")
+    """Return the first few names, as text."""
+    listed = list(names)
+    return ", ".join(listed[:MAX_NAMES]) + (", ..." if len(listed) > MAX_NAMES else "")

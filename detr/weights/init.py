@@ -1,6 +1,6 @@
-"""Starting a model from other weights: parameters that fit are copied, classes by their name.
+"""Initialising a model from other weights: tensors that fit are copied, class rows by name.
 
-Between the two variants only the backbone is copied, because nothing else has the same name.
+Between the two variants, only the backbone is copied, because nothing else has the same name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from detr.weights.files import State
 from detr.weights.published import find_weights
 
 PUBLISHED_CLASSES = (91, 250)  # of box weights and of panoptic weights
-BODY = "backbone.0."  # copied completely or not at all: layers of two networks do not combine
+BODY = "backbone.0."  # copied completely or not at all: layers of two networks cannot be mixed
 QUERIES = "query_embed.weight"
 CLASS_ROWS = ("class_embed.weight", "class_embed.bias")  # the last row is that of no-object
 SEE_CLASSES = "see the classes below"
@@ -32,7 +32,7 @@ Rows = Mapping[str, Sequence[int]]  # of tensors with a row per class: the class
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """Weights to start from, named without "detr."; `classes` are names, "" if unknown."""
+    """Initial weights, named without "detr."; `classes` holds class names, "" if unknown."""
 
     where: str
     state: State
@@ -52,7 +52,7 @@ class CopiedPart:
 
 @dataclass(frozen=True)
 class CopyReport:
-    """What was copied; `classes` pairs each class with the class it starts from, "" if none."""
+    """What was copied; `classes` pairs each class with the class it was copied from, or ""."""
 
     where: str
     parts: tuple[CopiedPart, ...]
@@ -60,7 +60,7 @@ class CopyReport:
 
     @property
     def has_backbone(self) -> bool:
-        """Whether the backbone was copied, or the model's own backbone was to be left as it is."""
+        """Whether the backbone was copied, or only the mask head was to be copied."""
         return all(part.copied for part in self.parts if part.name == BODY.rstrip("."))
 
     def lines(self) -> list[str]:
@@ -79,7 +79,7 @@ class CopyReport:
 
 
 def read_initial_weights(source: str | Path) -> InitialWeights:
-    """Read published weights by name, a file of weights, or a checkpoint of this project.
+    """Read published weights by name, a weights file, or a checkpoint of this project.
 
     Raises InputError if `source` is none of these.
     """
@@ -90,7 +90,7 @@ def read_initial_weights(source: str | Path) -> InitialWeights:
         rows = _rows_of_checkpoint(loaded)
     else:
         state, count = loaded.state, loaded.num_classes
-        # weights of other projects do not contain the names of their classes
+        # weights of other projects do not contain class names
         known = count in PUBLISHED_CLASSES
         table = published_classes(count) if known else ClassTable((), tuple(range(count)))
         rows = _rows_of_detr(count)
@@ -123,10 +123,10 @@ def copy_weights(
     *,
     trunk: bool = True,
 ) -> CopyReport:
-    """Copy what fits of `initial` into a new `model`, before its optimiser is built.
+    """Copy the tensors of `initial` that fit into a new `model`, before its optimiser is built.
 
-    Without `trunk`, only the mask head is changed: the stage masks is trained on its run's own
-    boxes.
+    Without `trunk`, only the mask head is changed, because the masks stage uses the box model of
+    its own run.
     """
     own = {name.removeprefix("detr."): value for name, value in model.state_dict().items()}
     if not trunk:
@@ -158,7 +158,7 @@ def _body_fits(own: State, given: State) -> bool:
 
 
 def _copy(own: State, given: State, name: str) -> bool:
-    """Copy one tensor if it fits; of queries, as many as both have."""
+    """Copy one tensor if it fits, or as many queries as both have."""
     if name not in given:
         return False
     value: Tensor = given[name]
@@ -183,9 +183,10 @@ def _note(part: str, own: State, given: State) -> str:
 def _copy_classes(
     own: State, rows: Rows, initial: InitialWeights, classes: ClassTable
 ) -> tuple[tuple[str, str], ...]:
-    """Copy the rows of classes that have the same name, and of no-object.
+    """Copy the rows of classes with the same name, and the last row of the published variant,
+    which is no-object.
 
-    Pairs each class with the class that it was copied from, "" if none.
+    Returns pairs of each class and the class that it was copied from, "" if none.
     """
     given = initial.state
     class_of = {_normalised(name): index for index, name in enumerate(initial.classes) if name}
@@ -211,5 +212,5 @@ def _copy_classes(
 
 
 def _normalised(name: str) -> str:
-    """A name for comparison: "Traffic-Light" becomes "traffic light"."""
+    """Normalise a name for comparison: "Traffic-Light" becomes "traffic light"."""
     return name.casefold().replace("-", " ").replace("_", " ").strip()

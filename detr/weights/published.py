@@ -25,11 +25,11 @@ FILES = {
     "detr-r101-panoptic": "detr-r101-panoptic-40021d53.pth",
     "detr-r101-dc5-panoptic": "detr-r101-dc5-panoptic.pth",
 }
-UNPUBLISHED = FILES["detr-r101-dc5-panoptic"]  # only others have trained such weights
+UNPUBLISHED = FILES["detr-r101-dc5-panoptic"]  # never published by the authors of DETR
 
 
 def _batch(images: Sequence[Tensor]) -> Padded:
-    """Pad photos to one size. Raises ValueError unless each is a (3, H, W) tensor."""
+    """Pad photos to a common size. Raises ValueError unless all are (3, H, W) tensors."""
     shapes = [tuple(image.shape) for image in images]
     if not shapes or any(len(shape) != 3 or shape[0] != 3 for shape in shapes):
         raise ValueError(f"images: expected a list of (3, H, W) tensors, found {shapes or 'none'}")
@@ -37,39 +37,39 @@ def _batch(images: Sequence[Tensor]) -> Padded:
 
 
 class Detector(DETR):
-    """A box model that takes photos of any sizes."""
+    """A box model that takes photos of any size."""
 
     def forward(self, images: Sequence[Tensor]) -> dict[str, Tensor]:  # type: ignore[override]
-        """Predict classes and boxes for normalised RGB photos (3, H, W) of any sizes.
+        """Predict classes and boxes for normalised RGB photos (3, H, W) of any size.
 
         Returns `pred_logits` (B, Q, classes + 1) and `pred_boxes` (B, Q, 4), cxcywh as fractions
         of each photo's size.
         """
-        guess = super().forward(_batch(images)).layers[-1]
-        return {"pred_logits": guess.logits, "pred_boxes": guess.cxcywh_norm}
+        last = super().forward(_batch(images)).layers[-1]
+        return {"pred_logits": last.logits, "pred_boxes": last.cxcywh_norm}
 
 
 class Segmenter(DETRsegm):
-    """A model with a mask head that takes photos of any sizes."""
+    """A model with a mask head that takes photos of any size."""
 
     def forward(self, images: Sequence[Tensor]) -> dict[str, Tensor]:
-        """As `Detector`; also returns `pred_masks` (B, Q, H/4, W/4), logits of the padded batch."""
+        """Like `Detector`; also returns `pred_masks` (B, Q, H/4, W/4), padded mask logits."""
         output = self.detr(_batch(images))
-        guess = output.layers[-1]
+        last = output.layers[-1]
         return {
-            "pred_logits": guess.logits,
-            "pred_boxes": guess.cxcywh_norm,
+            "pred_logits": last.logits,
+            "pred_boxes": last.cxcywh_norm,
             "pred_masks": self.all_masks(output),
         }
 
 
 def load_published(source: str | Path, *, dilation: bool | None = None) -> Detector | Segmenter:
-    """Load published weights by name, or a file of weights; return the model in evaluation mode.
+    """Load published weights by name, or a weights file, and return the model in evaluation mode.
 
-    The file of a name is read from the cache of torch.hub, or downloaded into it. The model is
-    determined by its weights; `dilation` says whether it is a DC5 model if the name of the file
-    does not. Raises InputError if the file cannot be found or downloaded, or does not contain the
-    weights of a DETR.
+    Published weights are read from the cache of torch.hub, or downloaded to it. The model is
+    inferred from its weights; `dilation` says whether it is a DC5 model if neither the file nor its
+    name does. Raises InputError if the file cannot be found or downloaded, or does not contain DETR
+    weights.
     """
     weights = read_weights(find_weights(source), dilation=dilation)
     model: Detector | Segmenter
@@ -83,7 +83,7 @@ def load_published(source: str | Path, *, dilation: bool | None = None) -> Detec
 
 
 def find_weights(source: str | Path) -> Path:
-    """Return the file of a published name, downloaded if necessary, or the file itself.
+    """Return the path of published weights, downloaded if necessary, or of a weights file.
 
     Raises InputError if there is no such name or file, or if the download fails.
     """
@@ -92,7 +92,7 @@ def find_weights(source: str | Path) -> Path:
     path = Path(source)
     if path.is_dir():
         example = path / "checkpoints" / "masks.pt"
-        raise InputError(f"{path}: expected a file of weights, such as {example}; found a folder")
+        raise InputError(f"{path}: expected a weights file, such as {example}, found a folder")
     if not path.is_file():
         suggestion = nearest(str(source), FILES)
         raise InputError(
@@ -106,8 +106,8 @@ def _download(file: str) -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / file
     if not path.is_file() and file == UNPUBLISHED:
         raise InputError(
-            f"{path}: missing; the authors of DETR never published this file. Place weights of that"
-            " model there, pass their file instead of the name, or use detr-r101-panoptic or"
+            f"{path}: missing; the authors of DETR never published this file; place weights of that"
+            " model there, pass their path instead of the name, or use detr-r101-panoptic or"
             " detr-r50-dc5-panoptic"
         )
     if not path.is_file():
@@ -116,7 +116,7 @@ def _download(file: str) -> Path:
             torch.hub.load_state_dict_from_url(
                 url, map_location="cpu", check_hash=True, weights_only=True
             )
-        except (OSError, RuntimeError) as error:  # no network; an incomplete file
+        except (OSError, RuntimeError) as error:  # no network, or an incomplete file
             raise InputError(
                 f"{path}: missing, and {url} cannot be downloaded ({error}); download that file"
                 " yourself and place it there, or pass its path instead of the name"

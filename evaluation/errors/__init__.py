@@ -1,1 +1,1 @@
-"""Error analysis: the segments of a prediction that are wrong, and the photos to draw again."""
+"""Error analysis: the segments of a prediction that are wrong, and the photos to annotate again."""

@@ -1,4 +1,4 @@
-"""The list of photos to draw again: `redraw.txt` for people, `redraw.json` with the segments.
+"""The photos to annotate again: `redraw.txt` for people, `redraw.json` with the segments.
 
 `redraw.txt` has one file name per line, as `annotate --only` reads it. `redraw.json` has the same
 photos in the same order, with their wrong segments:
@@ -33,9 +33,9 @@ class WrongSegment:
     """A segment that is only predicted (`fp`) or only in the ground truth (`fn`).
 
     `category`, `area` (pixels) and `bbox` (xywh, pixels) describe this segment. `truth_id` or
-    `prediction_id` is its id. The other one of the two is the id of the segment on the other side
-    with the highest IoU, `other_category` is that segment's category and `iou` their IoU in
-    (0, 1]. All three are None if the segment overlaps no segment on the other side.
+    `prediction_id` is its id. The other id is that of the segment on the other side with the
+    highest IoU; `other_category` is that segment's category, and `iou` is their IoU, in (0, 1]. All
+    three are None if the segment overlaps no segment on the other side.
     """
 
     outcome: Literal["fp", "fn"]
@@ -113,7 +113,7 @@ def _closest(
         pair = (segment.id, other.id) if outcome == "fn" else (other.id, segment.id)
         if pair in match.overlaps.shared:
             found.append((other, match.overlaps.iou(*pair)))
-    return max(found, key=lambda one: one[1]) if found else (None, None)
+    return max(found, key=lambda pair: pair[1]) if found else (None, None)
 
 
 def write_redraw(folder: Path, redraw: RedrawList) -> None:
@@ -130,7 +130,7 @@ def read_redraw(folder: Path) -> RedrawList:
 
 
 def has_redraw(folder: Path) -> bool:
-    """Whether `folder` holds both files, with a `redraw.json` of the current format."""
+    """Whether `folder` contains both files, with a `redraw.json` of the current format."""
     try:
         read_redraw(folder)
     except InputError:

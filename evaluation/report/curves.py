@@ -15,7 +15,7 @@ from base.files import replacing
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of `log.jsonl`, as far as the curves need it: losses by name, None if not finite."""
+    """What the curves need from a line of `log.jsonl`: losses by name, None if not finite."""
 
     stage: str
     epoch: int

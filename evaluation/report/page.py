@@ -20,7 +20,7 @@ from evaluation.report.rows import write_row
 from evaluation.scores.matching import PhotoMatch
 from evaluation.scores.scores import Scores, evaluate_sets, percent
 
-FORMAT = 3  # raise it if the same input produces another page, so that old pages are rewritten
+FORMAT = 3  # increase it if the same input gives another page, so that old pages are rewritten
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def write_report(
     rows: int = 100,
     seed: int = 0,
 ) -> Report:
-    """Write `out/index.html` and its pictures, and the list of photos to draw again.
+    """Write `out/index.html` and its pictures, and the list of photos to annotate again.
 
     The page shows `rows` photos of the ground truth, chosen at random with `seed`. `redraw.txt`
     and `redraw.json` list all photos with errors; they are written to the folder `redraw`.

@@ -14,7 +14,7 @@ from conversion.coco.panoptic import PanopticSet
 from evaluation.report.draw import Picture, draw_segments, shrink
 from evaluation.scores.matching import PhotoMatch
 
-LONG_SIDE = 1600  # pixels of a picture: more than a page shows
+LONG_SIDE = 1600  # pixels of a picture: more than the page shows
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def write_row(
 ) -> Row:
     """Write the three pictures of a photo into `out/pictures`.
 
-    Raises InputError if the photo in `images` cannot be read or has another size than in `truth`.
+    Raises InputError if the photo in `images` cannot be read or differs in size from `truth`.
     """
     photo = _read_photo(inside(images, match.truth.file_name, where=str(truth.json_path)))
     ids = truth.segment_ids(match.truth)

@@ -1,4 +1,4 @@
-"""Match predicted segments with true segments, as panoptic quality defines it.
+"""Match predicted segments with true segments, as defined for panoptic quality.
 
 Kirillov et al., "Panoptic Segmentation", CVPR 2019, section 4.1: a predicted and a true segment
 of the same category match if their IoU, computed without void pixels, is greater than 0.5. A
@@ -32,7 +32,7 @@ class TruePositive:
 class Overlaps:
     """Pixel counts of one photo: of each (true id, predicted id) pair that occurs, void included.
 
-    The areas count pixels. They may differ from the areas that the JSON files state.
+    Areas are counted from the pixels. They may differ from the areas in the JSON files.
     """
 
     shared: dict[tuple[int, int], int]
@@ -125,8 +125,8 @@ def match_photo(
 ) -> PhotoMatch:
     """Match the segments of one photo; both arrays are (H, W) uint32 segment ids.
 
-    Void and crowds are treated as in the paper: void pixels are ignored, a predicted segment of
-    which more than half lies on void or on a crowd of its category is not a false positive, and a
+    Void and crowds are treated as in the paper: void pixels are ignored, a predicted segment
+    that lies more than half on void or on a crowd of its category is not a false positive, and a
     crowd is never a false negative. Raises InputError if the arrays differ in size.
     """
     if truth_ids.shape != prediction_ids.shape:

@@ -1,6 +1,6 @@
 """Average precision (AP) of boxes and masks, computed by pycocotools.
 
-Instances are plain dicts here, in COCO's results format, because pycocotools expects them so.
+Instances are plain dicts here, in COCO's results format, because pycocotools expects dicts.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def average_precision(truth: PanopticSet, prediction: PanopticSet) -> ThingPreci
     """Compute box AP and mask AP of the things in the photos of `truth`.
 
     Both are None if the ground truth has no things or the prediction has no scores. The predicted
-    instances are read from `instances.json` (COCO's results format, with low scores too) beside
+    instances are read from `instances.json` (COCO's results format, including low scores) beside
     the prediction's JSON. If there is no such file, they are the segments with scores. The true
     instances are the visible pixels of the things.
     """

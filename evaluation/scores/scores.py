@@ -33,7 +33,7 @@ class Scores:
 
 
 def evaluate_files(truth_json: Path, prediction_json: Path) -> Scores:
-    """Evaluate a panoptic JSON against another; see `evaluate_sets`.
+    """Evaluate a predicted panoptic JSON against the true one; see `evaluate_sets`.
 
     Raises InputError if a file is not a COCO panoptic set.
     """

@@ -1,4 +1,4 @@
-"""The solids behind the things: walls, fences, trees, heaps and what is far away.
+"""The solids behind the things: walls, fences, trees, heaps, distant buildings and cranes.
 
 Each function chooses a variant with `rng` and returns parts that stand on z = 0.
 """
@@ -16,12 +16,12 @@ from samples.yard.things import Parts, pick
 
 
 def draw_all(canvas: Canvas, parts: Sequence[Part], *, stuff: int) -> Pixels:
-    """Draw parts of one stuff category and return the pixels that they cover."""
+    """Draw parts of one stuff category; return the pixels that they cover."""
     return np.concatenate([canvas.draw(part, stuff=stuff) for part in parts])
 
 
 def brick_wall(rng: np.random.Generator, low: float, high: float, height: float) -> Parts:
-    """A wall along x from `low` to `high`, its face at y = 0, with a coping and sometimes piers."""
+    """A wall along x from `low` to `high` with its face at y = 0, a coping and sometimes piers."""
     colours = (
         ("#9c4a33", "#7d3626"),
         ("#a8593b", "#8b4731"),
@@ -63,7 +63,7 @@ def windows(rng: np.random.Generator, low: float, high: float, height: float) ->
 
 
 def board_fence(rng: np.random.Generator, low: float, high: float, height: float) -> Parts:
-    """Upright boards: a closed fence, or pickets with gaps."""
+    """Upright boards: a solid fence, or pickets with gaps."""
     colour = pick(rng, "#8d6b47", "#6f5a45", "#a08a6c", "#9a9b96", "#54705f", "#d8d4c8")
     width, pickets = rng.uniform(0.14, 0.2), bool(rng.random() < 0.4)
     paint = boards(colour, width=width)
@@ -155,7 +155,7 @@ def dirt_heap(rng: np.random.Generator, colour: str) -> Parts:
 
 
 def pole(rng: np.random.Generator) -> Parts:
-    """A utility pole with a cross arm, which is void."""
+    """A utility pole with a crossarm, which is void."""
     height, timber = rng.uniform(6, 8.5), wood(pick(rng, "#5c4d3e", "#77705f"), along=2)
     parts = [Part(Round(0.13, 0.09, height), timber)]
     arm = [Part(Box((-0.9, -0.06, 0), (0.9, 0.06, 0.12)), timber)]
@@ -203,7 +203,7 @@ def _lattice(place: Vectors, normal: Vectors) -> Bools:
 
 
 def bush(rng: np.random.Generator) -> Parts:
-    """A tree at the horizon, of two balls of leaves."""
+    """A tree at the horizon, made of two balls of leaves."""
     colour = pick(rng, "#64774a", "#566b45", "#6f7d55")
     paint, edge = leaves(colour, size=0.22), leafy_edge(0.22)
     parts = []

@@ -17,8 +17,8 @@ RGB = tuple[float, float, float]  # linear light
 Image = NDArray[np.float32]  # (H, W, 3) linear RGB
 
 SUN_CELL, SUN_CELLS = 0.065, 512  # size in metres and number of cells of the shadow map
-FLOOR_CELL, FLOOR_CELLS = 0.1, 360  # the same for the plan of contact shadows
-CENTRE = np.array([0.0, 13.0, 1.0], np.float32)  # of both
+FLOOR_CELL, FLOOR_CELLS = 0.1, 360  # the same for the map of contact shadows
+CENTRE = np.array([0.0, 13.0, 1.0], np.float32)  # of both maps
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,14 @@ class Camera:
 def make_camera(
     *, width: int, height: int, focal: float, above: float, pitch: float, roll: float
 ) -> Camera:
-    """Return a camera `above` metres over the ground, with pitch (down) and roll in radians."""
+    """Return a camera `above` metres above the ground, with pitch (down) and roll in radians."""
     level = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)
     axes = spin("z", roll) @ level @ spin("x", pitch)
     return Camera(width, height, focal, np.array([0, 0, above], np.float32), axes)
 
 
 def covered(points: NDArray[np.floating[Any]], *, width: int, height: int) -> Pixels:
-    """Return the pixels that the convex hull of (K, 2) points x, y covers."""
+    """Return the pixels covered by the convex hull of (K, 2) points x, y."""
     hull = cv2.convexHull(np.clip(points, -1e5, 1e5).round().astype(np.int32))
     (x0, y0), (x1, y1) = hull.min(axis=(0, 1)), hull.max(axis=(0, 1)) + 1
     x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
@@ -168,7 +168,7 @@ class SunMap:
 
 
 def contact_plan(parts: Sequence[Part]) -> NDArray[np.float32]:
-    """Return the share of the sky that parts on the ground hide, by place: (cells, cells)."""
+    """Return the fraction of the sky hidden by parts on the ground, as a (cells, cells) map."""
     plan = np.zeros((FLOOR_CELLS, FLOOR_CELLS), np.uint8)
     for part in parts:
         corners = part.corners()
@@ -204,7 +204,7 @@ def shade(canvas: Canvas, parts: Sequence[Part], rng: np.random.Generator) -> Im
 def _openness(
     canvas: Canvas, pixels: Pixels, positions: Vectors, plan: NDArray[np.float32]
 ) -> Scalars:
-    """Return the share of the sky that lights each pixel: little next to and below solids."""
+    """Return the fraction of the sky that lights each pixel, which is low close to solids."""
     cells = ((positions[:2] - CENTRE[:2, None]) / FLOOR_CELL + FLOOR_CELLS / 2).astype(np.int32)
     np.clip(cells, 0, FLOOR_CELLS - 1, out=cells)
     floor = 1 - 0.85 * plan[cells[1], cells[0]]

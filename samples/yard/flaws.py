@@ -1,4 +1,4 @@
-"""Mistakes of annotators, planted into yard to test how many of them validation finds."""
+"""Annotation mistakes, planted in the yard set to test how many of them validation finds."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from annotation.labelme.annotation import Annotation, Shape, read_annotation, wr
 from base.files import write_bytes
 from base.parsing import write_json
 
-PHOTOS_PER_ROUND = 24  # a round is one flaw of each rule
-UNSUITABLE = -1  # no shape of a file allows the mistake
+PHOTOS_PER_ROUND = 24  # a round plants one flaw for each rule
+UNSUITABLE = -1  # no shape in the file allows the mistake
 TYPOS = {
     "traffic-cone": "trafic-cone",
     "brick-pallet": "brick-palet",
@@ -29,7 +29,7 @@ TYPOS = {
 
 @dataclass(frozen=True)
 class Flaw:
-    """One planted mistake: the rule that should find it, the file and the shape it is in."""
+    """A planted mistake: the rule that should find it, its file, and its shape."""
 
     rule: str
     file: str
@@ -37,7 +37,7 @@ class Flaw:
 
 
 def plant_flaws(root: Path, *, seed: int) -> None:
-    """Plant at most one mistake into each file of a rendered set and list them in `flaws.json`."""
+    """Plant at most one mistake in each file of a rendered set and list them in `flaws.json`."""
     rng = np.random.default_rng([seed, 0xF1A])
     files = sorted((root / "labelme").glob("*.json"))
     rounds = max(1, round(len(files) / PHOTOS_PER_ROUND))
@@ -52,7 +52,7 @@ def plant_flaws(root: Path, *, seed: int) -> None:
 
 
 def _plant(root: Path, rule: str, remaining: list[Path], rng: np.random.Generator) -> Flaw | None:
-    """Plant a mistake into the first file that allows it and remove this file from the list."""
+    """Plant a mistake in the first file that allows it and remove that file from the list."""
     for path in remaining:
         index = _plant_in_file(root, path, rule, rng)
         if index != UNSUITABLE:
@@ -92,7 +92,7 @@ def _few_points(shape: Shape, annotation: Annotation, rng: np.random.Generator) 
 
 
 def _out_of_picture(shape: Shape, annotation: Annotation, rng: np.random.Generator) -> Shape | None:
-    """Move the rightmost vertices of a shape near the right border beyond it."""
+    """Move the rightmost vertices of a shape near the right border out of the photo."""
     if shape.shape_type != "polygon" or annotation.width is None:
         return None
     points = np.array(shape.points)

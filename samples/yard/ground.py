@@ -1,4 +1,4 @@
-"""Sky and ground: the colours of all rays that meet no solid."""
+"""Sky and ground: the colours of all rays that hit no solid."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from samples.yard.stuff import DIRT, PAVEMENT, SKY
 
 @dataclass(frozen=True)
 class Track:
-    """A pair of ruts: a parabola across the yard."""
+    """A pair of ruts that follow a parabola across the yard."""
 
     offset: float  # metres
     heading: float  # radians from x
@@ -36,7 +36,7 @@ class Ground:
 
 
 def paint_sky(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Fill the canvas with sky: a gradient to the horizon, and clouds that get flatter there."""
+    """Fill the canvas with sky: a gradient to the horizon, and clouds that look flatter there."""
     light, rays = canvas.light, canvas.rays
     rise = np.clip(rays[2] / np.sqrt((rays * rays).sum(0)), 0, 1)
     zenith, horizon = (np.array(c, np.float32)[:, None] for c in (light.zenith, light.horizon))
@@ -70,7 +70,7 @@ def draw_ground(canvas: Canvas, ground: Ground) -> None:
 
 
 def paved(ground: Ground, x: Scalars, y: Scalars) -> Bools:
-    """Return which places (x, y) on the ground are paved."""
+    """Return which positions (x, y) on the ground are paved."""
     along = x * np.cos(ground.heading) + y * np.sin(ground.heading)
     low, high = ground.paved
     inside: Bools = (along > low) & (along < high)
@@ -78,7 +78,7 @@ def paved(ground: Ground, x: Scalars, y: Scalars) -> Bools:
 
 
 def _dirt(canvas: Canvas, ground: Ground, x: Scalars, y: Scalars, far: Scalars) -> Vectors:
-    """Return the colour of dirt, with stones, ruts and puddles that mirror the sky."""
+    """Return the colour of dirt, with stones, ruts and puddles that reflect the sky."""
     s = ground.shift
     large = noise(x + s, y, cell=0.05, power=1.6)
     small = noise(x, y + s, cell=0.018, power=0.8)
@@ -96,7 +96,7 @@ def _dirt(canvas: Canvas, ground: Ground, x: Scalars, y: Scalars, far: Scalars) 
 
 
 def _ruts(x: Scalars, y: Scalars, track: Track, shift: float) -> Scalars:
-    """Return the share of light that two tyre tracks absorb, with their tread."""
+    """Return the fraction of light that two tyre tracks absorb, with their tread."""
     cos, sin = np.cos(track.heading), np.sin(track.heading)
     along = x * cos + (y - 10) * sin
     across = -x * sin + (y - 10) * cos - track.offset + track.bend * along**2
@@ -107,7 +107,7 @@ def _ruts(x: Scalars, y: Scalars, track: Track, shift: float) -> Scalars:
 
 
 def _slabs(ground: Ground, x: Scalars, y: Scalars) -> Vectors:
-    """Return the colour of slabs in half bond, with different tints, joints, stains and sand."""
+    """Return the colour of slabs in running bond, with varying tints, joints, stains and sand."""
     c, s = np.cos(ground.heading), np.sin(ground.heading)
     u, v = x * c + y * s - ground.paved[0], -x * s + y * c
     row = np.floor(u / ground.slab_size).astype(np.int32)

@@ -1,4 +1,4 @@
-"""The machines of yard: wheel loaders and concrete mixers."""
+"""The machines in a yard: wheel loaders and concrete mixers."""
 
 from __future__ import annotations
 

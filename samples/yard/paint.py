@@ -1,4 +1,4 @@
-"""Paints: the colour of a solid as a function of the place on its surface."""
+"""Paints: the colour of a solid as a function of the position on its surface."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def rgb(colour: str) -> Vectors:
 
 @cache
 def _tile(power: float) -> NDArray[np.float32]:
-    """Return periodic noise of mean 0 and deviation 1; a higher `power` gives larger clouds."""
+    """Return periodic noise, mean 0, standard deviation 1; a higher `power` gives larger clouds."""
     rng = np.random.default_rng(int(power * 10))
     rows, columns = np.meshgrid(np.fft.fftfreq(TILE), np.fft.rfftfreq(TILE), indexing="ij")
     pitch = np.maximum(np.hypot(rows, columns), 1 / TILE)
@@ -34,14 +34,14 @@ def _tile(power: float) -> NDArray[np.float32]:
 
 
 def noise(u: Scalars, v: Scalars, *, cell: float, power: float = 1.0) -> Scalars:
-    """Return noise of deviation 1 at (u, v) metres, with one sample every `cell` metres."""
+    """Return noise, standard deviation 1, at (u, v) metres, with a sample every `cell` metres."""
     column = np.floor(u / cell).astype(np.int32) & (TILE - 1)
     row = np.floor(v / cell).astype(np.int32) & (TILE - 1)
     return _tile(power)[row, column]
 
 
 def hashed(row: NDArray[np.int32], column: NDArray[np.int32]) -> Scalars:
-    """Return a number in 0..1 for each pair of integers, always the same one."""
+    """Return a number in 0..1 for each pair of integers, always the same for the same pair."""
     mixed = (row * 73856093) ^ (column * 19349663)
     mixed = (mixed ^ (mixed >> 13)) * 1274126177
     return ((mixed ^ (mixed >> 16)) & 0xFFFF).astype(np.float32) / np.float32(65535)
@@ -59,7 +59,7 @@ def around(place: Vectors) -> tuple[Scalars, Scalars]:
 
 
 def plain(colour: str, *, wear: float = 0.1, rust: float = 0.0) -> Paint:
-    """One colour, varied by `wear`; `rust` is roughly the share of the surface that is rusty."""
+    """One colour, varied by `wear`; `rust` is roughly the fraction of the surface that is rusty."""
     base, brown = rgb(colour), rgb(RUST)
 
     def paint(place: Vectors, normal: Vectors) -> Vectors:
@@ -112,7 +112,7 @@ def wood(colour: str, *, along: int = 0) -> Paint:
 
 
 def boards(colour: str, *, width: float, along: int = 0) -> Paint:
-    """Upright boards side by side along an axis, each of its own tint."""
+    """Upright boards side by side along an axis, each with its own tint."""
     base, gap = rgb(colour), rgb("#1c1713")
 
     def paint(place: Vectors, normal: Vectors) -> Vectors:
@@ -154,7 +154,7 @@ def bricks(
 
 
 def glass(colour: str = "#26323a") -> Paint:
-    """Dark glass that mirrors patches of a bright sky."""
+    """Dark glass that reflects patches of a bright sky."""
     base, sky = rgb(colour), rgb("#aebfcb")
 
     def paint(place: Vectors, normal: Vectors) -> Vectors:

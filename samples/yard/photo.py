@@ -1,4 +1,4 @@
-"""One photo of a yard: backdrop and things are rendered, then developed like a photo."""
+"""One photo of a yard: the backdrop and the things are rendered, then developed like a photo."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SAMPLING = 2  # rays per pixel along each axis
 
 @dataclass(frozen=True)
 class Silhouette:
-    """The pixels of a thing, hidden or not: (H, W) uint8, 1 or 0, at SAMPLING rays per pixel."""
+    """All pixels of a thing, visible or hidden: (H, W) uint8, 1 or 0, a value for each ray."""
 
     label: str
     mask: NDArray[np.uint8]
@@ -72,7 +72,7 @@ def _draw_thing(canvas: Canvas, number: int, thing: PlacedThing) -> Silhouette:
 
 
 def _back_to_front(canvas: Canvas, silhouettes: list[Silhouette]) -> list[int]:
-    """Order things so that painting one over the other gives what is visible in the photo."""
+    """Order things so that painting them in order reproduces what is visible in the photo."""
     seen = canvas.thing.reshape(canvas.camera.height, canvas.camera.width)
     rest, order = list(range(len(silhouettes))), []
     while rest:
@@ -87,7 +87,7 @@ def _back_to_front(canvas: Canvas, silhouettes: list[Silhouette]) -> list[int]:
 def _draw_backdrop(
     canvas: Canvas, rng: np.random.Generator, line: BackLine, dirt: str
 ) -> tuple[Parts, list[BaseGeometry]]:
-    """Draw everything behind the things; return the parts with shadows and their footprints."""
+    """Draw everything behind the things; return parts that cast shadows, and occupied ground."""
     _draw_far(canvas, rng)
     solid = _draw_trees(canvas, rng, line)
     for part, kind in _back_line(rng, line):
@@ -113,7 +113,7 @@ def _draw_backdrop(
 
 
 def _draw_far(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Draw buildings, cranes and a line of trees at the horizon."""
+    """Draw buildings, cranes and a row of trees at the horizon."""
     options: list[tuple[float, Callable[[np.random.Generator], Parts]]] = [
         (0.35, backdrop.crane),
         (0.5, backdrop.far_building),
@@ -142,7 +142,7 @@ def _draw_trees(canvas: Canvas, rng: np.random.Generator, line: BackLine) -> Par
 
 
 def _back_line(rng: np.random.Generator, line: BackLine) -> list[tuple[Part, int]]:
-    """Choose a wall, a building or a fence along the back line, or two next to each other."""
+    """Choose a wall, a building or a fence along the back line, or two of them side by side."""
     makers = {
         "wall": lambda a, b: [
             (p, stuff.WALL) for p in backdrop.brick_wall(rng, a, b, rng.uniform(2.2, 3.6))

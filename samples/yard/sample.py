@@ -1,4 +1,4 @@
-"""The sample set yard: rendered photos of a construction yard with Labelme files."""
+"""The yard sample set: rendered photos of construction yards, with Labelme files."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class Sample:
 
 
 def draw_yard(out: Path, *, images: int = 600, seed: int = 0, flaws: bool = False) -> None:
-    """Render the set into the folder `out`, or what is missing of it after a stopped run.
+    """Render the set into the folder `out`, or complete it after a stopped run.
 
     `dataset.yaml` is written last: if it exists, the set is complete.
 
-    Raises InputError if the folder contains anything else.
+    Raises InputError if the folder contains other files or another sample.
     """
     sample = Sample(images, seed, flaws)
     if _is_complete(out, sample):
-        print(f"{out}: {images} photos are up to date")
+        print(f"{out}: up to date ({images} photos)")
         return
     write_json(out / "sample.json", sample)
     _render_photos(out, sample)
@@ -58,7 +58,7 @@ def draw_yard(out: Path, *, images: int = 600, seed: int = 0, flaws: bool = Fals
 
 
 def _is_complete(out: Path, sample: Sample) -> bool:
-    """Return whether the folder contains this set, complete."""
+    """Return whether the folder contains the complete set."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     if not (out / "sample.json").is_file():
@@ -87,7 +87,7 @@ def _config(name: str) -> dict[str, object]:
 def _render_photos(out: Path, sample: Sample, *, workers: int | None = None) -> None:
     """Render missing photos, each with its own random numbers, in one process per core.
 
-    A set with flaws is rendered from the start: some flaws may have been planted already.
+    A set with flaws is rendered from the start, because flaws may already have been planted.
     """
     missing = [
         i

@@ -1,4 +1,4 @@
-"""The things of one yard and where they stand."""
+"""The things in one yard and their positions."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ DEPTHS = {  # metres from the camera
     "ladder": (5.0, 9.0),
     "barrier": (5.5, 12.0),
 }
-COPIES = {"traffic-cone": (1, 5), "oil-drum": (1, 4), "barrier": (1, 3)}  # end excluded
+COPIES = {"traffic-cone": (1, 5), "oil-drum": (1, 4), "barrier": (1, 3)}  # maximum excluded
 
 
 @dataclass(frozen=True)
 class PlacedThing:
-    """A thing in the yard, with its footprint on the ground and approximately its pixels."""
+    """A thing in the yard, with its footprint on the ground and its approximate pixels."""
 
     label: str
     parts: Parts
@@ -65,13 +65,13 @@ class PlacedThing:
 def place_things(
     rng: np.random.Generator, camera: Camera, line: BackLine, taken: Sequence[BaseGeometry]
 ) -> list[PlacedThing]:
-    """Choose three to five categories and place their things; return them farthest first."""
+    """Choose three to five categories and place things of them; return the farthest first."""
     placed: list[PlacedThing] = []
     wanted = _choose_labels(rng)
     for label, is_near in wanted:
         for _ in range(14):
-            mate = placed[-1] if is_near and placed else None
-            thing = _propose(rng, camera, line, label, mate)
+            neighbour = placed[-1] if is_near and placed else None
+            thing = _propose(rng, camera, line, label, neighbour)
             if thing and _fits(rng, line, thing, placed, taken):
                 placed.append(thing)
                 break
@@ -81,7 +81,7 @@ def place_things(
 
 
 def _choose_labels(rng: np.random.Generator) -> list[tuple[str, bool]]:
-    """Choose labels to place, large things first; True places one near the previous one."""
+    """Choose labels to place, large things first; True means next to the previous thing."""
     labels = [str(x) for x in rng.choice(list(THINGS), size=int(rng.integers(3, 6)), replace=False)]
     labels.sort(key=lambda label: -DEPTHS[label][1])
     wanted = []
@@ -98,9 +98,13 @@ def _choose_labels(rng: np.random.Generator) -> list[tuple[str, bool]]:
 
 
 def _propose(
-    rng: np.random.Generator, camera: Camera, line: BackLine, label: str, mate: PlacedThing | None
+    rng: np.random.Generator,
+    camera: Camera,
+    line: BackLine,
+    label: str,
+    neighbour: PlacedThing | None,
 ) -> PlacedThing | None:
-    """Choose a thing and a place for it, near `mate` if given; None if it is hardly visible."""
+    """Choose a thing and its position, near `neighbour` if given; None if it is unsuitable."""
     parts = THINGS[label](rng)
     if label == "ladder" and rng.random() < 0.6:
         reach = max(part.corners()[:, 2].max() for part in parts)
@@ -116,8 +120,8 @@ def _propose(
         parts = step_ladder(rng)
     depth = rng.uniform(*DEPTHS[label])
     x = rng.uniform(-0.54, 0.54) * camera.width / camera.focal * depth
-    if mate is not None:
-        centre = mate.footprint.centroid
+    if neighbour is not None:
+        centre = neighbour.footprint.centroid
         x, depth = (
             centre.x + rng.choice([-1, 1]) * rng.uniform(0.7, 1.7),
             centre.y + rng.uniform(-1.2, 1.2),
@@ -131,7 +135,7 @@ def _propose(
 
 
 def _placed(camera: Camera, label: str, parts: Parts) -> PlacedThing | None:
-    """Approximate a thing by the hulls of its parts; None if too little of it is in the photo."""
+    """Approximate a thing by the hulls of its parts; None if its visible part is unsuitable."""
     scale = camera.width / WIDTH
     pixels = np.zeros(WIDTH * HEIGHT, np.bool_)
     low, high = np.full(2, np.inf), np.full(2, -np.inf)

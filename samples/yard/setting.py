@@ -24,7 +24,7 @@ class BackLine:
     yaw: float
 
     def place(self, parts: Parts, *, along: float = 0, behind: float = 0) -> Parts:
-        """Move parts to a place `along` the line, or `behind` it as seen from the camera."""
+        """Move parts to a position `along` the line and `behind` it, seen from the camera."""
         c, s = np.cos(self.yaw), np.sin(self.yaw)
         at = (along * c - behind * s, self.distance + along * s + behind * c, 0)
         return moved(parts, turn=spin("z", self.yaw), at=at)
@@ -115,7 +115,7 @@ def choose_light(rng: np.random.Generator) -> Light:
 
 
 def choose_camera(rng: np.random.Generator, *, sampling: int) -> Camera:
-    """Choose a camera at eye height or on a scaffold, with `sampling` rays per pixel and axis."""
+    """Choose a camera at eye level or on a scaffold, with `sampling` rays per pixel and axis."""
     focal = rng.uniform(290, 390)
     horizon = rng.uniform(0.2, 0.36)
     return make_camera(
@@ -129,7 +129,7 @@ def choose_camera(rng: np.random.Generator, *, sampling: int) -> Camera:
 
 
 def choose_ground(rng: np.random.Generator, line: BackLine) -> Ground:
-    """Choose dirt with a pavement along the back line, on one side, around the camera, or none."""
+    """Choose dirt, with pavement along the back line, on one side, around the camera or nowhere."""
     back = -line.distance * np.cos(line.yaw)
     kind = int(rng.choice(4, p=[0.35, 0.35, 0.2, 0.1]))
     side = rng.uniform(1.0, 4.5)

@@ -18,20 +18,20 @@ Mask = NDArray[np.uint8]
 Outline = NDArray[np.float64]  # (N, 2) x, y pixels
 
 TOLERANCE = 0.7  # pixels between an outline and the polygon drawn for it
-JITTER, MAX_JITTER = 0.6, 2.0  # deviation and maximum, in pixels, of the mouse from a vertex
+JITTER, MAX_JITTER = 0.6, 2.0  # standard deviation and maximum of a vertex's offset, in pixels
 MIN_AREA = 25.0  # square pixels; smaller parts are not drawn
-NEGLIGIBLE = 0.02  # hidden share of a thing up to which it counts as fully visible
-MOSTLY_VISIBLE = 0.65  # visible share of a thing above which it may be drawn whole
-MIN_ANGLE, MIN_EDGE = 8.0, 0.5  # degrees at a vertex and pixels between two
-CIRCLE_FIT, RECTANGLE_FIT = 0.93, 0.9  # share of a figure filled by a thing drawn as one
+NEGLIGIBLE = 0.02  # hidden fraction of a thing up to which it counts as fully visible
+MOSTLY_VISIBLE = 0.65  # visible fraction of a thing above which it may be drawn whole
+MIN_ANGLE, MIN_EDGE = 8.0, 0.5  # degrees at a vertex, pixels between two vertices
+CIRCLE_FIT, RECTANGLE_FIT = 0.93, 0.9  # minimum fraction of a circle or rectangle that is filled
 
 
 def draw_shapes(things: Sequence[Silhouette], rng: np.random.Generator) -> tuple[Shape, ...]:
     """Draw things, given from back to front, so that painting the shapes in order is correct.
 
     A partly hidden thing is drawn as its visible parts, with a group id if there are several, or
-    whole, to be painted over by the things in front of it. Things that are hardly visible are left
-    out.
+    whole, so that the things in front of it are painted over it. Things that are hardly visible are
+    left out.
     """
     filled = [_filled(thing.mask) for thing in things]
     shapes: list[Shape] = []

@@ -1,4 +1,4 @@
-"""The solids of yard and their intersections with rays.
+"""Solids and their intersections with rays.
 
 Lengths are in metres; x points right, y away from the camera, z up. Vectors are (3, N) float32.
 """
@@ -59,7 +59,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Prism:
-    """A convex profile (x, z), counter-clockwise as seen from -y, along y from `low` to `high`."""
+    """A convex profile (x, z), counter-clockwise seen from -y, extruded from y `low` to `high`."""
 
     profile: tuple[tuple[float, float], ...]
     low: float
@@ -95,9 +95,9 @@ class Prism:
 
 @dataclass(frozen=True)
 class Round:
-    """A cylinder or cone along z from 0 to `height`, with a radius from `foot` to `top`.
+    """A cylinder or cone along z from 0 to `height`, with the radii `foot` and `top` at its ends.
 
-    `bore` > 0 makes it a pipe: it is the share of the radius that is open at both ends.
+    `bore` > 0 makes it a pipe: it is the fraction of the radius that is open at both ends.
     """
 
     foot: float
@@ -181,7 +181,7 @@ Body = Box | Prism | Round | Ball
 
 @dataclass(frozen=True)
 class Part:
-    """A painted solid with its place in the world; `cut` makes holes, as in a wire fence."""
+    """A painted solid with its position in the world; `cut` makes holes, as in a wire fence."""
 
     body: Body
     paint: Paint

@@ -1,4 +1,4 @@
-"""The stuff categories of yard: their COCO ids, which its label maps contain."""
+"""The stuff categories of the yard set: their COCO ids, which its label maps contain."""
 
 SKY, DIRT, WALL, TREE, FENCE, PAVEMENT, VOID = 187, 194, 171, 184, 185, 191, 0
 

@@ -1,4 +1,4 @@
-"""The small things of yard: cones, pallets, pipes, drums, ladders and barriers.
+"""The small things in a yard: cones, pallets, pipes, drums, ladders and barriers.
 
 Each function chooses a variant with `rng` and returns parts that stand on z = 0 at the origin.
 """
@@ -86,7 +86,7 @@ def brick_pallet(rng: np.random.Generator) -> Parts:
 
 
 def pipe_bundle(rng: np.random.Generator) -> Parts:
-    """Pipes on bearers, in layers that each have one pipe less than the layer below."""
+    """Pipes on bearers, in layers that each have one pipe fewer than the layer below."""
     radius = rng.uniform(0.13, 0.24)
     foot, layers = int(rng.integers(3, 6)), int(rng.integers(2, 4))
     length = rng.uniform(2.0, 3.6)
@@ -116,7 +116,7 @@ def pipe_bundle(rng: np.random.Generator) -> Parts:
 
 
 def oil_drum(rng: np.random.Generator) -> Parts:
-    """A ribbed steel drum, painted, labelled or rusty, upright or lying."""
+    """A ribbed steel drum: painted, labelled or rusty, upright or lying on its side."""
     radius, height = 0.33, 0.98
     colour = pick(rng, *DRUM_COLOURS)
     rust = float(rng.choice([0.0, 0.12, 0.25, 0.45]))
@@ -185,7 +185,7 @@ def step_ladder(rng: np.random.Generator) -> Parts:
 
 
 def barrier(rng: np.random.Generator) -> Parts:
-    """A striped board on trestles, a plastic barrier or a concrete one."""
+    """A striped board on trestles, a plastic barrier or a concrete barrier."""
     return (_board_barrier, _board_barrier, _plastic_barrier, _concrete_barrier)[
         int(rng.integers(4))
     ](rng)

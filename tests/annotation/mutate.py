@@ -112,7 +112,7 @@ def _other_encoding(data: bytes, rng: Rng) -> bytes:
 
 
 def _change_value(data: bytes, rng: Rng) -> bytes:
-    """Replace one value anywhere in the tree by an unusual one, or delete it."""
+    """Replace one value anywhere in the tree with an unusual one, or delete it."""
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):

@@ -10,7 +10,7 @@ from base.parsing import parse, read_json
 from conversion.config import ConversionConfig, open_valid_dataset
 
 
-def test_unknown_key_names_the_nearest(tmp_path: Path) -> None:
+def test_an_unknown_key_suggests_the_nearest(tmp_path: Path) -> None:
     path = tmp_path / "dataset.yaml"
     path.write_text("name: a\nthings: [b]\nsplit: {trian: 0.8, test: 0.2}\n")
     with pytest.raises(InputError, match=r"dataset.yaml: expected a split 'train'.*found trian"):
@@ -20,7 +20,7 @@ def test_unknown_key_names_the_nearest(tmp_path: Path) -> None:
         open_valid_dataset(tmp_path)
 
 
-def test_unknown_key_in_a_list_says_which_entry() -> None:
+def test_an_unknown_key_in_a_list_names_the_entry() -> None:
     data = {"stuff_sources": [{"label_map": "stuff"}]}
     with pytest.raises(InputError, match=r"stuff_sources\[0\]: unknown key 'label_map'"):
         parse(ConversionConfig, data, where="x")
@@ -38,7 +38,7 @@ def test_unknown_key_in_a_list_says_which_entry() -> None:
         ("name: a\nthings: [b]\nx: !!python/object/apply:os.system ['true']", "is not valid YAML"),
     ],
 )
-def test_wrong_dataset_yaml(tmp_path: Path, text: str, message: str) -> None:
+def test_invalid_dataset_yaml(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "dataset.yaml"
     path.write_text(text)
     with pytest.raises(InputError) as error:
@@ -65,7 +65,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_broken_json_is_named(tmp_path: Path) -> None:
+def test_invalid_json_is_an_error_with_the_path(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"a": ')
     with pytest.raises(InputError, match=r"a.json: is not valid JSON"):

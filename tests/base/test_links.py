@@ -21,7 +21,7 @@ def test_a_link_is_made(tmp_path: Path, kind: Literal["symbolic", "hard"]) -> No
 def test_a_symbolic_link_moves_with_its_folder(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set/a.jpg").write_bytes(b"photo")
-    (tmp_path / "elsewhere").symlink_to("set")  # the folder is reached through a link
+    (tmp_path / "elsewhere").symlink_to("set")  # another way to the folder
     link_or_copy(tmp_path / "elsewhere/a.jpg", tmp_path / "set/links/a.jpg", kind="symbolic")
     link_or_copy(tmp_path / "set/a.jpg", tmp_path / "elsewhere/links/b.jpg", kind="symbolic")
     (tmp_path / "set").rename(tmp_path / "moved")
@@ -29,7 +29,7 @@ def test_a_symbolic_link_moves_with_its_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["symbolic", "hard"])
-def test_a_copy_is_made_without_links(
+def test_a_copy_is_made_if_links_are_not_supported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Literal["symbolic", "hard"]
 ) -> None:
     def refuse(*_: object, **__: object) -> None:

@@ -10,7 +10,7 @@ from base.errors import InputError
 from base.locks import locked
 
 
-def test_a_second_process_is_refused_until_the_lock_is_released(tmp_path: Path) -> None:
+def test_a_second_lock_is_refused_until_the_first_is_released(tmp_path: Path) -> None:
     path = tmp_path / "new/lock"
     refused = pytest.raises(InputError, match="in use")
     with locked(path, busy="in use"), refused, locked(path, busy="in use"):

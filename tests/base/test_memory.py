@@ -1,4 +1,4 @@
-"""What is freed stays with the process while it works, and goes back in the end."""
+"""Freed memory stays in the process during the work and is returned at the end."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from base.naming import Names, printable, readable_stem
         ("holiday/IMG 1.jpg", "holiday_IMG 1"),
         ("Ferien\\Zürich\\Straße.jpg", "Ferien_Zürich_Straße"),
         ("写真/東京.png", "写真_東京"),
-        ("Zu\u0308rich.jpg", "Zürich"),  # as macOS spells it
+        ("Zu\u0308rich.jpg", "Zürich"),  # as macOS stores it
         ("../../etc/passwd.jpg", "etc_passwd"),
         ("/home/anna/a.jpg", "home_anna_a"),
         ("C:\\Users\\a.jpg", "Users_a"),
@@ -41,12 +41,12 @@ def test_long_names_keep_their_end() -> None:
         assert len(readable_stem(path).encode()) <= 180
 
 
-def test_stems_are_unique_whatever_their_case() -> None:
+def test_stems_are_unique_regardless_of_case() -> None:
     names = Names(["Old"])
-    wishes = ["old", "a", "A", "a", "a-2", "Straße", "STRASSE"]
-    taken = [names.take(wish) for wish in wishes]
+    wanted = ["old", "a", "A", "a", "a-2", "Straße", "STRASSE"]
+    taken = [names.take(stem) for stem in wanted]
     assert taken == ["old-2", "a", "A-2", "a-3", "a-2-2", "Straße", "STRASSE-2"]
 
 
-def test_printable_keeps_letters_and_nothing_that_a_terminal_obeys() -> None:
+def test_printable_keeps_letters_and_replaces_control_characters() -> None:
     assert printable("Zürich/👩\u200d🚀\x1b[2J\u2028\udcff") == "Zürich/👩\u200d🚀_[2J__"

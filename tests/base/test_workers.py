@@ -25,12 +25,12 @@ def exit_with(status: int) -> None:
 
 
 @pytest.mark.usefixtures("processes")
-def test_results_come_in_the_order_of_the_tasks() -> None:
+def test_results_are_in_the_order_of_the_tasks() -> None:
     assert list(workers.in_processes(double, range(100))) == [2 * i for i in range(100)]
 
 
 @pytest.mark.usefixtures("processes")
-def test_tasks_are_taken_when_they_are_needed() -> None:
+def test_tasks_are_taken_only_when_needed() -> None:
     taken = 0
 
     def tasks() -> Iterator[int]:

@@ -61,7 +61,7 @@ def test_validation_knows_the_labels_of_stuff_and_the_file_of_groups(tmp_path: P
         ("stuff: [road]\nstuff_groups: {g: [road]}", "stuff_groups: 'road' appears twice"),
     ],
 )
-def test_mistakes_are_found_when_a_command_opens_the_set(
+def test_errors_are_found_when_a_command_opens_the_set(
     tmp_path: Path, line: str, message: str
 ) -> None:
     path = tmp_path / "dataset.yaml"
@@ -73,7 +73,7 @@ def test_mistakes_are_found_when_a_command_opens_the_set(
 
 
 def test_values_have_all_keys_in_a_fixed_order() -> None:
-    """Digests are made of them, so another order would paint every photo again."""
+    """Digests are computed from them, so another order would paint every photo again."""
     values = config_values(DatasetConfig("a", ("box",)), ConversionConfig())
     assert list(values) == list(KEYS)
     assert set(CONVERSION_KEYS) == set(msgspec.to_builtins(ConversionConfig()))

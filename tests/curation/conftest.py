@@ -1,4 +1,4 @@
-"""Small data sets in FiftyOne, in a MongoDB of the tests."""
+"""Small data sets in FiftyOne, in a MongoDB for the tests."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def truth_of(dataset: Dataset) -> PanopticSet:
 
 
 def predict(dataset: Dataset, folder: Path) -> Path:
-    """Predict the test photo: box 1 and sky are right, box 2 becomes road, the disc a box.
+    """Predict the test photo: box 1 and sky are correct, box 2 becomes road, the disc a box.
 
     True areas: 64 pixels for each box, disc 36, sky 304, road 652; the last two rows are void.
     """

@@ -1,4 +1,4 @@
-"""The DETR of `transformers` with random weights, and these under the published names."""
+"""The DETR of `transformers` with random weights, and those weights under the published names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from detr.data.padded import Padded
 
 Peer = DetrForObjectDetection | DetrForSegmentation
 QUERY_KEY_VALUE = ("q_proj", "k_proj", "v_proj")
-NAMES = (  # a pattern of their names, and its published replacement
+NAMES = (  # patterns of their names, and the published replacements
     (r"^detr\.(?=model|class|bbox)", ""),
     (r"^model\.backbone\.model\.", "backbone.0.body."),
     (r"^model\.position_embedding\.row_embeddings\.", "backbone.1.row_embed."),
@@ -57,7 +57,7 @@ def peer_config(config: TrainConfig, classes: int, **changes: Any) -> DetrConfig
 
 
 def random_peer(config: TrainConfig, classes: int, *, masks: bool) -> Peer:
-    """Build their model with random weights and random statistics of batch norm."""
+    """Build their model with random weights and random batch norm statistics."""
     torch.manual_seed(0)
     model: Peer = (DetrForSegmentation if masks else DetrForObjectDetection)(
         peer_config(config, classes)

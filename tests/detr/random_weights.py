@@ -1,4 +1,4 @@
-"""A small model, and files of weights as the reference writes them."""
+"""A small configuration, and weights files like those of DETR's authors."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SMALL = TrainConfig(
 )
 
 
-def save(path: Path, config: TrainConfig, classes: int, *, masks: bool, **beside: Any) -> Path:
-    """Random weights as the reference writes them: under "model", with counters of batch norm."""
+def save(path: Path, config: TrainConfig, classes: int, *, masks: bool, **extra: Any) -> Path:
+    """Save random weights like DETR's authors do: under "model", with batch norm's counters."""
     model: DETR | DETRsegm = DETR(config, classes, pretrained=False)
     if masks:
         model = DETRsegm(model, config)
@@ -31,5 +31,5 @@ def save(path: Path, config: TrainConfig, classes: int, *, masks: bool, **beside
     state = {n: v.abs() if n.endswith("running_var") else v for n, v in state.items()}
     prefix = "detr." if masks else ""
     state[f"{prefix}backbone.0.body.bn1.num_batches_tracked"] = torch.tensor(7)
-    torch.save({"model": state, **beside}, path)
+    torch.save({"model": state, **extra}, path)
     return path

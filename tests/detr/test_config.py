@@ -29,7 +29,7 @@ def test_defaults_are_published_values() -> None:
     assert (config.num_queries, config.hidden_dim, config.eos_coef) == (100, 256, 0.1)
 
 
-def test_overrides_win_over_the_file(tmp_path: Path) -> None:
+def test_overrides_take_precedence_over_the_file(tmp_path: Path) -> None:
     path = tmp_path / "train.yaml"
     path.write_text("epochs: 12\nbackbone: resnet18\ntrain_sizes: [64, 96]\n")
     config = load_config(path, ["epochs=3", "lr=5e-4", "pre_norm=true", "train_sizes=[32]"])
@@ -58,7 +58,7 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         ("epochs", "expected key=value"),
     ],
 )
-def test_wrong_values_are_named(override: str, message: str) -> None:
+def test_errors_name_the_setting_and_the_value(override: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         load_config(None, [override])
 
@@ -117,15 +117,15 @@ def test_a_started_run_can_only_be_extended(tmp_path: Path) -> None:
     check_same_run(tmp_path, RunConfig(there, five()), done)
     for changed, said in [
         (replace(started, dataset="other"), "dataset: yard -> other"),
-        (replace(started, train=five(epochs=2)), "epochs: 3 are done -> 2"),
+        (replace(started, train=five(epochs=2)), "epochs: 3 finished -> 2"),
         (replace(started, train=five(lr=0.5)), "lr: 0.0001 -> 0.5"),
     ]:
         with pytest.raises(InputError, match=f"{said}.*another --run"):
             check_same_run(tmp_path, changed, done)
     write_yaml(tmp_path / "config.yaml", RunConfig("yard", five(precision="auto")))
-    assert read_run(tmp_path).train.precision == "float32"  # written before it was resolved
+    assert read_run(tmp_path).train.precision == "float32"  # of earlier versions
 
 
-def test_reading_a_configuration_loads_no_torch() -> None:
+def test_importing_the_configuration_does_not_import_torch() -> None:
     code = "import sys, detr.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""A data set of one small photo, and what fixing it does."""
+"""A data set with one small photo, and helpers that fix it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def change(dataset: Dataset, **values: Any) -> Path:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    """All files of the set but the cache of validation."""
+    """All files of the set except the cache of validation."""
     paths = (p.relative_to(root) for p in root.rglob("*") if p.is_file())
     return {str(p): (root / p).read_bytes() for p in paths if ".cache" not in p.parts}
 

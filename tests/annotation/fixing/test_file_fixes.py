@@ -18,8 +18,8 @@ from tests.drawn import YAML, draw_dataset, square
 @pytest.mark.parametrize(
     ("size", "points", "done"),
     [
-        ((0, 0), (25, 25), True),  # no picture has this size
-        ((20, 38), (30, 5), True),  # drawn where such a picture has no pixels
+        ((0, 0), (25, 25), True),  # no photo has this size
+        ((20, 38), (30, 5), True),  # drawn where a photo of this size has no pixels
         ((20, 38), (5, 5), False),  # may be another photo
         ((30, 40), (25, 25), False),  # swapped
         ((80, 60), (5, 5), False),  # scaled
@@ -84,7 +84,7 @@ def test_the_path_is_not_fixed_if_the_photo_is_not_certain(tmp_path: Path) -> No
     assert "several photos" in fixed.what
 
 
-def test_marked_encodings_and_equal_repeated_keys_are_fixed(tmp_path: Path) -> None:
+def test_certain_encodings_and_equal_repeated_keys_are_fixed(tmp_path: Path) -> None:
     dataset = drawn(tmp_path)
     path = dataset.labelme / "a.json"
     text = path.read_text().replace('"imageHeight"', '"imageHeight": 30, "imageHeight"')
@@ -120,7 +120,7 @@ def test_code_pages_need_a_known_word(tmp_path: Path, known: str, done: bool) ->
 
 
 def test_a_known_word_that_is_valid_in_two_code_pages_proves_nothing(tmp_path: Path) -> None:
-    """`Tür` is the same in the Western and central European page, the description is not."""
+    """`Tür` is the same in the Western and the central European page; the description is not."""
     yaml = YAML.replace("[box, disc]", "[box, Tür]")
     dataset = drawn(tmp_path, replace(square("Tür", 12, 2, 5), description="señor"), yaml=yaml)
     path = dataset.labelme / "a.json"
@@ -149,7 +149,7 @@ def test_unreadable_shapes_are_written_back_unchanged(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["shapes"][-1] == odd
 
 
-def test_the_group_ids_of_unreadable_shapes_are_taken(tmp_path: Path) -> None:
+def test_group_ids_of_unreadable_shapes_are_not_used_again(tmp_path: Path) -> None:
     dataset = drawn(tmp_path, Shape("box", FORK))
     path = dataset.labelme / "a.json"
     unreadable = {"label": 3, "points": "none", "group_id": 5}

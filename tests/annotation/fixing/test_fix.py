@@ -53,7 +53,7 @@ def test_undo_keeps_files_that_were_edited_after_the_fix(tmp_path: Path) -> None
     assert path.read_bytes() == drawn_since
 
 
-def test_a_stop_while_writing_loses_nothing(
+def test_an_interruption_while_writing_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = drawn(tmp_path, square("Box", 12, 2, 5))

@@ -14,7 +14,7 @@ from tests.drawn import YAML, square
 
 LARGE = ((0.0, 0.0), (30.0, 0.0), (30.0, 20.0), (0.0, 20.0))
 SLIP = (*LARGE[:2], (30.0, 10.5), (30.6, 9.9), (29.6, 9.9), *LARGE[2:])  # a loop of 0.2 pixels
-FORK = (  # both prongs are partly in the photo, its back is outside
+FORK = (  # both prongs are partly in the photo; the rest is outside
     *((35.0, 2.0), (50.0, 2.0), (50.0, 20.0), (35.0, 20.0)),
     *((35.0, 15.0), (45.0, 15.0), (45.0, 7.0), (35.0, 7.0)),
 )
@@ -62,7 +62,7 @@ def test_rectangles_stay_rectangles(tmp_path: Path) -> None:
     assert rules(dataset) == []
 
 
-def test_circles_keep_their_form(tmp_path: Path) -> None:
+def test_circles_are_not_clipped(tmp_path: Path) -> None:
     dataset = drawn(tmp_path, Shape("box", ((38.0, 10.0), (38.0, 15.0)), "circle"))
     before = contents(tmp_path)
     assert not only(fix(dataset), "out-of-picture").done
@@ -89,7 +89,7 @@ def test_repeated_vertices_are_removed(tmp_path: Path) -> None:
     assert rules(dataset) == []
 
 
-def test_a_small_slip_is_fixed_but_not_a_figure_of_eight(tmp_path: Path) -> None:
+def test_a_small_loop_is_fixed_but_not_a_figure_of_eight(tmp_path: Path) -> None:
     dataset = drawn(tmp_path, Shape("disc", SLIP), Shape("box", EIGHT))
     severity = "severity: {label-unused: ignore, thing-hidden: ignore, same-label-overlap: ignore}"
     (tmp_path / "dataset.yaml").write_text(
@@ -98,16 +98,16 @@ def test_a_small_slip_is_fixed_but_not_a_figure_of_eight(tmp_path: Path) -> None
     slip, eight = (f for f in fix(dataset) if f.rule == "self-crossing")
     assert slip.done and not eight.done
     assert "100%" in eight.what
-    mended = shapes_of(dataset)[1]
-    outline = shapely.Polygon(mended.points)
-    assert outline.is_valid and mended.group_id is None
+    repaired = shapes_of(dataset)[1]
+    outline = shapely.Polygon(repaired.points)
+    assert outline.is_valid and repaired.group_id is None
     assert outline.area == pytest.approx(600, abs=3)
     assert shapes_of(dataset)[2].points == EIGHT
     assert rules(dataset).count("self-crossing") == 1
 
 
 def test_overlapping_ends_are_filled_and_a_hole_is_kept(tmp_path: Path) -> None:
-    """An outline led into a hole and back, whose end runs a little over its beginning."""
+    """An outline that leads into a hole and back, and whose end overlaps its start a little."""
     hole = ((0.0, 10.0), (8.0, 10.0), (8.0, 15.0), (16.0, 15.0), (16.0, 6.0), (8.0, 6.0))
     outline = (
         *LARGE,
@@ -130,7 +130,7 @@ def test_overlapping_ends_are_filled_and_a_hole_is_kept(tmp_path: Path) -> None:
     assert rules(dataset) == []
 
 
-def test_a_crossing_outline_outside_the_photo_gets_both_fixes(tmp_path: Path) -> None:
+def test_a_crossing_outline_partly_outside_the_photo_gets_both_fixes(tmp_path: Path) -> None:
     points = tuple((x + 15, y) for x, y in SLIP)
     dataset = drawn(tmp_path, Shape("disc", points))
     assert [f.done for f in fix(dataset)] == [True, True]

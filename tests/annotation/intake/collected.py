@@ -17,7 +17,7 @@ from tests.annotation.photos.test_likeness import landscape
 
 
 def photo(seed: int, *, quality: int = 90, orientation: int | None = None) -> bytes:
-    """Return a JPEG of 320x240 pixels; photos of other seeds look completely different."""
+    """Return a JPEG of 320x240 pixels; photos with other seeds look completely different."""
     block = exif(orientation=orientation, gps=True) if orientation else b""
     rgb = np.ascontiguousarray(landscape(seed)[..., ::-1])
     return saved(Image.fromarray(rgb), quality=quality, exif=block)

@@ -1,4 +1,4 @@
-"""What the tests of collecting share."""
+"""A fixture for the tests of collecting photos."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ import pytest
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the current folder, so that origins are short."""
+    """Make the temporary folder the current one, so that origins are short; return it."""
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -30,7 +30,7 @@ def test_exact_duplicates_are_skipped_within_and_between_runs(here: Path) -> Non
     assert state(here / "set") == before
 
 
-def test_photos_that_were_copied_by_hand_count(here: Path) -> None:
+def test_photos_that_were_copied_by_hand_are_recognised(here: Path) -> None:
     write_files(here / "set/images", {"mine.jpg": photo(1), "broken.jpg": b"x"})
     write_files(here / "in", {"same.jpg": photo(1), "like.jpg": photo(1, quality=60)})
     collected = collect([Path("in")], Path("set"))
@@ -42,11 +42,11 @@ def test_near_duplicates_are_added_listed_and_grouped(here: Path) -> None:
     write_files(here / "in", {"a.jpg": photo(1), "b.jpg": photo(2), "c.jpg": photo(1, quality=40)})
     collected = collect([Path("in")], Path("set"))
     assert [(one.image, one.earlier) for one in collected.near_duplicates] == [("c.jpg", "a.jpg")]
-    assert any(line.startswith("looks alike: c.jpg and a.jpg (") for line in collected.lines())
+    assert any(line.startswith("similar: c.jpg and a.jpg (") for line in collected.lines())
     assert groups(here / "set") == {"a.jpg": "in/a.jpg", "b.jpg": "in/b.jpg", "c.jpg": "in/a.jpg"}
 
 
-def test_existing_rows_and_the_header_stay(here: Path) -> None:
+def test_existing_rows_and_the_header_are_kept(here: Path) -> None:
     write_files(here / "set/images", {"old.jpg": photo(1)})
     (here / "set/photos.csv").write_text("image,building\nold.jpg,town hall\ngone.jpg,church\n")
     write_files(here / "in", {"like.jpg": photo(1, quality=50), "new.jpg": photo(2)})

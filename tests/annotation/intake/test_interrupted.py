@@ -56,7 +56,7 @@ def test_an_incomplete_line_of_the_record_is_removed(here: Path) -> None:
     collect([Path("in")], Path("set"))
     whole = state(here / "set")
     record = here / "set/collected.jsonl"
-    record.write_bytes(record.read_bytes()[:-20])  # a power cut: half a line, no photo
+    record.write_bytes(record.read_bytes()[:-20])  # as after a power failure: half a line, no photo
     (here / "set/images/b.jpg").unlink()
     (here / "set/photos.csv").unlink()
     collect([Path("in")], Path("set"))

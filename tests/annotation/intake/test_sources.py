@@ -35,7 +35,7 @@ from tests.annotation.photos.test_likeness import landscape
         ("text.zip", r"text.zip: cannot be read as a zip file"),
     ],
 )
-def test_mistakes_are_reported_before_anything_is_changed(
+def test_errors_are_reported_before_anything_is_changed(
     here: Path, source: str, message: str
 ) -> None:
     write_files(here, {"notes.txt": b"x", "text.zip": b"x", "good/a.jpg": photo(1)})
@@ -71,7 +71,7 @@ class TestZip:
         assert dict(collected.other_files) == {".txt": 1}
         assert groups(here / "set")["up.jpg"] == "p.zip/../../up.jpg"
 
-    def test_links_encrypted_bombs_and_foreign_methods_are_refused(self, here: Path) -> None:
+    def test_links_encrypted_files_bombs_and_other_methods_are_refused(self, here: Path) -> None:
         link = zipfile.ZipInfo("link.jpg")
         link.external_attr = 0o120777 << 16
         bzip = zipfile.ZipInfo("bzip.jpg")
@@ -80,11 +80,11 @@ class TestZip:
         path = write_zip(here / "p.zip", [*members, ("good.jpg", photo(2)), ("lock.jpg", b"0123")])
         data = path.read_bytes()
         entry = data.rindex(b"PK\x01\x02", 0, data.rindex(b"lock.jpg"))
-        path.write_bytes(data[: entry + 8] + b"\1" + data[entry + 9 :])  # says it is encrypted
+        path.write_bytes(data[: entry + 8] + b"\1" + data[entry + 9 :])  # marks it as encrypted
         collected = collect([path], here / "set")
         assert names(here / "set") == ["good.jpg"]
         assert reasons(collected) == {
-            "bomb.png": "99999x99999 pixels; at most 178,956,970 can be opened",
+            "bomb.png": "expected at most 178,956,970 pixels, found 99999x99999",
             "bzip.jpg": "is compressed by a method other than stored or deflated",
             "link.jpg": "is a symbolic link, not a photo",
             "lock.jpg": "is encrypted",
@@ -105,7 +105,7 @@ class TestZip:
         assert names(here / "set") == ["b.jpg"]
         assert reasons(collected)["a.jpg"].startswith(reason)
 
-    def test_damaged_members_are_refused_and_damaged_zips_are_mistakes(self, here: Path) -> None:
+    def test_damaged_members_are_refused_and_damaged_zip_files_are_errors(self, here: Path) -> None:
         path = write_zip(here / "p.zip", [("a.jpg", photo(1)), ("b.jpg", photo(2))])
         data = bytearray(path.read_bytes())
         data[200:260] = bytes(60)
@@ -119,7 +119,7 @@ class TestZip:
 class TestVideo:
     @pytest.mark.parametrize(("code", "suffix"), [("mp4v", ".mp4"), ("MJPG", ".avi")])
     def test_frames_at_an_interval(self, here: Path, code: str, suffix: str) -> None:
-        frames = [landscape(number // 5) for number in range(25)]  # another scene each 0.5 s
+        frames = [landscape(number // 5) for number in range(25)]  # a new scene every 0.5 s
         write_video(here / f"my clip{suffix}", frames, code=code)
         collected = collect([Path(f"my clip{suffix}")], Path("set"), every=1, long_side=160)
         assert names(here / "set") == [f"my clip_00000{second}000ms.jpg" for second in range(3)]
@@ -137,7 +137,7 @@ class TestVideo:
         ]
         assert sum(one.same_source for one in finer.duplicates) == 3
 
-    def test_a_video_follows_the_photo_that_its_frame_looks_like(self, here: Path) -> None:
+    def test_a_video_joins_the_group_of_a_photo_like_its_frame(self, here: Path) -> None:
         write_files(here / "in", {"still.jpg": photo(3)})
         video = [landscape(number) for number in range(1, 5)]
         write_video(here / "clip.avi", video, code="MJPG", fps=1)
@@ -158,12 +158,12 @@ class TestVideo:
         assert len(names(here / "set")) == 4
         assert set(groups(here / "set").values()) == {"clip.avi"}
 
-    def test_a_camera_that_stands_still(self, here: Path) -> None:
+    def test_a_static_camera(self, here: Path) -> None:
         frames = [landscape(0)] * 3 + [cv2.convertScaleAbs(landscape(0), beta=20)] * 2
         write_video(here / "clip.avi", frames, code="MJPG", fps=1)
         collected = collect([Path("clip.avi")], Path("set"))
         assert names(here / "set") == ["clip_000000000ms.jpg", "clip_000003000ms.jpg"]
-        assert "looks alike: 1 frames of clip.avi and earlier frames" in collected.lines()
+        assert "similar to earlier frames: 1 of clip.avi" in collected.lines()
         assert len(list(collected.lines())) == 3
 
     def test_files_that_are_not_videos_are_refused(self, here: Path) -> None:

@@ -23,7 +23,7 @@ PIPELINE = (sys.executable, str(ROOT / "pipeline.py"))
 def virtual_screen(home: Path) -> Iterator[dict[str, str]]:
     """Provide the environment of a virtual screen with a home folder of its own."""
     read, write = os.pipe()
-    # without -noreset it restarts when no window is open, and refuses new windows meanwhile
+    # without -noreset, it restarts when no window is open, and refuses new windows meanwhile
     command = ["Xvfb", "-displayfd", str(write), "-noreset", "-screen", "0", "1280x900x24"]
     server = subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL)
     os.close(write)
@@ -80,7 +80,7 @@ class Window:
             seen[:] = seen[1], ImageGrab.grab(xdisplay=self._env["DISPLAY"]).tobytes()
             return seen[0] == seen[1]
 
-        wait_for(is_still, "a still window")
+        wait_for(is_still, "the window to stop changing")
 
     def press(self, *keys: str) -> None:
         self._xdotool("windowfocus", "--sync", self._main())

@@ -42,7 +42,7 @@ def screen(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    """All files but the cache of validation."""
+    """All files except the cache of validation."""
     files = (path for path in root.rglob("*") if path.is_file())
     names = {path.relative_to(root): path for path in files}
     return {n.as_posix(): p.read_bytes() for n, p in names.items() if ".cache" not in n.parts}
@@ -107,8 +107,8 @@ def test_make_annotate_from_the_first_photo_to_a_converted_set(
         assert window.step("a") and window.step("a") == "2-new/sub/b.jpg [2/5]"
         window.draw_polygon("disc", CORNERS)
         wait_for(drawn.exists, "the saved polygon, while Labelme is open")
-        said = run(*PIPELINE, "annotate", dataset.root, env=screen, status=2)
-        assert "is open in Labelme" in said
+        printed = run(*PIPELINE, "annotate", dataset.root, env=screen, status=2)
+        assert "is open in Labelme" in printed
         output = end(program, window)
     finally:
         program.kill()
@@ -131,8 +131,8 @@ def test_make_annotate_from_the_first_photo_to_a_converted_set(
     files = {f["file"]: f["rule"] for f in json.loads(found.read_text())["findings"]}
     assert "labelme/sub/b.json" not in files
     assert files["labelme/c.json"].startswith("label-")
-    said = run(*PIPELINE, "convert", dataset.root, status=1)
-    assert "left out: labelme/c.json" in said
+    printed = run(*PIPELINE, "convert", dataset.root, status=1)
+    assert "left out: labelme/c.json" in printed
     assert "disc" in things(dataset, "sub/b.jpg")
 
 
@@ -212,7 +212,7 @@ def test_the_reason_is_reported_if_the_window_cannot_open(
     assert not (dataset.root / ".annotate").exists()
 
 
-def test_a_missing_display_photos_or_labelme_is_reported(
+def test_a_missing_display_photo_or_labelme_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = draw_dataset(tmp_path, {"a": []})
@@ -230,7 +230,7 @@ def test_a_missing_display_photos_or_labelme_is_reported(
         annotate(dataset, check=check_dataset)
 
 
-def test_the_users_own_settings_hold_where_this_labelme_knows_them(
+def test_user_settings_are_kept_if_this_version_of_labelme_knows_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -31,7 +31,7 @@ def shown(dataset: Dataset) -> list[tuple[Path, Path, str]]:
 
 
 def save(path: Path, image_path: str, label: str) -> None:
-    """Save as Labelme does: one polygon, the photo's path from the file's folder."""
+    """Save one polygon as Labelme does, with the photo's path relative to the file's folder."""
     shape = {"label": label, "points": [[1, 1], [9, 1], [9, 9]], "shape_type": "polygon"}
     keys = {"version": "6.3.1", "flags": {}, "shapes": [shape], "imagePath": image_path}
     size = {"imageData": None, "imageHeight": 30, "imageWidth": 40}
@@ -133,7 +133,7 @@ def test_an_unreadable_annotation_cannot_be_overwritten(dataset: Dataset) -> Non
     path.write_text('{"half')
     with open_session(dataset, shown(dataset)) as session:
         copy = json.loads((session.folder / "2-error/a.json").read_text())
-        assert "a.json: is not valid JSON" in copy["shapes"][0]["cannot be read"]  # and no label
+        assert "a.json: is not valid JSON" in copy["shapes"][0]["cannot be read"]  # without a label
     assert path.read_text() == '{"half'
 
 

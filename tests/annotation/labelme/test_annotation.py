@@ -19,7 +19,7 @@ from annotation.labelme.geometry import outline
 from base.errors import InputError
 from tests.drawn import draw_photo, square
 
-# the real Labelme's own reader, in a program of its own: its Qt stays out of the tests
+# Labelme's own reader, in a separate process so that the tests do not load its Qt
 REAL_READER = """
 import json, sys
 from labelme._label_file import LabelFile
@@ -73,7 +73,9 @@ def test_missing_optional_keys(tmp_path: Path) -> None:
         ({"imagePath": 3}, "imagePath"),
     ],
 )
-def test_wrong_files_say_where(tmp_path: Path, change: dict[str, object], message: str) -> None:
+def test_errors_name_the_file_and_the_key(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps({**FULL, **change}))
     with pytest.raises(InputError, match=f"a.json.*{message}"):
@@ -135,7 +137,7 @@ def test_shapes_without_outline(shape: Shape, message: str) -> None:
         outline(shape)
 
 
-def test_annotation_keeps_labelme_order_of_keys(tmp_path: Path) -> None:
+def test_keys_are_written_in_the_order_of_labelme(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_annotation(path, Annotation("a.jpg", 3, 4, ()))
     assert list(json.loads(path.read_text())) == [

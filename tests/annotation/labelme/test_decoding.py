@@ -7,7 +7,7 @@ import pytest
 
 from annotation.labelme.decoding import MOST_OBJECTS, decode_json, known_words
 
-# words as people write them in their language, by the code page of their Windows
+# words in several languages, by the Windows code page of the language
 WORDS = {
     "cp1252": ["Gebäude", "Tür", "façade", "straße", "fenêtre"],
     "gb18030": ["窗户", "汽车", "建筑物", "交通锥", "门"],
@@ -18,7 +18,7 @@ WORDS = {
     "cp1251": ["окно", "машина", "Здание", "ёлка"],
     "cp1250": ["střecha", "światło", "łóżko"],
 }
-OF_MANY_PAGES = ["é", "窗", "か", "창", "о"]  # labels that other sets may have, too
+OF_MANY_PAGES = ["é", "窗", "か", "창", "о"]  # more known words, from several code pages
 
 
 def labelme_file(label: str, photo: str, page: str) -> bytes:
@@ -30,7 +30,7 @@ def labelme_file(label: str, photo: str, page: str) -> bytes:
 @pytest.mark.parametrize(
     ("page", "word"), [(p, word) for p, words in WORDS.items() for word in words]
 )
-def test_a_known_label_tells_the_code_page(page: str, word: str) -> None:
+def test_a_known_label_identifies_the_code_page(page: str, word: str) -> None:
     known = known_words([word, *OF_MANY_PAGES])
     decoded = decode_json(labelme_file(word, "a.jpg", page), known=known)
     assert decoded.value["shapes"][0]["label"] == word
@@ -40,8 +40,8 @@ def test_a_known_label_tells_the_code_page(page: str, word: str) -> None:
 @pytest.mark.parametrize(
     ("page", "word"), [(p, word) for p, words in WORDS.items() for word in words]
 )
-def test_a_known_photo_name_tells_the_code_page(page: str, word: str) -> None:
-    known = known_words([f"{word.upper()} 1.jpg", *OF_MANY_PAGES])  # Windows sees no case
+def test_a_known_photo_name_identifies_the_code_page(page: str, word: str) -> None:
+    known = known_words([f"{word.upper()} 1.jpg", *OF_MANY_PAGES])  # Windows ignores case
     decoded = decode_json(labelme_file("box", f"{word} 1.jpg", page), known=known)
     assert decoded.value["imagePath"] == f"..\\images\\{word} 1.jpg"
 
@@ -54,11 +54,11 @@ def test_several_words_of_a_language_suffice_to_recognise_its_code_page(page: st
 
 def test_a_known_word_takes_precedence_over_a_better_fit() -> None:
     data = labelme_file("窗户", "a.jpg", "gbk")
-    assert decode_json(data).encoding == "cp949"  # these bytes are frequent hangul, too
+    assert decode_json(data).encoding == "cp949"  # these bytes are also common hangul
     assert decode_json(data, known=known_words(["窗户"])).encoding == "gb18030"
 
 
-def test_names_of_other_unicode_form_are_known() -> None:
+def test_names_in_another_unicode_form_are_known() -> None:
     known = known_words(["Gebäude"])  # as macOS stores the names of files
     assert decode_json(labelme_file("Gebäude", "a.jpg", "cp1252"), known=known).encoding == "cp1252"
 

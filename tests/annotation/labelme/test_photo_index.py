@@ -26,7 +26,7 @@ from tests.drawn import draw_dataset, square
         "a.jpg\ud800",
     ],
 )
-def test_unusual_paths_raise_nothing(tmp_path: Path, image_path: str) -> None:
+def test_unusual_paths_raise_no_errors(tmp_path: Path, image_path: str) -> None:
     dataset = draw_dataset(tmp_path, {"a": [square("box", 2, 2, 5)]})
     index = PhotoIndex(dataset, dataset.photos())
     found = index.find(dataset.labelme / "a.json", image_path)
@@ -52,7 +52,7 @@ def test_a_set_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (found.how, found.photo) == ("path", Path("images/a/b.jpg"))
 
 
-def test_of_several_photos_of_one_name_the_nearest_is_found(tmp_path: Path) -> None:
+def test_the_nearest_of_several_photos_with_one_name_is_found(tmp_path: Path) -> None:
     box = [square("box", 2, 2, 5)]
     dataset = draw_dataset(tmp_path, {"x/a": box, "y/a": box})
     index = PhotoIndex(dataset, dataset.photos())

@@ -52,7 +52,7 @@ def test_files_that_cannot_be_read(path: Path) -> None:
         read_group_table(path)
 
 
-def test_the_table_of_a_set_lies_inside_the_set(tmp_path: Path) -> None:
+def test_the_table_of_a_set_must_be_inside_the_set(tmp_path: Path) -> None:
     assert group_file(tmp_path, None) is None
     assert group_file(tmp_path, "a/groups.csv") == tmp_path / "a/groups.csv"
     with pytest.raises(InputError, match=r"dataset.yaml: split.group_by: .*'../groups.csv'"):

@@ -13,7 +13,7 @@ Picture = NDArray[np.uint8]
 
 
 def landscape(seed: int, *, height: int = 240, width: int = 320) -> Picture:
-    """Return a random BGR image with a few large soft areas, like a photo out of focus."""
+    """Return a random BGR image with a few large soft areas, like an out-of-focus photo."""
     noise = np.random.default_rng(seed).uniform(0, 255, (6, 8, 3)).astype(np.uint8)
     large: Picture = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
     return large
@@ -56,7 +56,7 @@ def test_pairs_of_a_few_hashes() -> None:
 
 
 @pytest.mark.parametrize("radius", [0, 3, 8, 20])
-def test_pairs_are_those_of_comparing_all_hashes(radius: int) -> None:
+def test_pairs_equal_those_of_comparing_all_hashes(radius: int) -> None:
     rng = np.random.default_rng(radius)
     centres = rng.integers(0, 2**64, 40, dtype=np.uint64)
     hashes = []

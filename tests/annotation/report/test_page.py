@@ -77,12 +77,12 @@ def test_the_shape_is_red_in_a_part_of_its_photo(tmp_path: Path) -> None:
     assert picture.shape == (HEIGHT, WIDTH, 3)
     rows, columns = np.nonzero(red(picture))
     assert rows.min() > 0 and rows.max() < HEIGHT - 1
-    assert np.ptp(rows) == pytest.approx(np.ptp(columns), abs=4)  # a square stays one
+    assert np.ptp(rows) == pytest.approx(np.ptp(columns), abs=4)  # a square stays a square
     assert all(a["loading"] == "lazy" for t, a in page.tags if t == "img")
 
 
-def test_photos_are_shown_as_a_person_sees_them(tmp_path: Path) -> None:
-    """A photo of a camera held upright: its left half is light, and there lies the shape."""
+def test_photos_are_shown_with_their_exif_rotation(tmp_path: Path) -> None:
+    """A photo in portrait format, whose left half is light and contains the shape."""
     dataset = draw_dataset(tmp_path, {"a": [Shape("bxo", ((2.0, 4.0), (12.0, 30.0)), "rectangle")]})
     upright = np.zeros((40, 30, 3), np.uint8)
     upright[:, :15] = 255
@@ -114,13 +114,13 @@ def test_photos_are_shown_as_a_person_sees_them(tmp_path: Path) -> None:
     ],
     ids=["few", "tiny", "point", "line", "far", "out", "circle", "mask"],
 )
-def test_every_kind_of_shape_can_be_seen(tmp_path: Path, shape: Shape) -> None:
+def test_every_kind_of_shape_is_visible(tmp_path: Path, shape: Shape) -> None:
     pictures = page_of(draw_dataset(tmp_path, {"a": [shape]})).pictures()
     assert pictures
     assert all(red(picture).sum() > 50 for picture in pictures)
 
 
-def test_the_copy_in_the_file_is_shown_where_the_photo_is_missing(tmp_path: Path) -> None:
+def test_the_copy_in_the_file_is_shown_if_the_photo_is_missing(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path, {"a": [square("box", 2, 2, 9)], "b": [square("box", 2, 2, 9)]})
     for name in "ab":
         (tmp_path / f"images/{name}.jpg").rename(tmp_path / f"{name}.jpg")
@@ -129,7 +129,7 @@ def test_the_copy_in_the_file_is_shown_where_the_photo_is_missing(tmp_path: Path
     write_annotation(path, replace(read_annotation(path), image_data=data))
     page = page_of(dataset)
     assert len(page.pictures()) == 1
-    assert ("div", {"class": "none"}) not in page.tags  # of another rule, which has no pictures
+    assert ("div", {"class": "none"}) not in page.tags  # as another rule has
 
 
 def test_photos_without_annotation_and_broken_files_are_shown_whole(tmp_path: Path) -> None:
@@ -151,12 +151,12 @@ def test_pictures_and_lists_are_limited(tmp_path: Path, monkeypatch: pytest.Monk
     assert "4 more, see" in page.text
 
 
-def test_a_clean_set_has_a_page_too(tmp_path: Path) -> None:
+def test_a_set_without_findings_also_has_a_page(tmp_path: Path) -> None:
     page = page_of(draw_dataset(tmp_path, {"a": [square("box", 2, 2, 9)]}))
     assert "No findings" in page.text
 
 
-def test_views_keep_their_form_and_lie_in_the_photo() -> None:
+def test_views_keep_their_aspect_ratio_and_stay_in_the_photo() -> None:
     view = around(np.array([[100.0, 100.0], [140.0, 160.0]]), (600, 800))
     assert (view.x1 - view.x0) / (view.y1 - view.y0) == pytest.approx(WIDTH / HEIGHT)
     assert 0 <= view.x0 < 100 and 140 < view.x1 <= 800
@@ -175,13 +175,13 @@ def test_worst_files_have_the_most_errors() -> None:
     assert [one.file for one in worst_files(findings)] == ["c", "a", "b"]
 
 
-def test_lines_stop_and_say_so() -> None:
+def test_the_number_of_lines_is_limited() -> None:
     lines = list(finding_lines([finding("a\x1b[31m\n", message=EVIL)] * 12, most=10))
     assert lines[0] == f"error   a_[31m_: shapes[0]: {EVIL} [label-unknown; f]"
     assert lines[10:] == ["... 2 more, see --json or --html"]
 
 
-def test_the_table_takes_nothing_for_markup() -> None:
+def test_markup_in_the_data_has_no_effect_in_the_table() -> None:
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(findings_table([finding("[red]a[/red].json"), finding("[/b].json", "note")]))
     text = console.export_text()

@@ -1,4 +1,4 @@
-"""What one rule finds."""
+"""Helpers that return the findings of one rule."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_only_changed_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(names) == 2 + len(PHOTOS)
 
 
-def test_a_new_photo_may_be_that_of_files_whose_image_path_is_wrong(
+def test_a_new_photo_rechecks_files_whose_image_path_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = draw_mixed(tmp_path)
@@ -59,7 +59,7 @@ def test_photos_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     first = check_dataset(dataset, pixels="decode")
 
     def fail(*_: object) -> None:
-        raise AssertionError("decodes a photo again")
+        raise AssertionError("a photo is decoded again")
 
     monkeypatch.setattr("annotation.rules.cached.inspect_photo", fail)
     assert check_dataset(dataset, pixels="decode") == first
@@ -137,7 +137,7 @@ def test_a_pipe_in_place_of_a_file_is_not_read(tmp_path: Path) -> None:
         }
 
 
-def test_json_of_findings_has_the_other_shapes_and_the_place(tmp_path: Path) -> None:
+def test_findings_in_json_have_the_other_shapes_and_the_place(tmp_path: Path) -> None:
     bow_tie = replace(BOX, points=((2.0, 2.0), (12.0, 12.0), (12.0, 2.0), (2.0, 12.0)))
     dataset = draw_dataset(tmp_path, {"a": [DISC, DISC, bow_tie]})
     found = json.loads(msgspec.json.encode(check_dataset(dataset).findings))

@@ -29,12 +29,12 @@ def judged(dataset: Dataset, rule: str, shape: Shape = SHAPE) -> list[str]:
 
 
 @pytest.mark.parametrize("severity", ["error", "warning", "note"])
-def test_the_set_says_how_severe_a_rule_is(tmp_path: Path, severity: str) -> None:
+def test_the_set_can_change_the_severity_of_a_rule(tmp_path: Path, severity: str) -> None:
     assert judged(drawn(tmp_path), "tiny") == ["warning"]
     assert judged(drawn(tmp_path, f"tiny: {severity}, "), "tiny") == [severity]
 
 
-def test_a_rule_can_be_waived(tmp_path: Path) -> None:
+def test_the_set_can_ignore_a_rule(tmp_path: Path) -> None:
     assert judged(drawn(tmp_path, "tiny: ignore, "), "tiny") == []
 
 
@@ -45,11 +45,11 @@ def test_a_checked_shape_has_no_warnings_and_notes(tmp_path: Path, rule: str) ->
     assert found == (["error"] if RULES[rule] == "error" else [])
 
 
-def test_checked_waives_nothing_where_it_is_unset(tmp_path: Path) -> None:
+def test_the_checked_flag_waives_nothing_if_it_is_false(tmp_path: Path) -> None:
     assert judged(drawn(tmp_path), "tiny", replace(SHAPE, flags={"checked": False})) == ["warning"]
 
 
-def test_an_error_that_is_waived_leaves_the_file_usable(tmp_path: Path) -> None:
+def test_an_error_that_the_set_makes_a_warning_leaves_the_file_usable(tmp_path: Path) -> None:
     photos = {"a": [square("strange", 2, 2, 5)]}
     assert not check_dataset(draw_dataset(tmp_path, photos)).annotations[0].usable
     yaml = YAML.replace("severity: {", "severity: {label-unknown: warning, ")

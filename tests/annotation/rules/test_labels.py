@@ -26,7 +26,7 @@ KNOWN = ("traffic-cone", "brick-pallet", "oil-drum", "car", "disc", "window", "l
         ("windwo", "window"),
         ("dics", "disc"),
         ("ＣＡＲ", "car"),  # full width
-        ("cat", None),  # another word: three letters are too few
+        ("cat", None),  # a different word: three letters are too few
         ("dish", None),
         ("widows", None),
         ("lane3", None),  # numbers tell labels apart
@@ -41,7 +41,7 @@ def test_spellings(label: str, name: str | None) -> None:
     assert find_spelling(label, KNOWN) == name
 
 
-def test_a_spelling_of_two_labels_is_of_none() -> None:
+def test_a_misspelling_that_fits_two_labels_has_no_suggestion() -> None:
     assert find_spelling("balconyx", ("balcony1", "balcony")) == "balcony"
     assert find_spelling("balconyx", ("balconya", "balconyb")) is None
 
@@ -55,7 +55,7 @@ def test_typos_and_unknown_labels(tmp_path: Path) -> None:
     assert [(f.shape, f.severity) for f in unknown] == [(2, "error")]
 
 
-def test_known_labels_are_silent(tmp_path: Path) -> None:
+def test_known_labels_have_no_findings(tmp_path: Path) -> None:
     labels = ("box", "disc", "__hole__", "__ignore__")
     shapes = [square(label, 2 + 8 * i, 2, 5, group_id=1) for i, label in enumerate(labels)]
     dataset = draw_dataset(tmp_path, {"a": shapes})
@@ -63,7 +63,7 @@ def test_known_labels_are_silent(tmp_path: Path) -> None:
     assert not found & {"label-typo", "label-unknown", "flag-unknown", "group-not-allowed"}
 
 
-def test_things_that_may_have_one_part_only(tmp_path: Path) -> None:
+def test_things_that_may_have_only_one_part(tmp_path: Path) -> None:
     shapes = [
         square("box", 2, 2, 5, group_id=1),
         square("disc", 10, 2, 5, group_id=1),
@@ -82,7 +82,7 @@ def flagged(*flags: str) -> Shape:
     return replace(square("box", 2, 2, 5), flags=dict.fromkeys(flags, True))
 
 
-def test_unknown_flags_once_a_file(tmp_path: Path) -> None:
+def test_unknown_flags_are_reported_once_per_file(tmp_path: Path) -> None:
     shapes = [flagged("occluded"), flagged("ocluded", "crowd"), flagged("ocluded")]
     dataset = draw_dataset(tmp_path, {"a": shapes, "b": [flagged("ocluded")]})
     path = dataset.labelme / "b.json"
@@ -105,6 +105,6 @@ def test_flags_that_the_set_declares(tmp_path: Path) -> None:
     assert places(dataset, "flag-unknown") == []
 
 
-def test_a_thousand_unknown_flags_are_a_few_findings(tmp_path: Path) -> None:
+def test_a_thousand_unknown_flags_give_few_findings(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path, {"a": [flagged(*(f"flag {i}" for i in range(1000)))]})
     assert len(findings(dataset, "flag-unknown")) == 20

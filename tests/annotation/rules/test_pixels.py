@@ -27,7 +27,7 @@ EVERY_ORIENTATION = range(1, 9)
 
 
 def scene(seed: int, width: int = 400, height: int = 300) -> Image.Image:
-    """Coloured shapes on a gradient: like a photo for what compares them."""
+    """Coloured shapes on a gradient, which can be compared like photos."""
     rng = np.random.default_rng(seed)
     across, down = np.linspace(0, 200, width), np.linspace(0, 55, height)
     colours = rng.uniform(0.2, 1, 3)
@@ -48,7 +48,7 @@ def encoded(
 
 
 def drawn(root: Path, photo: bytes, embedded: bytes | None = None, suffix: str = "jpg") -> Dataset:
-    """A set of one photo whose file has the size that Labelme shows."""
+    """A set of one photo whose Labelme file has no size."""
     dataset = draw_dataset(root, {"a": BOX})
     (dataset.images / "a.jpg").unlink()
     (dataset.images / f"a.{suffix}").write_bytes(photo)
@@ -73,9 +73,7 @@ def drawn(root: Path, photo: bytes, embedded: bytes | None = None, suffix: str =
     ],
 )
 @pytest.mark.parametrize("share", [0.5, 0.95, 1])
-def test_photos_that_are_cut_off(
-    tmp_path: Path, kind: str, options: dict[str, int], share: float
-) -> None:
+def test_truncated_photos(tmp_path: Path, kind: str, options: dict[str, int], share: float) -> None:
     data = encoded(scene(1), kind, **options)
     suffix = {"JPEG": "jpg", "TIFF": "tif"}.get(kind, kind.lower())
     dataset = drawn(tmp_path, data[: int(len(data) * share)], suffix=suffix)
@@ -84,13 +82,13 @@ def test_photos_that_are_cut_off(
     whole = share == 1
     assert checked.annotations[0].usable == whole
     assert len(found) == (0 if whole else 1)
-    # a TIFF has its directory at the end, WebP can't be opened without its last bytes
+    # a TIFF has its directory at the end; a WebP cannot be opened without its last bytes
     assert set(found) <= {"photo-truncated", "photo-unreadable"}
     assert set(found.values()) <= {"labelme/a.json"}
     if kind in ("JPEG", "PNG", "BMP") and not whole:
         (finding,) = findings(dataset, "photo-truncated", pixels="decode")
         assert finding.severity == "error"
-        assert f"a.{suffix}: only a part of its pixels can be decoded" in finding.message
+        assert f"a.{suffix}: only part of its pixels can be decoded" in finding.message
         assert check_dataset(dataset).findings == ()
 
 
@@ -104,7 +102,7 @@ def test_photos_without_annotation_are_decoded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation", EVERY_ORIENTATION)
-def test_labelmes_own_copy_is_no_other_picture(tmp_path: Path, orientation: int) -> None:
+def test_the_copy_that_labelme_embeds_does_not_differ(tmp_path: Path, orientation: int) -> None:
     image = scene(1)
     stored = Image.open(io.BytesIO(encoded(image, orientation=orientation)))
     copy = encoded(ImageOps.exif_transpose(stored), quality=75)
@@ -129,7 +127,7 @@ def test_labelmes_own_copy_is_no_other_picture(tmp_path: Path, orientation: int)
     ids=["same", "blur", "grey", "dim", "mirror", "flip", "shift", "other", "zoom", "invert"],
 )
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_copies_of_other_pictures(
+def test_embedded_copies_of_other_photos(
     tmp_path: Path, kind: str, change: Callable[[Image.Image], Image.Image], other: bool
 ) -> None:
     image = scene(1)
@@ -140,10 +138,10 @@ def test_copies_of_other_pictures(
     assert found == ([("labelme/a.json", None)] if other else [])
 
 
-def test_a_copy_that_is_cut_off(tmp_path: Path) -> None:
+def test_a_truncated_copy(tmp_path: Path) -> None:
     dataset = drawn(tmp_path, encoded(scene(1)), encoded(scene(1))[:3000])
     (finding,) = findings(dataset, "photo-embedded", pixels="decode")
-    assert "only a part of the pixels" in finding.message
+    assert "only part of the pixels" in finding.message
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "LA", "CMYK", "I;16"])
@@ -189,7 +187,7 @@ def test_photos_that_look_alike(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("group_by", ["", "photos.csv", "groups.csv"])
-def test_photos_of_one_group_are_meant_to_be_alike(tmp_path: Path, group_by: str) -> None:
+def test_photos_in_one_group_may_look_alike(tmp_path: Path, group_by: str) -> None:
     photos = {name: encoded(scene(1), quality=q) for name, q in (("a", 90), ("b", 60), ("c", 40))}
     dataset = several(tmp_path, photos, group_by=group_by)
     (tmp_path / (group_by or "photos.csv")).write_text("image,video\na.jpg,1\nb.jpg,1\nc.jpg,2\n")
@@ -202,7 +200,7 @@ def test_a_missing_group_file_is_an_error(tmp_path: Path) -> None:
         check_dataset(dataset, pixels="decode")
 
 
-def test_the_most_alike_photo_of_another_group_is_named() -> None:
+def test_the_most_similar_photo_of_another_group_is_named() -> None:
     codes = {"a": 0b0, "b": 0b11, "c": 0b1, "d": 0b1, "e": 1 << 60 | 0xFFFF}
     photos = [ComparedPhoto(name, likeness=code) for name, code in codes.items()]
     found = alike_complaints(photos, {"c": "x", "d": "x"}, 2)

@@ -37,7 +37,7 @@ def test_parts_of_one_instance_count_once(tmp_path: Path) -> None:
     ]
 
 
-def test_second_and_excluded_files_do_not_count(tmp_path: Path) -> None:
+def test_excluded_files_do_not_count(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path, {"a": [BOX] * 10, "b": [DISC] * 10}, yaml=STRICT)
     path = dataset.labelme / "b.json"
     write_annotation(path, replace(read_annotation(path), flags={"exclude": True}))
@@ -68,7 +68,7 @@ def rectangle(label: str, width: float, height: float, x: float = 5, y: float = 
 
 
 def usual(count: int = 40) -> list[Shape]:
-    """Boxes of 4 by 4 pixels, give or take."""
+    """Boxes of about 4 by 4 pixels."""
     rng = np.random.default_rng(0)
     return [rectangle("box", *rng.uniform(3.5, 4.5, 2).tolist()) for _ in range(count)]
 
@@ -99,7 +99,7 @@ def outliers(tmp_path: Path, strange: Sequence[Shape]) -> list[tuple[str, int | 
         (replace(rectangle("box", 20, 20), flags={"checked": True}), []),
     ],
 )
-def test_things_unlike_the_others(tmp_path: Path, strange: Shape, rules: list[str]) -> None:
+def test_outliers_in_size_and_aspect(tmp_path: Path, strange: Shape, rules: list[str]) -> None:
     assert outliers(tmp_path, [BOX, strange]) == [(rule, 1) for rule in rules]
 
 
@@ -111,7 +111,7 @@ def test_findings_about_the_set_are_the_same_when_no_file_is_read_again(tmp_path
     assert check_dataset(dataset).findings == first
 
 
-def test_what_one_in_ten_does_is_not_unusual(tmp_path: Path) -> None:
+def test_an_aspect_of_one_in_ten_things_is_not_an_outlier(tmp_path: Path) -> None:
     assert outliers(tmp_path, [rectangle("box", 16, 1)] * 5) == []
 
 
@@ -120,7 +120,7 @@ def test_few_things_are_not_compared(tmp_path: Path) -> None:
     assert places(dataset, "size-outlier") == []
 
 
-def test_the_message_names_the_usual(tmp_path: Path) -> None:
+def test_the_message_compares_with_the_usual_size(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path, {"a": usual(), "b": [rectangle("box", 20, 20)]})
     (finding,) = findings(dataset, "size-outlier")
     assert (finding.severity, finding.file, finding.shape) == ("note", "labelme/b.json", 0)
@@ -151,11 +151,11 @@ def test_categories_in_one_split_only(tmp_path: Path) -> None:
     assert split_places(dataset) == []
 
 
-def test_without_a_second_split_nothing_lacks(tmp_path: Path) -> None:
+def test_a_single_split_has_no_findings(tmp_path: Path) -> None:
     yaml = YAML.replace("{train: 0.5, test: 0.5,", "{train: 1, test: 0,")
     assert split_places(draw_dataset(tmp_path, {"a": [BOX], "b": [DISC]}, yaml=yaml)) == []
 
 
-def test_the_severity_of_a_split_finding_is_the_sets(tmp_path: Path) -> None:
+def test_the_set_can_ignore_findings_about_splits(tmp_path: Path) -> None:
     yaml = YAML.replace("severity: {", "severity: {category-one-split: ignore, ")
     assert split_places(draw_dataset(tmp_path, {"a": [BOX], "b": [DISC]}, yaml=yaml)) == []

@@ -8,17 +8,17 @@ import pytest
 from annotation.dataset import Limits
 from annotation.labelme.annotation import Shape
 from annotation.labelme.geometry import MOST_MASK_RUNS, encode_mask_png, figure
-from tests.annotation.rules.said import CONFIG, box, complaints, polygon, said
+from tests.annotation.rules.reported import CONFIG, box, complaints, polygon, reported
 
 NAN, INF = float("nan"), float("inf")
 BOW_TIE = polygon((2, 2), (12, 12), (12, 2), (2, 12))
-STAR = polygon((20, 2), (28, 26), (6, 11), (34, 11), (12, 26))  # its middle is run round twice
-# the outline goes into the hole at 5, 10 and comes back on the same way
+STAR = polygon((20, 2), (28, 26), (6, 11), (34, 11), (12, 26))  # its middle is enclosed twice
+# the outline enters the hole at 5, 10 and comes back the same way
 KEYHOLE = polygon(
     *((0, 0), (20, 0), (20, 20), (0, 20), (0, 10), (5, 10)),
     *((5, 15), (15, 15), (15, 5), (5, 5), (5, 10), (0, 10)),
 )
-NEEDLE = polygon((5, 5), (20, 5), (20, 14), (35, 14.4), (20, 14.8), (20, 20), (5, 20))
+SPIKE = polygon((5, 5), (20, 5), (20, 14), (35, 14.4), (20, 14.8), (20, 20), (5, 20))
 
 
 def mask(pixels: list[list[int]], *, at: tuple[float, float] = (3, 3)) -> Shape:
@@ -35,12 +35,12 @@ def mask(pixels: list[list[int]], *, at: tuple[float, float] = (3, 3)) -> Shape:
     ],
 )
 def test_too_few_points(shape: Shape) -> None:
-    assert said(shape) == [("points-few", 0)]
+    assert reported(shape) == [("points-few", 0)]
 
 
 @pytest.mark.parametrize("wrong", [NAN, INF, -INF, 1e10])
 def test_points_are_numbers_of_pixels(wrong: float) -> None:
-    assert said(polygon((1, 1), (5, wrong), (5, 5))) == [("points-not-finite", 0)]
+    assert reported(polygon((1, 1), (5, wrong), (5, 5))) == [("points-not-finite", 0)]
 
 
 @pytest.mark.parametrize(
@@ -52,29 +52,29 @@ def test_points_are_numbers_of_pixels(wrong: float) -> None:
         Shape("box", ((2.0, 2.0), (9.0, 2.0)), "rectangle"),
         Shape("box", ((5.0, 5.0), (5.0, 5.0)), "circle"),
         mask([[0, 0], [0, 0]]),
-        polygon((50, 2), (60, 2), (70, 2)),  # outside as well: one cause, one complaint
+        polygon((50, 2), (60, 2), (70, 2)),  # also outside: one cause, one complaint
     ],
 )
 def test_no_area(shape: Shape) -> None:
-    assert said(shape) == [("zero-area", 0)]
+    assert reported(shape) == [("zero-area", 0)]
 
 
 @pytest.mark.parametrize(("side", "rules"), [(2.9, ["tiny"]), (3, [])])
 def test_tiny(side: float, rules: list[str]) -> None:
-    assert [rule for rule, _ in said(box(2, 2, 2 + side, 5))] == rules
+    assert [rule for rule, _ in reported(box(2, 2, 2 + side, 5))] == rules
 
 
 def test_tiny_masks() -> None:
-    assert said(mask([[1, 0, 1]])) == [("tiny", 0)]
-    assert said(mask([[1, 1, 1], [1, 1, 1], [1, 1, 1]])) == []
+    assert reported(mask([[1, 0, 1]])) == [("tiny", 0)]
+    assert reported(mask([[1, 1, 1], [1, 1, 1], [1, 1, 1]])) == []
 
 
 @pytest.mark.parametrize("shape", [BOW_TIE, STAR], ids=["bow tie", "star"])
 def test_self_crossing(shape: Shape) -> None:
-    assert said(shape) == [("self-crossing", 0)]
+    assert reported(shape) == [("self-crossing", 0)]
 
 
-def test_a_crossing_says_where() -> None:
+def test_a_self_crossing_has_a_place() -> None:
     assert complaints(BOW_TIE)[0].place == (7, 7)
 
 
@@ -84,17 +84,17 @@ def test_a_crossing_says_where() -> None:
         KEYHOLE,
         polygon((2, 2), (7, 7), (12, 2), (12, 12), (7, 7), (2, 12)),  # two triangles, tip to tip
         polygon((2, 2), (12, 2), (12, 12), (7, 2), (2, 12)),  # a tip on an edge
-        polygon((2, 12), (12, 12), (12, 2), (2, 2)),  # wound the other way
+        polygon((2, 12), (12, 12), (12, 2), (2, 2)),  # in the opposite direction
         polygon((2, 2), (12, 2), (12, 12), (2, 12), (2, 2)),  # closed by its first vertex
     ],
 )
 def test_outlines_that_only_touch_themselves(shape: Shape) -> None:
-    assert said(shape) == []
+    assert reported(shape) == []
 
 
-def test_scribbles_take_no_time() -> None:
+def test_scribbles_are_checked_quickly() -> None:
     points = np.random.default_rng(0).uniform(0, 30, (5000, 2)).tolist()
-    assert said(polygon(*((x, y) for x, y in points))) == [("self-crossing", 0)]
+    assert reported(polygon(*((x, y) for x, y in points))) == [("self-crossing", 0)]
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_repeated_points(points: list[tuple[float, float]], found: str) -> None:
     assert complaint.message.endswith(f": {found}")
 
 
-def test_points_near_each_other_are_no_repetition() -> None:
-    assert said(polygon((2, 2), (12, 2), (12.02, 2), (12, 12), (2, 2.02))) == []
-    assert said(polygon((2, 2), (12, 2), (2, 12), (12, 12), (12, 2))) != []  # not in turn
+def test_points_near_each_other_are_not_repeated() -> None:
+    assert reported(polygon((2, 2), (12, 2), (12.02, 2), (12, 12), (2, 2.02))) == []
+    assert reported(polygon((2, 2), (12, 2), (2, 12), (12, 12), (12, 2))) != []  # not consecutive
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,12 @@ def test_partly_out_of_the_picture(shape: Shape, share: str) -> None:
     ],
 )
 def test_outside_the_picture(shape: Shape) -> None:
-    assert said(shape) == [("outside-picture", 0)]
+    assert reported(shape) == [("outside-picture", 0)]
 
 
-def test_one_pixel_over_the_border_is_no_matter() -> None:
-    assert said(box(30, 20, 41, 31)) == []
-    assert said(box(45, 5, 55, 15), size=None) == []
+def test_one_pixel_beyond_the_border_is_allowed() -> None:
+    assert reported(box(30, 20, 41, 31)) == []
+    assert reported(box(45, 5, 55, 15), size=None) == []
 
 
 @pytest.mark.parametrize(
@@ -153,29 +153,29 @@ def test_one_pixel_over_the_border_is_no_matter() -> None:
     [
         Shape("box", ((0.0, 0.0), (40.0, 30.0)), "rectangle"),
         polygon((0.1, 0), (20, 0.2), (40, 0), (39.9, 30), (0, 29.9)),
-        box(-9, -9, 99, 99),  # reaches out of it, too: one cause, one complaint
+        box(-9, -9, 99, 99),  # also extends outside it: one cause, one complaint
     ],
 )
 def test_the_whole_picture(shape: Shape) -> None:
-    assert said(shape) == [("whole-picture", 0)]
+    assert reported(shape) == [("whole-picture", 0)]
 
 
 def test_a_close_up_is_not_the_whole_picture() -> None:
-    assert said(box(0, 0, 40, 29)) == []
+    assert reported(box(0, 0, 40, 29)) == []
 
 
-def test_needles() -> None:
-    (complaint,) = complaints(NEEDLE)
+def test_spikes() -> None:
+    (complaint,) = complaints(SPIKE)
     assert complaint.rule == "spike"
     assert complaint.message.startswith("points[3] at x, y = 35, 14 is a spike of 15 px")
     assert complaint.place == (35, 14.4)
     cut = polygon((5, 5), (35, 5), (35, 20), (20, 20), (20, 6), (19.8, 20), (5, 20))
-    assert said(cut) == [("spike", 0)]
+    assert reported(cut) == [("spike", 0)]
 
 
-def test_a_needle_whose_tip_was_clicked_twice() -> None:
-    points = (*NEEDLE.points[:4], *NEEDLE.points[3:])
-    assert said(replace(NEEDLE, points=points)) == [("points-repeated", 0), ("spike", 0)]
+def test_a_spike_whose_tip_was_clicked_twice() -> None:
+    points = (*SPIKE.points[:4], *SPIKE.points[3:])
+    assert reported(replace(SPIKE, points=points)) == [("points-repeated", 0), ("spike", 0)]
 
 
 @pytest.mark.parametrize(
@@ -184,29 +184,31 @@ def test_a_needle_whose_tip_was_clicked_twice() -> None:
         polygon((5, 5), (20, 5), (20, 13), (35, 14.4), (20, 15.8), (20, 20)),  # 10 degrees
         polygon((5, 5), (20, 5), (20, 14), (27, 14.2), (20, 14.4), (20, 20)),  # 7 pixels
         polygon((5, 5), (20, 5), (20, 14), (40, 14.4), (20, 14.8), (20, 20)),  # cut by the border
-        box(5, 5, 35, 5.5),  # thin, but no needle
+        box(5, 5, 35, 5.5),  # thin, but not a spike
     ],
 )
-def test_no_needles(shape: Shape) -> None:
-    assert said(shape) == []
+def test_outlines_without_spikes(shape: Shape) -> None:
+    assert reported(shape) == []
 
 
 @pytest.mark.parametrize("kind", ["line", "linestrip", "point", "points"])
 def test_lines_are_left_out_unless_they_have_a_width(kind: str) -> None:
     shape = Shape("box", ((10.0, 10.0), (20.0, 10.0))[: 1 if kind == "point" else 2], kind)
-    assert said(shape) == [("shape-ignored", 0)]
-    assert said(shape, config=replace(CONFIG, line_width=6)) == []
+    assert reported(shape) == [("shape-ignored", 0)]
+    assert reported(shape, config=replace(CONFIG, line_width=6)) == []
 
 
-def test_limits_are_the_data_sets() -> None:
+def test_limits_come_from_the_data_set() -> None:
     limits = Limits(tiny_area=200, whole_share=0.4, spike_angle=1)
-    assert said(box(2, 2, 12, 12), config=replace(CONFIG, limits=limits)) == [("tiny", 0)]
-    assert said(box(2, 2, 32, 22), config=replace(CONFIG, limits=limits)) == [("whole-picture", 0)]
-    assert said(NEEDLE, config=replace(CONFIG, limits=limits)) == []
+    assert reported(box(2, 2, 12, 12), config=replace(CONFIG, limits=limits)) == [("tiny", 0)]
+    assert reported(box(2, 2, 32, 22), config=replace(CONFIG, limits=limits)) == [
+        ("whole-picture", 0)
+    ]
+    assert reported(SPIKE, config=replace(CONFIG, limits=limits)) == []
 
 
 @pytest.mark.parametrize("size", [None, (0, 0), (-3, 5), (30, 40), (10**9, 10**9)])
-def test_nothing_raises(size: tuple[int, int] | None) -> None:
+def test_extreme_shapes_raise_no_errors(size: tuple[int, int] | None) -> None:
     far = 1e9
     shapes = [
         polygon((-far, -far), (far, far), (far, -far), (-far, far)),
@@ -219,10 +221,10 @@ def test_nothing_raises(size: tuple[int, int] | None) -> None:
         BOW_TIE,
         STAR,
     ]
-    assert {shape for _, shape in said(*shapes, size=size)} <= set(range(len(shapes)))
+    assert {shape for _, shape in reported(*shapes, size=size)} <= set(range(len(shapes)))
 
 
-def test_masks_of_noise_are_taken_in_blocks() -> None:
+def test_noisy_masks_are_reduced_to_blocks() -> None:
     pixels = np.random.default_rng(0).random((301, 400)) > 0.5
     assert (np.diff(pixels.astype(int)) == 1).sum() > MOST_MASK_RUNS
     covered = figure(mask(pixels.tolist(), at=(7, 9)))

@@ -47,7 +47,7 @@ def test_shape_rules(tmp_path: Path, shape: Shape, rule: str, severity: str) -> 
     assert found(dataset) == [(rule, severity, "labelme/a.json", 1)]
 
 
-def test_unknown_label_names_the_nearest(tmp_path: Path) -> None:
+def test_an_unknown_label_suggests_the_nearest_one(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path, {"a": [square("dics", 2, 2, 5)]})
     (finding,) = check_dataset(dataset).findings
     assert "did you mean 'disc'" in finding.message
@@ -81,7 +81,7 @@ def test_two_files_for_one_photo(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("image_path", ["../../secret.jpg", "/etc/passwd", "..\\..\\secret.jpg"])
-def test_paths_that_leave_the_set_are_not_followed(tmp_path: Path, image_path: str) -> None:
+def test_paths_outside_the_set_are_not_followed(tmp_path: Path, image_path: str) -> None:
     cv2.imwrite(str(tmp_path / "secret.jpg"), np.zeros((30, 40, 3), np.uint8))
     dataset = draw_dataset(tmp_path / "set", {"a": [square("box", 2, 2, 5)]})
     path = dataset.labelme / "a.json"
@@ -108,15 +108,15 @@ def test_paths_that_leave_the_set_are_not_followed(tmp_path: Path, image_path: s
         ("../images/other.jpg", ["photo-path"]),
     ],
 )
-def test_photo_is_found_again(tmp_path: Path, image_path: str, rules: list[str]) -> None:
+def test_the_photo_is_found_again(tmp_path: Path, image_path: str, rules: list[str]) -> None:
     dataset = draw_dataset(tmp_path, {"a": [square("box", 2, 2, 5)]})
     path = tmp_path / "labelme/a.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "imagePath": image_path}))
     assert [rule for rule, *_ in found(dataset)] == rules
 
 
-def test_size_is_that_of_the_turned_photo(tmp_path: Path) -> None:
+def test_the_size_is_that_of_the_rotated_photo(tmp_path: Path) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # a camera held upright
+    exif[0x0112] = 6  # a photo in portrait format
     Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg", exif=exif)
     assert photo_size(tmp_path / "a.jpg") == (40, 30)

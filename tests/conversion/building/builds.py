@@ -1,4 +1,4 @@
-"""Small sets to build several times, and what is in a built set."""
+"""Small sets to build several times, and helpers that read a built set."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from annotation.dataset import Dataset
 from annotation.labelme.annotation import Shape
+from conversion.building.build import convert
 from conversion.coco.panoptic import read_panoptic
 from tests.drawn import YAML, draw_dataset, square
 
@@ -27,13 +28,19 @@ def tree(dataset: Dataset) -> dict[str, bytes]:
     return {path.relative_to(dataset.panoptic).as_posix(): path.read_bytes() for path in files}
 
 
+def tree_of_fresh(root: Path, count: int) -> dict[str, bytes]:
+    dataset = draw(root, count)
+    convert(dataset)
+    return tree(dataset)
+
+
 def pngs(dataset: Dataset) -> dict[str, int]:
     """Time at which each PNG was written."""
     return {p.name: p.stat().st_mtime_ns for p in dataset.panoptic.glob("panoptic_*/*.png")}
 
 
 def settle(dataset: Dataset) -> None:
-    """Let all files look old: those written a moment ago are read again, whatever their stamp."""
+    """Make all files look old: files written a moment ago are always read again."""
     old = time.time() - 100
     for path in dataset.root.rglob("*"):
         if path.is_file() and dataset.panoptic not in path.parents:

@@ -47,12 +47,12 @@ def test_the_whole_set(dataset: Dataset) -> None:
             seen |= truth.keys()
             assert photo.png_name == photo.file_name.replace(".jpg", ".png")
             assert (dataset.panoptic / split / photo.file_name).is_file()
-            assert (ids[28:] == 0).all()  # nobody labelled the lowest rows
+            assert (ids[28:] == 0).all()  # the lowest rows are not labelled
             assert [s.category_id for s in photo.segments][:3] == [ROAD, SKY, BOX]
     assert 0 not in seen
 
 
-def test_a_second_run_does_nothing_and_any_change_is_seen(dataset: Dataset) -> None:
+def test_a_second_run_does_nothing_and_any_change_is_detected(dataset: Dataset) -> None:
     build(dataset)
     before = {p: p.stat().st_mtime_ns for p in dataset.panoptic.rglob("*")}
     assert not build(dataset).fresh
@@ -96,15 +96,16 @@ def test_pycocotools_reads_it_unchanged(dataset: Dataset) -> None:
 def test_files_with_errors_are_left_out_and_listed(dataset: Dataset) -> None:
     (dataset.labelme / "sub/p1.x.json").write_text("{")
     built = build(dataset)
-    assert built.left_out == (("labelme/sub/p1.x.json", "has errors, see `validate`"),)
+    assert built.left_out == (("labelme/sub/p1.x.json", "has errors; see `validate`"),)
     assert sum(built.photos.values()) == 3
 
 
-def test_wrong_stuff_says_what_was_meant(tmp_path: Path) -> None:
+def test_unknown_stuff_suggests_the_nearest_name(tmp_path: Path) -> None:
     yaml = YAML.replace("sky-other-merged", "sky-other")
     dataset = draw_dataset(tmp_path, {"a": [square("box", 2, 2, 5)]}, yaml=yaml)
     with pytest.raises(
-        InputError, match=r"expected stuff of COCO, found 'sky-other'; did you mean 'sky-other-"
+        InputError,
+        match=r"expected a COCO stuff category, found 'sky-other'; did you mean 'sky-other-",
     ):
         build(dataset)
 
@@ -146,7 +147,7 @@ def test_a_split_without_photos_can_be_read(tmp_path: Path) -> None:
     assert read_panoptic(dataset.panoptic / "annotations/panoptic_test.json").photos == ()
 
 
-def test_instances_are_visible_or_amodal_and_say_so(tmp_path: Path) -> None:
+def test_instances_are_visible_or_amodal_as_configured(tmp_path: Path) -> None:
     shapes = [
         *(square("box", 2, 2, 10), square("disc", 6, 6, 10)),
         *(square("box", 20, 2, 8, group_id=1), square("__hole__", 22, 4, 3, group_id=1)),

@@ -1,4 +1,4 @@
-"""One check for all commands: what one has found, the others use."""
+"""One check for all commands, which use each other's findings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BOX, TYPO = square("box", 2, 2, 5), square("bxo", 2, 2, 5)
 
 
 def draw(root: Path, *, yaml: str = YAML) -> Dataset:
-    """Photos a to d, of which that of b is incomplete; c has an error and d a warning."""
+    """Photos a to d: photo b is incomplete, c has an error, and d has a warning."""
     photos = {"a": [BOX], "b": [BOX], "c": [TYPO], "d": [BOX, BOX]}
     dataset = draw_dataset(root, photos, yaml=yaml)
     for number, name in enumerate(photos):
@@ -43,7 +43,7 @@ def test_convert_leaves_out_photos_that_validate_found_incomplete(tmp_path: Path
     check(dataset, pixels="decode")
     found = left_out(dataset)
     assert found.keys() == {"labelme/b.json", "labelme/c.json"}
-    assert found["labelme/b.json"].startswith("b.jpg: only a part of its pixels can be decoded")
+    assert found["labelme/b.json"].startswith("b.jpg: only part of its pixels can be decoded")
     (dataset.images / "b.jpg").write_bytes(noise(1))
     assert left_out(dataset).keys() == {"labelme/c.json"}
 
@@ -55,7 +55,7 @@ def test_the_severity_of_incomplete_photos_is_that_of_the_set(tmp_path: Path) ->
     assert left_out(dataset).keys() == {"labelme/c.json"}
 
 
-def test_a_copy_of_another_photo_keeps_its_annotation_out_if_that_is_an_error(
+def test_an_annotation_with_a_copy_of_another_photo_is_left_out_if_that_is_an_error(
     tmp_path: Path,
 ) -> None:
     yaml = YAML.replace("severity: {", "severity: {photo-embedded: error, ")
@@ -99,7 +99,7 @@ def test_convert_does_not_read_files_again_that_it_left_out(
     assert names == []
 
 
-def test_wrong_lists_are_an_error_of_every_check(tmp_path: Path) -> None:
+def test_wrong_lists_are_an_error_in_every_check(tmp_path: Path) -> None:
     dataset = draw(tmp_path, yaml=YAML.replace("seed: 0", "seed: 0, lists: {test: gone.txt}"))
     with pytest.raises(InputError, match=r"gone\.txt: cannot be read"):
         check(open_dataset(dataset.root))

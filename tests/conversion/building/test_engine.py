@@ -1,4 +1,4 @@
-"""Painting on a Dask cluster: real workers, one of them killed half-way."""
+"""Painting on a Dask cluster: real workers, one of which is killed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 
 from base.errors import InputError
 from conversion.building.build import convert
-from tests.conversion.building.test_incremental import draw, tree, tree_of_fresh
+from tests.conversion.building.builds import draw, tree, tree_of_fresh
 from tests.drawn import free_port
 
 
-def test_a_killed_worker_costs_nothing(tmp_path: Path) -> None:
+def test_a_killed_worker_loses_no_results(tmp_path: Path) -> None:
     from distributed import LocalCluster
 
     dataset = draw(tmp_path / "set", 400)
@@ -33,7 +33,7 @@ def test_a_killed_worker_costs_nothing(tmp_path: Path) -> None:
 
 
 def kill_half_way(panoptic: Path, pid: int) -> None:
-    """Kill once the workers have painted some photos, but by far not all."""
+    """Kill a worker when some photos are painted, but far from all."""
     for _ in range(3000):
         if len(list(panoptic.glob(".new/*.png"))) > 40:
             break
@@ -41,7 +41,7 @@ def kill_half_way(panoptic: Path, pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def test_no_scheduler_there(tmp_path: Path) -> None:
+def test_a_scheduler_that_cannot_be_reached(tmp_path: Path) -> None:
     address = f"tcp://127.0.0.1:{free_port()}"
     with pytest.raises(InputError, match=f"--scheduler {address}: expected the address of a Dask"):
         convert(draw(tmp_path, 2), scheduler=address)

@@ -1,4 +1,4 @@
-"""What a repeated build builds again; the bytes are those of a fresh build."""
+"""Which parts a repeated build builds again; the bytes are those of a fresh build."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_one_changed_annotation_is_one_new_png(tmp_path: Path) -> None:
     assert tree(fresh) == tree(dataset)
 
 
-def test_other_stuff_is_seen_and_a_new_date_alone_is_not(tmp_path: Path) -> None:
+def test_changed_stuff_is_detected_and_a_new_file_time_is_ignored(tmp_path: Path) -> None:
     dataset = draw(tmp_path, 4)
     convert(dataset)
     before = pngs(dataset)
@@ -47,7 +47,7 @@ def test_other_stuff_is_seen_and_a_new_date_alone_is_not(tmp_path: Path) -> None
     assert {name for name in after if after[name] != before[name]} == {"p001.png"}
 
 
-def test_an_edit_of_the_same_size_within_the_clocks_tick_is_seen(tmp_path: Path) -> None:
+def test_an_edit_of_the_same_size_within_a_clock_tick_is_detected(tmp_path: Path) -> None:
     dataset = draw(tmp_path, 2)
     convert(dataset)
     path = tmp_path / "labelme/p000.json"
@@ -57,7 +57,7 @@ def test_an_edit_of_the_same_size_within_the_clocks_tick_is_seen(tmp_path: Path)
     assert convert(dataset).left_out[0][0] == "labelme/p000.json"
 
 
-def test_new_photos_move_no_old_one_and_change_no_id(tmp_path: Path) -> None:
+def test_new_photos_move_no_old_photos_and_change_no_ids(tmp_path: Path) -> None:
     dataset = draw(tmp_path, 10, YAML.replace("train: 0.5, test: 0.5", "train: 0.8, test: 0.2"))
     convert(dataset)
     old = {photo: set(photos) for photo, photos in photos_of(dataset).items()}
@@ -70,7 +70,7 @@ def test_new_photos_move_no_old_one_and_change_no_id(tmp_path: Path) -> None:
     assert kept.items() <= ids_of(dataset).items()
 
 
-def test_photos_that_go_leave_nothing_and_come_back_to_their_split(tmp_path: Path) -> None:
+def test_deleted_photos_leave_no_files_and_return_to_their_split(tmp_path: Path) -> None:
     dataset = draw(tmp_path, 6)
     convert(dataset)
     whole = tree(dataset)
@@ -84,7 +84,7 @@ def test_photos_that_go_leave_nothing_and_come_back_to_their_split(tmp_path: Pat
     assert tree(dataset) == whole
 
 
-def test_a_photo_that_cannot_be_painted_stops_no_other(tmp_path: Path) -> None:
+def test_a_photo_that_cannot_be_painted_does_not_stop_the_others(tmp_path: Path) -> None:
     dataset = draw(tmp_path, 4)
     cv2.imwrite(str(tmp_path / "stuff/p001.png"), np.zeros((5, 5), np.uint8))
     built = convert(dataset)
@@ -98,24 +98,25 @@ def test_a_photo_that_cannot_be_painted_stops_no_other(tmp_path: Path) -> None:
     assert (again.fresh, again.left_out) == (False, built.left_out)
     assert (dataset.panoptic / "manifest.json").stat().st_mtime_ns == kept
     draw_photo(tmp_path, "p001", shapes(1))
-    mended = convert(dataset)
-    assert (sum(mended.photos.values()), mended.segments, mended.left_out) == (4, 16, ())
+    repaired = convert(dataset)
+    assert (sum(repaired.photos.values()), repaired.segments, repaired.left_out) == (4, 16, ())
 
 
-def test_broken_stuff_keeps_out_its_photo_only(tmp_path: Path) -> None:
+def test_a_damaged_label_map_excludes_only_its_photo(tmp_path: Path) -> None:
     dataset = draw(tmp_path, 4)
     convert(dataset)
     png = (tmp_path / "stuff/p001.png").read_bytes()
     (tmp_path / "stuff/p001.png").write_bytes(png[:8] + b"\0\0\0\x0c" + png[12:])
     assert [file for file, _ in convert(dataset).left_out] == ["labelme/p001.json"]
     shutil.rmtree(tmp_path / "stuff")
-    with pytest.raises(InputError, match="stuff: missing"):
+    with pytest.raises(InputError, match="expected a folder of label maps, found none"):
         convert(dataset)
 
 
-def test_pixels_that_a_source_calls_things_or_other_stuff_are_counted(tmp_path: Path) -> None:
+def test_pixels_of_things_or_other_stuff_in_a_source_are_counted(tmp_path: Path) -> None:
     dataset = draw(tmp_path, 2)
     labels = np.full((30, 40), 187, np.uint8)
-    labels[:5], labels[5:6], labels[6:7] = 1, 193, 0  # a person, grass; unlabelled is no change
+    # a person, grass, and unlabelled pixels, which are not counted
+    labels[:5], labels[5:6], labels[6:7] = 1, 193, 0
     cv2.imwrite(str(tmp_path / "stuff/p000.png"), labels)
     assert convert(dataset).changes == {"stuff_pixels_refused": 6 * 40}

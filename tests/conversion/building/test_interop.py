@@ -1,4 +1,4 @@
-"""The built set in the hands of other libraries, each the real one."""
+"""The real libraries of other projects read the built set."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def truth_of(dataset: Dataset, split: str = "test") -> PanopticSet:
 
 
 def perturbed(truth: PanopticSet, folder: Path) -> PanopticSet:
-    """A prediction: segments moved a pixel to the right, one missed, one of another category."""
+    """A prediction: segments moved one to three pixels, one missed, one of another category."""
     photos = []
     for number, photo in enumerate(truth.photos):
         ids = np.roll(truth.segment_ids(photo), 1 + number % 3, axis=1)
@@ -158,7 +158,7 @@ def test_torchmetrics_gives_the_same_quality(dataset: Dataset, tmp_path: Path) -
     ours = evaluate_sets(truth, prediction).quality.categories
     assert 0 < ours["disc"].pq < 1 and ours["disc"].fp and ours["box"].fn
     for category_id, (pq, sq, rq) in zip([BOX, DISC, 0, ROAD, SKY], scores, strict=True):
-        if category_id:  # they count void as one more stuff
+        if category_id:  # torchmetrics counts void as another stuff category
             found = ours[names[category_id]]
             assert (found.pq, found.sq, found.rq) == pytest.approx(
                 (pq, sq, rq), abs=1e-6
@@ -202,7 +202,7 @@ def test_hugging_face_reads_panoptic_annotations(dataset: Dataset) -> None:
             assert np.array_equal(mask == 1, ids == segment.id)
 
 
-def test_ids_go_through_the_published_formula(dataset: Dataset, tmp_path: Path) -> None:
+def test_ids_follow_the_published_formula(dataset: Dataset, tmp_path: Path) -> None:
     truth = truth_of(dataset)
     png = truth.png_folder / truth.photos[0].png_name
     pixels = np.asarray(Image.open(png))

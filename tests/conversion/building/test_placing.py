@@ -1,4 +1,4 @@
-"""Where built files are placed, and which files are left alone."""
+"""Where built files are placed, and which other files are kept."""
 
 from __future__ import annotations
 
@@ -35,31 +35,31 @@ def test_another_split_moves_pngs_and_leaves_no_old_files(tmp_path: Path) -> Non
     assert len(list((dataset.panoptic / "annotations").iterdir())) == 4
 
 
-@pytest.mark.skipif(os.sep == "\\", reason="there a backslash parts folders")
+@pytest.mark.skipif(os.sep == "\\", reason="on Windows, a backslash separates folders")
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "reason"),
     [("a\\b.jpg", "expected no backslash in the name"), (f"{'n' * 249}.jpeg", "is too long")],
 )
-def test_names_that_no_png_can_have(tmp_path: Path, name: str, said: str) -> None:
+def test_photo_names_that_no_png_can_have(tmp_path: Path, name: str, reason: str) -> None:
     dataset = draw(tmp_path, 2)
     photo = (dataset.images / "p000.jpg").read_bytes()
     (dataset.images / name).write_bytes(photo)
     text = (dataset.labelme / "p000.json").read_text()
     strange = json.dumps(f"../images/{name}")
     (dataset.labelme / "strange.json").write_text(text.replace('"../images/p000.jpg"', strange))
-    if said == "is too long":  # its PNG would have the same name as this one's
+    if reason == "is too long":  # so that the usual names of both PNGs clash
         (dataset.images / f"{'n' * 249}.jpg").write_bytes(photo)
         other = text.replace("p000.jpg", f"{'n' * 249}.jpg")
         (dataset.labelme / "other.json").write_text(other)
     built = convert(dataset)
     assert sum(built.photos.values()) == 2
-    assert all(said in why for _, why in built.left_out)
+    assert all(reason in why for _, why in built.left_out)
     assert "labelme/strange.json" in dict(built.left_out)
     assert not convert(dataset).fresh
 
 
-def test_a_set_that_lies_behind_a_link(tmp_path: Path) -> None:
-    """`..` in a link leads up from where it really lies."""
+def test_a_set_behind_a_link(tmp_path: Path) -> None:
+    """`..` in a link is relative to the real location of the link."""
     dataset = draw(tmp_path / "set", 4)
     elsewhere = tmp_path / "large/disk/here"
     elsewhere.mkdir(parents=True)
@@ -86,7 +86,7 @@ def test_the_manifest_says_what_was_built_from_what(tmp_path: Path) -> None:
     assert set(manifest["files"]) == {f"annotations/{k}_{s}.json" for k in KINDS for s in SPLITS}
 
 
-def test_links_in_the_place_of_folders_are_refused_before_anything_is_removed(
+def test_links_in_place_of_folders_are_refused_before_anything_is_removed(
     tmp_path: Path,
 ) -> None:
     dataset = draw(tmp_path, 4)
@@ -100,7 +100,7 @@ def test_links_in_the_place_of_folders_are_refused_before_anything_is_removed(
     assert {path.name: path.read_bytes() for path in dataset.images.iterdir()} == photos
 
 
-def test_what_others_put_beside_is_left_alone(tmp_path: Path) -> None:
+def test_files_that_others_add_are_left_alone(tmp_path: Path) -> None:
     dataset = draw(tmp_path, 4)
     convert(dataset)
     for name in ("panoptic_mine/a.png", "mine/keep.txt", "panoptic_notes.txt"):
@@ -112,7 +112,7 @@ def test_what_others_put_beside_is_left_alone(tmp_path: Path) -> None:
     assert (dataset.panoptic / "panoptic_mine/a.png").read_text() == "mine"
 
 
-def test_a_new_rule_is_remembered_even_where_it_changes_nothing(tmp_path: Path) -> None:
+def test_a_new_rule_is_remembered_even_if_it_changes_nothing(tmp_path: Path) -> None:
     dataset = draw(tmp_path, 6)
     convert(dataset)
     assigned = {photo: split for split, photos in photos_of(dataset).items() for photo in photos}
@@ -137,7 +137,9 @@ def test_a_new_rule_is_remembered_even_where_it_changes_nothing(tmp_path: Path) 
         ("name: drawn", "name: other", "panoptic_test.json"),
     ],
 )
-def test_names_and_empty_splits_are_seen(tmp_path: Path, old: str, new: str, built: str) -> None:
+def test_a_new_name_or_empty_split_is_detected(
+    tmp_path: Path, old: str, new: str, built: str
+) -> None:
     dataset = draw(tmp_path, 4)
     convert(dataset)
     before = pngs(dataset)
@@ -149,7 +151,7 @@ def test_names_and_empty_splits_are_seen(tmp_path: Path, old: str, new: str, bui
     assert text["info"]["description"] == dataset.config.name
 
 
-def test_a_group_that_comes_to_straddle_moves_together(tmp_path: Path) -> None:
+def test_a_new_group_across_splits_moves_into_one_split(tmp_path: Path) -> None:
     yaml = YAML.replace("seed: 0", "seed: 0, group_by: photos.csv")
     (tmp_path / "photos.csv").write_text("image,group\n")
     dataset = draw(tmp_path, 6, yaml)
@@ -166,7 +168,7 @@ def test_a_group_that_comes_to_straddle_moves_together(tmp_path: Path) -> None:
 
 
 def test_names_that_clash_as_pngs(tmp_path: Path) -> None:
-    """a.jpg and a.png would both have a.png, and a.jpg.jpg the name that a.jpg has then."""
+    """a.jpg and a.png would both become a.png, and a.jpg.png is also the PNG of a.jpg.jpg."""
     dataset = draw_dataset(tmp_path, {"a": shapes(1), "a.jpg": shapes(2)})
     cv2.imwrite(str(tmp_path / "images/a.png"), np.zeros((30, 40, 3), np.uint8))
     text = (tmp_path / "labelme/a.json").read_text().replace("a.jpg", "a.png")

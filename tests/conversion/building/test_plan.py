@@ -1,4 +1,4 @@
-"""What is planned takes no memory for each photo, and names what cannot be in the set."""
+"""The plan takes little memory per photo, and reports what cannot be in the set."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_memory_does_not_grow_with_the_photos(tmp_path: Path) -> None:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert firsts == names == count
-    assert peak < 100 * count  # 8 bytes for each of some numbers while ids are given, no names
+    assert peak < 100 * count  # a few numbers of 8 bytes while ids are assigned, but no names
 
 
 def test_of_two_annotations_of_one_photo_the_second_is_left_out(tmp_path: Path) -> None:
@@ -52,9 +52,9 @@ def test_of_two_annotations_of_one_photo_the_second_is_left_out(tmp_path: Path) 
     assert not convert(dataset).fresh
 
 
-def test_a_name_that_is_no_utf8_is_named(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_reported(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path, {name: [square("box", 2, 2, 5)] for name in "abc"})
-    strange = os.fsdecode(b"F\xe9")  # as an old Windows names its files
+    strange = os.fsdecode(b"F\xe9")  # as old Windows systems name files
     (dataset.images / "a.jpg").rename(dataset.images / f"{strange}.jpg")
     text = (dataset.labelme / "a.json").read_text().replace("a.jpg", "elsewhere.jpg")
     (dataset.labelme / "a.json").unlink()

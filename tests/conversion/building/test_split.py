@@ -69,7 +69,7 @@ def test_near_duplicates_stay_together_and_never_move_old_photos(tmp_path: Path)
     found = split_photos(dataset, counts, hashes, {})
     assert found["a.jpg"] == found["b.jpg"] == found["d.jpg"]
     before = {"a.jpg": "train", "c.jpg": "test", "d.jpg": "test"}
-    found = split_photos(dataset, counts, hashes, before)  # b lies between a and d
+    found = split_photos(dataset, counts, hashes, before)  # b resembles a and d
     assert before.items() <= found.items()
     for seed in range(20):  # real photos, decoded
         rng = np.random.default_rng(seed)
@@ -114,7 +114,7 @@ def test_lists_pin_photos_and_their_groups(tmp_path: Path) -> None:
         ({}, r"t\.txt: cannot be read as a list"),
     ],
 )
-def test_lists_that_cannot_be_obeyed(tmp_path: Path, lists: dict[str, str], message: str) -> None:
+def test_wrong_lists(tmp_path: Path, lists: dict[str, str], message: str) -> None:
     split = "split: {train: 0.5, test: 0.5, group_pattern: '^(.)', lists: {test: t.txt"
     split += ", train: r.txt}}" if "r.txt" in lists else "}}"
     dataset = set_of(tmp_path, ["a1", "a2"], split)
@@ -167,25 +167,25 @@ def test_every_category_has_its_share_in_every_split(seed: int) -> None:
             assert abs(found - share) < (0.05 if enough else 0.15)
 
 
-def test_five_groups_are_in_both_however_unequal() -> None:
+def test_five_groups_are_in_both_splits_even_if_unequal() -> None:
     table = np.array([[100, 500], [1, 1], [1, 1], [1, 1], [1, 1], *[[1, 0]] * 20], float)
     places = np.array(assign_splits(table, [None] * len(table), {"train": 0.8, "test": 0.2}))
     assert {"train", "test"} == set(places[:5].tolist())
 
 
-def test_fixed_rows_stay_and_the_others_make_up_for_them() -> None:
+def test_fixed_rows_stay_and_the_others_compensate() -> None:
     table = np.ones((20, 2))
     fixed = ["train"] * 15 + [None] * 5
     places = assign_splits(table, fixed, {"train": 0.75, "test": 0.25})
     assert places == ["train"] * 15 + ["test"] * 5
 
 
-def test_a_handful_of_photos_fills_both_splits(tmp_path: Path) -> None:
+def test_two_photos_fill_both_splits(tmp_path: Path) -> None:
     split = "split: {train: 0.8, test: 0.2}"
     assert sorted(split_of(set_of(tmp_path, ["a", "b"], split)).values()) == ["test", "train"]
 
 
-def test_broken_group_file_says_the_line(tmp_path: Path) -> None:
+def test_an_error_in_the_group_file_names_the_line(tmp_path: Path) -> None:
     dataset = set_of(tmp_path, ["a"], "split: {train: 1, group_by: photos.csv}")
     (tmp_path / "photos.csv").write_text("image,photo\na.jpg\n")
     with pytest.raises(InputError, match=r"photos.csv: line 2: expected 2 columns, found 1"):
@@ -200,8 +200,8 @@ def test_a_category_in_one_split_only_is_a_finding(tmp_path: Path) -> None:
     assert (finding.rule, finding.file) == ("category-one-split", "dataset.yaml")
     assert finding.message.startswith("'disc' is only in ")
     assert finding.message.split(": ")[1] in (
-        "it is never trained",
-        "it is trained but never scored",
+        "not used in training",
+        "used in training but never scored",
     )
     convert(dataset)
     assert check(open_dataset(tmp_path)).findings == (finding,)

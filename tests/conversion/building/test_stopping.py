@@ -1,4 +1,4 @@
-"""A stop at any moment loses nothing, and the bytes are always the same."""
+"""Interrupting a build loses nothing, and the bytes are always the same."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from base.errors import InputError
 from conversion.building import place
 from conversion.building.build import convert
 from conversion.building.store import open_store
-from tests.conversion.building.builds import draw, settle, shapes, tree
+from tests.conversion.building.builds import draw, settle, shapes, tree, tree_of_fresh
 from tests.drawn import YAML, draw_photo
 
 FORK = multiprocessing.get_context("fork")
@@ -33,7 +33,7 @@ FORK = multiprocessing.get_context("fork")
     "harm",
     ["panoptic_train/*.png", "annotations/instances_test.json", "train/*.jpg", "annotations/*"],
 )
-def test_what_is_damaged_is_mended(tmp_path: Path, harm: str) -> None:
+def test_damaged_files_are_rebuilt(tmp_path: Path, harm: str) -> None:
     dataset = draw(tmp_path, 4)
     convert(dataset)
     whole = tree(dataset)
@@ -50,10 +50,10 @@ def test_what_is_damaged_is_mended(tmp_path: Path, harm: str) -> None:
 
 @pytest.mark.parametrize("step", ["_move_pngs", "_remove_leftovers", "_link_photos", "manifest"])
 @pytest.mark.parametrize("after", [False, True])
-def test_stopped_while_splits_change(
+def test_interrupted_while_splits_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
 ) -> None:
-    """Old splits go, whichever step came last, and though the next run may know the new ones."""
+    """Old splits are removed, whichever step was last, even if the next run knows the new ones."""
     yaml = YAML.replace("train: 0.5, test: 0.5", "train: 0.6, val: 0.4")
     fresh = draw(tmp_path / "fresh", 6, yaml)
     convert(fresh)
@@ -76,10 +76,10 @@ def test_stopped_while_splits_change(
     assert folders[0] == folders[1]
 
 
-def test_what_fails_for_a_moment_is_tried_again(
+def test_temporary_failures_are_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that does not answer, memory that does not suffice: no photo is to blame."""
+    """A disk error or a lack of memory is not the fault of a photo."""
     dataset, fresh = draw(tmp_path / "set", 4), draw(tmp_path / "fresh", 4)
     convert(dataset)
     convert(fresh)
@@ -96,7 +96,7 @@ def test_what_fails_for_a_moment_is_tried_again(
 
         return read
 
-    for error, said in [
+    for error, message in [
         (OSError(errno.EIO, "Input/output error"), "p001.png: cannot be read: Input/output error"),
         (MemoryError(), "labelme/p001.json: not enough memory"),
     ]:
@@ -104,17 +104,11 @@ def test_what_fails_for_a_moment_is_tried_again(
             patched.setattr(Path, "read_bytes", failing(error))
             ((file, why),) = convert(dataset).left_out
         assert file == "labelme/p001.json"
-        assert said in why
+        assert message in why
     whole = convert(dataset)
     assert (sum(whole.photos.values()), whole.left_out) == (4, ())
     assert tree(dataset) == tree(fresh)
     assert not convert(dataset).fresh
-
-
-def tree_of_fresh(root: Path, count: int) -> dict[str, bytes]:
-    dataset = draw(root, count)
-    convert(dataset)
-    return tree(dataset)
 
 
 def test_any_number_of_processes_gives_the_same_bytes(
@@ -129,7 +123,7 @@ def test_any_number_of_processes_gives_the_same_bytes(
 
 
 def test_killed_at_fifty_moments(tmp_path: Path) -> None:
-    """Each time a new set, killed, looked at, and brought to its end."""
+    """Kill a build, check its files and complete it, fifty times."""
     dataset = draw(tmp_path, 24)
     settle(dataset)
     convert(dataset)
@@ -138,7 +132,7 @@ def test_killed_at_fifty_moments(tmp_path: Path) -> None:
     unfinished = 0
     for _ in range(50):
         shutil.rmtree(dataset.panoptic)
-        if chance.random() < 0.7:  # else the photos are painted already, and only moved
+        if chance.random() < 0.7:  # otherwise the photos are already painted, and only moved
             shutil.rmtree(tmp_path / ".cache")
         moment = chance.randint(0, len(whole))  # this many files are there
         program = run(dataset)
@@ -153,7 +147,7 @@ def test_killed_at_fifty_moments(tmp_path: Path) -> None:
             if path.is_file() and not path.name.startswith("."):
                 known = whole.get(name.replace(".new/", "panoptic_train/"))
                 known = known or whole.get(name.replace(".new/", "panoptic_test/"))
-                assert path.read_bytes() == known, name  # whole, whatever is there
+                assert path.read_bytes() == known, name  # no file is incomplete
         convert(dataset)
         assert tree(dataset) == whole
     assert unfinished >= 10
@@ -166,7 +160,7 @@ def run(dataset: Dataset) -> multiprocessing.process.BaseProcess:
 
 
 def test_killed_while_changes_are_built(tmp_path: Path) -> None:
-    """A set that was whole before: kills on the way to the next state."""
+    """Kill builds that update a complete set."""
     dataset = draw(tmp_path, 12)
     convert(dataset)
     chance = random.Random(1)
@@ -218,7 +212,7 @@ def is_python(pid: int) -> bool:
     return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def test_two_at_once_and_a_broken_store(tmp_path: Path) -> None:
+def test_two_builds_at_once_and_a_damaged_store(tmp_path: Path) -> None:
     dataset = draw(tmp_path, 2)
     with (
         open_store(dataset),

@@ -25,7 +25,7 @@ def categories(things: int, own: int = 0, groups: int = 0) -> tuple[Category, ..
     )
 
 
-def test_every_stuff_of_coco_keeps_its_name_or_was_merged_or_left_out() -> None:
+def test_every_coco_stuff_category_is_kept_merged_or_left_out() -> None:
     merges = coco_stuff_merges()
     assert sorted(merges) == list(range(92, 184))
     assert {panoptic for _, panoptic in merges.values()} - {""} == {c.name for c in COCO_STUFF}
@@ -46,13 +46,13 @@ def test_colours_of_200_labels_differ_from_each_other_and_from_stuff() -> None:
     assert min(steps) >= 5  # the closest are two of COCO's own
 
 
-def test_a_label_more_changes_no_earlier_one() -> None:
+def test_more_labels_change_no_earlier_category() -> None:
     small, large = categories(3, 2, 1), categories(5, 4, 3)
     assert set(small) < set(large)
     assert len({c.id for c in large}) == len(large) == 13
 
 
-def test_a_group_called_as_coco_stuff_has_its_id() -> None:
+def test_a_group_named_like_coco_stuff_has_its_id() -> None:
     found = dataset_categories(
         ["a"], [], groups={"floor": ["floor-wood"], "rug-merged": ["blanket"]}, where="x"
     )
@@ -68,7 +68,7 @@ def test_a_group_called_as_coco_stuff_has_its_id() -> None:
     [
         (
             {"groups": {"floor": ["florwood"]}},
-            "x: floor: expected stuff of COCO, found 'florwood'; did you m",
+            "x: floor: expected a COCO stuff category, found 'florwood'; did you m",
         ),
         ({"own_stuff": ["sand"]}, "x: own_stuff: expected a name that COCO lacks, found 'sand'"),
     ],

@@ -32,7 +32,7 @@ def test_union_covers_all_boxes() -> None:
 def test_without_cuts_only_what_overlaps() -> None:
     far = CroppedMask(np.ones((9, 9), bool), x=40, y=40)
     assert picture(BAR.without(SQUARE, far)) == [[0] * 5, [7, 0, 0, 7, 0], [0] * 5]
-    assert BAR.pixels.all()  # the masks themselves stay as they were
+    assert BAR.pixels.all()  # the masks themselves are unchanged
 
 
 def test_measure_gives_the_tight_box() -> None:

@@ -86,14 +86,14 @@ def test_errors_name_file_and_place(tmp_path: Path) -> None:
 def test_pngs_outside_the_folder_are_not_read(tmp_path: Path) -> None:
     panoptic = panoptic_set(tmp_path)
     write_segment_ids(tmp_path / "secret.png", np.zeros((2, 3), np.uint32))
-    stranger = Photo(1, "a.jpg", 3, 2, "../secret.png", ())
+    outside = Photo(1, "a.jpg", 3, 2, "../secret.png", ())
     with pytest.raises(InputError, match="must stay in"):
-        panoptic.segment_ids(stranger)
+        panoptic.segment_ids(outside)
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_png_names_never_clash(seed: int) -> None:
-    """Neither with each other, whatever the case, nor with a folder of another."""
+    """Neither with each other, regardless of case, nor with a folder of another PNG."""
     rng = np.random.default_rng(seed)
     stems, ends = ["a", "A", "a.jpg", "a.png", "b", "a.png/c", "a.jpg.png/d"], [".jpg", ".png"]
     names = sorted({str(rng.choice(stems)) + str(rng.choice(ends)) for _ in range(9)})

@@ -10,7 +10,7 @@ from conversion.coco.rle import Rle, decode_rle, encode_cropped, encode_mask
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_codes_are_those_of_pycocotools(seed: int) -> None:
+def test_encoding_equals_that_of_pycocotools(seed: int) -> None:
     rng = np.random.default_rng(seed)
     height, width = rng.integers(1, 20, 2).tolist()
     mask = rng.random((height, width)) < rng.choice([0.0, 0.1, 0.5, 0.9, 1.0])
@@ -25,7 +25,7 @@ def test_codes_are_those_of_pycocotools(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_run_lengths_decode_as_pycocotools_decodes_them(seed: int) -> None:
+def test_decoding_inverts_the_encoding_of_pycocotools(seed: int) -> None:
     rng = np.random.default_rng(seed)
     height, width = rng.integers(1, 50, 2).tolist()
     mask = rng.random((height, width)) < rng.choice([0.01, 0.3, 0.99])
@@ -40,12 +40,12 @@ def test_run_lengths_decode_as_pycocotools_decodes_them(seed: int) -> None:
     assert not mask.any() or (got[[0, -1]].any(axis=1).all() and got[:, [0, -1]].any(axis=0).all())
 
 
-def test_runs_without_pixels_change_nothing() -> None:
+def test_empty_runs_change_nothing() -> None:
     found = decode_rle(Rle((2, 3), [1, 0, 1, 1, 0, 2, 1, 0, 0]), (2, 3))
     assert (found.x, found.y, found.pixels.tolist()) == (1, 0, [[True, True], [True, False]])
 
 
-def test_a_code_without_pixels_gives_one_unset_pixel() -> None:
+def test_an_rle_without_set_pixels_gives_one_unset_pixel() -> None:
     for counts in ([6], [2, 0, 4]):
         found = decode_rle(Rle((2, 3), counts), (2, 3))
         assert (found.x, found.y, found.pixels.tolist()) == (0, 0, [[False]])

@@ -59,7 +59,7 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 def masks(dataset: Dataset) -> dict[str, list[tuple[str, NDArray[np.bool_]]]]:
-    """Names and visible masks of each photo's things but crowds, by its split and stem."""
+    """Names and visible masks of each photo's things except crowds, by split and stem."""
     found = {}
     for split in ("train", "test"):
         panoptic = read_panoptic(dataset.panoptic / f"annotations/panoptic_{split}.json")
@@ -83,7 +83,7 @@ def test_yolo_lines_decode_to_the_masks(dataset: Dataset, tmp_path: Path) -> Non
     assert export(dataset, "yolo-seg", out) == 2
     names = yaml.safe_load((out / "data.yaml").read_text())["names"]
     for key, expected in masks(dataset).items():
-        assert (out / f"images/{key}.jpg").read_bytes()  # the link leads somewhere
+        assert (out / f"images/{key}.jpg").read_bytes()  # the link is valid
         lines = (out / f"labels/{key}.txt").read_text().splitlines()
         assert len(lines) == len(expected) == 3
         for line, (name, mask) in zip(lines, expected, strict=True):
@@ -94,12 +94,13 @@ def test_yolo_lines_decode_to_the_masks(dataset: Dataset, tmp_path: Path) -> Non
             points *= (W, H)
             rle = coco_mask.merge(coco_mask.frPyObjects([points.ravel().tolist()], H, W))
             assert iou(coco_mask.decode(rle) == 1, mask) >= 0.999
-            filled = np.zeros((H, W), np.uint8)  # as YOLO's trainers do: it adds a rim of a pixel,
-            cv2.fillPoly(filled, [points.astype(np.int32)], 1)  # in holes, too, and the bridges
+            # like YOLO's trainers; this adds a border of one pixel, also in holes, and the bridges
+            filled = np.zeros((H, W), np.uint8)
+            cv2.fillPoly(filled, [points.astype(np.int32)], 1)
             assert iou(filled == 1, mask) >= 0.93
 
 
-def test_yolo_files_are_those_that_trainers_ask_for(dataset: Dataset, tmp_path: Path) -> None:
+def test_yolo_data_has_the_splits_that_trainers_need(dataset: Dataset, tmp_path: Path) -> None:
     export(dataset, "yolo-seg", tmp_path / "yolo")
     assert yaml.safe_load((tmp_path / "yolo/data.yaml").read_text()) == {
         "test": "images/test",
@@ -151,12 +152,12 @@ def test_one_outline_holds_parts_and_holes(rows: list[str]) -> None:
     assert np.array_equal(coco_mask.decode(coco_mask.merge(rle)) == 1, large)
 
 
-def test_nothing_is_overwritten_and_nothing_half_done_stays(
+def test_nothing_is_overwritten_and_no_incomplete_export_remains(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine.txt").write_text("x")
-    with pytest.raises(InputError, match="out: exists already; expected a new or an empty folder"):
+    with pytest.raises(InputError, match="out: already exists; expected a new or empty folder"):
         export(dataset, "semantic", tmp_path / "out")
     next(dataset.panoptic.rglob("panoptic_test/**/*.png")).write_bytes(b"x")
     with pytest.raises(InputError, match="cannot be read as a PNG"):
@@ -164,8 +165,8 @@ def test_nothing_is_overwritten_and_nothing_half_done_stays(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "set"]
 
 
-def test_pngs_that_cannot_be_written_are_not_passed_over(dataset: Dataset, tmp_path: Path) -> None:
-    """A full disk, played by a limit of no bytes a file."""
+def test_a_png_that_cannot_be_written_is_an_error(dataset: Dataset, tmp_path: Path) -> None:
+    """A file size limit of 0 bytes simulates a full disk."""
     words = [sys.executable, str(ROOT / "pipeline.py"), "export", str(dataset.root)]
     words += ["--format", "semantic", "--out", str(tmp_path / "new")]
     limited = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *words]
@@ -176,16 +177,16 @@ def test_pngs_that_cannot_be_written_are_not_passed_over(dataset: Dataset, tmp_p
     assert not (tmp_path / "new").exists()
 
 
-def test_into_the_folder_one_is_in(
+def test_the_current_folder_is_refused(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    with pytest.raises(InputError, match="expected a new or an empty folder"):
+    with pytest.raises(InputError, match="expected a new or empty folder"):
         export(dataset, "semantic", Path())
 
 
-def test_links_to_photos_from_behind_a_link(dataset: Dataset, tmp_path: Path) -> None:
+def test_links_to_photos_work_in_a_linked_folder(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "deep/er").mkdir(parents=True)
     (tmp_path / "short").symlink_to(tmp_path / "deep/er")
     export(dataset, "yolo-seg", tmp_path / "short/out")
@@ -194,14 +195,14 @@ def test_links_to_photos_from_behind_a_link(dataset: Dataset, tmp_path: Path) ->
     assert all(path.is_file() for path in photos)
 
 
-def test_an_unbuilt_set_says_what_to_do(tmp_path: Path) -> None:
+def test_a_set_that_is_not_built_is_reported(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path / "set", {"a": []})
     with pytest.raises(InputError, match=r"not built; run `pipeline\.py convert"):
         export(dataset, "semantic", tmp_path / "new")
 
 
-def test_coco_instances_straight_from_labelme(tmp_path: Path) -> None:
-    """Whole outlines, groups joined, holes cut, broken files left out and named."""
+def test_coco_instances_directly_from_labelme(tmp_path: Path) -> None:
+    """Whole outlines, joined groups and cut holes; damaged files are left out and listed."""
     crowd = replace(square("disc", 20, 10, 4), flags={"crowd": True, "occluded": True})
     shapes = [
         *(square("box", 1, 1, 6), square("disc", 3, 3, 6)),

@@ -1,4 +1,4 @@
-"""COCO files and what is imported from them, for the tests."""
+"""Helpers that write COCO files and read what was imported."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def problem(source: Path, root: Path, **options: Any) -> str:
 
 
 def panoptic(folder: Path, ids: np.ndarray, segments: Any, categories: Any) -> Path:
-    """A panoptic set of one photo in the layout of COCO's own."""
+    """A panoptic set of one photo in COCO's own layout."""
     photo(folder / "val/a.jpg")
     png = folder / "annotations/panoptic_val/a.png"
     png.parent.mkdir(parents=True)
@@ -101,7 +101,7 @@ PANOPTIC = [
     {"id": 5, "name": "box", "isthing": 1, "color": [1, 2, 3]},
     {"id": 6, "name": "road", "isthing": 0},  # COCO's is 149
     {"id": 7, "name": "sky-other-merged", "isthing": 0},
-    {"id": 8, "name": "moon-dust", "isthing": 0},  # COCO has none, but nothing uses it
+    {"id": 8, "name": "moon-dust", "isthing": 0},  # COCO lacks it, but it is not used
 ]
 
 

@@ -43,7 +43,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     before = tree(root)
     text = problem(source, root)
     for name in ("labelme/a.json", "images/a.json", "images/a.jpg"):
-        assert f"{root / name}: exists with other content" in text
+        assert f"{root / name}: exists and differs" in text
     assert tree(root) == before
 
 
@@ -51,10 +51,10 @@ def test_a_stuff_map_is_not_overwritten(tmp_path: Path) -> None:
     source = panoptic(tmp_path / "s", np.full((30, 40), 2), [segment(2, 6)], PANOPTIC)
     (tmp_path / "set/stuff").mkdir(parents=True)
     cv2.imwrite(str(tmp_path / "set/stuff/a.png"), np.full((30, 40), SKY, np.uint8))
-    assert "stuff/a.png: exists with other content" in problem(source, tmp_path / "set")
+    assert "stuff/a.png: exists and differs" in problem(source, tmp_path / "set")
 
 
-def test_a_stopped_run_is_completed_by_the_same_call(
+def test_an_interrupted_run_is_completed_by_the_same_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = draw_dataset(tmp_path / "set", {f"p{i}": [square("box", i, 3, 6)] for i in range(4)})
@@ -97,7 +97,7 @@ def test_photos_are_linked_or_copied(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert copy.read_bytes() == (tmp_path / "s/a.jpg").read_bytes()
 
 
-def test_a_dataset_yaml_that_is_there_must_know_the_labels(tmp_path: Path) -> None:
+def test_an_existing_dataset_yaml_must_list_the_labels(tmp_path: Path) -> None:
     ids = np.full((30, 40), 2)
     ids[0, 0] = 3
     source = panoptic(tmp_path / "s", ids, [segment(2, 6), segment(3, 5)], PANOPTIC)
@@ -107,14 +107,14 @@ def test_a_dataset_yaml_that_is_there_must_know_the_labels(tmp_path: Path) -> No
     text = problem(source, root)
     assert f"things: 'box' of {source} is missing; did you mean 'boxes'?" in text
     assert f"stuff: 'road' of {source} is missing; known: roof-merged" in text
-    assert "stuff_sources: expected - label_maps: stuff" in text
+    assert "stuff_sources: expected `- label_maps: stuff`" in text
     yaml = "name: x\nthings: [box, boxes]\nstuff: [road]\nstuff_sources: [{label_maps: stuff}]\n"
     (root / "dataset.yaml").write_text(yaml)
     import_coco(source, root)
     assert (root / "dataset.yaml").read_text() == yaml
 
 
-def test_a_dataset_yaml_that_could_not_be_read_is_not_written(tmp_path: Path) -> None:
+def test_an_invalid_dataset_yaml_is_not_written(tmp_path: Path) -> None:
     source = coco(tmp_path / "s", categories=[])
     assert "things: expected at least one label, found none" in problem(source, tmp_path / "set")
     categories = [{"id": 5, "name": "road", "isthing": 1}, PANOPTIC[1]]
@@ -140,7 +140,7 @@ def test_the_record_has_an_entry_for_each_file(tmp_path: Path) -> None:
     assert "imported.json: Expected `array`" in problem(source, root)
 
 
-def test_a_photo_turned_by_its_exif(tmp_path: Path) -> None:
+def test_a_photo_with_an_exif_rotation(tmp_path: Path) -> None:
     source = coco(tmp_path / "s", instance(1, [TRIANGLE]))
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
@@ -150,7 +150,7 @@ def test_a_photo_turned_by_its_exif(tmp_path: Path) -> None:
     assert "after its EXIF rotation, found 40x30" in text
 
 
-def test_the_data_set_may_lie_in_its_source(tmp_path: Path) -> None:
+def test_the_data_set_may_be_inside_its_source(tmp_path: Path) -> None:
     photo(tmp_path / "images/a.jpg")
     coco(tmp_path, instance(1, [TRIANGLE]), images=[image(1, "images/a.jpg")])
     import_coco(tmp_path, tmp_path)
@@ -159,8 +159,8 @@ def test_the_data_set_may_lie_in_its_source(tmp_path: Path) -> None:
     assert present_in(import_coco(tmp_path, tmp_path / "inner")) == 1
 
 
-def test_keys_that_labelme_has_no_place_for_are_exported_again(tmp_path: Path) -> None:
-    """Attributes of CVAT survive import, conversion, import and conversion."""
+def test_keys_that_labelme_lacks_are_exported_again(tmp_path: Path) -> None:
+    """Attributes from CVAT are kept by import, conversion, import and conversion."""
     attributes = {"colour": "red", "age": 3}
     polygon = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[2, 2, 20, 2, 9, 20]]}
     annotation = {**polygon, "bbox": [2, 2, 18, 18], "area": 9, "attributes": attributes}

@@ -1,4 +1,4 @@
-"""The layouts of real programs are understood."""
+"""The layouts of real programs are supported."""
 
 from __future__ import annotations
 
@@ -100,7 +100,8 @@ def test_roboflow(tmp_path: Path) -> None:
     assert dict(done.splits) == {
         f"{split}/a_jpg.rf.0a1b.jpg": split for split in ("test", "train", "valid")
     }
-    assert open_dataset(tmp_path / "set").config.things == ("window", "door")  # no group of others
+    # without `windows`, which is only the group of the others
+    assert open_dataset(tmp_path / "set").config.things == ("window", "door")
     assert shapes_of(tmp_path / "set", "valid/a_jpg.rf.0a1b")[0].label == "window"
     pixels = cv2.imread(str(tmp_path / "set/images/valid/a_jpg.rf.0a1b.jpg"))
     assert pixels[0, 0, 0] == 50
@@ -108,7 +109,7 @@ def test_roboflow(tmp_path: Path) -> None:
     assert dict(alone.splits) == {"a_jpg.rf.0a1b.jpg": "train"}
 
 
-def test_roboflow_group_called_like_its_only_class(tmp_path: Path) -> None:
+def test_a_roboflow_group_named_like_its_only_class(tmp_path: Path) -> None:
     categories = [
         {"id": 0, "name": "window", "supercategory": "none"},
         {"id": 1, "name": "window", "supercategory": "window"},
@@ -137,7 +138,7 @@ def test_label_studio(tmp_path: Path, stored: str) -> None:
     assert (tmp_path / "set/images/7/b.jpg").is_file()
 
 
-def test_coco_own_layout_prefers_instances_to_keypoints(tmp_path: Path) -> None:
+def test_instances_are_preferred_to_keypoints_in_the_layout_of_coco(tmp_path: Path) -> None:
     photo(tmp_path / "coco/val2017/000000000139.jpg")
     value = {
         "info": {},
@@ -154,13 +155,13 @@ def test_coco_own_layout_prefers_instances_to_keypoints(tmp_path: Path) -> None:
     assert dict(done.splits) == {"000000000139.jpg": "val2017"}
     assert [path.name for path in done.left_out] == ["person_keypoints_val2017.json"]
     assert any("left out" in line for line in done.lines())
-    # where none is better, somebody has to choose
+    # if no file has more information, a person has to choose
     other = tmp_path / "coco/val2017/instances_val2017.json"
     write(other, value)
     assert "import only one of the files" in problem(tmp_path / "coco", tmp_path / "other")
 
 
-def test_a_folder_of_photos_can_be_named(tmp_path: Path) -> None:
+def test_a_folder_of_photos_can_be_given(tmp_path: Path) -> None:
     source = coco(tmp_path / "s", instance(1, [TRIANGLE]))
     (tmp_path / "s/a.jpg").rename(photo(tmp_path / "elsewhere/x/b.jpg").with_name("a.jpg"))
     assert "photo 'a.jpg' is missing; looked in" in problem(source, tmp_path / "set")
@@ -168,7 +169,7 @@ def test_a_folder_of_photos_can_be_named(tmp_path: Path) -> None:
     assert (tmp_path / "set/images/a.jpg").is_file()
 
 
-def test_photos_that_differ_in_their_suffix_only_do_not_share_a_labelme_file(
+def test_photos_that_differ_only_in_their_suffix_do_not_share_a_labelme_file(
     tmp_path: Path,
 ) -> None:
     photo(tmp_path / "s/a.png", grey=9)

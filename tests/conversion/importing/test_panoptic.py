@@ -55,7 +55,10 @@ def test_panoptic_things_become_masks_and_stuff_a_label_map(tmp_path: Path) -> N
     ("change", "message"),
     [
         ({"listed": [segment(3, 5)]}, r"a\.png has ids without a segment: \[2\]"),
-        ({"listed": [segment(2, 8), segment(3, 5)]}, "expected stuff of COCO, found 'moon-dust'"),
+        (
+            {"listed": [segment(2, 8), segment(3, 5)]},
+            "expected a COCO stuff category, found 'moon-dust'",
+        ),
         (
             {"listed": [segment(2, 5), segment(3, 9)]},
             r"segments_info\[1\]: category_id: .* found 9",
@@ -75,15 +78,16 @@ def test_panoptic_problems(tmp_path: Path, change: dict[str, Any], message: str)
     assert not (tmp_path / "set").exists()
 
 
-def test_own_stuff_names_the_nearest_of_coco(tmp_path: Path) -> None:
+def test_unknown_stuff_suggests_the_nearest_coco_name(tmp_path: Path) -> None:
     categories = [*PANOPTIC[:1], {"id": 6, "name": "sky-other", "isthing": 0}]
     source = panoptic(tmp_path / "s", np.full((30, 40), 2), [segment(2, 6)], categories)
-    assert "expected stuff of COCO, found 'sky-other'; did you mean 'sky-other-merged'?" in problem(
-        source, tmp_path / "set"
+    assert (
+        "expected a COCO stuff category, found 'sky-other'; did you mean 'sky-other-merged'?"
+        in problem(source, tmp_path / "set")
     )
 
 
-def test_a_missing_png_says_where_it_was_looked_for(tmp_path: Path) -> None:
+def test_the_error_about_a_missing_png_lists_the_folders(tmp_path: Path) -> None:
     source = panoptic(tmp_path / "s", np.full((30, 40), 2), [segment(2, 6)], PANOPTIC)
     (tmp_path / "s/annotations/panoptic_val/a.png").unlink()
     assert "PNG 'a.png' is missing; looked in" in problem(source, tmp_path / "set")

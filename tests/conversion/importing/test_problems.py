@@ -1,4 +1,4 @@
-"""Everything that is wrong with a source is reported."""
+"""All problems of a source are reported."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_wrong_annotations(tmp_path: Path, annotation: dict[str, Any], message: 
         ([image(1, "C:\\a.jpg")], "path must stay in"),
         ([image(1, "b.jpg")], "photo 'b.jpg' is missing; looked in"),
         ([image(1, "x" * 5000)], "name too long"),
-        ([image(1, "coco.json")], "expected a photo's name that ends in .jpg"),
+        ([image(1, "coco.json")], "expected a photo name that ends in .jpg"),
         ([image(1, "a.jpg", width=30, height=40)], "expected 40x30 pixels, the size of"),
         ([image(1, "a.jpg", width=10**9, height=10**9)], "found 1000000000x1000000000"),
         ([image(1, "a.jpg"), image(1, "a.jpg")], "images[1]: id 1 appears twice"),
@@ -95,7 +95,7 @@ def test_wrong_images(tmp_path: Path, images: Any, message: str) -> None:
         ([CATEGORY, {**CATEGORY, "name": "c"}], "categories[1]: id 1 appears twice"),
         (
             [CATEGORY, {**CATEGORY, "id": 2, "supercategory": "toy"}],
-            "'box' is the name of two categories, id 1 of '' and id 2 of 'toy'; rename one of them",
+            "'box' is the name of two categories, id 1 with supercategory '' and id 2 with",
         ),
     ],
 )
@@ -108,7 +108,7 @@ def test_wrong_categories(tmp_path: Path, categories: Any, message: str) -> None
     assert message in problem(source, tmp_path / "set")
 
 
-def test_all_problems_are_said_at_once_but_no_endless_list(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once_up_to_a_limit(tmp_path: Path) -> None:
     annotations = [instance(n, [[1]]) for n in range(30)]
     source = coco(tmp_path / "s", *annotations, images=[image(1, "a.jpg"), image(2, "missing.jpg")])
     lines = problem(source, tmp_path / "set").splitlines()
@@ -145,14 +145,14 @@ def test_files_that_are_not_coco(tmp_path: Path, content: str, message: str) -> 
     assert "missing; expected a COCO file" in problem(tmp_path / "no", tmp_path / "set")
 
 
-def test_a_byte_order_mark_is_no_harm(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     source = coco(tmp_path / "s", instance(1, [TRIANGLE]))
     source.write_bytes(b"\xef\xbb\xbf" + source.read_bytes())
     assert shapes_in(import_coco(source, tmp_path / "set")) == 1
 
 
-def test_broken_files_are_the_users_mistakes(tmp_path: Path) -> None:
-    """Whatever a value is replaced by, the answer is a set or an InputError."""
+def test_damaged_files_raise_only_input_errors(tmp_path: Path) -> None:
+    """Whatever replaces a value, the result is a set or an InputError."""
     rng = np.random.default_rng(0)
     values = [None, -1, 1e300, "", "\x00", [], {}, [[]], True, 2**70, "a" * 300, [[0.5, 2]]]
     source = coco(tmp_path / "s", instance(1, [TRIANGLE]), instance(2, rle(["#"], compressed=True)))

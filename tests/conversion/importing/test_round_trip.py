@@ -1,4 +1,4 @@
-"""What is exported and imported again is the same."""
+"""A set that is exported and imported again is the same."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Segments = dict[str, list[tuple[Any, ...]]]
 
 
 def segments(dataset: Dataset) -> Segments:
-    """Of each photo, whatever its split, its segments with their pixels."""
+    """Return the segments of each photo with their pixels, regardless of the split."""
     result = {}
     for split in ("train", "test"):
         panoptic = read_panoptic(dataset.panoptic / f"annotations/panoptic_{split}.json")
@@ -60,7 +60,8 @@ def assert_round_trip(dataset: Dataset, root: Path) -> None:
     before = build(dataset)
     done = import_coco(dataset.panoptic, root)
     assert done.splits.keys() == before.keys()
-    assert len(done.left_out) == 2  # instances_{train,test}.json: panoptic_*.json say more
+    # instances_{train,test}.json: panoptic_*.json have more information
+    assert len(done.left_out) == 2
     again = open_dataset(root)
     assert (again.config.things, set(again.config.stuff)) == (
         dataset.config.things,

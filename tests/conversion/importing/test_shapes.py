@@ -25,7 +25,7 @@ from tests.conversion.importing.coco_files import (
 )
 
 
-def test_polygons_stay_as_they_are_and_those_of_one_annotation_share_a_group(
+def test_polygons_are_unchanged_and_those_of_one_annotation_share_a_group(
     tmp_path: Path,
 ) -> None:
     other = [20, 5, 30, 5, 30, 15.5]
@@ -62,7 +62,7 @@ def test_an_rle_becomes_a_mask_cropped_to_its_box_as_labelme_writes_it(
     assert shape.flags == {"crowd": True}
 
 
-def test_labelme_itself_sees_the_same_pixels(tmp_path: Path) -> None:
+def test_labelme_itself_reads_the_same_pixels(tmp_path: Path) -> None:
     labelme_utils = pytest.importorskip("labelme.utils")
     drawn = ["......", "..##..", ".#..#.", "..##.."]
     import_coco(coco(tmp_path / "s", instance(1, rle(drawn, compressed=True))), tmp_path / "set")
@@ -88,17 +88,17 @@ def test_a_bare_box_becomes_a_rectangle(tmp_path: Path) -> None:
     assert shapes[1].points == shapes[2].points == ((1.0, 2.0), (4.0, 6.0))
 
 
-def test_flags_stand_beside_the_keys_or_under_attributes(tmp_path: Path) -> None:
+def test_flags_are_read_beside_the_keys_and_under_attributes(tmp_path: Path) -> None:
     attributes = {"occluded": True, "truncated": 0, "rotation": 0.0, "track_id": 4}
     source = coco(
         tmp_path / "s",
         instance(1, [TRIANGLE], attributes=attributes, score=0.5),
         instance(2, [TRIANGLE], occluded=1, truncated=False),
-        instance(3, [TRIANGLE], attributes={"occluded": "partly"}),  # no flag: kept as it is
+        instance(3, [TRIANGLE], attributes={"occluded": "partly"}),  # not a flag, so it is kept
         instance(4, [TRIANGLE, TRIANGLE], iscrowd=1, attributes={"truncated": True}),
     )
     import_coco(source, tmp_path / "set")
-    crowd, crowd_too, one, two, three = shapes_of(tmp_path / "set")  # crowds lie below
+    crowd, crowd_too, one, two, three = shapes_of(tmp_path / "set")  # crowds are below
     assert one.flags == {"occluded": True, "truncated": False}
     assert two.flags == {"occluded": True, "truncated": False}
     assert three.flags == {}
@@ -108,7 +108,7 @@ def test_flags_stand_beside_the_keys_or_under_attributes(tmp_path: Path) -> None
     assert three.extra["coco"]["attributes"] == {"occluded": "partly"}
 
 
-def test_what_labelme_has_no_place_for_is_kept(tmp_path: Path) -> None:
+def test_keys_that_labelme_lacks_are_kept(tmp_path: Path) -> None:
     licence = {"id": 3, "name": "CC BY 4.0", "url": "https://example.org"}
     category = {**CATEGORY, "keypoints": ["head"]}
     source = coco(
@@ -128,7 +128,9 @@ def test_what_labelme_has_no_place_for_is_kept(tmp_path: Path) -> None:
     assert (record["info"], record["categories"]) == ({"contributor": "me"}, [category])
 
 
-def test_too_few_points_and_empty_masks_come_in_and_validation_reports_them(tmp_path: Path) -> None:
+def test_too_few_points_and_empty_masks_are_imported_and_validation_reports_them(
+    tmp_path: Path,
+) -> None:
     source = coco(
         tmp_path / "s",
         instance(1, [[1, 2, 3, 4]]),

@@ -1,4 +1,4 @@
-"""The examples of docs/conversion.md are what the code does."""
+"""The code does what the examples in docs/conversion.md show."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def test_the_pictures_of_painting(line: str, picture: str) -> None:
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_every_line_of_yaml_is_understood(line: str) -> None:
+def test_every_line_of_yaml_is_valid(line: str) -> None:
     parse_line(line)
 
 
-def test_they_were_found() -> None:
+def test_all_examples_are_found() -> None:
     assert len(PICTURES) == 3
     assert len(LINES) >= 12

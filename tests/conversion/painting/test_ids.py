@@ -15,7 +15,7 @@ def allocate_ids(needs: dict[str, int]) -> dict[str, int]:
 
 
 def check(needs: dict[str, int]) -> dict[str, int]:
-    """First ids; no two blocks overlap, none has 0 or leaves the format."""
+    """Return first ids; check that no blocks overlap and that all ids are valid."""
     first = allocate_ids(needs)
     ordered = sorted((first[name], max(1, needs[name])) for name in needs)
     ends = [start + size for start, size in ordered]
@@ -36,7 +36,7 @@ def test_blocks_never_overlap_even_when_nearly_all_ids_are_used() -> None:
         allocate_ids({**needs, "rest": rest + 1})
 
 
-def test_a_new_photo_changes_hardly_any_id() -> None:
+def test_a_new_photo_changes_hardly_any_ids() -> None:
     needs = {f"p{i}": 10 for i in range(10_000)}
     before, after = check(needs), check({**needs, "new": 10})
     assert sum(before[name] != after[name] for name in needs) <= 5
@@ -44,7 +44,7 @@ def test_a_new_photo_changes_hardly_any_id() -> None:
     assert sum(before[name] != changed[name] for name in needs) <= 5
 
 
-def test_order_does_not_count_and_nothing_is_nothing() -> None:
+def test_the_order_does_not_matter_and_no_photos_have_no_ids() -> None:
     needs = {f"p{i}": i for i in range(50)}
     assert allocate_ids(dict(reversed(needs.items()))) == allocate_ids(needs)
     assert allocate_ids({}) == {}

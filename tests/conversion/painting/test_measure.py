@@ -21,7 +21,7 @@ def check(outlines: list[list[float]], sizes: list[Size]) -> None:
 
 
 def drawn(rng: np.random.Generator, size: Size, spread: float, corners: int) -> list[float]:
-    """A polygon that mostly crosses itself, in, across, beside or around the picture."""
+    """A polygon that usually crosses itself, inside, across, outside or around the picture."""
     centre = rng.uniform(-0.3, 1.3, 2) * size[::-1]
     points = centre + rng.uniform(-spread, spread, (corners, 2))
     steps = rng.choice(ROUNDINGS)
@@ -31,7 +31,7 @@ def drawn(rng: np.random.Generator, size: Size, spread: float, corners: int) -> 
 
 @pytest.mark.parametrize("seed", range(100))
 def test_measures_are_those_of_pycocotools(seed: int) -> None:
-    """6,000 outlines, from specks to ones a hundred times the picture, many at once."""
+    """6,000 outlines, from specks to polygons much larger than the picture, many at once."""
     rng = np.random.default_rng(seed)
     sizes: list[Size] = [(int(h), int(w)) for h, w in rng.integers(1, (80, 200), (60, 2))]
     spreads = rng.choice([0.4, 2, 15, 60, 200, 3000], 60).tolist()
@@ -42,7 +42,7 @@ def test_measures_are_those_of_pycocotools(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_smooth_and_straight_outlines(seed: int) -> None:
-    """Rings of many corners, lines forth and back, rectangles, one point three times."""
+    """Rings with many corners, lines back and forth, rectangles, and one point three times."""
     rng = np.random.default_rng(seed)
     angles = np.linspace(0, 2 * np.pi, int(rng.integers(5, 300)))
     ring = (
@@ -60,7 +60,7 @@ def test_smooth_and_straight_outlines(seed: int) -> None:
     check(outlines, [(240, 300)] * len(outlines))
 
 
-def test_what_lies_beyond_the_limits_is_walked() -> None:
+def test_outlines_beyond_the_limits_are_measured_by_pycocotools() -> None:
     outlines: list[list[float]] = [[0, 0, 9, 0, 9, 9], [-3, -3, 2 * FURTHEST, 5, 9, 9]]
     check(outlines, [(20, 30)] * 2)
     check(outlines[:1], [(2, LONGEST)])

@@ -17,7 +17,7 @@ CATEGORIES = dataset_categories(["box", "disc"], ["sky-other-merged", "road"], w
 CONFIG = DatasetConfig("x", ("box", "disc"))
 
 
-def test_things_over_stuff_by_eye() -> None:
+def test_things_are_painted_over_stuff() -> None:
     stuff = np.array([[SKY] * 6, [SKY] * 6, [ROAD] * 6, [0] * 6], np.uint16)
     merged = merge(
         (
@@ -62,7 +62,7 @@ def test_parts_of_a_group_are_one_segment_drawn_in_their_own_places() -> None:
         [0, 0, 0, 0, 0, 3],  # the same group_id, but another label: another instance
     ]
     assert merged.segments[0] == Segment(1, BOX, 4, (0, 0, 5, 2))
-    assert merged.segments[2] == Segment(3, DISC, 1, (5, 3, 1, 1))  # one pixel, no empty box
+    assert merged.segments[2] == Segment(3, DISC, 1, (5, 3, 1, 1))  # one pixel has a box
 
 
 def test_a_hidden_thing_has_no_segment_and_is_counted() -> None:
@@ -84,7 +84,7 @@ def test_a_hole_cuts_its_group_only() -> None:
         square("disc", 0, 0, 6),
         square("box", 1, 1, 5, group_id=4),
         square("__hole__", 2, 2, 2, group_id=4),
-        square("__hole__", 0, 0, 1),  # of nothing: validation reports it
+        square("__hole__", 0, 0, 1),  # cuts nothing; validation reports it
     ) == [
         [1, 1, 1, 1, 1, 1, 0, 0],
         [1, 2, 2, 2, 2, 2, 0, 0],
@@ -109,7 +109,7 @@ def test_an_ignored_region_becomes_void_where_it_was_drawn() -> None:
     assert merged.hidden == ()
 
 
-def test_flags_travel_on_into_segments() -> None:
+def test_flags_are_passed_on_to_segments() -> None:
     crowd = replace(square("box", 0, 0, 2), flags={"crowd": True, "truncated": True})
     plain = replace(square("disc", 4, 0, 2), flags={"occluded": False})
     first, second = merge((crowd, plain), VOID_STUFF, CATEGORIES, CONFIG).segments
@@ -117,7 +117,7 @@ def test_flags_travel_on_into_segments() -> None:
     assert (second.iscrowd, second.attributes) == (False, ())
 
 
-def test_lines_and_points_are_left_out_or_widened_as_the_set_says() -> None:
+def test_lines_and_points_are_left_out_or_widened_as_configured() -> None:
     line = Shape("box", ((0.0, 2.0), (8.0, 2.0)), "line")
     point = Shape("disc", ((4.0, 5.0),), "point")
     assert not np.any(ids_of(line, point))
@@ -167,8 +167,8 @@ def test_labels_from_the_lowest_to_the_topmost() -> None:
     assert rows_of(painting=("disc",)) == ["333311", "322311", "322311", "333311"]
 
 
-def test_a_thing_of_which_too_little_is_seen_is_taken_away() -> None:
-    """Of the disc 2 of 16 pixels show; without it, the box below it and stuff do."""
+def test_a_barely_visible_thing_is_left_out() -> None:
+    """4 of the 16 pixels of the disc are visible; without it, the box below it and stuff are."""
     shapes = (square("box", 0, 0, 3), square("disc", 0, 0, 4), square("box", 0, 1, 5))
     stuff = np.full((6, 8), SKY, np.uint16)
     kept = merge(shapes, stuff, CATEGORIES, CONFIG)
@@ -202,8 +202,8 @@ def test_more_than_255_segments() -> None:
     assert len(merged.segments) == 400
 
 
-def test_visible_shares_hold_when_dropping_uncovers_and_hides() -> None:
-    """A lies wholly under B, B nearly under C: with B away, A shows a little; C alone is left."""
+def test_visible_shares_are_checked_again_after_a_thing_is_dropped() -> None:
+    """B hides A, and C nearly hides B. Without B, little of A is visible, so only C is left."""
     shapes = (square("box", 0, 0, 5), square("disc", 0, 0, 5), square("box", 0, 1, 6))
     merged = merge(shapes, np.full((8, 8), SKY, np.uint16), CATEGORIES, CONFIG, least_visible=0.2)
     assert [s.area for s in merged.segments if s.category_id != SKY] == [5, 36]
@@ -212,7 +212,7 @@ def test_visible_shares_hold_when_dropping_uncovers_and_hides() -> None:
     assert [s.category_id for s in merged.segments] == [SKY, BOX]
 
 
-def test_what_nothing_covers_any_more_is_kept() -> None:
+def test_a_thing_that_is_no_longer_covered_is_kept() -> None:
     """The disc hides most of the box, and is nearly hidden itself."""
     shapes = (square("box", 0, 0, 4), square("disc", 0, 1, 4), square("box", 0, 2, 6))
     shapes = (*shapes, square("box", 1, 1, 3))

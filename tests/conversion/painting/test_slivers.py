@@ -21,8 +21,8 @@ def drawn_ids() -> np.ndarray:
     return np.array([[0 if c == "." else int(c) for c in row] for row in rows], np.uint8)
 
 
-def test_slivers_go_where_their_border_is_longest() -> None:
-    """The 2s below on the left are one piece of four; 3 is a thing and stays."""
+def test_slivers_join_the_stuff_with_the_longest_border() -> None:
+    """The 2s at the lower left are one piece of four pixels; 3 is a thing and stays."""
     ids, done = clean_slivers(drawn_ids(), Slivers(area=6), [1, 2])
     expected = drawn_ids()
     expected[3, 2:4] = expected[4, 3:5] = 1
@@ -43,7 +43,7 @@ def test_slivers_between_things_become_void_and_larger_ones_stay() -> None:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_without_neighbours_slivers_are_what_opencv_calls_components(seed: int) -> None:
+def test_slivers_that_become_void_are_the_components_of_opencv(seed: int) -> None:
     rng = np.random.default_rng(seed)
     size = rng.integers(1, 30, 2)
     board = rng.integers(0, 4, -(-size // 2))
@@ -61,7 +61,7 @@ def test_without_neighbours_slivers_are_what_opencv_calls_components(seed: int) 
     assert done == Cleaned(moved=0, voided=int((expected != ids).sum()))
 
 
-def test_slivers_beside_slivers_come_to_an_end() -> None:
+def test_adjacent_slivers_are_all_reassigned() -> None:
     board = np.indices((9, 9)).sum(axis=0).astype(np.uint8) % 2 + 1
     ids, done = clean_slivers(board, Slivers(area=20), [1, 2])
     for value in (1, 2):

@@ -1,4 +1,4 @@
-"""Stuff sources on disk, and what is read from them, for the tests."""
+"""Helpers that write stuff sources and read stuff from them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def rgb(path: Path, rows: list[list[int]], color_of: dict[int, tuple[int, int, i
 def panoptic(
     path: Path, rows: list[list[int]], segments: list[dict[str, Any]], **more: Any
 ) -> Path:
-    """A set with one photo, a.jpg, whose ids are `rows`; PNGs in the folder called like it."""
+    """A set with one photo, a.jpg, whose ids are `rows`; its PNG is in the folder of that name."""
     folder = path.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(folder / "one.png"), ids_to_rgb(np.array(rows, np.uint32))[..., ::-1])

@@ -30,7 +30,7 @@ BOX, PUDDLE, GROUND = 201, 1001, 2001
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
-    """Four photos: sky over road, a box half over a puddle; COCO's file says gravel of p2."""
+    """Four photos: sky over road, a box half over a puddle; coco.json has gravel in p2 and p3."""
     shapes = [square("box", 4, 20, 6), square("wet", 6, 18, 8)]
     dataset = draw_dataset(tmp_path / "set", {f"p{i}": shapes for i in range(4)}, yaml=YAML)
     write_coco(dataset, "gravel", x=30)
@@ -65,7 +65,7 @@ def areas(dataset: Dataset, name: str) -> dict[int, int]:
     return {s.category_id: s.area for s in photos_of(dataset)[name][1].segments}
 
 
-def test_all_sources_end_in_the_set(dataset: Dataset) -> None:
+def test_all_sources_contribute_to_the_set(dataset: Dataset) -> None:
     convert(dataset)
     panoptic, _ = photos_of(dataset)["p0.jpg"]
     assert [(c.id, c.name, c.isthing) for c in panoptic.categories] == [
@@ -74,7 +74,7 @@ def test_all_sources_end_in_the_set(dataset: Dataset) -> None:
         (PUDDLE, "puddle", False),
         (GROUND, "ground", False),
     ]
-    puddle = 8 * 8 - 4 * 6  # less what the box covers, although the puddle was drawn later
+    puddle = 8 * 8 - 4 * 6  # without what the box covers, although the puddle was drawn later
     for name in ("p0.jpg", "p2.jpg"):  # gravel and road are one group: nothing changes
         ground = 18 * 40 - puddle - 36
         assert areas(dataset, name) == {SKY: 400, BOX: 36, PUDDLE: puddle, GROUND: ground}
@@ -89,14 +89,14 @@ def test_a_changed_entry_rebuilds_its_photo_only(dataset: Dataset) -> None:
     assert {name for name in after if after[name] != before[name]} == {"p2.png"}
 
 
-def test_what_the_source_calls_otherwise_is_void(dataset: Dataset) -> None:
+def test_other_stuff_in_a_source_is_void(dataset: Dataset) -> None:
     write_coco(dataset, "river", x=30)
     convert(dataset)
     assert areas(dataset, "p2.jpg")[GROUND] == areas(dataset, "p3.jpg")[GROUND] - 25
     assert ROAD not in areas(dataset, "p2.jpg")
 
 
-def test_a_map_of_another_size_keeps_its_photo_out(dataset: Dataset) -> None:
+def test_a_map_of_another_size_excludes_its_photo(dataset: Dataset) -> None:
     value = json.loads((dataset.root / "coco.json").read_text())
     value["images"][0]["width"] = 41
     (dataset.root / "coco.json").write_text(json.dumps(value))
@@ -106,11 +106,11 @@ def test_a_map_of_another_size_keeps_its_photo_out(dataset: Dataset) -> None:
     assert why.endswith(
         "coco.json: p2.jpg: expected 40x30 pixels, the size of the photo, found 41x30"
     )
-    write_coco(dataset, "gravel", x=30)  # mended, and so built at once
+    write_coco(dataset, "gravel", x=30)  # repaired, so it is built again
     assert convert(dataset).left_out == ()
 
 
-def test_a_broken_entry_keeps_only_its_photo_out(dataset: Dataset) -> None:
+def test_a_damaged_entry_excludes_only_its_photo(dataset: Dataset) -> None:
     value = json.loads((dataset.root / "coco.json").read_text())
     for wrong, message in [("x", "Expected"), ([[1, 2, 3]], "polygons of 3 or more points")]:
         value["annotations"][0]["segmentation"] = wrong

@@ -36,7 +36,7 @@ def test_a_panoptic_set_gives_its_stuff_by_name_and_its_things_are_void(tmp_path
     assert stuff(tmp_path, yaml) == halves(SKY, ROAD, left=0)
 
 
-def test_a_stuff_json_has_run_lengths_and_polygons(tmp_path: Path) -> None:
+def test_a_stuff_json_may_have_rles_and_polygons(tmp_path: Path) -> None:
     mask = np.asfortranarray(np.array(halves(1, 0), np.uint8))
     code = {"size": [H, W], "counts": coco_mask.encode(mask)["counts"].decode()}
     value = {
@@ -101,7 +101,7 @@ def test_each_of_many_photos_is_found(tmp_path: Path) -> None:
         assert json.loads(raw) == annotations[-1 - i]
     assert index.find("5000.x.jpg", shared=(), by_id=True) is None
     size = sum(a.nbytes for a in (index.keys, index.rows, index.sizes, index.first, index.spans))
-    assert size < 100 * 5000  # bytes a photo, whatever the file says of it
+    assert size < 100 * 5000  # bytes per photo, whatever else is in the file
 
 
 def test_another_folder_is_another_photo(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_maps_of_another_size_are_refused(tmp_path: Path, kind: str) -> None:
     assert "6x4" in message and "found 6x3" in message
 
 
-def test_what_is_no_coco_file_is_said(tmp_path: Path) -> None:
+def test_files_that_are_not_coco_files_are_reported(tmp_path: Path) -> None:
     yaml = "stuff_sources: [{coco: c.json}]"
     tmp_path.mkdir(exist_ok=True)
     assert "c.json: cannot be read" in problem(tmp_path, yaml)

@@ -18,7 +18,7 @@ from tests.drawn import ROAD, SKY, draw_dataset, square
 
 DOCS = Path(__file__).parents[3] / "docs" / "stuff.md"
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL)
-SHAPES = (square("road", 0, 3, 1), square("tarmac", 1, 3, 1), square("heaven", 2, 3, 1))
+SHAPES = (square("road", 0, 3, 1), square("tarmac", 1, 3, 1), square("sky", 2, 3, 1))
 DRAWN = (*SHAPES, square("puddle", 3, 3, 1))
 BOTH, GROUND, DIRT, PUDDLE = [SKY, ROAD], 2001, 194, 1001
 

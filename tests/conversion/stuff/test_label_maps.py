@@ -20,7 +20,7 @@ from tests.conversion.stuff.source_files import (
 from tests.drawn import ROAD, SKY
 
 
-def test_values_of_label_maps_are_coco_ids_and_what_the_set_lacks_is_void(tmp_path: Path) -> None:
+def test_values_of_label_maps_are_coco_ids_and_other_stuff_is_void(tmp_path: Path) -> None:
     grey(tmp_path / "maps/a.png", halves(SKY, ROAD, left=RIVER))
     assert stuff(tmp_path, "stuff_sources: [{label_maps: maps}]") == halves(SKY, ROAD, left=0)
 
@@ -42,7 +42,7 @@ def test_a_table_explains_values_and_palette_indices(tmp_path: Path, mode: str |
     )
 
 
-def test_a_table_explains_colours_also_those_of_a_palette(tmp_path: Path) -> None:
+def test_a_table_explains_colours_including_those_of_a_palette(tmp_path: Path) -> None:
     table = "table: {'#804080': road, '#4682b4': sky-other-merged, '#090909': person}"
     yaml = f"stuff_sources: [{{label_maps: maps, {table}}}]"
     colors = {1: (128, 64, 128), 2: (70, 130, 180), 3: (9, 9, 9)}
@@ -56,7 +56,7 @@ def test_a_table_explains_colours_also_those_of_a_palette(tmp_path: Path) -> Non
     "text",
     ["value,name\n1,road\n2,sky-other\n", "red,green,blue,name\n0,0,1,road\n0,0,2,sky-other\n"],
 )
-def test_a_table_may_be_a_csv_and_speak_as_coco_stuff_does(tmp_path: Path, text: str) -> None:
+def test_a_table_may_be_a_csv_with_names_of_coco_stuff(tmp_path: Path, text: str) -> None:
     (tmp_path / "table.csv").write_text(text)
     grey(tmp_path / "maps/a.png", halves(2, 1))
     if "red" in text:
@@ -83,14 +83,14 @@ def test_many_colours_are_told_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("{1: raod}", "table: expected stuff, found 'raod'; did you mean 'road'?"),
+        ("{1: raod}", "table: expected the name of a category, found 'raod'; did you mean 'road'?"),
         ("{1: road, '#000002': road}", "expected a table of values or of colours, found both"),
         ("{}", "found none"),
         ("{1: road, '1': road}", "table: '1' appears twice"),
         ("{x: road}", "expected a value 0..65534 or a colour '#rrggbb', found 'x'"),
         ("t.csv", "t.csv: expected columns value,name or red,green,blue,name, found name, valu"),
         ("u.csv", "u.csv: line 2: expected a value 0..65534 or a colour"),
-        ("{1: road}", "a.png: expected values of .*table, found \\[2\\]"),
+        ("{1: road}", "a.png: expected a value in .*table, found \\[2\\]"),
         ("{'#000001': road}", "a.png: expected an RGB or palette PNG of 6x4 pixels.*mode L"),
     ],
 )

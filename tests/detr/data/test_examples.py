@@ -1,4 +1,4 @@
-"""Examples: photos as the model reads them, and the segments that it learns."""
+"""Examples: photos as the model reads them, and the segments to train on."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def examples(folder: Path, config: TrainConfig = PLAIN) -> Examples:
 
 
 def picture() -> np.ndarray:
-    """20 rows of 40: sky (1) above grass (2), and a circle (300) of 8x6 pixels at x 10, y 4."""
+    """40x20 ids: sky (1) above grass (2), and a circle (300) of 8x6 pixels at x 10, y 4."""
     ids = np.ones((20, 40), np.uint32)
     ids[10:] = 2
     ids[4:10, 10:18] = 300
@@ -104,7 +104,7 @@ def test_random_numbers_depend_on_photo_and_epoch_but_not_on_the_process(tmp_pat
 
 
 def test_colours_do_not_depend_on_the_view(tmp_path: Path) -> None:
-    """Small or mirrored photos are as bright and as rich in contrast as the others."""
+    """Small or mirrored photos have the same brightness and contrast as others."""
     config = replace(PLAIN, flip=True, photometric=0.5, train_sizes=tuple(range(32, 64)))
     folder = split(tmp_path / "p", picture(), NAMES)
     grey = np.repeat(np.where(picture() == 1, 60, 120)[..., None], 3, axis=2)
@@ -120,7 +120,7 @@ def test_colours_do_not_depend_on_the_view(tmp_path: Path) -> None:
     assert np.abs(correlations).max() < 0.2
 
 
-def test_segments_outside_of_a_crop_leave_no_gap(tmp_path: Path) -> None:
+def test_segments_outside_a_crop_leave_no_gaps(tmp_path: Path) -> None:
     shown = examples(split(tmp_path / "p", picture(), NAMES))
     target = on_cpu(shown.segments(shown.panoptic.photos[0], View(0, 8, 40, 12, 40, 12)))
     assert target.labels.tolist() == [1, 0, 2]

@@ -18,7 +18,7 @@ from tests.detr.training.runs import CONFIG
 
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_an_error_keeps_its_message(tmp_path: Path, num_workers: int) -> None:
-    """Even if it holds a line break, or text that looks like the name of an exception."""
+    """Even if it contains a line break, or text that looks like the name of an exception."""
     folder = tmp_path / "InputError: odd\nname"
     panoptic = draw_set(folder, train=2, test=1)
     photo = sorted((panoptic / "train").iterdir())[1]
@@ -31,7 +31,7 @@ def test_an_error_keeps_its_message(tmp_path: Path, num_workers: int) -> None:
     assert str(error.value).startswith(f"{photo}: cannot be read as a photo")
 
 
-def test_workers_read_the_same_and_leave_the_random_numbers_alone(tmp_path: Path) -> None:
+def test_workers_read_the_same_batches_and_keep_the_random_state(tmp_path: Path) -> None:
     panoptic = draw_set(tmp_path / "panoptic", train=3, test=1)
     inputs = []
     for num_workers in (0, 2):
@@ -41,6 +41,6 @@ def test_workers_read_the_same_and_leave_the_random_numbers_alone(tmp_path: Path
         inputs.append([batch.inputs for batch in read_batches(examples, [[0, 1], [2]])])
         assert torch.initial_seed() == 0
         assert torch.equal(torch.rand(1), torch.rand(1, generator=torch.Generator().manual_seed(0)))
-    for one, other in zip(*inputs, strict=True):
-        assert isinstance(one, Padded) and isinstance(other, Padded)
-        assert torch.equal(one.values, other.values) and torch.equal(one.padding, other.padding)
+    for here, there in zip(*inputs, strict=True):
+        assert isinstance(here, Padded) and isinstance(there, Padded)
+        assert torch.equal(here.values, there.values) and torch.equal(here.padding, there.padding)

@@ -19,7 +19,7 @@ def test_boxes_cover_their_pixels() -> None:
     assert found.cxcywh_norm == pytest.approx(np.array(expected))
 
 
-def test_absent_segments_leave_no_gap_and_others_are_void() -> None:
+def test_absent_segments_leave_no_gaps_and_others_are_void() -> None:
     found = find_segments(IDS, [5, 900])
     assert found.wanted == [1]
     assert found.indices.tolist() == [[0, 0, 1], [0, 0, 1]]
@@ -27,7 +27,7 @@ def test_absent_segments_leave_no_gap_and_others_are_void() -> None:
 
 
 @pytest.mark.parametrize(("count", "dtype"), [(255, np.uint8), (256, np.int16), (400, np.int16)])
-def test_more_segments_than_a_byte_counts(count: int, dtype: type) -> None:
+def test_more_than_255_segments_need_a_wider_dtype(count: int, dtype: type) -> None:
     ids = np.arange(1, count + 1, dtype=np.uint32)[None].repeat(2, axis=0) << 12
     found = find_segments(ids, ids[0].tolist())
     assert found.indices.dtype == dtype

@@ -1,4 +1,4 @@
-"""Views keep the proportions of photos and stay inside them."""
+"""Views keep the aspect ratio of photos and stay inside them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONFIG = TrainConfig(min_size=40, max_size=80, train_sizes=(40,), flip=False, cr
 def test_whole_views_are_limited_by_the_shorter_and_the_longer_side() -> None:
     assert whole_view(CONFIG, width=100, height=50) == View(0, 0, 100, 50, 80, 40)
     assert whole_view(CONFIG, width=125, height=50) == View(0, 0, 125, 50, 80, 32)
-    # no side gets shorter than the backbone's largest stride
+    # no side is shorter than the backbone's largest stride
     assert whole_view(CONFIG, width=400, height=50) == View(0, 0, 400, 50, 80, 32)
 
 
@@ -27,7 +27,7 @@ def test_random_views_are_crops_of_at_least_half_the_sides() -> None:
     assert {v.mirrored for v in views} == {False, True}
 
 
-def test_photo_and_ids_are_transformed_alike() -> None:
+def test_photo_and_ids_are_transformed_in_the_same_way() -> None:
     """The left half of 4x2 pixels at twice the size, mirrored."""
     ids = np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.uint32)
     view = View(0, 0, 2, 2, 4, 4, mirrored=True)

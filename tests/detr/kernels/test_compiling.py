@@ -1,4 +1,4 @@
-"""torch.compile changes no loss, and one line explains why it fails."""
+"""torch.compile does not change the losses, and its errors are explained in one line."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def two_steps(panoptic: Path, config: TrainConfig, stage: Stage) -> list[dict[st
     [("boxes", replace(CONFIG, lr_backbone=0)), ("joint", CONFIG)],
     ids=["boxes on a frozen backbone", "joint"],
 )
-def test_the_losses_are_those_without_compiling(
+def test_compiling_does_not_change_the_losses(
     tmp_path: Path, stage: Stage, config: TrainConfig
 ) -> None:
     """Takes minutes: the C++ compiler compiles the whole trunk."""
@@ -89,7 +89,7 @@ def test_a_missing_compiler_is_explained_in_one_line() -> None:
 
 
 def test_photos_of_many_sizes_are_compiled_once() -> None:
-    """Code for small inputs is switched off, because each size would be compiled again."""
+    """The code for small inputs is disabled, because it would be recompiled for each size."""
     torch.compiler.reset()
     graphs: list[object] = []
 

@@ -1,4 +1,4 @@
-"""`conv_norm` computes what a convolution, its frozen batch norm and an activation compute."""
+"""`conv_norm` is equivalent to a convolution, a frozen batch norm and an activation."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_addition_and_activation_after_frozen_weights(
     layout: torch.memory_format,
     side: int,
 ) -> None:
-    """Fused by oneDNN or one after the other, in float32 and bfloat16."""
+    """Fused by oneDNN or as separate operations, in float32 and bfloat16."""
     if not fuses:
         monkeypatch.setattr(CAN_FUSE, lambda dtype: False)
     conv, norm = layers(16, 24)
@@ -108,7 +108,7 @@ def test_addition_and_activation_after_frozen_weights(
     for addend in (None, torch.randn_like(normed).to(memory_format=layout)):
         expected = normed if addend is None else normed + addend
         expected = {None: lambda x: x, "relu": F.relu, "relu6": F.relu6}[activation](expected)
-        own = None if addend is None else addend.clone()  # its memory may be used for the result
+        own = None if addend is None else addend.clone()  # the result may overwrite it
         found = conv_norm(x, conv, norm, addend=own, activation=activation)
         assert torch.allclose(found, expected, atol=1e-5)
         with torch.autocast("cpu", torch.bfloat16):
@@ -118,8 +118,8 @@ def test_addition_and_activation_after_frozen_weights(
 
 
 @pytest.mark.parametrize("part", ["weight", "bias", "running_mean"])
-def test_weights_that_are_nan_give_nan(part: str) -> None:
-    """oneDNN's fused ReLU would turn them into 0."""
+def test_nan_weights_give_nan(part: str) -> None:
+    """oneDNN's fused ReLU would turn NaN into 0."""
     conv, norm = layers()
     conv.requires_grad_(False)
     broken = conv.weight if part == "weight" else getattr(norm, part)
@@ -128,7 +128,7 @@ def test_weights_that_are_nan_give_nan(part: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["x", "addend"])
-def test_gradients_flow_through_frozen_weights_and_past_them(name: str) -> None:
+def test_gradients_flow_through_frozen_convolutions_and_addends(name: str) -> None:
     conv, norm = layers()
     conv.requires_grad_(False)
     inputs = {"x": torch.randn(1, 8, 6, 6), "addend": torch.randn(1, 16, 3, 3)}
@@ -140,8 +140,8 @@ def test_gradients_flow_through_frozen_weights_and_past_them(name: str) -> None:
     assert torch.allclose(gradients[0][0], gradients[1][0], atol=1e-4)
 
 
-def test_a_network_that_was_trained_in_between_uses_its_new_weights() -> None:
-    """torch does not record the step of a fused optimizer as a change."""
+def test_a_network_that_is_frozen_after_training_uses_its_new_weights() -> None:
+    """torch does not record the step of a fused optimiser as a change."""
     torch.manual_seed(0)
     model, x = ResNet("resnet18").requires_grad_(False), torch.randn(1, 3, 64, 64)
     features(model, x)
@@ -161,7 +161,7 @@ def test_a_frozen_network_can_be_traced() -> None:
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
-def test_a_frozen_network_computes_what_a_trained_one_computes(name: str) -> None:
+def test_freezing_a_network_does_not_change_its_features(name: str) -> None:
     torch.manual_seed(0)
     model, x = ResNet(name), torch.randn(2, 3, 75, 101)
     trained, before = features(model, x), x.clone()

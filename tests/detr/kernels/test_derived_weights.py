@@ -1,4 +1,4 @@
-"""Derived weights are computed once for frozen sources and follow every change of them."""
+"""Derived weights are computed once for frozen sources, and again after every change to them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from detr.kernels.derived_weights import cast_weights, derived_weights
 
 
 class Doubling:
-    """Derives twice the weight of a layer and counts how often it is asked to."""
+    """Derives twice the weight of a layer and counts the calls."""
 
     def __init__(self, layer: nn.Linear) -> None:
         self.layer, self.calls = layer, 0
@@ -32,7 +32,7 @@ def doubling() -> Doubling:
 
 
 def changes(layer: nn.Linear) -> Iterator[object]:
-    """The ways in which the weights of a frozen layer can change."""
+    """Change the weights of a frozen layer in different ways."""
     new = {"weight": torch.randn_like(layer.weight), "bias": torch.randn_like(layer.bias)}
     yield layer.load_state_dict(new)
     yield layer.load_state_dict({n: v + 1 for n, v in new.items()}, assign=True)
@@ -43,21 +43,21 @@ def changes(layer: nn.Linear) -> Iterator[object]:
         yield None
 
 
-def test_they_are_derived_once(doubling: Doubling) -> None:
+def test_weights_are_derived_once(doubling: Doubling) -> None:
     first = doubling.read()
     assert first is not None and torch.equal(first, 2 * doubling.layer.weight)
     assert doubling.read() is first
     assert doubling.calls == 1
 
 
-def test_they_follow_every_change(doubling: Doubling) -> None:
+def test_weights_are_derived_again_after_every_change(doubling: Doubling) -> None:
     for _ in changes(doubling.layer):
         found = doubling.read()
         assert found is not None and torch.equal(found, 2 * doubling.layer.weight)
 
 
-def test_they_follow_training_in_between(doubling: Doubling) -> None:
-    """torch does not record the step of a fused optimizer as a change."""
+def test_weights_are_derived_again_after_training(doubling: Doubling) -> None:
+    """torch does not record the step of a fused optimiser as a change."""
     doubling.read()
     layer = doubling.layer.requires_grad_(True)
     optimizer = torch.optim.AdamW(layer.parameters(), lr=0.1, fused=True)
@@ -69,7 +69,7 @@ def test_they_follow_training_in_between(doubling: Doubling) -> None:
     assert found is not None and torch.equal(found, 2 * layer.weight)
 
 
-def test_they_have_the_dtype_of_autocast(doubling: Doubling) -> None:
+def test_derived_weights_have_the_dtype_of_autocast(doubling: Doubling) -> None:
     plain = doubling.read()
     with torch.autocast("cpu", torch.bfloat16):
         lower = doubling.read()
@@ -78,7 +78,7 @@ def test_they_have_the_dtype_of_autocast(doubling: Doubling) -> None:
     assert (plain.dtype, lower.dtype, again.dtype) == (torch.float32, torch.bfloat16, torch.float32)
 
 
-def test_sources_whose_changes_are_not_recorded_have_none(doubling: Doubling) -> None:
+def test_unsupported_sources_have_no_derived_weights(doubling: Doubling) -> None:
     doubling.layer.double()
     assert doubling.read() is None
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""The faster layers compute what torch's own layers compute."""
+"""The faster layers give the same results as torch's own layers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def gradients(found: Tensor, *leaves: Tensor) -> tuple[Tensor, ...]:
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize(
     ("size", "tolerance"),
-    [((3, 5, 6, 4), 1e-6), ((4, 512, 64, 80), 1e-5)],  # the large one sums over 2,048 places
-    ids=["small, a product", "large, a convolution"],
+    [((3, 5, 6, 4), 1e-6), ((4, 512, 64, 80), 1e-5)],  # gradients sum over 15 or 2,048 positions
+    ids=["small, as a product", "large, as a convolution"],
 )
 def test_linear_and_its_gradients(
     transposed: bool, size: tuple[int, int, int, int], tolerance: float
@@ -86,7 +86,7 @@ def test_attention_drops_its_weights_in_training() -> None:
     assert torch.equal(attention(x, x, x), attention(x, x, x))
 
 
-def test_attention_in_bfloat16_is_near_that_in_float32() -> None:
+def test_attention_in_bfloat16_is_close_to_float32() -> None:
     torch.manual_seed(0)
     attention, x = Attention(32, 4, 0.5).eval(), torch.randn(2, 9, 32)
     padding_mask = torch.zeros(2, 9, dtype=torch.bool)
@@ -100,7 +100,7 @@ def test_attention_in_bfloat16_is_near_that_in_float32() -> None:
 
 
 @torch.no_grad()
-def test_frozen_layers_in_bfloat16_follow_their_weights() -> None:
+def test_frozen_layers_in_bfloat16_use_their_new_weights() -> None:
     """Stored casts of frozen weights equal those that autocast makes at every call."""
     torch.manual_seed(0)
     x = torch.randn(2, 5, 16)

@@ -29,7 +29,7 @@ def test_out_of_memory_names_the_setting_to_lower(error: Exception, message: str
         raise RuntimeError("shape mismatch")
 
 
-def test_real_exhaustion_on_the_cpu_is_recognised() -> None:
+def test_an_actual_out_of_memory_error_on_the_cpu_is_recognised() -> None:
     raises = pytest.raises(InputError, match="lower max_size and train_sizes, now up to 1333")
     with raises, explained_memory_errors(TrainConfig(batch_size=1)):
         torch.empty(1 << 60, dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""OpenMP's spin count is set before torch loads, unless the environment says otherwise."""
+"""OpenMP's spin count is set before torch is loaded, unless environment variables set it."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from detr.kernels.torch_private import (
 
 @pytest.fixture
 def fresh_check() -> Iterator[None]:
-    """The check of this torch and this processor runs again in the test and after it."""
+    """Make the check of torch and the processor run again in the test and after it."""
     can_fuse_convolutions.cache_clear()
     yield
     can_fuse_convolutions.cache_clear()
@@ -75,14 +75,14 @@ def test_errors_of_torch_compile_are_recognised() -> None:
     assert not is_compiler_error(RuntimeError("something else"))
 
 
-def test_processors_with_avx_fuse() -> None:
+def test_convolutions_are_fused_on_processors_with_avx() -> None:
     with_avx = torch.backends.cpu.get_cpu_capability().startswith("AVX")
     assert can_fuse_convolutions(torch.float32) == with_avx
 
 
 @pytest.mark.usefixtures("fresh_check")
 def test_the_check_draws_no_random_numbers() -> None:
-    """A resumed training would otherwise draw other numbers than an uninterrupted one."""
+    """Otherwise, resumed training would draw other numbers than uninterrupted training."""
     before = torch.get_rng_state()
     can_fuse_convolutions(torch.float32)
     assert torch.equal(torch.get_rng_state(), before)
@@ -90,7 +90,7 @@ def test_the_check_draws_no_random_numbers() -> None:
 
 @pytest.mark.usefixtures("fresh_check")
 @pytest.mark.parametrize("name", ["_FUSED", "_FUSED_ADDITION"])
-def test_without_the_private_operations_layers_run_one_by_one(
+def test_without_the_private_operations_layers_run_separately(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(torch_private, name, None)

@@ -1,4 +1,4 @@
-"""Losses against values computed by hand."""
+"""Losses, compared with values computed by hand."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ NONE = target([], [], torch.zeros(0, 4, 4))
 
 
 def test_no_object_has_the_weight_eos_coef() -> None:
-    """The matched query is undecided between 3 classes; the other predicts no-object, by 3/4."""
+    """The matched query has 3 equal probabilities; the other predicts no-object with 3/4."""
     logits = torch.tensor([[[0.0, 0.0, 0.0], [0.0, 0.0, math.log(6)]]])
     layer = LayerOutput(logits, torch.tensor([[[0.5, 0.5, 0.2, 0.2]] * 2]))
     losses = losses_of_one_layer(layer, [ONE], pairs(([0], [0])))
@@ -65,7 +65,7 @@ def test_no_object_has_the_weight_eos_coef() -> None:
     assert float(losses["loss_bbox"]) == float(losses["loss_giou"]) == 0
 
 
-def test_boxes_are_divided_by_all_segments_of_the_batch() -> None:
+def test_box_losses_are_divided_by_the_number_of_segments_in_the_batch() -> None:
     """Two segments, one matched; its centre is off by half its width: L1 0.1, IoU = GIoU = 1/3."""
     two = target([1, 0], [[0.5, 0.5, 0.2, 0.2], [0.1, 0.1, 0.1, 0.1]], torch.zeros(2, 4, 4))
     layer = LayerOutput(torch.zeros(1, 1, 3), torch.tensor([[[0.6, 0.5, 0.2, 0.2]]]))
@@ -90,7 +90,7 @@ def test_earlier_layers_have_the_same_losses_under_numbered_names() -> None:
     assert "loss_ce_0" not in single
 
 
-def test_photos_without_segments_learn_only_no_object() -> None:
+def test_photos_without_segments_have_only_no_object_losses() -> None:
     layer = LayerOutput(torch.zeros(1, 2, 3, requires_grad=True), torch.rand(1, 2, 4))
     losses = losses_of_one_layer(layer, [NONE], pairs(([], [])))
     assert float(losses["loss_ce"].detach()) == pytest.approx(LOG3, abs=1e-5)
@@ -98,7 +98,7 @@ def test_photos_without_segments_learn_only_no_object() -> None:
     assert float(prediction_errors(layer, [NONE], pairs(([], [])))["class_error"]) == 0
 
 
-def test_errors_are_wrong_classes_and_wrong_numbers_of_segments() -> None:
+def test_errors_count_wrong_classes_and_wrong_numbers_of_segments() -> None:
     """Query 0 predicts class 1, correctly, and query 1 class 0; 2 segments predicted, 2 actual."""
     two = target([1, 1], [[0.5] * 4, [0.4] * 4], torch.zeros(2, 4, 4))
     layer = LayerOutput(torch.tensor([[[0.0, 1, 0], [1, 0, 0], [0, 0, 1]]]), torch.rand(1, 3, 4))
@@ -124,7 +124,7 @@ def test_mask_losses_of_undecided_masks() -> None:
 
 
 def test_masks_of_smaller_photos_are_padded_with_zeros() -> None:
-    """A segment fills a 2x2 photo beside a 4x4 photo: of 4x4 pixels, it has a quarter."""
+    """A segment fills a 2x2 photo, which is a quarter of the batch's padded size of 4x4."""
     full = target([0], [[0.5, 0.5, 1, 1]], torch.ones(1, 2, 2))
     matches = pairs(([0], [0]), ([], []))
     _, losses = mask_losses(torch.zeros(1, 2, 2), stack_masks([full, NONE], matches), 1, CONFIG)
@@ -148,8 +148,8 @@ def test_boxes_without_area_have_a_loss_and_a_gradient() -> None:
     assert points.grad is not None and points.grad.isfinite().all()
 
 
-def test_giou_of_tiny_boxes_is_that_of_large_ones() -> None:
-    """Shifted by half their width, their overlap is a third of their union."""
+def test_giou_of_tiny_boxes_is_exact() -> None:
+    """The boxes are shifted by half their width, so their overlap is a third of their union."""
     first, second = (
         torch.tensor([[0.5, 0.5, 2e-4, 2e-4]]),
         torch.tensor([[0.5001, 0.5, 2e-4, 2e-4]]),

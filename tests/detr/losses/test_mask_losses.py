@@ -1,4 +1,4 @@
-"""Focal and dice loss against torchvision and the formula, their gradients against autograd."""
+"""Focal and dice losses, compared with torchvision, a formula and autograd's gradients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from detr.losses.mask_losses import focal_and_dice
 
 
 def by_formula(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Return focal and dice loss (K,), computed so that autograd can derive them."""
+    """Return focal and dice losses (K,), computed so that autograd can differentiate them."""
     upsampled = F.interpolate(logits[None], size=masks.shape[-2:], mode="bilinear")[0].flatten(1)
     truth = masks.flatten(1).to(upsampled.dtype)
     probability = upsampled.sigmoid()
@@ -29,7 +29,7 @@ def by_formula(logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
 def test_losses_and_gradients(
     monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], at_once: int
 ) -> None:
-    """With different weights of the two losses and of each mask."""
+    """With different weights for the two losses and for each mask."""
     monkeypatch.setattr("detr.losses.mask_losses.PIXELS_AT_ONCE", at_once)
     torch.manual_seed(0)
     logits = torch.randn(5, 8, 12, dtype=torch.float64, requires_grad=True)
@@ -52,7 +52,7 @@ def test_losses_and_gradients(
     assert torch.equal(torch.stack(again), torch.stack([total, *losses]))
 
 
-def test_a_perfect_mask_has_no_loss_and_its_opposite_has() -> None:
+def test_a_perfect_mask_has_no_loss_but_its_inverse_has() -> None:
     masks = torch.tensor([[[True, True], [False, False]]])
     logits = (masks.float() - 0.5) * 200
     _, focal, dice = focal_and_dice(logits, masks)

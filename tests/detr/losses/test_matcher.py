@@ -1,4 +1,4 @@
-"""The matching against a search of all assignments."""
+"""The matching, compared with an exhaustive search of all assignments."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def random_boxes(count: int) -> list[list[float]]:
 
 
 def lowest_total(cost: torch.Tensor) -> float:
-    """Lowest total cost over all one-to-one assignments of the smaller side."""
+    """Return the lowest total cost of all one-to-one assignments of the smaller side."""
     if cost.shape[0] < cost.shape[1]:
         cost = cost.T
     columns = range(cost.shape[1])
@@ -62,7 +62,7 @@ def test_total_cost_is_the_lowest_of_all_assignments(queries: int, segments: int
         assert total == pytest.approx(lowest_total(cost), abs=1e-4)
 
 
-def test_cost_has_the_published_parts() -> None:
+def test_cost_has_the_published_terms() -> None:
     """Probability 1/2, centre off by 0.1, IoU 1/3: -1/2 + 5 * 0.1 - 2 * 1/3."""
     cost = match_cost(
         torch.tensor([[0.0, 0.0]]),
@@ -74,7 +74,7 @@ def test_cost_has_the_published_parts() -> None:
     assert float(cost[0, 0]) == pytest.approx(-0.5 + 5 * 0.1 - 2 / 3, abs=1e-5)
 
 
-def test_photos_without_segments_match_nothing() -> None:
+def test_photos_without_segments_have_no_matches() -> None:
     output = LayerOutput(torch.randn(2, 3, 4), torch.rand(2, 3, 4))
     for targets in ([target([], []), target([], [])], [target([], []), target([1], [[0.5] * 4])]):
         first, second = match(output, targets, CONFIG)

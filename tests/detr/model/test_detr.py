@@ -22,7 +22,7 @@ EFFICIENTNET = replace(SMALL, backbone="efficientnet_lite0")
 
 
 def test_position_encoding_of_the_second_row_of_four() -> None:
-    """Row 2 of 4 is half of the way to 2 pi: sine and cosine of pi at the first frequency."""
+    """Row 2 of 4 is halfway to 2 pi: sine and cosine of pi at the first frequency."""
     position = PositionEmbeddingSine(4)(torch.zeros(1, 4, 2, dtype=torch.bool))
     slow = math.pi / 10000 ** (2 / 4)
     expected = [math.sin(math.pi), math.cos(math.pi), math.sin(slow), math.cos(slow)]
@@ -39,7 +39,7 @@ def test_position_encoding_ignores_padding() -> None:
 
 
 @pytest.mark.parametrize("pre_norm", [False, True])
-def test_values_in_the_padding_change_nothing(pre_norm: bool) -> None:
+def test_values_in_the_padding_have_no_effect(pre_norm: bool) -> None:
     torch.manual_seed(0)
     config = TrainConfig(hidden_dim=128, enc_layers=2, dec_layers=2, pre_norm=pre_norm)
     transformer = Transformer(config).eval()
@@ -56,7 +56,7 @@ def test_values_in_the_padding_change_nothing(pre_norm: bool) -> None:
     assert torch.allclose(memory, padded_memory[..., :3, :5], atol=1e-4)
 
 
-def test_predictions_do_not_depend_on_other_photos_of_the_batch() -> None:
+def test_predictions_do_not_depend_on_other_photos_in_the_batch() -> None:
     torch.manual_seed(0)
     model = DETRsegm(DETR(EFFICIENTNET, 3, pretrained=False), EFFICIENTNET).eval()
     photo, other = torch.randn(3, 64, 96), torch.randn(3, 64, 96)
@@ -76,7 +76,7 @@ def test_predictions_do_not_depend_on_other_photos_of_the_batch() -> None:
     assert torch.allclose(masks, masks_beside, atol=1e-3)
 
 
-def test_masks_of_some_queries_are_those_computed_with_all() -> None:
+def test_masks_of_selected_queries_do_not_depend_on_the_others() -> None:
     torch.manual_seed(0)
     model = DETRsegm(DETR(EFFICIENTNET, 3, pretrained=False), EFFICIENTNET).eval()
     photo, query = torch.arange(2).repeat_interleave(4), torch.arange(4).repeat(2)
@@ -130,7 +130,7 @@ def test_names_and_shapes_are_the_published_ones() -> None:
     shapes = {name: tuple(value.shape) for name, value in boxes.state_dict().items()}
     assert {name: shapes.get(name) for name in BOX_NAMES} == BOX_NAMES
     assert shapes["class_embed.weight"] == (92, 256)
-    # backbone: 53 convolutions, one of them in each of four downsamplings; 53 norms of 4 tensors
+    # backbone: 53 convolutions, 4 of them for downsampling, and 53 norms with 4 tensors each
     assert sum(name.startswith("backbone.0.body.") for name in shapes) == 53 + 53 * 4
     assert sum(name.startswith("transformer.") for name in shapes) == 6 * 12 + 6 * 18 + 2
     assert len(shapes) == 53 + 53 * 4 + 6 * 12 + 6 * 18 + 2 + 2 + 1 + 2 + 6
@@ -162,7 +162,7 @@ def test_pretrained_efficientnet_has_features_of_four_strides() -> None:
         assert dilated(torch.zeros(1, 3, 96, 128))["3"].shape == (1, 320, 6, 8)
 
 
-def test_layers_up_to_stride_4_are_frozen_and_with_learning_rate_0_all_are() -> None:
+def test_layers_up_to_stride_4_are_frozen_or_all_layers_if_the_rate_is_0() -> None:
     def trained(name: str, rate: float) -> set[str]:
         config = TrainConfig(backbone=name, lr_backbone=rate)
         backbone = build_backbone(config, pretrained=False)
@@ -173,7 +173,7 @@ def test_layers_up_to_stride_4_are_frozen_and_with_learning_rate_0_all_are() -> 
     assert trained("efficientnet_lite0", 1e-5) == {"_blocks"}
 
 
-def test_without_queries_there_are_no_masks_but_a_gradient() -> None:
+def test_without_queries_masks_are_empty_but_have_a_gradient() -> None:
     model = DETRsegm(DETR(EFFICIENTNET, 2, pretrained=False), EFFICIENTNET)
     output = model.detr(pad([torch.zeros(3, 64, 96)]))
     none = torch.zeros(0, dtype=torch.int64)

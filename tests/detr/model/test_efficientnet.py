@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, folded and fused, computes what its layers compute one after the other."""
+"""EfficientNet-Lite0 with folded and fused layers gives the same results as separate layers."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def test_values_in_bfloat16_are_close(
 
 @pytest.mark.parametrize("kernel", [3, 5])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_padding_is_that_of_tensorflow(kernel: int, stride: int) -> None:
-    """The output has size / stride places; odd padding has one more pixel right and below."""
+def test_padding_matches_tensorflow(kernel: int, stride: int) -> None:
+    """The output size is size / stride; odd padding has one more pixel at the right and bottom."""
     conv, x = SameConv2d(1, 1, kernel, stride=stride, bias=False), torch.randn(1, 1, 8, 8)
     pads = kernel - stride
     padded = F.pad(x, (pads // 2, pads - pads // 2) * 2)

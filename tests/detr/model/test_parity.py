@@ -95,8 +95,8 @@ def test_gradients_are_the_same() -> None:
 
 
 @pytest.mark.parametrize("pre_norm", [False, True])
-def test_pre_norm_and_post_norm_are_those_of_torchs_transformer(pre_norm: bool) -> None:
-    """`transformers` has no pre-norm. torch's own layers add no positions, so these are 0 here."""
+def test_pre_norm_and_post_norm_match_torchs_transformer(pre_norm: bool) -> None:
+    """`transformers` has no pre-norm. torch's layers do not add positions, so they are 0 here."""
     torch.manual_seed(2)
     config = replace(CONFIG, pre_norm=pre_norm)
     model = Transformer(config).eval()
@@ -131,7 +131,7 @@ def test_pre_norm_and_post_norm_are_those_of_torchs_transformer(pre_norm: bool) 
 
 @dataclass(frozen=True)
 class Case:
-    """The number of segments of each photo."""
+    """The number of segments in each photo."""
 
     counts: tuple[int, int, int]
 

@@ -1,4 +1,4 @@
-"""Exported models: onnxruntime computes what torch computes, for photos of any size."""
+"""Exported models give the same results in onnxruntime as in torch, for photos of any size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIZES = ((96, 128), (64, 200), (131, 77))  # the last is not a multiple of any s
     [(SMALL, True), (replace(SMALL, pre_norm=True), False)],
     ids=["masks", "boxes"],
 )
-def test_onnxruntime_computes_the_same(config: TrainConfig, masks: bool, tmp_path: Path) -> None:
+def test_onnxruntime_and_torch_agree(config: TrainConfig, masks: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
     weights = save(tmp_path / "own.pth", config, 91, masks=masks)
     export_onnx(weights, tmp_path / "own.onnx")

@@ -33,7 +33,7 @@ def test_each_pixel_goes_to_the_highest_mask() -> None:
     assert [r.category for r in regions] == [CIRCLE, SQUARE]
 
 
-def test_stuff_of_one_category_is_one_segment_and_things_stay_apart() -> None:
+def test_stuff_of_one_category_is_one_segment_and_things_stay_separate() -> None:
     found = [
         candidate(1, 0.9, box(2, slice(0, 2))),
         candidate(2, 0.9, box(2, slice(2, 4))),
@@ -45,8 +45,8 @@ def test_stuff_of_one_category_is_one_segment_and_things_stay_apart() -> None:
     assert [(r.category, r.score) for r in regions] == [(SKY, 0.95), (CIRCLE, 0.9), (CIRCLE, 0.9)]
 
 
-def test_pixels_of_dropped_small_segments_go_to_the_next_best() -> None:
-    """The square has only 4 pixels. There, the circle is second best, and the sky third."""
+def test_pixels_of_dropped_small_segments_go_to_the_next_highest_logit() -> None:
+    """The square has only 4 pixels, where the circle is second best and the sky third."""
     found = [
         candidate(1, 0.9, box(0, slice(None))),
         candidate(3, 0.9, box(5, slice(0, 2), slice(0, 2))),

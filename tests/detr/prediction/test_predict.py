@@ -107,7 +107,7 @@ def test_a_second_call_predicts_only_if_photos_have_changed(
 def test_the_manifest_holds_the_digest_of_settings_model_and_photos(
     folder: Path, photos: Path, tmp_path: Path
 ) -> None:
-    """However they were read: an earlier version's predictions stay up to date."""
+    """The digest stays the same, so that predictions of earlier versions stay up to date."""
     predict(folder / "run", photos, tmp_path / "out")
     model = folder / "run/checkpoints/masks.pt"
     names = ["a.b.jpg", "a.b.png", "yard/east/photo1.png", "yard/east/photo2.png"]
@@ -144,7 +144,7 @@ def test_a_run_without_masks_is_refused(folder: Path, photos: Path, tmp_path: Pa
     run = tmp_path / "run"
     shutil.copytree(folder / "run", run)
     (run / "checkpoints" / "masks.pt").unlink()
-    with pytest.raises(InputError, match="train the stage masks"):
+    with pytest.raises(InputError, match="train the masks stage"):
         predict(run, photos, tmp_path / "out")
 
 
@@ -174,7 +174,7 @@ def test_unusual_photos_are_predicted(folder: Path, tmp_path: Path) -> None:
 def test_a_folder_with_other_files_is_refused_and_not_changed(
     folder: Path, photos: Path, tmp_path: Path
 ) -> None:
-    """For example a data set as --out, whose PNGs look like old predictions."""
+    """For example, a data set given as --out, whose PNGs look like old predictions."""
     own = tmp_path / "set" / "panoptic" / "panoptic_train" / "a.png"
     own.parent.mkdir(parents=True)
     own.write_bytes(b"mine")
@@ -220,7 +220,7 @@ def interrupted(*arguments: object) -> None:
 
 
 def test_predictions_cannot_be_written_among_the_photos(folder: Path, photos: Path) -> None:
-    with pytest.raises(InputError, match="would be taken for photos"):
+    with pytest.raises(InputError, match="would be read as photos"):
         predict(folder / "run", photos, photos / "predictions")
 
 
@@ -233,7 +233,7 @@ def test_a_photo_that_is_too_large_is_skipped_and_named(
     assert len(read_panoptic(tmp_path / "out/panoptic.json").photos) == 4
 
 
-def test_other_thresholds_predict_again(
+def test_photos_are_predicted_again_with_other_thresholds(
     folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     counts = []
@@ -250,7 +250,7 @@ def test_other_thresholds_predict_again(
         Thresholds(85)
 
 
-def test_masks_are_computed_only_for_queries_that_count(
+def test_masks_are_computed_only_for_queries_above_a_threshold(
     folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []

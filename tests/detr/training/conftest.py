@@ -1,4 +1,4 @@
-"""A small data set that training only reads."""
+"""A small data set that tests do not change."""
 
 from __future__ import annotations
 

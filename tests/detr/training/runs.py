@@ -1,4 +1,4 @@
-"""Small configurations, and what the tests read of a run."""
+"""Small configurations, and reading a run's log."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONFIG = TrainConfig(
     score_every=0,
 )
 CACHED = replace(CONFIG, cached_views=2, lr_backbone=0)
-MASKS_CACHED = replace(CONFIG, cached_views=2)  # trains the backbone in the stage boxes
+MASKS_CACHED = replace(CONFIG, cached_views=2)  # trains the backbone in the boxes stage
 AVERAGED = replace(
     CONFIG, ema_decay=0.9, accumulate=2, warmup_steps=3, batch_size=1, score_every=1, patience=9
 )
@@ -59,6 +59,6 @@ def run_config(config: TrainConfig, **changes: Any) -> RunConfig:
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
-    """The lines of a log without the times in them."""
+    """Return the lines of a log, without times."""
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     return [{k: v for k, v in line.items() if k not in ("seconds", "time")} for line in lines]

@@ -14,7 +14,7 @@ def model_of(weight: float) -> torch.nn.Linear:
     return model
 
 
-def test_the_average_is_applied_for_a_block_and_the_own_weights_come_back() -> None:
+def test_averages_are_applied_for_a_block_and_then_weights_are_restored() -> None:
     model = model_of(8.0)
     average = WeightAverage(model, decay=0.5)
     torch.nn.init.constant_(model.weight, 0.0)
@@ -23,12 +23,12 @@ def test_the_average_is_applied_for_a_block_and_the_own_weights_come_back() -> N
         assert model.weight.item() == 4
         assert own["weight"].item() == 0
     assert model.weight.item() == 0
-    average.update(step=0)  # early averages are short: a tenth of the old value remains
+    average.update(step=0)  # early averages cover few steps: a tenth of the old value remains
     with average.applied():
         assert model.weight.item() == pytest.approx(0.4)
 
 
-def test_an_average_resumes_from_a_model_that_holds_it() -> None:
+def test_averaging_resumes_from_a_model_with_averaged_weights() -> None:
     model = model_of(4.0)
     average = WeightAverage(model, decay=0.5)
     average.resume({"weight": torch.tensor([[1.0]])})

@@ -1,4 +1,4 @@
-"""Steps: the same losses and gradients, however the photos are divided into batches."""
+"""A step has the same losses and gradients however its photos are divided into batches."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_every_photo_is_in_one_step_of_one_process() -> None:
 
 
 @pytest.mark.parametrize("stage", ["boxes", "masks", "joint"])
-def test_accumulated_batches_are_one_large_batch(five_photos: Path, stage: Stage) -> None:
+def test_accumulated_batches_equal_one_large_batch(five_photos: Path, stage: Stage) -> None:
     model = make_model(replace(SIMPLE, eos_coef=0.3), stage)
     model.set_training(True)
     whole, whole_gradients = losses_and_gradients(model, five_photos, ((0, 1, 2),))
@@ -77,7 +77,7 @@ def test_accumulated_batches_are_one_large_batch(five_photos: Path, stage: Stage
 
 
 @pytest.mark.parametrize("stage", ["masks", "joint"])
-def test_masks_in_parts_have_the_gradients_of_all_masks_together(
+def test_gradients_are_the_same_if_masks_are_computed_in_parts(
     five_photos: Path, monkeypatch: pytest.MonkeyPatch, stage: Stage
 ) -> None:
     model = make_model(EXACT, stage)

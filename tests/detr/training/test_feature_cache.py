@@ -1,4 +1,4 @@
-"""The feature cache holds what would be computed."""
+"""The feature cache returns the outputs that the model would compute."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_cached_views_are_reused_and_removed_after_training(panoptic: Path, tmp_
     list(again.fill(examples, device=CPU))
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").rglob("*.pt")} == files
 
-    (batch,) = again.read_batches(replace(examples, epoch=3), [[1]])  # the second view's turn again
+    (batch,) = again.read_batches(replace(examples, epoch=3), [[1]])  # uses the view of epoch 1
     third = replace(examples, epoch=1)
     photo = splits.train.photos[1]
     view = third.view(photo)
@@ -52,12 +52,12 @@ def test_cached_views_are_reused_and_removed_after_training(panoptic: Path, tmp_
         detr.class_embed.bias += 1
     list(FeatureCache(tmp_path / "cache", detr, views=2, decoded=True).fill(examples, device=CPU))
     new = set((tmp_path / "cache").rglob("*.pt")) - files.keys()
-    assert len(new) == 4 * 2 and {p.parts[-3] for p in new} == {"decoded"}  # features still hold
+    assert len(new) == 4 * 2 and {p.parts[-3] for p in new} == {"decoded"}  # features are reused
     train(panoptic, tmp_path, run_config(CACHED, epochs=1), "boxes")
     assert not (tmp_path / "cache").exists()
 
 
-def test_the_stage_boxes_reads_only_the_last_features(panoptic: Path, tmp_path: Path) -> None:
+def test_the_boxes_stage_reads_only_the_last_features(panoptic: Path, tmp_path: Path) -> None:
     splits, config = read_splits(panoptic), replace(CACHED, flip=True)
     detr = DETR(config, len(splits.classes), pretrained=False).eval()
     examples = replace(splits.examples("train", config), epoch=0)
@@ -75,7 +75,7 @@ def test_the_stage_boxes_reads_only_the_last_features(panoptic: Path, tmp_path: 
 def test_a_damaged_file_is_removed_and_computed_again(
     panoptic: Path, tmp_path: Path, kind: str
 ) -> None:
-    """As after a power failure."""
+    """For example, after a power failure."""
     splits, config = read_splits(panoptic), replace(CACHED, flip=True)
     detr = DETR(config, len(splits.classes), pretrained=False).eval()
     examples = replace(splits.examples("train", config), epoch=0)

@@ -1,4 +1,4 @@
-"""A small drawn data set is learnt by heart."""
+"""A model overfits a small drawn data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run writes in addition to its weights: log, scores, TensorBoard."""
+"""The log, scores and TensorBoard files of a run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_tensorboard_has_the_numbers_of_the_log(panoptic: Path, tmp_path: Path) 
 def test_tensorboard_has_every_epoch_after_a_kill(
     panoptic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, calls: int
 ) -> None:
-    """Killed before writing each of the second epoch's files; starting also writes the log."""
+    """The run is killed before each of the second epoch's files; starting it writes the log too."""
     train(panoptic, tmp_path, run_config(CACHED, epochs=1), "boxes")
     real, left = getattr(run_folder, before), iter(range(calls))
 
@@ -65,7 +65,7 @@ def test_tensorboard_has_every_epoch_after_a_kill(
     assert [event.step for event in events.Scalars("train/loss")] == [1, 2, 3]
 
 
-def test_every_line_holds_how_the_time_was_spent(panoptic: Path, tmp_path: Path) -> None:
+def test_every_log_line_has_the_time_spent_on_each_part(panoptic: Path, tmp_path: Path) -> None:
     train(panoptic, tmp_path, run_config(CONFIG, epochs=1, mask_epochs=1), "both")
     for text in (tmp_path / "log.jsonl").read_text().splitlines():
         line = json.loads(text)
@@ -73,7 +73,7 @@ def test_every_line_holds_how_the_time_was_spent(panoptic: Path, tmp_path: Path)
         assert 0 < sum(line["time"].values()) <= line["seconds"]
 
 
-def test_after_early_stopping_of_boxes_masks_are_trained(
+def test_masks_are_trained_after_early_stopping_of_boxes(
     panoptic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With a learning rate that changes no weight, the first epoch remains the best."""
@@ -87,7 +87,7 @@ def test_after_early_stopping_of_boxes_masks_are_trained(
     assert f"boxes: already trained (epochs: {len(boxes)})" in capsys.readouterr().out
 
 
-def test_the_stage_joint_trains_all_parts_and_predicts(panoptic: Path, tmp_path: Path) -> None:
+def test_the_joint_stage_trains_all_parts_and_predicts(panoptic: Path, tmp_path: Path) -> None:
     config = run_config(CONFIG, epochs=1, score_every=1, threshold=0.0)
     train(panoptic, tmp_path / "run", config, "joint")
     (line,) = read_log(tmp_path / "run")

@@ -26,7 +26,7 @@ def step_with_gradients_of_one(model: DETR, optimizer: torch.optim.Optimizer) ->
 
 
 def test_state_survives_freezing_and_a_new_head() -> None:
-    """A trained optimiser's state is found by name, whatever else is trained."""
+    """An optimiser's state is found by name, regardless of which parameters are trained."""
     config = replace(CONFIG, lr_backbone=1e-5)
     before = DETR(config, 4, pretrained=False)
     optimizer = build_optimizer(before, config, lr=1e-4)

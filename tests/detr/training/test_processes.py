@@ -1,4 +1,4 @@
-"""Two processes started by torchrun have the losses of one process with the batches of both."""
+"""Two processes started by torchrun have the same losses as one with batches twice as large."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.detr.training.runs import CONFIG, DATASET_YAML, FAST, ROOT, read_log
 PIPELINE = [str(ROOT / "pipeline.py"), "train"]
 TORCHRUN = [
     *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
-    "--",  # otherwise torchrun takes --run for one of its own options
+    "--",  # otherwise, torchrun would take --run as one of its own options
 ]
-# of 5 photos, the second step has one, so one of the two processes has none
+# the second step has only one of the 5 photos, so one of the two processes has none
 SIMPLE = replace(
     CONFIG,
     dropout=0,
@@ -65,7 +65,7 @@ def call(command: list[str], dataset: Path, run: Path, stage: str, config: Train
     ],
     ids=["both", "joint", "cached", "fast"],
 )
-def test_two_processes_have_the_losses_of_one(
+def test_two_processes_have_the_same_losses_as_one(
     dataset: Path, tmp_path: Path, stage: str, config: TrainConfig
 ) -> None:
     call([sys.executable], dataset, tmp_path / "one", stage, config)

@@ -1,4 +1,4 @@
-"""Stopped and resumed training: the same numbers as uninterrupted training."""
+"""Stopped and resumed training gives the same results as uninterrupted training."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.detr.training.runs import (
     [CONFIG, CACHED, MASKS_CACHED, AVERAGED],
     ids=["photos", "cached", "masks cached", "averaged"],
 )
-def test_resumed_training_has_the_losses_of_an_uninterrupted_run(
+def test_resumed_training_has_the_same_losses_as_an_uninterrupted_run(
     panoptic: Path, tmp_path: Path, config: TrainConfig
 ) -> None:
     torch.set_num_threads(2)
@@ -62,9 +62,7 @@ def test_resumed_training_has_the_losses_of_an_uninterrupted_run(
             assert {"loss_ce", "loss_bbox", "loss_giou", "loss_ce_0", "class_error"} <= set(parts)
 
 
-def test_a_resumed_fast_training_has_the_losses_of_an_uninterrupted_run(
-    panoptic: Path, tmp_path: Path
-) -> None:
+def test_a_resumed_fast_training_has_the_same_losses(panoptic: Path, tmp_path: Path) -> None:
     """Also if other processes read the photos."""
     train(panoptic, tmp_path / "whole", run_config(FAST), "both")
     train(panoptic, tmp_path / "parts", run_config(FAST, epochs=1), "both")
@@ -81,7 +79,7 @@ def test_a_resumed_fast_training_has_the_losses_of_an_uninterrupted_run(
 @pytest.mark.parametrize(
     ("name", "stage"), [("KILLED", "boxes"), ("KILLED", "joint"), ("FAST_KILLED", "joint")]
 )
-def test_a_kill_in_mid_epoch_loses_only_that_epoch(
+def test_a_run_killed_during_an_epoch_loses_only_that_epoch(
     panoptic: Path, tmp_path: Path, name: str, stage: Literal["boxes", "joint"]
 ) -> None:
     config = {"KILLED": KILLED, "FAST_KILLED": FAST_KILLED}[name]
@@ -154,13 +152,13 @@ def test_a_run_does_not_continue_on_other_data(tmp_path: Path) -> None:
         train(panoptic, tmp_path / "run", config, "boxes")
 
 
-def test_masks_start_again_if_boxes_were_trained_further(
+def test_masks_are_restarted_if_boxes_were_trained_further(
     panoptic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     short = {"epochs": 1, "mask_epochs": 1, "keep_every": 1}
     train(panoptic, tmp_path, run_config(CACHED, **short), "both")
     train(panoptic, tmp_path, run_config(CACHED, **short | {"epochs": 2}), "both")
-    assert "masks: start again, because boxes were trained further" in capsys.readouterr().out
+    assert "masks: restarted, because the box model has been trained" in capsys.readouterr().out
     lines = [(line["stage"], line["epoch"]) for line in read_log(tmp_path)]
     assert lines == [("boxes", 1), ("boxes", 2), ("masks", 1)]
 

@@ -34,7 +34,7 @@ def test_early_stopping_counts_from_the_best_epoch() -> None:
     assert not stopped_early(TrainConfig(), history(3, 2, 2.5, 2.5))
 
 
-def test_scores_count_more_than_losses() -> None:
+def test_scores_take_precedence_over_losses() -> None:
     scored = [{"epoch": 1, "scores": {"box_ap": 0.5}, "test": {"loss": 2.0}}]
     scored += [{"epoch": 2, "scores": {}, "test": {"loss": 1.0}}]
     assert best_epoch(scored) == 1

@@ -20,7 +20,7 @@ from tests.detr.training.runs import CACHED, CONFIG, FAST, read_log, run_config
 
 
 def test_segments_of_every_kind_are_trained_on(tmp_path: Path) -> None:
-    """No segments, one of a single pixel, ids with a large gap, more segments than queries."""
+    """No segments, a segment of one pixel, ids with a large gap, more segments than queries."""
     panoptic = draw_set(tmp_path / "panoptic", train=0, test=1)
     empty = np.zeros((64, 96), np.uint32)
     pixel, far, many = empty.copy(), empty.copy(), empty.copy()
@@ -41,7 +41,7 @@ def test_segments_of_every_kind_are_trained_on(tmp_path: Path) -> None:
         assert all(np.isfinite(value) for value in line["train"].values())
 
 
-def test_it_trains_without_test_photos(tmp_path: Path) -> None:
+def test_training_works_without_test_photos(tmp_path: Path) -> None:
     panoptic = draw_set(tmp_path / "panoptic", train=2, test=0)
     (panoptic / "panoptic_test").mkdir(exist_ok=True)
     train(panoptic, tmp_path / "run", run_config(CACHED, epochs=1, mask_epochs=1), "both")
@@ -89,7 +89,7 @@ def test_a_nan_loss_in_a_later_epoch_keeps_the_last_checkpoint(
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_damaged_photo_is_one_line(tmp_path: Path, num_workers: int) -> None:
+def test_a_damaged_photo_is_reported_in_one_line(tmp_path: Path, num_workers: int) -> None:
     panoptic = draw_set(tmp_path / "panoptic", train=2, test=1)
     photo = sorted((panoptic / "train").iterdir())[0]
     photo.write_bytes(b"no photo")
@@ -102,7 +102,7 @@ def test_a_damaged_photo_is_one_line(tmp_path: Path, num_workers: int) -> None:
 def test_a_run_keeps_its_precision_on_another_machine(
     panoptic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`auto` is replaced once, by what suits the machine that starts the run."""
+    """`auto` is resolved once, for the machine that starts the run."""
     for supported, configured, expected in [
         (True, "auto", "bfloat16"),
         (False, "auto", "bfloat16"),
@@ -135,7 +135,7 @@ def test_a_run_starts_from_the_weights_of_another(
         (last,) = [line for line in learnt if line["stage"] == stage][-1:]
         (first,) = [line for line in started if line["stage"] == stage]
         assert first["test"]["loss"] == pytest.approx(last["test"]["loss"], rel=1e-4)
-    train(panoptic, tmp_path / "second", frozen, "both")  # continues without repeating it
+    train(panoptic, tmp_path / "second", frozen, "both")  # a continued run does not start again
     with pytest.raises(InputError, match=r"init: .*masks\.pt -> other\.pt"):
         train(panoptic, tmp_path / "second", replace(frozen, init="other.pt"), "both")
 
@@ -148,7 +148,7 @@ def test_weights_of_another_backbone_are_refused(panoptic: Path, tmp_path: Path)
         train(panoptic, tmp_path / "second", replace(other, init=weights), "boxes")
 
 
-def test_two_trainings_cannot_use_one_run(panoptic: Path, tmp_path: Path) -> None:
+def test_two_training_processes_cannot_use_one_run(panoptic: Path, tmp_path: Path) -> None:
     run, config = tmp_path / "run", RunConfig(str(panoptic.parent), CONFIG)
     with (
         locked(run / ".lock"),

@@ -1,4 +1,4 @@
-"""Starting from other weights: class rows are copied by name, and all else if it fits."""
+"""Initialising from other weights: class rows are copied by name, other tensors if they fit."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_class_rows_are_copied_by_name(tmp_path: Path) -> None:
     assert "mask_head" not in text
 
 
-def test_boxes_have_no_stuff_to_copy_weights(tmp_path: Path) -> None:
+def test_box_weights_have_no_stuff_classes_to_copy(tmp_path: Path) -> None:
     initial = read_initial_weights(save(tmp_path / "boxes.pth", SMALL, 91, masks=False))
     report = copy_weights(DETR(SMALL, 4, pretrained=False), initial, CLASSES)
     assert dict(report.classes) == {
@@ -72,7 +72,7 @@ def test_without_class_names_no_class_is_copied(tmp_path: Path) -> None:
     assert {source for _, source in report.classes} == {""}
 
 
-def test_what_fits_another_model_is_copied(tmp_path: Path) -> None:
+def test_tensors_that_fit_another_model_are_copied(tmp_path: Path) -> None:
     initial = read_initial_weights(save(tmp_path / "boxes.pth", SMALL, 91, masks=False))
     config = replace(SMALL, backbone="resnet34", num_queries=6, dec_layers=3)
     model = DETR(config, 4, pretrained=False)

@@ -1,6 +1,6 @@
-"""Files of weights: every published model loads strictly, and errors name what is wrong.
+"""Weights files: every published model loads strictly, and errors say what is wrong.
 
-The published files are large; these have their names and shapes, and random values.
+The published files are large; the test files have the same names and shapes, but random values.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.detr.random_weights import SMALL, save
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_published_forms_load_strictly_from_the_cache(
+def test_published_models_load_strictly_from_the_cache(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
@@ -35,7 +35,7 @@ def test_published_forms_load_strictly_from_the_cache(
     assert isinstance(model, Segmenter if masks else Detector) and not model.training
     saved = torch.load(path, weights_only=True)["model"]
     assert all(torch.equal(saved[key], value) for key, value in model.state_dict().items())
-    assert len(saved) == len(model.state_dict()) + 1  # the counter of batch norm
+    assert len(saved) == len(model.state_dict()) + 1  # batch norm's counter
     trunk = model.detr if isinstance(model, Segmenter) else model
     with torch.no_grad():
         assert trunk.backbone[0].body(torch.zeros(1, 3, 64, 64))["3"].shape[-1] == (4 if dc5 else 2)
@@ -43,7 +43,7 @@ def test_published_forms_load_strictly_from_the_cache(
 
 
 @pytest.mark.parametrize("masks", [False, True])
-def test_photos_of_different_sizes_go_in_and_published_names_come_out(
+def test_photos_may_differ_in_size_and_outputs_have_published_names(
     tmp_path: Path, masks: bool
 ) -> None:
     model = load_published(save(tmp_path / "own.pth", SMALL, 5, masks=masks))
@@ -58,12 +58,12 @@ def test_photos_of_different_sizes_go_in_and_published_names_come_out(
         name: shape for name, shape in shapes.items() if masks or name != "pred_masks"
     }
     assert 0 <= float(found["pred_boxes"].min()) <= float(found["pred_boxes"].max()) <= 1
-    with torch.enable_grad():  # all masks at once, where a gradient is wanted
+    with torch.enable_grad():  # computes all masks at once
         again = model(photos)
     assert all(torch.allclose(found[name], again[name], atol=1e-5) for name in found)
 
 
-def test_everything_but_dilation_follows_from_the_shapes(tmp_path: Path) -> None:
+def test_everything_but_dilation_is_inferred_from_the_shapes(tmp_path: Path) -> None:
     config = TrainConfig(
         backbone="resnet34",
         hidden_dim=128,
@@ -105,7 +105,7 @@ def test_dilation_comes_from_option_arguments_or_file_name(
 
 
 def damaged(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
-    """Write a checkpoint whose dict went through `change`."""
+    """Return a function that writes a state dict after applying `change`."""
 
     def write(path: Path) -> None:
         save(path, SMALL, 2, masks=False)
@@ -124,9 +124,9 @@ def without(state: dict[str, Any], name: str) -> dict[str, Any]:
         (lambda path: path.write_bytes(b"no weights"), "is not a checkpoint: expected a file"),
         (lambda path: path.write_bytes(b""), "is not a checkpoint: expected a file"),
         (lambda path: torch.save([1, 2], path), "expected a dict, found list"),
-        (lambda path: torch.save({"model": 3}, path), "expected tensors by name, found int"),
-        (lambda path: torch.save({}, path), "expected tensors by name"),
-        (lambda path: torch.save({"a": "b"}, path), "expected tensors by name, found 'a': str"),
+        (lambda path: torch.save({"model": 3}, path), "expected named tensors, found int"),
+        (lambda path: torch.save({}, path), "expected named tensors"),
+        (lambda path: torch.save({"a": "b"}, path), "expected named tensors, found 'a': str"),
         (lambda path: torch.save({"fc.weight": torch.zeros(2, 2)}, path), "found fc.weight"),
         (damaged(lambda s: without(s, "class_embed.weight")), "with the matrix class_embed.weight"),
         (damaged(lambda s: without(s, "class_embed.bias")), "1 missing: class_embed.bias"),
@@ -138,7 +138,7 @@ def without(state: dict[str, Any], name: str) -> dict[str, Any]:
         (damaged(lambda s: s | {"query_embed.weight": torch.zeros(4, 100)}), "multiples of 128"),
         (
             damaged(lambda s: {n: v for n, v in s.items() if "layer3" not in n}),
-            "expected a ResNet, found backbone.0.body.conv1.weight",
+            "expected ResNet or EfficientNet-Lite0, found backbone.0.body.conv1.weight",
         ),
     ],
 )
@@ -160,16 +160,16 @@ def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
     torch.save({"model": Trap()}, tmp_path / "trap.pth")
     with pytest.raises(InputError, match="is not a checkpoint") as error:
         load_published(tmp_path / "trap.pth")
-    assert "weights_only" not in str(error.value)  # torch's advice is to run the code
+    assert "weights_only" not in str(error.value)  # torch's advice would run the code
     assert not (tmp_path / "ran").exists()
 
 
-def test_names_and_files_that_do_not_exist(tmp_path: Path) -> None:
+def test_unknown_names_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"is neither a file nor .*'detr-r50-dc5'"):
         load_published("detr-r50dc5")
     with pytest.raises(InputError, match="neither a file nor the name of published weights"):
         load_published(tmp_path / "missing.pth")
-    with pytest.raises(InputError, match=r"expected a file .*masks\.pt; found a folder"):
+    with pytest.raises(InputError, match=r"expected a weights file.*masks\.pt, found a folder"):
         load_published(tmp_path)
 
 
@@ -193,7 +193,7 @@ def test_a_file_that_was_never_published_is_not_downloaded(
         load_published("detr-r101-dc5-panoptic")
 
 
-def test_learned_positions_end_at_50_features() -> None:
+def test_learned_positions_are_limited_to_50_rows_and_columns() -> None:
     learned = PositionEmbeddingLearned(4)
     assert learned(torch.zeros(2, 50, 3, dtype=torch.bool)).shape == (2, 8, 50, 3)
     with pytest.raises(InputError, match=r"50 rows and columns.*51x3.*at most 1600.*sine"):

@@ -48,7 +48,7 @@ def match(
 
 MATCHES = (
     match("right.jpg", [1, 1], {1: WINDOW}, [7, 7], {7: WINDOW}),
-    match(  # window 1 is found as a door, window 2 is not found, window 3 is right
+    match(  # window 1 is predicted as a door, window 2 is missed, window 3 is a hit
         "half.jpg",
         [1, 1, 1, 2, 3, 3],
         {1: WINDOW, 2: WINDOW, 3: WINDOW},
@@ -59,7 +59,7 @@ MATCHES = (
 )
 
 
-def test_the_worst_photo_is_first_and_carries_its_wrong_segments(tmp_path: Path) -> None:
+def test_the_worst_photo_is_first_with_its_wrong_segments(tmp_path: Path) -> None:
     write_redraw(tmp_path, list_redraw(MATCHES, CATEGORIES))
     assert (tmp_path / "redraw.txt").read_bytes() == b"wrong.jpg\nhalf.jpg\n"
     worst, half = json.loads((tmp_path / "redraw.json").read_text())["photos"]

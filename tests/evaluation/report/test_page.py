@@ -65,7 +65,7 @@ def test_text_from_data_is_escaped(tmp_path: Path) -> None:
     assert "a &lt;b&gt; title" in html
 
 
-def test_rows_and_repetition(tmp_path: Path) -> None:
+def test_the_number_of_rows_and_a_second_report(tmp_path: Path) -> None:
     page = report(tmp_path, rows=2)
     assert page.read_text().count('class="row"') == 2
     before = page.stat().st_mtime_ns
@@ -85,11 +85,11 @@ def test_deleted_files_are_written_again(tmp_path: Path, lost: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "seed", "said"),
+    ("rows", "seed", "message"),
     [(0, 0, "rows: expected 1 or more, found 0"), (-1, 0, "found -1"), (1, -1, "seed: .* -1")],
 )
-def test_rows_and_seed_are_checked(tmp_path: Path, rows: int, seed: int, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_rows_and_seed_are_checked(tmp_path: Path, rows: int, seed: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         report(tmp_path, rows=rows, seed=seed)
 
 
@@ -127,7 +127,7 @@ def test_segments_void_and_wrong_borders() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ('{"stage": ', "truncated"),
         ('{"stage": "boxes", "epoch": 2, "test": {}}', "missing required field `train`"),
@@ -138,13 +138,13 @@ def test_segments_void_and_wrong_borders() -> None:
         ("[]", "`object`, got `array`"),
     ],
 )
-def test_a_broken_line_of_the_log_is_named(tmp_path: Path, line: str, said: str) -> None:
+def test_an_invalid_line_of_the_log_is_named(tmp_path: Path, line: str, message: str) -> None:
     (tmp_path / "log.jsonl").write_text(LOG + line)
-    with pytest.raises(InputError, match=rf"log.jsonl: line 4: expected an epoch .*{said}"):
+    with pytest.raises(InputError, match=rf"log.jsonl: line 4: expected an epoch .*{message}"):
         read_log(tmp_path / "log.jsonl")
 
 
-def test_losses_of_only_some_epochs_are_drawn(tmp_path: Path) -> None:
+def test_losses_that_only_some_epochs_have_are_drawn(tmp_path: Path) -> None:
     lines = (
         '{"stage": "boxes", "epoch": 1, "train": {}, "test": {}}',
         '{"stage": "boxes", "epoch": 2, "train": {"loss": 1, "loss_ce": null}, "test": {}}',
@@ -165,7 +165,7 @@ def test_a_photo_changed_since_the_conversion_is_an_error(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["redraw.txt", "redraw.json"])
-def test_the_list_of_photos_to_draw_again_is_kept_complete(tmp_path: Path, name: str) -> None:
+def test_a_deleted_list_of_photos_to_annotate_again_is_rewritten(tmp_path: Path, name: str) -> None:
     report(tmp_path)
     content = (tmp_path / name).read_text()
     (tmp_path / name).unlink()

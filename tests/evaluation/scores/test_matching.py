@@ -71,7 +71,7 @@ def test_sq_and_rq_multiply_to_pq() -> None:
     assert thing.pq == pytest.approx(0.5)
 
 
-def test_segments_of_two_categories_do_not_match() -> None:
+def test_segments_of_different_categories_do_not_match() -> None:
     found = match([[1, 1]], {1: THING}, [[9, 9]], {9: OTHER})
     assert (found.tp, len(found.fp), len(found.fn)) == ((), 1, 1)
 

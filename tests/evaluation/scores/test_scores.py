@@ -63,7 +63,7 @@ def test_without_scores_there_is_no_ap(truth: PanopticSet, tmp_path: Path) -> No
     assert "box_ap" not in scores.as_json()
 
 
-def test_instances_beside_the_prediction_decide_ap(truth: PanopticSet, tmp_path: Path) -> None:
+def test_ap_uses_the_instances_beside_the_prediction(truth: PanopticSet, tmp_path: Path) -> None:
     prediction = predict(truth, tmp_path / "out", score=0.9)
     mask = np.zeros((30, 40), bool)
     mask[5:13, 20:28] = True
@@ -98,7 +98,7 @@ DISC = {"image_id": 1, "category_id": BOX + 1, "bbox": [20, 5, 8, 8], "score": 0
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({}, r"missing required field `segmentation` - at `\$\[1\]`"),
         ({"bbox": [1, 2]}, r"length 4, got 2 - at `\$\[1\].bbox`"),
@@ -108,8 +108,8 @@ DISC = {"image_id": 1, "category_id": BOX + 1, "bbox": [20, 5, 8, 8], "score": 0
         ({"segmentation": (3, 4)}, r"\[1\].segmentation.size: expected \[30, 40\], .* \[3, 4\]"),
     ],
 )
-def test_a_bad_instance_is_named(
-    truth: PanopticSet, tmp_path: Path, change: dict[str, Any], said: str
+def test_an_invalid_instance_is_an_error_with_its_index(
+    truth: PanopticSet, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     prediction = predict(truth, tmp_path / "out", score=0.9)
     good = {**DISC, "segmentation": encode_mask(np.ones((30, 40), bool))}
@@ -117,7 +117,7 @@ def test_a_bad_instance_is_named(
     if "segmentation" in bad:
         bad["segmentation"] = encode_mask(np.ones(bad["segmentation"], bool))
     write_json(tmp_path / "out/instances.json", [good, bad])
-    with pytest.raises(InputError, match=rf"instances.json: .*{said}"):
+    with pytest.raises(InputError, match=rf"instances.json: .*{message}"):
         evaluate_files(truth.json_path, prediction.json_path)
 
 
@@ -125,8 +125,8 @@ def test_a_segment_of_an_unknown_category_is_named(truth: PanopticSet, tmp_path:
     prediction = predict(truth, tmp_path / "out", score=0.9)
     first, *others = prediction.photos
     odd = replace(first, segments=(replace(first.segments[0], category_id=999),))
-    said = rf"out/panoptic.json: {first.file_name}: segment {odd.segments[0].id}: .*found 999"
-    with pytest.raises(InputError, match=said):
+    message = rf"out/panoptic.json: {first.file_name}: segment {odd.segments[0].id}: .*found 999"
+    with pytest.raises(InputError, match=message):
         evaluate_sets(truth, replace(prediction, photos=(odd, *others)))
 
 
@@ -135,8 +135,8 @@ def test_a_missing_key_is_named(truth: PanopticSet, tmp_path: Path) -> None:
     values = json.loads(path.read_text())
     del values["annotations"][1]["segments_info"][0]["category_id"]
     write_json(path, values)
-    said = r"panoptic.json: .*`category_id` - at `\$.annotations\[1\].segments_info\[0\]`"
-    with pytest.raises(InputError, match=said):
+    message = r"panoptic.json: .*`category_id` - at `\$.annotations\[1\].segments_info\[0\]`"
+    with pytest.raises(InputError, match=message):
         evaluate_files(truth.json_path, path)
 
 

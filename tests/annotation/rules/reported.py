@@ -40,7 +40,7 @@ def complaints(
     return [*shape_complaints(one), *pair_complaints(one)]
 
 
-def said(
+def reported(
     *shapes: Shape, size: Size | None = (30, 40), config: DatasetConfig = CONFIG
 ) -> list[tuple[str, int | None]]:
     return [(c.rule, c.shape) for c in complaints(*shapes, size=size, config=config)]
