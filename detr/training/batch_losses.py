@@ -41,7 +41,7 @@ def step_losses(model: StageModel, step: Step, batches: list[Batch]) -> Losses:
     stage trains are added to those of the parameters.
     """
     if isinstance(model.module, FastDETR):
-        return fast_step_losses(model, model.module.kinds, step, batches)
+        return fast_step_losses(model, model.module, step, batches)
     total: Losses = {}
     shares = _shares(model, step, batches)
     for index, (batch, share) in enumerate(zip(batches, shares, strict=True)):

@@ -21,6 +21,8 @@ from detr.config import (
     read_run,
 )
 
+TRAIN_YAML = Path(__file__).parents[2] / "samples/yard/train.yaml"
+
 
 def test_defaults_are_published_values() -> None:
     config = load_config(None, [])
@@ -86,6 +88,11 @@ def test_the_fast_variant_has_defaults_of_its_own(tmp_path: Path) -> None:
     assert load_config(path, ["variant=detr"]) == TrainConfig(epochs=3, lr=1e-4)
     path.write_text("epochs: 3\n")
     assert load_config(path, ["variant=fast"]) == fast_config(epochs=3)
+
+
+def test_the_sample_set_is_trained_with_the_fast_variant() -> None:
+    config = load_config(TRAIN_YAML, [])
+    assert (config.variant, config.min_size, config.max_size) == ("fast", 240, 320)
 
 
 @pytest.mark.parametrize(

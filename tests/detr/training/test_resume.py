@@ -71,6 +71,7 @@ def test_a_resumed_fast_training_has_the_same_losses(panoptic: Path, tmp_path: P
     assert lines == read_log(tmp_path / "parts")
     assert [(line["stage"], line["epoch"]) for line in lines] == [("joint", 1), ("joint", 2)]
     for line in lines:
+        assert line["train"].keys() == line["test"].keys() > {"loss_semantic", "loss_ce_dense"}
         for split in ("train", "test"):
             parts = [value for name, value in line[split].items() if name.startswith("loss_")]
             assert line[split]["loss"] == pytest.approx(sum(parts), rel=1e-4)
