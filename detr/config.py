@@ -235,11 +235,14 @@ def load_config(path: Path | None, overrides: list[str]) -> TrainConfig:
         if not equals:
             raise InputError(f"{override}: expected key=value")
         given[key.strip()] = _value(text, where=key)
+    where = "--set"
     if "variant" not in given:
         _parse_with_defaults(values, where=str(path))  # its errors name the file
     elif not isinstance(values, dict):
         raise InputError(f"{path}: expected settings by name")
-    return _parse_with_defaults({**values, **given}, where="--set")
+    elif values:
+        where = f"{path} with --set"
+    return _parse_with_defaults({**values, **given}, where=where)
 
 
 def _parse_with_defaults(values: Any, *, where: str) -> TrainConfig:

@@ -88,6 +88,9 @@ def test_the_fast_variant_has_defaults_of_its_own(tmp_path: Path) -> None:
     assert load_config(path, ["variant=detr"]) == TrainConfig(epochs=3, lr=1e-4)
     path.write_text("epochs: 3\n")
     assert load_config(path, ["variant=fast"]) == fast_config(epochs=3)
+    path.write_text("cached_views: 3\n")
+    with pytest.raises(InputError, match=r"train\.yaml with --set: cached_views: expected the"):
+        load_config(path, ["variant=fast"])
 
 
 def test_the_sample_set_is_trained_with_the_fast_variant() -> None:
