@@ -197,3 +197,19 @@ def test_the_fast_variant_has_no_stages(panoptic: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=f"--stage {stage}: `variant: fast` learns boxes and"):
             train(panoptic, tmp_path / "run", run_config(FAST), stage)
     assert not (tmp_path / "run/config.yaml").exists()
+
+
+def test_a_fast_run_starts_from_the_weights_of_another(
+    panoptic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its first test loss is the last one of the other run, whose weights hardly change."""
+    train(panoptic, tmp_path / "first", run_config(FAST), "both")
+    frozen = run_config(FAST, epochs=1, lr=1e-12, lr_backbone=1e-12)
+    weights = str(tmp_path / "first/checkpoints/joint.pt")
+    capsys.readouterr()
+    train(panoptic, tmp_path / "second", replace(frozen, init=weights), "both")
+    printed = capsys.readouterr().out
+    assert printed.count("copied from circle") == printed.count("copied from grass") == 1
+    learnt, (started,) = read_log(tmp_path / "first"), read_log(tmp_path / "second")
+    assert started["test"]["loss"] == pytest.approx(learnt[-1]["test"]["loss"], rel=1e-3)
+    assert learnt[0]["test"]["loss"] > 1.01 * learnt[-1]["test"]["loss"]
