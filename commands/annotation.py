@@ -47,7 +47,8 @@ def validate(
         dataset: folder with dataset.yaml; if that file is missing, one is proposed from the labels.
         json: also write the findings to this JSON file.
         html: also write a page that shows each finding on its photo.
-        pixels: also decode the photos, to find damaged, duplicate and mismatched ones.
+        pixels: also decode the photos, to find damaged, duplicate and mismatched ones; without it,
+            only what earlier checks found in the photos is reported.
         fix: make safe repairs first; the originals are kept as *.json.orig.
         confirm: delete the originals that --fix kept.
         undo: restore the originals that --fix kept.
@@ -57,9 +58,9 @@ def validate(
     opened = open_or_propose(dataset)
     if confirm or undo:
         _end_fixes(opened, undo=undo)
-    checked = check(opened, pixels="decode" if pixels else "skip")
+    checked = check(opened, pixels="decode" if pixels else "known")
     if fix and _fix(opened, checked):
-        checked = check(opened, pixels="decode" if pixels else "skip")
+        checked = check(opened, pixels="decode" if pixels else "known")
     print_findings(checked.findings)
     if json is not None:
         write_json(json, {"findings": checked.findings}, indent=2)

@@ -43,7 +43,7 @@ LAYOUT: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
     "evaluation": (
-        "base conversion",
+        "base annotation.photos conversion",
         {"scores": "", "errors": "scores", "report": "scores errors"},
     ),
     "curation": (

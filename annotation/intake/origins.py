@@ -160,8 +160,8 @@ def group_photos(
 ) -> dict[str, str]:
     """Return the group of each photo; linked photos and `shared` sources get the same group.
 
-    A joined group has the name of an earlier source. Existing rows never change, not even if a new
-    photo looks like photos of two groups.
+    A joined group has the name of one of its sources, as in `_Groups`. Existing rows never change,
+    not even if a new photo looks like photos of two groups.
     """
     rows = dict(table.rows)
     joined = _Groups(fixed=rows.values())
@@ -180,7 +180,9 @@ class _Groups:
     """Names of groups that are joined step by step (union-find); two fixed groups are never joined.
 
     scipy's DisjointSet is not suitable, because it chooses the root of a set by size. Here, the
-    root is the name of the group: the fixed one, or else the earlier one.
+    root is the name of the group: the fixed one, or else that of the `earlier` argument when two
+    groups are joined. This is not always the earliest of all: after the joins (0, 2) and (1, 2),
+    the group has the name of 1.
     """
 
     def __init__(self, *, fixed: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from rich.text import Text
 from annotation.findings import Finding, Severity
 from base.naming import printable
 
-NO_FINDINGS = "no findings: every annotation can be converted"
+NO_FINDINGS = "no findings"
 MOST_LINES = 200
 MOST_FILES = 10
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}

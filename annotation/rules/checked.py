@@ -12,18 +12,19 @@ from annotation.findings import Complaint, Finding
 from annotation.photos.files import Size
 from annotation.rules.statistics import Statistics
 
-Pixels = Literal["decode", "known", "skip"]
-"""Rules about pixels: decode all photos, only use what earlier checks found, or skip the rules."""
+Pixels = Literal["decode", "known"]
+"""How the rules about pixels are applied: to all photos, or only to those decoded earlier."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedAnnotation:
-    """One annotation file after its check; `usable` if its photo is readable and it has no errors.
+    """One annotation file after its check.
 
-    `photo` is None if it was not found, `size` is None if it is unknown. `excluded` is the flag
-    `exclude` of the photo. `embeds` is True if the file has a copy of its photo as imageData.
-    `counts` are the numbers of instances of the set's things. `alone` is True if the result depends
-    only on the annotation and its photo.
+    `usable` is True if its photo is readable, it has no errors, and no earlier annotation has the
+    same photo. `photo` is None if it was not found, `size` is None if it is unknown. `excluded` is
+    the flag `exclude` of the photo. `embeds` is True if the file has a copy of its photo as
+    imageData. `counts` are the numbers of instances of the set's things. `alone` is True if the
+    result depends only on the annotation and its photo.
     """
 
     path: Path

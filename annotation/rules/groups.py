@@ -82,6 +82,8 @@ def _distant_parts(
 
 def _clusters(boxes: Floats, reach: float) -> list[list[int]]:
     """Group the rows of boxes, (N, 4), that are at most `reach` pixels apart."""
+    # scipy's connected_components gives the same clusters, but for the 2 to 4 parts that a thing
+    # usually has, it takes 4 to 9 times as long; it is faster for 50
     left = set(range(len(boxes)))
     clusters = []
     while left:

@@ -24,13 +24,14 @@ from base.progress import track
 
 
 def check_dataset(
-    dataset: Dataset, *, pixels: Pixels = "skip", set_rules: Sequence[SetRule] = ()
+    dataset: Dataset, *, pixels: Pixels = "known", set_rules: Sequence[SetRule] = ()
 ) -> Checked:
     """Check every Labelme file of a set, and the set as a whole.
 
     Only files that have changed since the last check are read; the findings of the others come from
-    the cache of the set. `pixels` says whether photos are decoded, on all cores. `set_rules` are
-    applied last, in addition to the rules of this package.
+    the cache of the set. With `pixels="decode"`, photos are decoded, on all cores; otherwise, what
+    earlier checks found in their pixels is included. `set_rules` are applied last, in addition to
+    the rules of this package.
 
     Raises InputError if the set has no Labelme files, or if a set rule raises it.
     """
@@ -42,8 +43,7 @@ def check_dataset(
         for path in track(paths, "validate"):
             survey.add(checks.check(path))
         survey.check_set()
-        if pixels != "skip":
-            survey.check_photos(cache, decode=pixels == "decode")
+        survey.check_photos(cache, decode=pixels == "decode")
         survey.apply(set_rules)
     return Checked(tuple(survey.annotations), tuple(sorted(survey.findings, key=_place)))
 
@@ -84,8 +84,9 @@ class _Survey:
             other = self._dataset.relative(self.annotations[first].path)
             message = f"annotates the same photo as {other}"
             complaint = Complaint("annotation-duplicate", None, message, "delete one of the two")
-            usable = not self._report([(checked.path, complaint)])
-            checked = replace(checked, usable=checked.usable and usable)
+            self._report([(checked.path, complaint)])
+            # with any severity of the rule: only one annotation of a photo can be converted
+            checked = replace(checked, usable=False)
         elif one.statistics is not None and not checked.excluded:
             self._tally.add(number, one.statistics)
         if checked.embeds:
@@ -115,7 +116,11 @@ class _Survey:
             self._report((config, complaint) for complaint in rule(self._dataset, self.annotations))
 
     def check_photos(self, cache: Cache, *, decode: bool) -> None:
-        """Apply the rules about pixels; annotations with an incomplete photo are not usable."""
+        """Apply the rules about pixels; annotations with an incomplete photo are not usable.
+
+        If a photo has several annotations, the findings are reported at the first. The others are
+        not usable in any case.
+        """
         tasks = list(self._inspection_tasks(cache))
         results = list(CachedInspections(cache).inspect(tasks, decode=decode))
         wrong = self._report(self._pixel_complaints(tasks, results))

@@ -22,13 +22,6 @@ VOID = 0
 SIGNATURE = b"\x89PNG\r\n\x1a\n"  # the first bytes of every PNG
 
 
-def ids_to_rgb(ids: SegmentIds) -> NDArray[np.uint8]:
-    """Convert (H, W) uint32 ids to (H, W, 3) uint8 RGB, so that an id is R + 256 G + 256² B."""
-    little = np.ascontiguousarray(ids, dtype="<u4")
-    rgb = cv2.cvtColor(little.view(np.uint8).reshape(*ids.shape, 4), cv2.COLOR_RGBA2RGB)
-    return np.asarray(rgb, dtype=np.uint8)
-
-
 def join_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """Convert (H, W, 3 or 4) uint8 to (H, W) uint32; the first channel has the highest bits.
 

@@ -168,6 +168,8 @@ def _joined(
     attached: NDArray[np.bool_],
 ) -> Iterator[_Piece]:
     """Yield the pieces that short runs form, except large ones and those that touch a long run."""
+    # scipy's connected_components, with the pieces sorted into this order, takes twice as long for
+    # thousands of runs, and 10 times as long for 50
     members = {run: [run] for run in links[0].tolist()}  # of the piece that a run is in
     for first, second in zip(*(one.tolist() for one in links), strict=True):
         own, other = members[first], members.setdefault(second, [second])

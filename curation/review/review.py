@@ -14,7 +14,7 @@ from base.errors import InputError
 from base.files import digest
 from base.progress import track
 from conversion.coco.categories import Category
-from conversion.coco.panoptic import PanopticSet, Segment, read_panoptic
+from conversion.coco.panoptic import Segment, read_panoptic
 from curation.app.appearance import set_appearance
 from curation.app.database import connect
 from curation.app.fields import (
@@ -38,7 +38,7 @@ from curation.loading.labels import (
 from curation.loading.load import fiftyone_name, has_fields, set_by_photo
 from curation.loading.masks import mask_folder, masks_of, remove_old_masks, write_masks
 from curation.review.views import save_review_views
-from evaluation.errors.redraw import has_redraw, list_redraw, write_redraw
+from evaluation.errors.redraw import has_redraw, redraw_inputs, write_redraw
 from evaluation.scores.matching import PhotoMatch, match_sets
 
 FORMAT = "2"  # increase it if the same input gives other marks, so that all are written again
@@ -57,31 +57,36 @@ class Marks:
 def review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: Path) -> str:
     """Add a run's prediction to FiftyOne's data set, replacing an earlier one; return its name.
 
-    Writes `redraw.txt` and `redraw.json` to `run`, without the photos that the user has removed
-    from FiftyOne. Raises InputError if the current panoptic set has not been loaded, or if the
-    ground truth and the prediction do not belong together.
+    Also writes `redraw.txt` and `redraw.json` to `run`; they list all photos with errors, including
+    those that the user has removed from FiftyOne. Raises InputError if the current panoptic set has
+    not been loaded, or if the ground truth and the prediction do not belong together.
     """
     connect()
     samples = _loaded_samples(dataset)
     inputs = digest(FORMAT, run.name, samples.info["load"], truth_json, prediction_json)
     folder = mask_folder(dataset, "predictions", digest(prediction_json))
-    complete = folder.is_dir() and has_redraw(run) and has_fields(samples, FIELDS)
+    compared = redraw_inputs(truth_json, prediction_json)
+    listed = has_redraw(run, inputs=compared)
+    complete = folder.is_dir() and listed and has_fields(samples, FIELDS)
     if samples.info.get("review") == inputs and complete:
         print(f"FiftyOne: review of '{run.name}' is up to date")
         return str(samples.name)
     truth, prediction = read_panoptic(truth_json), read_panoptic(prediction_json)
-    matches = _match(truth, prediction, samples)
+    pairs = match_sets(truth, prediction)
+    matches = list(track(pairs, "match", total=len(truth.photos)))
+    loaded = _loaded(matches, samples)
     if not folder.is_dir():
         write_masks([prediction], folder)
     _declare(samples)
-    _store(samples, matches, prediction.categories, folder)
+    _store(samples, loaded, prediction.categories, folder)
     save_review_views(samples, run.name)
     set_appearance(samples, truth.categories)
     samples.info = {**samples.info, "review": inputs, "run": run.name}
     samples.save()
     remove_old_masks(folder)
-    write_redraw(run, list_redraw(matches, (*prediction.categories, *truth.categories)))
-    print(f"FiftyOne: '{run.name}' is loaded beside the ground truth of {len(matches)} photos")
+    categories = (*prediction.categories, *truth.categories)
+    write_redraw(run, matches, categories, inputs=compared)
+    print(f"FiftyOne: '{run.name}' is loaded beside the ground truth of {len(loaded)} photos")
     return str(samples.name)
 
 
@@ -95,10 +100,9 @@ def _loaded_samples(dataset: Dataset) -> fo.Dataset:
     return samples
 
 
-def _match(truth: PanopticSet, prediction: PanopticSet, samples: fo.Dataset) -> list[PhotoMatch]:
-    """Match all photos except those that the user has removed from FiftyOne."""
+def _loaded(matches: Iterable[PhotoMatch], samples: fo.Dataset) -> list[PhotoMatch]:
+    """Omit the photos that the user has removed from FiftyOne."""
     present = set(samples.values("photo"))
-    matches = track(match_sets(truth, prediction), "match", total=len(truth.photos))
     return [match for match in matches if match.truth.file_name in present]
 
 

@@ -66,6 +66,9 @@ class Segmenter(DETRsegm):
 def load_published(source: str | Path, *, dilation: bool | None = None) -> Detector | Segmenter:
     """Load published weights by name, or a weights file, and return the model in evaluation mode.
 
+    This function is public: other programs call it as docs/model.md describes, and the command line
+    does not use it.
+
     Published weights are read from the cache of torch.hub, or downloaded to it. The model is
     inferred from its weights; `dilation` says whether it is a DC5 model if neither the file nor its
     name does. Raises InputError if the file cannot be found or downloaded, or does not contain DETR

@@ -1,9 +1,10 @@
 """The photos to annotate again: `redraw.txt` for people, `redraw.json` with the segments.
 
 `redraw.txt` has one file name per line, as `annotate --only` reads it. `redraw.json` has the same
-photos in the same order, with their wrong segments:
+photos in the same order, with their wrong segments, and a digest of the ground truth and the
+prediction that were compared:
 
-    {"photos": [{"file_name": "a.jpg", "pq": 0.61, "segments": [
+    {"inputs": "5d41...", "photos": [{"file_name": "a.jpg", "pq": 0.61, "segments": [
         {"outcome": "fn", "category": "window", "area": 64, "bbox": [20, 4, 8, 8],
          "truth_id": 12, "prediction_id": 3, "other_category": "door", "iou": 0.42}]}]}
 
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from base.errors import InputError
-from base.files import write_bytes
+from base.files import digest, write_bytes
 from base.parsing import parse, read_json, write_json
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import Segment
@@ -62,23 +63,36 @@ class WrongPhoto:
 
 @dataclass(frozen=True)
 class RedrawList:
-    """The photos with errors, lowest panoptic quality first."""
+    """The photos with errors, lowest panoptic quality first.
 
+    `inputs` is the digest of the ground truth and the prediction that were compared.
+    """
+
+    inputs: str
     photos: tuple[WrongPhoto, ...]
 
 
-def list_redraw(matches: Iterable[PhotoMatch], categories: Iterable[Category]) -> RedrawList:
+def redraw_inputs(truth_json: Path, prediction_json: Path) -> str:
+    """Return the digest of a ground truth and a prediction that identifies their list."""
+    return digest(truth_json, prediction_json)
+
+
+def list_redraw(
+    matches: Iterable[PhotoMatch], categories: Iterable[Category], *, inputs: str
+) -> RedrawList:
     """List the photos with errors; `categories` are those of the ground truth and the prediction.
 
-    Photos of equal quality keep the order of `matches`.
+    `inputs` is their `redraw_inputs`, computed before they were read: if a file changes meanwhile,
+    the list is outdated. Photos of equal quality keep the order of `matches`.
     """
     names = {category.id: category.name for category in categories}
     wrong = [match for match in matches if match.fp or match.fn]
     return RedrawList(
+        inputs,
         tuple(
             WrongPhoto(match.truth.file_name, match.pq, _wrong_segments(match, names))
             for match in sorted(wrong, key=lambda match: match.pq)
-        )
+        ),
     )
 
 
@@ -116,11 +130,21 @@ def _closest(
     return max(found, key=lambda pair: pair[1]) if found else (None, None)
 
 
-def write_redraw(folder: Path, redraw: RedrawList) -> None:
-    """Write `redraw.json` and `redraw.txt` into `folder`."""
-    write_json(folder / JSON_NAME, redraw)
+def write_redraw(
+    folder: Path,
+    matches: Iterable[PhotoMatch],
+    categories: Iterable[Category],
+    *,
+    inputs: str,
+) -> None:
+    """Write `redraw.txt` and `redraw.json` into `folder`, with the parameters of `list_redraw`.
+
+    `matches` holds all photos of the ground truth, so that all commands write the same list.
+    """
+    redraw = list_redraw(matches, categories, inputs=inputs)
     names = "".join(f"{photo.file_name}\n" for photo in redraw.photos)
     write_bytes(folder / TEXT_NAME, names.encode())
+    write_json(folder / JSON_NAME, redraw)  # last, because `has_redraw` reads its digest
 
 
 def read_redraw(folder: Path) -> RedrawList:
@@ -129,10 +153,10 @@ def read_redraw(folder: Path) -> RedrawList:
     return parse(RedrawList, read_json(path), where=str(path))
 
 
-def has_redraw(folder: Path) -> bool:
-    """Whether `folder` contains both files, with a `redraw.json` of the current format."""
+def has_redraw(folder: Path, *, inputs: str) -> bool:
+    """Whether `folder` contains both files for this ground truth and this prediction."""
     try:
-        read_redraw(folder)
-    except InputError:
+        redraw = read_redraw(folder)
+    except InputError:  # missing, or written in an earlier format
         return False
-    return (folder / TEXT_NAME).is_file()
+    return redraw.inputs == inputs and (folder / TEXT_NAME).is_file()

@@ -14,7 +14,7 @@ from base.files import digest, write_bytes
 from base.parsing import parse, read_json, write_json
 from base.progress import track
 from conversion.coco.panoptic import read_panoptic
-from evaluation.errors.redraw import has_redraw, list_redraw, write_redraw
+from evaluation.errors.redraw import has_redraw, redraw_inputs, write_redraw
 from evaluation.report.curves import draw_curves, read_log
 from evaluation.report.rows import write_row
 from evaluation.scores.matching import PhotoMatch
@@ -70,11 +70,13 @@ def write_report(
     _check_options(rows=rows, seed=seed)
     page = out / "index.html"
     inputs = digest(str((FORMAT, title, rows, seed)), truth_json, prediction_json, log)
-    if _is_complete(out, inputs) and has_redraw(redraw):
+    compared = redraw_inputs(truth_json, prediction_json)
+    if _is_complete(out, inputs) and has_redraw(redraw, inputs=compared):
         return Report(page, fresh=False)
     truth, prediction = read_panoptic(truth_json), read_panoptic(prediction_json)
     scores = evaluate_sets(truth, prediction)
-    write_redraw(redraw, list_redraw(scores.matches, (*prediction.categories, *truth.categories)))
+    categories = (*prediction.categories, *truth.categories)
+    write_redraw(redraw, scores.matches, categories, inputs=compared)
     chosen = _choose(scores.matches, rows, seed)
     written = [write_row(m, truth, prediction, images, out) for m in track(chosen, "report")]
     curves = [p.name for p in draw_curves(read_log(log), out)] if log.is_file() else []

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from annotation.photos.files import read_photo
 from base.errors import InputError
 from base.files import inside, write_bytes
 from conversion.coco.panoptic import PanopticSet
@@ -42,9 +43,11 @@ def write_row(
 ) -> Row:
     """Write the three pictures of a photo into `out/pictures`.
 
-    Raises InputError if the photo in `images` cannot be read or differs in size from `truth`.
+    Raises InputError if the photo in `images` cannot be read, is incomplete, or differs in size
+    from `truth`.
     """
-    photo = _read_photo(inside(images, match.truth.file_name, where=str(truth.json_path)))
+    bgr = read_photo(inside(images, match.truth.file_name, where=str(truth.json_path)))
+    photo = np.ascontiguousarray(bgr[..., ::-1])
     ids = truth.segment_ids(match.truth)
     if photo.shape[:2] != ids.shape:
         raise InputError(
@@ -79,14 +82,3 @@ def _write_picture(picture: Picture, relative: str, caption: str, out: Path) -> 
     _, encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
     write_bytes(out / relative, encoded.tobytes())
     return RowPicture(relative, caption)
-
-
-def _read_photo(path: Path) -> Picture:
-    """Read a photo that `convert` has already checked, as (H, W, 3) RGB."""
-    try:
-        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    except cv2.error:  # more pixels than OpenCV accepts
-        bgr = None
-    if bgr is None:
-        raise InputError(f"{path}: cannot be read as a photo")
-    return np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8)

@@ -46,7 +46,7 @@ class Page(HTMLParser):
 
 def page_of(dataset: Dataset, *, pixels: bool = False) -> Page:
     path = dataset.root / "findings.html"
-    write_page(path, dataset, check_dataset(dataset, pixels="decode" if pixels else "skip"))
+    write_page(path, dataset, check_dataset(dataset, pixels="decode" if pixels else "known"))
     return Page(path)
 
 

@@ -13,7 +13,7 @@ from annotation.dataset import Dataset
 from annotation.labelme.annotation import Shape, read_annotation, write_annotation
 from annotation.photos.files import photo_size
 from annotation.rules.validate import check_dataset
-from tests.drawn import draw_dataset, draw_photo, square
+from tests.drawn import YAML, draw_dataset, draw_photo, square
 
 CROSSED = Shape("box", ((2.0, 2.0), (12.0, 12.0), (12.0, 2.0), (2.0, 12.0)))
 
@@ -78,6 +78,18 @@ def test_two_files_for_one_photo(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path, {"a": [square("box", 2, 2, 5)]})
     (tmp_path / "labelme/b.json").write_bytes((tmp_path / "labelme/a.json").read_bytes())
     assert found(dataset) == [("annotation-duplicate", "error", "labelme/b.json", None)]
+
+
+@pytest.mark.parametrize("severity", ["error", "warning", "ignore"])
+def test_only_the_first_annotation_of_a_photo_is_usable(tmp_path: Path, severity: str) -> None:
+    yaml = YAML.replace("severity: {", f"severity: {{annotation-duplicate: {severity}, ")
+    dataset = draw_dataset(tmp_path, {"a": [square("box", 2, 2, 5)]}, yaml=yaml)
+    (tmp_path / "labelme/b.json").write_bytes((tmp_path / "labelme/a.json").read_bytes())
+    assert [one.usable for one in check_dataset(dataset).annotations] == [True, False]
+    photo = tmp_path / "images/a.jpg"
+    photo.write_bytes(photo.read_bytes()[:-200])
+    decoded = check_dataset(dataset, pixels="decode")
+    assert [one.usable for one in decoded.annotations] == [False, False]
 
 
 @pytest.mark.parametrize("image_path", ["../../secret.jpg", "/etc/passwd", "..\\..\\secret.jpg"])

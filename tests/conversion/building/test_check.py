@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
@@ -14,12 +17,14 @@ from annotation.dataset import Dataset, open_dataset
 from annotation.labelme.annotation import read_annotation, write_annotation
 from annotation.rules.checked import Pixels
 from base.errors import InputError
+from base.parsing import read_json
+from commands.annotation import validate
 from conversion.building.build import convert
 from conversion.building.check import check
 from tests.annotation.rules.mixed import noise, read_files, settle
 from tests.drawn import YAML, draw_dataset, draw_photo, square
 
-BOX, TYPO = square("box", 2, 2, 5), square("bxo", 2, 2, 5)
+BOX, TYPO, DISC = (square(label, 2, 2, 5) for label in ("box", "bxo", "disc"))
 
 
 def draw(root: Path, *, yaml: str = YAML) -> Dataset:
@@ -69,7 +74,39 @@ def test_an_annotation_with_a_copy_of_another_photo_is_left_out_if_that_is_an_er
     assert "imageData" in left_out(dataset)["labelme/a.json"]
 
 
-@pytest.mark.parametrize("pixels", ["decode", "skip"])
+def test_without_decoding_validate_reports_what_it_found_before(tmp_path: Path) -> None:
+    dataset = draw(tmp_path)
+    decoded = check(dataset, pixels="decode")
+    assert ("photo-truncated", "labelme/b.json") in {(f.rule, f.file) for f in decoded.findings}
+    with pytest.raises(SystemExit):
+        validate(dataset.root, json=tmp_path / "findings.json", pixels=False)
+    reported = read_json(tmp_path / "findings.json")["findings"]
+    assert reported == json.loads(msgspec.json.encode(decoded.findings))
+
+
+@pytest.mark.parametrize("severity", ["error", "warning", "ignore"])
+def test_convert_and_validate_use_the_same_annotations(tmp_path: Path, severity: str) -> None:
+    yaml = YAML.replace("severity: {", f"severity: {{annotation-duplicate: {severity}, ")
+    dataset = draw(tmp_path, yaml=yaml)
+    for name in "ab":  # photo b is incomplete
+        shutil.copy(dataset.labelme / f"{name}.json", dataset.labelme / f"{name}2.json")
+    checked = check(dataset, pixels="decode")
+    unusable = {dataset.relative(one.path) for one in checked.annotations if not one.usable}
+    assert unusable == {f"labelme/{name}.json" for name in ("a2", "b", "b2", "c")}
+    assert left_out(dataset).keys() == unusable
+
+
+def test_the_split_counts_the_first_annotation_of_a_photo(tmp_path: Path) -> None:
+    yaml = YAML.replace("severity: {", "severity: {annotation-duplicate: ignore, ")
+    dataset = draw_dataset(tmp_path, {"a": [BOX], "b": [BOX]}, yaml=yaml)
+    draw_photo(tmp_path, "c", [DISC])  # a second annotation of photo a, with another thing
+    path = dataset.labelme / "c.json"
+    write_annotation(path, replace(read_annotation(path), image_path="../images/a.jpg"))
+    (dataset.images / "c.jpg").unlink()
+    assert "category-one-split" not in {f.rule for f in check(dataset).findings}
+
+
+@pytest.mark.parametrize("pixels", ["decode", "known"])
 def test_after_validate_no_command_reads_an_unchanged_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pixels: Pixels
 ) -> None:

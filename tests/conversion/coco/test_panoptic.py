@@ -17,12 +17,12 @@ from conversion.coco.panoptic import (
     write_panoptic,
 )
 from conversion.coco.png import (
-    ids_to_rgb,
     join_channels,
     png_names,
     read_segment_ids,
     write_segment_ids,
 )
+from tests.conversion.colours import ids_to_rgb
 
 IDS = np.array([[0, 1, 255], [256, 65536, 2**24 - 1]], np.uint32)
 

@@ -13,8 +13,8 @@ from pycocotools import mask as coco_mask
 
 from annotation.labelme.annotation import Shape, read_annotation
 from base.errors import InputError
-from conversion.coco.png import ids_to_rgb
 from conversion.importing.importer import Imported, import_coco
+from tests.conversion.colours import ids_to_rgb
 
 FACADES = Path(__file__).parents[4] / "shared" / "data" / "facades"
 CATEGORY = {"id": 1, "name": "box", "supercategory": ""}

@@ -16,9 +16,9 @@ from annotation.dataset import Dataset
 from annotation.labelme.annotation import Shape
 from base.errors import InputError
 from conversion.coco.categories import categories_of
-from conversion.coco.png import ids_to_rgb
 from conversion.config import read_conversion_config
 from conversion.stuff.sources import StuffReader, open_stuff
+from tests.conversion.colours import ids_to_rgb
 from tests.drawn import ROAD, draw_dataset
 
 NAME = "name: drawn\nthings: [box, disc]\nstuff: [sky-other-merged, road]\n"

@@ -9,7 +9,8 @@ import pytest
 from annotation.dataset import Dataset
 from base.errors import InputError
 from curation.review.review import review
-from evaluation.errors.redraw import read_redraw
+from evaluation.errors.redraw import read_redraw, write_redraw
+from evaluation.report.page import write_report
 from tests.curation.conftest import GOOD, Curate, predict, truth_of
 from tests.drawn import draw_photo
 
@@ -155,3 +156,48 @@ def test_what_the_user_added_in_the_app_has_no_outcome(
     (sample,) = samples.match_tags("test")
     found = [d for d in sample["ground_truth"].detections if d.bounding_box == [0.1, 0.1, 0.2, 0.2]]
     assert [d.tags for d in found] == [[]]
+
+
+def test_photos_removed_from_fiftyone_stay_in_the_list_to_annotate_again(
+    drawn: Dataset, curate: Curate, tmp_path: Path
+) -> None:
+    samples = curate(drawn)
+    prediction = predict(drawn, tmp_path / "run")
+    (photo,) = truth_of(drawn).photos
+    samples.delete_samples(samples.match_tags("test"))
+    assert len(reviewed(drawn, prediction).exists("pq")) == 0
+    assert [p.file_name for p in read_redraw(tmp_path / "run/first").photos] == [photo.file_name]
+
+
+def test_a_list_of_another_prediction_is_rewritten(
+    drawn: Dataset, curate: Curate, tmp_path: Path
+) -> None:
+    curate(drawn)
+    prediction, run = predict(drawn, tmp_path / "run"), tmp_path / "run/first"
+    reviewed(drawn, prediction)
+    before = read_redraw(run)
+    write_redraw(run, [], [], inputs="of another prediction")
+    reviewed(drawn, prediction)
+    assert read_redraw(run) == before
+
+
+def test_report_and_review_write_the_same_list(
+    drawn: Dataset, curate: Curate, tmp_path: Path
+) -> None:
+    curate(drawn)
+    prediction, run = predict(drawn, tmp_path / "run"), tmp_path / "run/first"
+    reviewed(drawn, prediction)
+    names = ("redraw.txt", "redraw.json")
+    written = {name: (run / name).read_bytes() for name in names}
+    for name in names:
+        (run / name).unlink()
+    write_report(
+        truth_of(drawn).json_path,
+        prediction,
+        images=drawn.images,
+        log=run / "log.jsonl",
+        out=run / "report",
+        redraw=run,
+        title="first",
+    )
+    assert {name: (run / name).read_bytes() for name in names} == written

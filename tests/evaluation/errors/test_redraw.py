@@ -11,7 +11,13 @@ import pytest
 from base.errors import InputError
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import Photo, Segment
-from evaluation.errors.redraw import has_redraw, list_redraw, read_redraw, write_redraw
+from evaluation.errors.redraw import (
+    has_redraw,
+    list_redraw,
+    read_redraw,
+    redraw_inputs,
+    write_redraw,
+)
 from evaluation.scores.matching import PhotoMatch, match_photo
 
 WINDOW, DOOR = 1, 2
@@ -60,7 +66,7 @@ MATCHES = (
 
 
 def test_the_worst_photo_is_first_with_its_wrong_segments(tmp_path: Path) -> None:
-    write_redraw(tmp_path, list_redraw(MATCHES, CATEGORIES))
+    write_redraw(tmp_path, MATCHES, CATEGORIES, inputs="a")
     assert (tmp_path / "redraw.txt").read_bytes() == b"wrong.jpg\nhalf.jpg\n"
     worst, half = json.loads((tmp_path / "redraw.json").read_text())["photos"]
     assert (worst["file_name"], worst["pq"]) == ("wrong.jpg", 0)
@@ -101,30 +107,42 @@ def test_the_worst_photo_is_first_with_its_wrong_segments(tmp_path: Path) -> Non
 
 def test_the_closest_segment_is_the_one_with_the_highest_iou() -> None:
     found = match("a.jpg", [1, 1, 1, 1, 1], {1: WINDOW}, [7, 7, 8, 8, 8], {7: WINDOW, 8: DOOR})
-    (missed, *_) = list_redraw([found], CATEGORIES).photos[0].segments
+    (missed, *_) = list_redraw([found], CATEGORIES, inputs="a").photos[0].segments
     assert (missed.prediction_id, missed.iou) == (8, pytest.approx(3 / 5))
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
-    redraw = list_redraw(MATCHES, CATEGORIES)
-    assert not has_redraw(tmp_path)
-    write_redraw(tmp_path, redraw)
-    assert read_redraw(tmp_path) == redraw
-    assert has_redraw(tmp_path)
+    assert not has_redraw(tmp_path, inputs="a")
+    write_redraw(tmp_path, MATCHES, CATEGORIES, inputs="a")
+    assert read_redraw(tmp_path) == list_redraw(MATCHES, CATEGORIES, inputs="a")
+    assert has_redraw(tmp_path, inputs="a")
+
+
+def test_a_list_of_another_prediction_or_of_an_earlier_format_is_outdated(tmp_path: Path) -> None:
+    truth, prediction = tmp_path / "truth.json", tmp_path / "prediction.json"
+    truth.write_text("t")
+    prediction.write_text("first")
+    inputs = redraw_inputs(truth, prediction)
+    write_redraw(tmp_path, MATCHES, CATEGORIES, inputs=inputs)
+    assert has_redraw(tmp_path, inputs=redraw_inputs(truth, prediction))
+    prediction.write_text("second")
+    assert not has_redraw(tmp_path, inputs=redraw_inputs(truth, prediction))
+    (tmp_path / "redraw.json").write_text('{"photos": []}')
+    assert not has_redraw(tmp_path, inputs=inputs)
 
 
 def test_a_set_without_errors_has_an_empty_list(tmp_path: Path) -> None:
-    write_redraw(tmp_path, list_redraw(MATCHES[:1], CATEGORIES))
+    write_redraw(tmp_path, MATCHES[:1], CATEGORIES, inputs="a")
     assert (tmp_path / "redraw.txt").read_bytes() == b""
     assert read_redraw(tmp_path).photos == ()
 
 
 def test_a_damaged_list_is_an_error(tmp_path: Path) -> None:
-    write_redraw(tmp_path, list_redraw(MATCHES, CATEGORIES))
-    (tmp_path / "redraw.json").write_text('{"photos": [{"file_name": "a.jpg"}]}')
+    write_redraw(tmp_path, MATCHES, CATEGORIES, inputs="a")
+    (tmp_path / "redraw.json").write_text('{"inputs": "a", "photos": [{"file_name": "a.jpg"}]}')
     with pytest.raises(InputError, match=r"redraw.json: .*`pq` - at `\$.photos\[0\]`"):
         read_redraw(tmp_path)
-    assert not has_redraw(tmp_path)
+    assert not has_redraw(tmp_path, inputs="a")
 
 
 def test_the_list_needs_neither_fiftyone_nor_a_database(tmp_path: Path) -> None:
@@ -132,11 +150,11 @@ def test_the_list_needs_neither_fiftyone_nor_a_database(tmp_path: Path) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from tests.evaluation.errors.test_redraw import CATEGORIES, MATCHES\n"
-        "from evaluation.errors.redraw import list_redraw, write_redraw\n"
-        "write_redraw(Path(sys.argv[1]), list_redraw(MATCHES, CATEGORIES))\n"
+        "from evaluation.errors.redraw import write_redraw\n"
+        "write_redraw(Path(sys.argv[1]), MATCHES, CATEGORIES, inputs='a')\n"
         "print(sorted({'fiftyone', 'mongoengine', 'pymongo'} & sys.modules.keys()))\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
-    assert has_redraw(tmp_path)
+    assert has_redraw(tmp_path, inputs="a")

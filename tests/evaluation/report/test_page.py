@@ -12,6 +12,7 @@ from base.errors import InputError
 from conversion.building.build import convert
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import Segment
+from evaluation.errors.redraw import read_redraw, write_redraw
 from evaluation.report.curves import draw_curves, read_log
 from evaluation.report.draw import WRONG, draw_segments, shrink
 from evaluation.report.page import write_report
@@ -164,6 +165,19 @@ def test_a_photo_changed_since_the_conversion_is_an_error(tmp_path: Path) -> Non
         report(tmp_path)
 
 
+@pytest.mark.parametrize("state", ["missing", "truncated"])
+def test_a_photo_that_cannot_be_read_is_an_error(tmp_path: Path, state: str) -> None:
+    report(tmp_path).unlink()
+    for photo in (tmp_path / "set/images").iterdir():
+        cv2.imwrite(str(photo), np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8))
+        data = photo.read_bytes()
+        photo.unlink()
+        if state == "truncated":
+            photo.write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match=r"set/images/p\d\.jpg: cannot be read as a photo: "):
+        report(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["redraw.txt", "redraw.json"])
 def test_a_deleted_list_of_photos_to_annotate_again_is_rewritten(tmp_path: Path, name: str) -> None:
     report(tmp_path)
@@ -171,3 +185,11 @@ def test_a_deleted_list_of_photos_to_annotate_again_is_rewritten(tmp_path: Path,
     (tmp_path / name).unlink()
     report(tmp_path)
     assert (tmp_path / name).read_text() == content
+
+
+def test_the_list_of_another_prediction_is_rewritten(tmp_path: Path) -> None:
+    page = report(tmp_path)
+    before = read_redraw(tmp_path)
+    write_redraw(tmp_path, [], [], inputs="of another prediction")
+    assert report(tmp_path) == page
+    assert read_redraw(tmp_path) == before
