@@ -16,19 +16,17 @@ from torch.nn import functional as F
 from detr.config import TrainConfig
 from detr.data.boxes import giou_pairs
 from detr.losses.criterion import Losses, matched_queries
-from detr.losses.fast.matching import COARSE, PLACES, match_places, match_things
+from detr.losses.fast.masks import FINE, decoder_masks, dense_masks, pool_pixels
+from detr.losses.fast.matching import PLACES, match_places, match_things
 from detr.losses.fast.targets import FastTarget
 from detr.losses.fast.terms import (
-    entropy_and_dice,
     iou_pairs,
     matching_aware_loss,
     semantic_loss,
 )
 from detr.losses.matcher import Match
-from detr.model.fast.masks import PIXEL, mask_logits
+from detr.model.fast.masks import PIXEL
 from detr.model.fast.output import DenseOutput, FastOutput
-
-FINE = 2  # stride at which the masks of the last layer are learnt
 
 
 @dataclass(frozen=True)
@@ -53,9 +51,10 @@ def fast_losses(
     """
     things, segments, presence, places = totals.clamp(min=1).tolist()
     losses: Losses = {}
+    coarse = pool_pixels(output)
     if output.dense is not None:
-        losses |= _dense_losses(output.dense, targets, things, config)
-    each = _layer_losses(output, targets, things, segments, presence, config)
+        losses |= _dense_losses(output.dense, coarse, targets, things, config)
+    each = _layer_losses(output, coarse, targets, things, segments, presence, config)
     last = len(output.layers) - 1
     for index in range(last if not config.aux_loss else 0, last + 1):
         suffix = "" if index == last else f"_{index}"
@@ -66,17 +65,23 @@ def fast_losses(
 
 
 def _dense_losses(
-    dense: DenseOutput, targets: Sequence[FastTarget], things: float, config: TrainConfig
+    dense: DenseOutput,
+    coarse: Sequence[Tensor],
+    targets: Sequence[FastTarget],
+    things: float,
+    config: TrainConfig,
 ) -> Losses:
-    """Classes and boxes of the places; `PLACES` of them answer for each thing."""
+    """Classes, boxes and masks of the places; `PLACES` of them answer for each thing."""
     matches = match_places(dense, targets, config)
     counted = torch.stack(
         [_is_known(dense.centres_norm[i], target) for i, target in enumerate(targets)]
     )
     counted &= ~dense.padding_mask
     matched = _matched_things([matches], targets)
-    boxes = dense.boxes_at(matched.photo, matched.query)
+    boxes, embeddings = dense.learn_at(matched.photo, matched.query)
     losses = _thing_losses(dense.logits[None], boxes, matched, counted[None], config)
+    masks = dense_masks(embeddings, boxes.detach(), matches, coarse, targets)  # (2,)
+    losses |= _weighted_masks(masks[:, None], config)
     return {f"{name}_dense": value[0] / (PLACES * things) for name, value in losses.items()}
 
 
@@ -90,6 +95,7 @@ def _is_known(centres_norm: Tensor, target: FastTarget) -> Tensor:
 
 def _layer_losses(
     output: FastOutput,
+    coarse: Sequence[Tensor],
     targets: Sequence[FastTarget],
     things: float,
     segments: float,
@@ -97,7 +103,6 @@ def _layer_losses(
     config: TrainConfig,
 ) -> Losses:
     """(L,) losses of all decoder layers."""
-    coarse = [F.avg_pool2d(pixels[None], COARSE // PIXEL)[0] for pixels in output.pixels]
     matching = match_things(output, coarse, targets, config)
     matched = _matched_things(matching.matches, targets)
     logits = torch.stack([layer.logits for layer in output.layers])
@@ -105,9 +110,8 @@ def _layer_losses(
     boxes = boxes[matched.layer, matched.photo, matched.query]  # (K, 4)
     losses = _thing_losses(logits, boxes, matched, ~matching.ignored, config)
     losses = {name: value / things for name, value in losses.items()}
-    masks = _mask_losses(output, coarse, targets, matching.matches)  # (L, 2)
-    losses["loss_mask"] = config.mask_loss_coef * masks[:, 0] / segments
-    losses["loss_dice"] = config.dice_loss_coef * masks[:, 1] / segments
+    masks = decoder_masks(output, coarse, targets, matching.matches) / segments  # (2, L)
+    losses |= _weighted_masks(masks, config)
     losses["loss_presence"] = _presence(output, targets) / presence
     return losses
 
@@ -151,48 +155,10 @@ def _matched_things(layers: list[list[Match]], targets: Sequence[FastTarget]) ->
     )
 
 
-def _mask_losses(
-    output: FastOutput,
-    coarse: Sequence[Tensor],
-    targets: Sequence[FastTarget],
-    layers: list[list[Match]],
-) -> Tensor:
-    """(L, 2) sums of cross entropy and dice loss of matched queries and of stuff that is there.
-
-    The last layer learns at stride 2, those before it at stride 8. Only the masks of these queries
-    are computed.
-    """
-    last = len(layers) - 1
-    # unbound once, as indexing a batch photo by photo fills a gradient of the batch each time
-    embeddings = torch.stack([x.mask_embeddings for x in output.layers], 1).unbind()
-    boxes = torch.stack([x.cxcywh_norm.detach() for x in output.layers], 1)  # (B, L, Q + stuff, 4)
-    total = boxes.new_zeros(len(layers), 2)
-    for photo, target in enumerate(targets):
-        stuff = output.layers[0].logits.shape[1] + target.stuff
-        stuff_rows = len(target.things) + torch.arange(len(stuff), device=stuff.device)
-        for layer, matches in enumerate(layers):
-            match = matches[photo]
-            query, row = torch.cat([match.queries, stuff]), torch.cat([match.segments, stuff_rows])
-            stride, pixels = (PIXEL, output.pixels) if layer == last else (COARSE, coarse)
-            logits = mask_logits(
-                embeddings[photo][layer, query],
-                pixels[photo],
-                cxcywh_norm=boxes[photo, layer, query],
-                size=target.size,
-                stride=stride,
-            )
-            shares = target.at[FINE if layer == last else COARSE]
-            if not len(row):
-                total = total + logits.sum()  # nothing, but with a gradient for every parameter
-                continue
-            if layer == last:
-                shape = shares.known.shape
-                logits = F.interpolate(logits[None], size=shape, mode="bilinear")[0]
-            each = entropy_and_dice(logits, shares.masks[row], shares.known)
-            total = total.index_add(
-                0, torch.tensor([layer], device=row.device), torch.stack(each).sum(1)[None]
-            )
-    return total
+def _weighted_masks(masks: Tensor, config: TrainConfig) -> Losses:
+    """Name the two rows of (2, L) mask losses."""
+    entropy, dice = masks
+    return {"loss_mask": config.mask_loss_coef * entropy, "loss_dice": config.dice_loss_coef * dice}
 
 
 def _presence(output: FastOutput, targets: Sequence[FastTarget]) -> Tensor:

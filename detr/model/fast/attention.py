@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,14 @@ from detr.model.fast.places import STRIDES, Places
 POINTS = 4  # of each head and level
 
 
+@dataclass(frozen=True)
+class ValueMaps:
+    """Values (B heads, D / heads, h, w) float32 of each level, zero outside of the photo."""
+
+    levels: tuple[Tensor, ...]
+    photo_in_level: Tensor  # (B, levels, 2) x, y: how much of each level the photo takes
+
+
 class DeformableAttention(nn.Module):
     """Multi-scale deformable attention (Zhu et al., ICLR 2021) with boxes as reference points."""
 
@@ -22,7 +31,6 @@ class DeformableAttention(nn.Module):
         self.shape = (heads, len(STRIDES), POINTS)
         self.sampling_offsets = nn.Linear(dim, math.prod(self.shape) * 2)
         self.attention_weights = nn.Linear(dim, math.prod(self.shape))
-        self.value_proj = Linear(dim, dim)
         self.output_proj = nn.Linear(dim, dim)
         self._start_in_a_star()
 
@@ -40,32 +48,44 @@ class DeformableAttention(nn.Module):
         star = directions[:, None, None] * distances[:, None]  # (heads, 1, points, 2)
         self.sampling_offsets.bias.copy_(star.expand(heads, levels, points, 2).flatten())
 
-    def forward(self, query: Tensor, cxcywh_norm: Tensor, places: Places) -> Tensor:
+    def forward(self, query: Tensor, cxcywh_norm: Tensor, memory: ValueMaps) -> Tensor:
         """Sample for queries (B, Q, D) with boxes (B, Q, 4); returns (B, Q, D)."""
         heads, levels, points = self.shape
         batch, count, _ = query.shape
         offsets = self.sampling_offsets(query).float().view(batch, count, heads, levels, points, 2)
         centre, extent = torch.split(cxcywh_norm[:, :, None, None, None], 2, -1)
-        at = (centre + offsets * extent / 2) * places.photo_in_level[:, None, None, :, None]
+        at = (centre + offsets * extent / 2) * memory.photo_in_level[:, None, None, :, None]
         grid = (2 * at - 1).permute(0, 2, 3, 1, 4, 5).flatten(0, 1)  # (B heads, levels, Q, P, 2)
         weights = self.attention_weights(query).float().view(batch, count, heads, levels * points)
         weights = weights.softmax(-1).transpose(1, 2).flatten(0, 1)[:, None]  # (B heads, 1, Q, LP)
 
         sampled = [
             F.grid_sample(values, grid[:, level], align_corners=False)  # (B heads, D / heads, Q, P)
-            for level, values in enumerate(self._values(places))
+            for level, values in enumerate(memory.levels)
         ]
         mixed = (torch.cat(sampled, -1) * weights).sum(-1)  # (B heads, D / heads, Q)
         return torch.as_tensor(self.output_proj(mixed.view(batch, -1, count).transpose(1, 2)))
 
-    def _values(self, places: Places) -> list[Tensor]:
-        """Values of each level, (B heads, D / heads, h, w) float32, zero outside of the photo."""
+
+class SampledMemory(nn.Module):
+    """The values that all decoder layers sample.
+
+    One projection for all layers, as layers of their own cost more than they bring; D-FINE (Peng et
+    al., ICLR 2025) has none at all.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.value_proj = Linear(dim, dim)
+
+    def forward(self, places: Places) -> ValueMaps:
+        """Project the tokens of all places."""
         value = self.value_proj(places.tokens).float()
         value = value.masked_fill(places.padding_mask[..., None], 0)
-        heads = self.shape[0]
-        return [
-            level.transpose(1, 2).reshape(len(value) * heads, -1, *shape)
-            for level, shape in zip(
-                torch.split(value, places.lengths, 1), places.shapes, strict=True
-            )
+        levels = torch.split(value, places.lengths, 1)
+        maps = [
+            level.transpose(1, 2).reshape(len(value) * self.heads, -1, *shape)
+            for level, shape in zip(levels, places.shapes, strict=True)
         ]
+        return ValueMaps(tuple(maps), places.photo_in_level)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from detr.config import TrainConfig
 from detr.kernels.layers import Attention, Linear
 from detr.model.detr import MLP
-from detr.model.fast.attention import DeformableAttention
+from detr.model.fast.attention import DeformableAttention, SampledMemory, ValueMaps
 from detr.model.fast.dense import refine_boxes, start_rare, start_unchanged
 from detr.model.fast.output import FastLayerOutput
 from detr.model.fast.places import Places
@@ -38,6 +38,7 @@ class Decoder(nn.Module):
         dim, count = config.hidden_dim, config.dec_layers
         self.stuff = stuff
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(count))
+        self.memory = SampledMemory(dim, config.nheads) if config.deformable else FullMemory()
         self.query_pos_head = MLP(2 * dim, dim, dim, layers=2)
         self.mask_embed = MLP(dim, dim, mask_dim_of(config) + 1, layers=3)
         self.presence_embed = nn.Linear(dim, stuff) if stuff else None
@@ -48,11 +49,12 @@ class Decoder(nn.Module):
     def forward(self, queries: Queries, places: Places) -> tuple[FastLayerOutput, ...]:
         """Predictions of all layers; no gradient passes from one layer's boxes to those before."""
         state, boxes = queries.content, queries.cxcywh_norm
+        memory = self.memory(places)
         parts = [state.shape[1] - self.stuff, self.stuff]
         predictions = []
         for number, layer in enumerate(self.layers):
             position = self.query_pos_head(sine_of_boxes(boxes, state.shape[-1] // 2))
-            state = layer(state, position, boxes, queries.padding_mask, places)
+            state = layer(state, position, boxes, queries.padding_mask, memory)
             things, stuff = torch.split(state, parts, 1)
             own, whole = torch.split(boxes, parts, 1)
             logits, refined = self._things(number, things, own)
@@ -83,7 +85,7 @@ class DecoderLayer(nn.Module):
         super().__init__()
         dim, heads = config.hidden_dim, config.nheads
         self.self_attn = Attention(dim, heads)
-        self.cross_attn = CROSS_ATTENTION[config.deformable](dim, heads)
+        self.cross_attn = (DeformableAttention if config.deformable else FullAttention)(dim, heads)
         self.linear1 = nn.Linear(dim, config.dim_feedforward)
         self.linear2 = nn.Linear(config.dim_feedforward, dim)
         self.norm1 = nn.LayerNorm(dim)
@@ -96,14 +98,33 @@ class DecoderLayer(nn.Module):
         position: Tensor,
         cxcywh_norm: Tensor,
         padding_mask: Tensor | None,
-        places: Places,
+        memory: ValueMaps | PlacedTokens,
     ) -> Tensor:
         """State and position (B, Q, D), boxes (B, Q, 4), padding_mask (B, Q); returns (B, Q, D)."""
         at = state + position
         state = self.norm1(state + self.self_attn(at, at, state, padding_mask))
-        state = self.norm2(state + self.cross_attn(state + position, cxcywh_norm, places))
+        state = self.norm2(state + self.cross_attn(state + position, cxcywh_norm, memory))
         normed: Tensor = self.norm3(state + self.linear2(F.relu(self.linear1(state))))
         return normed
+
+
+@dataclass(frozen=True)
+class PlacedTokens:
+    """Tokens (B, N, D) of all places, the same with positions added, and which are padding."""
+
+    tokens: Tensor
+    keys: Tensor
+    padding_mask: Tensor
+
+
+class FullMemory(nn.Module):
+    """The tokens that all decoder layers attend to."""
+
+    def forward(self, places: Places) -> PlacedTokens:
+        """Add the position of each place."""
+        tokens = places.tokens
+        position = sine_of_boxes(places.anchors_norm[..., :2], tokens.shape[-1] // 2)
+        return PlacedTokens(tokens, tokens + position, places.padding_mask)
 
 
 class FullAttention(nn.Module):
@@ -113,18 +134,10 @@ class FullAttention(nn.Module):
         super().__init__()
         self.attention = Attention(dim, heads)
 
-    def forward(self, query: Tensor, cxcywh_norm: Tensor, places: Places) -> Tensor:
+    def forward(self, query: Tensor, cxcywh_norm: Tensor, memory: PlacedTokens) -> Tensor:
         """Queries (B, Q, D), whose boxes are not used, to (B, Q, D)."""
-        tokens = places.tokens
-        position = sine_of_boxes(places.anchors_norm[..., :2], tokens.shape[-1] // 2)
-        attended: Tensor = self.attention(query, tokens + position, tokens, places.padding_mask)
+        attended: Tensor = self.attention(query, memory.keys, memory.tokens, memory.padding_mask)
         return attended
-
-
-CROSS_ATTENTION: dict[bool, type[FullAttention | DeformableAttention]] = {
-    True: DeformableAttention,
-    False: FullAttention,
-}
 
 
 def sine_of_boxes(values_norm: Tensor, length: int) -> Tensor:

@@ -29,18 +29,22 @@ class DenseHead(nn.Module):
         self.class_embed = start_rare(Linear(dim, things))
         self.bbox_embed = start_unchanged(MLP(dim, dim, 4, layers=3))
 
-    def forward(self, places: Places) -> tuple[Tensor, DenseOutput]:
-        """Return what queries are made of, (B, N, D), and the prediction for each place."""
+    def forward(self, places: Places, mask_embed: nn.Module) -> tuple[Tensor, DenseOutput]:
+        """Return what queries are made of, (B, N, D), and the prediction for each place.
+
+        `mask_embed` is the decoder's: places learn masks as queries do.
+        """
         content, anchors = self.norm(self.enter(places.tokens)), places.anchors_norm
 
-        def boxes_at(photo: Tensor, place: Tensor) -> Tensor:
+        def learn_at(photo: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
             own = content[photo, place][None]  # (1, K, D)
-            return refine_boxes(self.bbox_embed, own, anchors[photo, place][None])[0]
+            boxes = refine_boxes(self.bbox_embed, own, anchors[photo, place][None])
+            return boxes[0], mask_embed(own)[0].float()
 
         with torch.no_grad():
             boxes = refine_boxes(self.bbox_embed, content, anchors)
         logits = self.class_embed(content).float()
-        output = DenseOutput(logits, boxes, boxes_at, anchors[..., :2], places.padding_mask)
+        output = DenseOutput(logits, boxes, learn_at, anchors[..., :2], places.padding_mask)
         return content, output
 
 

@@ -107,7 +107,7 @@ class FastDETR(nn.Module):
         most = max(num_queries)
         contents, boxes, dense = [], [], None
         if self.dense is not None:
-            content, dense = self.dense(places)
+            content, dense = self.dense(places, self.decoder.mask_embed)
             best = best_places(dense, most)[..., None]  # (B, Q, 1)
             contents.append(content.gather(1, best.expand(-1, -1, content.shape[-1])))
             boxes.append(dense.cxcywh_norm.gather(1, best.expand(-1, -1, 4)))

@@ -12,13 +12,14 @@ from torch import Tensor
 class DenseOutput:
     """What the dense head predicts for each of N places of strides 8, 16 and 32.
 
-    Boxes have no gradient, since all but a few of thousands learn nothing. `boxes_at` computes
-    those that do, (K, 4), from the indices of their photos (K,) and places (K,).
+    Boxes have no gradient, since all but a few of thousands learn nothing. `learn_at` computes
+    those that do, (K, 4), and their mask embeddings (K, E + 1), from the indices of their photos
+    (K,) and places (K,).
     """
 
     logits: Tensor  # (B, N, things)
     cxcywh_norm: Tensor  # (B, N, 4)
-    boxes_at: Callable[[Tensor, Tensor], Tensor]
+    learn_at: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     centres_norm: Tensor  # (B, N, 2) x and y of each place
     padding_mask: Tensor  # (B, N) bool, True where a place lies outside of its photo
 

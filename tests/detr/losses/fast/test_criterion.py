@@ -41,7 +41,7 @@ def gradients(model: FastDETR, losses: Losses) -> dict[str, Tensor]:
 
 def test_names() -> None:
     losses = losses_of(fast_model().train(), [meadow()])
-    dense = {f"loss_{part}_dense" for part in PARTS[:3]}
+    dense = {f"loss_{part}_dense" for part in PARTS[:5]}
     assert losses.keys() == {
         *(f"loss_{part}{layer}" for part in PARTS for layer in ("", "_0")),
         *dense,

@@ -52,7 +52,7 @@ def dense_of(centres: torch.Tensor, padding: list[bool]) -> DenseOutput:
     boxes = torch.cat([centres, torch.full_like(centres, 0.1)], 1)
     mask = torch.tensor([padding])
     return DenseOutput(
-        torch.zeros(1, len(boxes), 2), boxes[None], lambda *_: boxes, centres[None], mask
+        torch.zeros(1, len(boxes), 2), boxes[None], lambda *_: (boxes, boxes), centres[None], mask
     )
 
 

@@ -96,7 +96,8 @@ def test_every_trained_parameter_can_learn_without_one_of_the_kinds(kinds: Kinds
         every.append((layer.cxcywh_norm**2).sum())
     if output.dense is not None:
         first = torch.zeros(1, dtype=torch.int64)
-        every += [output.dense.logits.sum(), (output.dense.boxes_at(first, first) ** 2).sum()]
+        boxes, embeddings = output.dense.learn_at(first, first)
+        every += [output.dense.logits.sum(), (boxes**2).sum(), embeddings.sum()]
     torch.autograd.backward(torch.stack(every).sum())
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
     assert trained and all(p.grad is not None for p in trained.values())
@@ -133,7 +134,8 @@ def test_names_of_modules_do_not_change() -> None:
         semantic_embed stuff_embed
         dense.{enter,norm,class_embed} dense.bbox_embed.layers.{0,1,2}
         decoder.layers.0.{self_attn,self_attn.out_proj,linear1,linear2,norm1,norm2,norm3}
-        decoder.layers.0.cross_attn.{sampling_offsets,attention_weights,value_proj,output_proj}
+        decoder.layers.0.cross_attn.{sampling_offsets,attention_weights,output_proj}
+        decoder.memory.value_proj
         decoder.query_pos_head.layers.{0,1} decoder.mask_embed.layers.{0,1,2}
         decoder.presence_embed decoder.class_embed.0 decoder.bbox_embed.0.layers.{0,1,2}
     """
