@@ -39,7 +39,8 @@ class DenseHead(nn.Module):
         def learn_at(photo: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
             own = content[photo, place][None]  # (1, K, D)
             boxes = refine_boxes(self.bbox_embed, own, anchors[photo, place][None])
-            return boxes[0], mask_embed(own)[0].float()
+            # float32, because losses run outside of autocast, where layers do not convert
+            return boxes[0], mask_embed(own.float())[0].float()
 
         with torch.no_grad():
             boxes = refine_boxes(self.bbox_embed, content, anchors)
