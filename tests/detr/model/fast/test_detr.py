@@ -129,8 +129,8 @@ def test_names_of_modules_do_not_change() -> None:
     wanted = """
         pyramid.lateral.{0,1,2}.{conv,norm} pyramid.lateral_pixels.{conv,norm}
         pyramid.encoder.layers.0.{self_attn,self_attn.out_proj,linear1,linear2,norm1,norm2}
-        pyramid.{top_down,downsample,bottom_up}.{0,1}.{conv,norm}
-        pyramid.{to_pixels,pixel_conv}.{conv,norm} pyramid.pixel_embed
+        pyramid.{top_down,downsample,bottom_up}.{0,1}.{depthwise,conv,norm}
+        pyramid.to_pixels.{conv,norm} pyramid.{pixel_depthwise,pixel_norm,pixel_embed}
         semantic_embed stuff_embed
         dense.{enter,norm,class_embed} dense.bbox_embed.layers.{0,1,2}
         decoder.layers.0.{self_attn,self_attn.out_proj,linear1,linear2,norm1,norm2,norm3}
