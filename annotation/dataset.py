@@ -53,7 +53,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not 0 <= value < float("inf"):
-                raise ValueError(f"limits: {name}: expected 0 or more, found {value}")
+                raise ValueError(f"{name}: expected 0 or more, found {value}")
 
 
 @dataclass(frozen=True)

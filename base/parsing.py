@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import typing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,6 +12,7 @@ import yaml
 
 from base.errors import InputError, nearest
 from base.files import write_bytes
+from base.mismatches import describe_mismatch, resolved_type
 
 T = TypeVar("T")
 _SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the faster one in C, if it is installed
@@ -75,7 +74,7 @@ def parse(cls: type[T], data: Any, *, where: str) -> T:
     try:
         return msgspec.convert(data, cls, strict=False)  # YAML 1.1 reads 1e-4 as a string
     except msgspec.ValidationError as error:
-        raise InputError(f"{where}: {error}") from None
+        raise InputError(f"{where}: {describe_mismatch(str(error), cls, data)}") from None
 
 
 def _reject_unknown_keys(kind: Any, data: Any, where: str) -> None:
@@ -85,16 +84,8 @@ def _reject_unknown_keys(kind: Any, data: Any, where: str) -> None:
             if key not in types:
                 raise InputError(f"{where}: unknown key '{key}'{nearest(str(key), types)}")
             if isinstance(value, dict | list):
-                _reject_unknown_keys(_resolved(types[key], kind), value, f"{where}: {key}")
+                _reject_unknown_keys(resolved_type(types[key], kind), value, f"{where}: {key}")
     elif isinstance(data, list):
         for item_kind in typing.get_args(kind)[:1]:
             for index, item in enumerate(data):
                 _reject_unknown_keys(item_kind, item, f"{where}[{index}]")
-
-
-def _resolved(written: Any, kind: Any) -> Any:
-    """Evaluate the annotation of one field; evaluating all of them takes longer than parsing."""
-    if not isinstance(written, str):
-        return written
-    holder = SimpleNamespace(__annotations__={"field": written})
-    return typing.get_type_hints(holder, vars(sys.modules[kind.__module__]))["field"]

@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import signal
 import threading
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -15,35 +14,42 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import chain, islice
 from typing import Any, TypeVar
 
-import cv2
-
 from base.errors import InputError
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 FEW = 64  # this many tasks are finished before another process would have started
-_CHUNK = 16  # tasks sent at once; after Ctrl-C, each process still finishes its chunk
+AT_ONCE = 16  # tasks sent at once; after Ctrl-C, each process still finishes its chunk
 _AHEAD = 4  # chunks sent ahead per core: more would only fill the memory
 _alone: AbstractContextManager[object] = threading.Lock()
 _function: Callable[[Any], Any]
 
 
-def in_processes(function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
+def in_processes(
+    function: Callable[[T], R],
+    tasks: Iterable[T],
+    *,
+    prepare: Callable[[], object] | None = None,
+    at_once: int = AT_ONCE,
+) -> Iterator[R]:
     """Yield the results of `function` in the order of `tasks`.
 
-    `function` must be importable. Tasks are taken when they are needed, so there may be any number
-    of them. Raises InputError if a process is killed.
+    Each process calls `prepare` first, and receives `at_once` tasks at a time: fewer if a task
+    takes longer than starting a process. Both functions must be importable. Tasks are taken when
+    they are needed, so there may be any number of them. A few tasks, or all on one core, are
+    finished in this process, without `prepare`. Raises InputError if a process is killed.
     """
     cores, rest = _cores(), iter(tasks)
-    first = list(islice(rest, FEW + 1))
-    if len(first) <= FEW or cores == 1:
+    few = FEW * at_once // AT_ONCE
+    first = list(islice(rest, few + 1))
+    if len(first) <= few or cores == 1:
         yield from map(function, chain(first, rest))
         return
     context = multiprocessing.get_context("spawn")
-    start = (context.Lock(), function)
+    start = (context.Lock(), function, prepare)
     pool = ProcessPoolExecutor(cores, mp_context=context, initializer=_start, initargs=start)
-    chunks = batched(chain(first, rest), _CHUNK)
+    chunks = batched(chain(first, rest), at_once)
     try:
         with _ctrl_c_blocked():  # the processes start with the first chunks
             sent = deque(pool.submit(_call, chunk) for chunk in islice(chunks, cores * _AHEAD))
@@ -85,13 +91,17 @@ def _ctrl_c_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start(lock: AbstractContextManager[object], function: Callable[[Any], Any]) -> None:
+def _start(
+    lock: AbstractContextManager[object],
+    function: Callable[[Any], Any],
+    prepare: Callable[[], object] | None,
+) -> None:
     """Set up a process; `lock` and `function`, the same for all tasks, are sent only once."""
     global _alone, _function
     _alone, _function = lock, function
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    warnings.simplefilter("ignore")  # Pillow warns about unusual metadata
-    cv2.setNumThreads(1)
+    if prepare is not None:
+        prepare()
 
 
 def _end_with_parent() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from annotation.dataset import open_dataset
 from annotation.rules.validate import check_dataset
 from base.parsing import read_json
-from samples.yard.sample import draw_yard
+from samples.yard.sample import render_yard
 
 
 def main() -> None:
@@ -18,8 +18,8 @@ def main() -> None:
     images = int(sys.argv[1]) if sys.argv[1:] else 600
     with tempfile.TemporaryDirectory() as folder:
         clean, flawed = Path(folder) / "clean", Path(folder) / "flawed"
-        draw_yard(clean, images=images)
-        draw_yard(flawed, images=images, flaws=True)
+        render_yard(clean, images=images)
+        render_yard(flawed, images=images, flaws=True)
         extra = check_dataset(open_dataset(clean), pixels="decode").findings
         found = check_dataset(open_dataset(flawed), pixels="decode").findings
         planted = read_json(flawed / "flaws.json")["flaws"]

@@ -49,6 +49,7 @@ def run_files(run: Path) -> RunFiles:
 
     Raises InputError if the run has no predictions of the test split.
     """
+    from conversion.coco.panoptic import split_json
     from detr.config import read_run
 
     dataset = open_dataset(Path(read_run(run).dataset))
@@ -57,5 +58,4 @@ def run_files(run: Path) -> RunFiles:
         test = dataset.panoptic / "test"
         command = f"predict {run} {test} --out {prediction.parent}"
         raise InputError(f"{prediction}: missing; create it with `pipeline.py {command}`")
-    truth = dataset.panoptic / "annotations" / "panoptic_test.json"
-    return RunFiles(dataset, truth, prediction)
+    return RunFiles(dataset, split_json(dataset.panoptic, "test"), prediction)

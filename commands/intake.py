@@ -25,9 +25,9 @@ def sample(
         seed: seed of the random scenes.
         flaws: add annotation mistakes and list them in flaws.json.
     """
-    from samples.yard.sample import draw_yard
+    from samples.yard.sample import render_yard
 
-    draw_yard(out, images=images, seed=seed, flaws=flaws)
+    render_yard(out, images=images, seed=seed, flaws=flaws)
 
 
 def collect(

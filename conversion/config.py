@@ -79,14 +79,17 @@ class Split:
     lists: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        shares = ", ".join(f"{name} {share:g}" for name, share in self.shares.items())
-        whole = abs(sum(self.shares.values()) - 1) <= 1e-6  # False if a share is NaN
-        if not whole or min(self.shares.values()) < 0:
-            raise ValueError(f"shares must sum to 1, found {shares}")
-        if "train" not in self.shares:
-            raise ValueError(f"expected a split 'train', found {shares}")
         for name in self.shares:
             self._check_name(name)
+        shares = ", ".join(f"{name} {share:g}" for name, share in self.shares.items())
+        whole = abs(sum(self.shares.values()) - 1) <= 1e-6  # False if a share is NaN
+        if not whole or "train" not in self.shares:
+            for name in self.shares:
+                self._check_name(name, similarity=0.75)
+        if not whole or min(self.shares.values()) < 0:
+            raise ValueError(f"expected shares that sum to 1, found {shares}")
+        if "train" not in self.shares:
+            raise ValueError(f"expected a split 'train', found {shares}")
         for name in self.lists:
             if name not in self.shares:
                 raise ValueError(f"lists: unknown split '{name}'{nearest(name, self.shares)}")
@@ -95,8 +98,11 @@ class Split:
                 f"group_pattern: expected a group in (...), found '{self.group_pattern}'"
             )
 
-    def _check_name(self, name: str) -> None:
-        """Raise ValueError if a name is a mistyped key or cannot be the name of a folder."""
+    def _check_name(self, name: str, *, similarity: float = 0.8) -> None:
+        """Raise ValueError if a name is a mistyped key or cannot be the name of a folder.
+
+        A name is a mistyped key if its `similarity` to one is so large or larger.
+        """
         if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
             raise ValueError(f"expected letters and digits in a split's name, found '{name}'")
         if name == "annotations" or name.startswith("panoptic_"):
@@ -104,7 +110,7 @@ class Split:
                 f"a split cannot be named '{name}': the set has a folder with that name"
             )
         keys = [one.name for one in fields(self) if one.name != "shares"]
-        if get_close_matches(name, keys, n=1, cutoff=0.8):
+        if get_close_matches(name, keys, n=1, cutoff=similarity):
             raise ValueError(f"unknown key '{name}'{nearest(name, keys)}")
 
 

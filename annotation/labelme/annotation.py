@@ -16,6 +16,7 @@ import msgspec
 from annotation.labelme.decoding import Decoded, decode_json
 from base.errors import InputError
 from base.files import check_regular
+from base.mismatches import describe_mismatch
 from base.parsing import write_json
 
 LABELME_VERSION = "5.5.0"  # the oldest version whose format has every key written here
@@ -112,7 +113,8 @@ def read_annotation(path: Path, *, known: Collection[str] = ()) -> Annotation:
     try:
         keys = msgspec.convert(decoded.value, _FileKeys)
     except msgspec.ValidationError as error:
-        message = f"{path}: is not a Labelme file: {error}"
+        mismatch = describe_mismatch(str(error), _FileKeys, decoded.value)
+        message = f"{path}: is not a Labelme file: {mismatch}"
         raise NotReadableError("file-not-labelme", message) from None
     return Annotation(
         image_path=keys.image_path,
@@ -150,7 +152,9 @@ def _read_shape(raw: Any) -> Shape:
     except msgspec.ValidationError as error:
         found = raw.get("label") if isinstance(raw, dict) else None
         label = found if isinstance(found, str) else ""
-        return UnreadableShape(label, (), raw=raw, reason=str(error))
+        return UnreadableShape(
+            label, (), raw=raw, reason=describe_mismatch(str(error), _ShapeKeys, raw)
+        )
     return Shape(
         label=keys.label,
         points=tuple(keys.points),

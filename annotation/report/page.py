@@ -8,20 +8,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-
 from annotation.dataset import Dataset
 from annotation.findings import Finding
 from annotation.labelme.photo_index import PhotoIndex
 from annotation.photos.listing import PHOTO_SUFFIXES
+from annotation.photos.processes import prepare_process
 from annotation.report.frames import HEIGHT, WIDTH
 from annotation.report.listing import NO_FINDINGS, FileCounts, worst_files
 from annotation.report.pictures import PictureTask, draw_findings
 from annotation.rules.checked import Checked
 from base.files import write_bytes
+from base.html import read_template
 from base.progress import track
 from base.workers import in_processes
 
+TEMPLATE = Path(__file__).with_name("findings.html.j2")
 MOST_PICTURES = 50  # per rule, about 15 KB each
 MOST_LISTED = 500  # findings per rule without a picture
 MOST_FILES = 15  # in the list of the worst files
@@ -66,7 +67,7 @@ def write_page(path: Path, dataset: Dataset, checked: Checked) -> None:
     sections = [_section(rule, found, pictures) for rule, found in by_rule.items()]
     order = ("error", "warning", "note")
     sections.sort(key=lambda s: (order.index(s.severity), -s.count, s.rule))
-    html = _template().render(
+    html = read_template(TEMPLATE).render(
         name=dataset.config.name,
         sections=sections,
         files=files[:MOST_FILES],
@@ -95,7 +96,8 @@ def _uri(jpeg: bytes | None) -> str:
 def _draw(dataset: Dataset, checked: Checked, findings: Sequence[Finding]) -> dict[Finding, bytes]:
     """Draw the pictures of findings on all cores; each photo is decoded once."""
     tasks = list(_picture_tasks(dataset, checked, findings))
-    results = track(in_processes(draw_findings, tasks), "draw findings", total=len(tasks))
+    drawn = in_processes(draw_findings, tasks, prepare=prepare_process)
+    results = track(drawn, "draw findings", total=len(tasks))
     return {
         finding: jpeg
         for task, jpegs in zip(tasks, results, strict=True)
@@ -132,8 +134,3 @@ def _totals(checked: Checked, files: Sequence[FileCounts]) -> list[tuple[str, in
     ]
     usable = sum(one.usable for one in checked.annotations)
     return [*totals, ("usable", usable, f"of {len(checked.annotations)} annotation files")]
-
-
-def _template() -> jinja2.Template:
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    return jinja2.Environment(loader=loader, autoescape=True).get_template("findings.html.j2")

@@ -12,6 +12,7 @@ import msgspec
 from annotation.dataset import Dataset
 from annotation.findings import Finding
 from annotation.labelme.photo_index import PhotoIndex
+from annotation.photos.processes import prepare_process
 from annotation.rules.annotations import check_annotation
 from annotation.rules.cache import AnnotationRow, Cache, InspectionRow, is_text
 from annotation.rules.checked import CheckedAnnotation, CheckedFile
@@ -148,7 +149,8 @@ class CachedInspections:
         if not decode:
             yield from known
             return
-        fresh = track(in_processes(inspect_photo, new), "decode photos", total=len(new))
+        inspected_photos = in_processes(inspect_photo, new, prepare=prepare_process)
+        fresh = track(inspected_photos, "decode photos", total=len(new))
         for task, one in zip(tasks, known, strict=True):
             if _is_complete(task, one):
                 yield one

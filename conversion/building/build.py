@@ -24,11 +24,11 @@ from base.files import digest
 from base.memory import return_freed_memory
 from base.progress import track
 from conversion.building.engine import run_tasks
+from conversion.building.entries import LeftOut, read_entries
 from conversion.building.painter import Painter, PaintingFailure, PaintingTask
 from conversion.building.place import check_place, place, read_placed
 from conversion.building.plan import PaintedFile, Plan
 from conversion.building.prepared import BuildResult, PreparedSet
-from conversion.building.records import LeftOut, read_entries
 from conversion.building.split import can_stay, check_split, read_remembered, split_photos
 from conversion.building.store import Store, open_store
 from conversion.coco.categories import categories_of, category_values

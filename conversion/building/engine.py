@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
+from annotation.photos.processes import prepare_process
 from base.errors import InputError
 from base.workers import batched, in_processes
 
@@ -25,7 +26,7 @@ def run_tasks(function: Callable[[T], R], tasks: Iterable[T], scheduler: str | N
     the scheduler cannot be reached or its workers die repeatedly.
     """
     if scheduler is None:
-        yield from in_processes(function, tasks)
+        yield from in_processes(function, tasks, prepare=prepare_process)
     else:
         yield from _on_cluster(function, tasks, scheduler)
 

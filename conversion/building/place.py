@@ -161,12 +161,12 @@ def _link_photos(prepared: PreparedSet, split: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     images, below = prepared.dataset.root.resolve() / "images", folder.resolve()
     for name in prepared.contents.photos(split):
-        link, source = folder / name, images / name
+        link, source, real_folder = folder / name, images / name, (below / name).parent
         with suppress(OSError):  # missing, or a copy; comparing first takes a third of the time
-            if os.readlink(link) == os.path.relpath(source, (below / name).parent):  # noqa: PTH115
+            if os.readlink(link) == os.path.relpath(source, real_folder):  # noqa: PTH115
                 continue
         link.unlink(missing_ok=True)
-        link_or_copy(source, link, kind="symbolic")
+        link_or_copy(source, link, kind="symbolic", real_folder=real_folder)
 
 
 def _coco_json(

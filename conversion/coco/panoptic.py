@@ -91,6 +91,17 @@ def measure(ids: SegmentIds) -> dict[int, Extent]:
 # --- the JSON file ---
 
 
+def split_json(folder: Path, split: str) -> Path:
+    """Return the panoptic JSON of a split in the folder `panoptic/` of a data set."""
+    return folder / "annotations" / f"panoptic_{split}.json"
+
+
+def find_split_jsons(folder: Path) -> dict[str, Path]:
+    """Return the panoptic JSONs in the folder `panoptic/` of a data set by split, sorted."""
+    paths = sorted(folder.glob(str(split_json(Path(), "*"))))
+    return {path.stem.removeprefix("panoptic_"): path for path in paths}
+
+
 class _SegmentKeys(msgspec.Struct):
     id: int
     category_id: int

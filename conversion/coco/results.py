@@ -5,15 +5,46 @@ Format: https://cocodataset.org/#format-results
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from base.errors import InputError
-from base.parsing import read_json
+from base.parsing import read_json, write_json
 from conversion.coco.panoptic import PanopticSet
 from conversion.coco.rle import Rle
+
+
+@dataclass(frozen=True)
+class Result:
+    """One predicted instance; `xywh` is in pixels, `score` in 0..1.
+
+    `rle` is its mask as `conversion.coco.rle` encodes it, or None if only its box is known.
+    """
+
+    image_id: int
+    category_id: int
+    xywh: tuple[float, float, float, float]
+    score: float
+    rle: dict[str, object] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result in the form of COCO's JSON, which pycocotools accepts."""
+        values = {
+            "image_id": self.image_id,
+            "category_id": self.category_id,
+            "bbox": list(self.xywh),
+            "score": self.score,
+        }
+        return values if self.rle is None else {**values, "segmentation": self.rle}
+
+
+def write_results(path: Path, results: Iterable[Result]) -> None:
+    """Write results to a JSON file."""
+    write_json(path, [result.as_json() for result in results])
 
 
 class _ResultKeys(msgspec.Struct):

@@ -9,7 +9,7 @@ from typing import Literal
 
 from annotation.dataset import Dataset
 from base.errors import InputError
-from conversion.coco.panoptic import read_panoptic
+from conversion.coco.panoptic import find_split_jsons, read_panoptic
 from conversion.exporting.semantic import write_semantic
 from conversion.exporting.splits import Splits
 from conversion.exporting.yolo import write_yolo
@@ -38,7 +38,7 @@ def export(dataset: Dataset, format: Format, out: Path) -> int:
 
 
 def _read_splits(dataset: Dataset) -> Splits:
-    paths = sorted((dataset.panoptic / "annotations").glob("panoptic_*.json"))
+    paths = find_split_jsons(dataset.panoptic)
     if not paths or not (dataset.panoptic / "manifest.json").is_file():
         raise InputError(f"{dataset.panoptic}: not built; run `pipeline.py convert {dataset.root}`")
-    return {path.stem.removeprefix("panoptic_"): read_panoptic(path) for path in paths}
+    return {split: read_panoptic(path) for split, path in paths.items()}

@@ -12,7 +12,7 @@ from annotation.photos.files import photo_size
 from annotation.rules.checked import Checked
 from base.errors import InputError
 from base.files import digest, inside
-from conversion.coco.panoptic import PanopticSet, Photo, read_panoptic
+from conversion.coco.panoptic import PanopticSet, Photo, read_panoptic, split_json
 
 SPLITS = ("train", "test")
 EXCLUDED = "excluded"  # tag of a photo that is not in the panoptic set because of an error
@@ -38,21 +38,16 @@ class Entry:
 
 def read_splits(dataset: Dataset) -> dict[str, PanopticSet]:
     """Read the panoptic sets by split; raise InputError if there are none."""
-    paths = {name: truth_json(dataset, name) for name in SPLITS}
+    paths = {name: split_json(dataset.panoptic, name) for name in SPLITS}
     sets = {name: read_panoptic(path) for name, path in paths.items() if path.is_file()}
     if not sets:
         raise InputError(f"{dataset.panoptic}: no panoptic set; run `convert` first")
     return sets
 
 
-def truth_json(dataset: Dataset, split: str) -> Path:
-    """Path of the panoptic JSON of a split."""
-    return dataset.panoptic / "annotations" / f"panoptic_{split}.json"
-
-
 def panoptic_digest(dataset: Dataset) -> str:
     """Digest of the panoptic set: the manifest has its inputs, the JSONs have its segments."""
-    jsons = [truth_json(dataset, split) for split in SPLITS]
+    jsons = [split_json(dataset.panoptic, split) for split in SPLITS]
     return digest(dataset.panoptic / "manifest.json", *jsons)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import InputError
-from conversion.coco.panoptic import PanopticSet, read_panoptic
+from conversion.coco.panoptic import PanopticSet, read_panoptic, split_json
 from detr.config import TrainConfig
 from detr.data.classes import ClassTable, packed_classes
 from detr.data.examples import Examples
@@ -32,7 +32,7 @@ def read_splits(folder: Path) -> Splits:
 
     Raises InputError if it has not been built or has no photos to train on.
     """
-    json_paths = [folder / "annotations" / f"panoptic_{split}.json" for split in ("train", "test")]
+    json_paths = [split_json(folder, split) for split in ("train", "test")]
     for path in (*json_paths, folder / "manifest.json"):
         if not path.is_file():
             raise InputError(f"{path}: missing; build the panoptic data set first")

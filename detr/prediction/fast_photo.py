@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from conversion.coco.results import Result
 from detr.model.fast.output import FastOutput
 from detr.prediction.fast_segments import (
     FastCandidate,
@@ -17,8 +16,8 @@ from detr.prediction.results import (
     MAX_INSTANCES,
     DecodedPhoto,
     PhotoPrediction,
-    to_coco_result,
     to_prediction,
+    to_result,
 )
 
 STUFF = 0.5  # minimum presence of stuff, unless the minimum score of segments is higher
@@ -38,14 +37,10 @@ def predict_fast_photo(
     return to_prediction(photo, ids, regions, [_instance(c, photo, seen) for c in things])
 
 
-def _instance(
-    candidate: FastCandidate, photo: DecodedPhoto, seen: tuple[int, int]
-) -> dict[str, Any]:
-    """Return one instance in COCO's results format.
+def _instance(candidate: FastCandidate, photo: DecodedPhoto, seen: tuple[int, int]) -> Result:
+    """Return one instance.
 
     `seen` is the size (height, width) at which the model read the photo.
     """
     found = to_instance(candidate, seen=seen, size=photo.size)
-    return to_coco_result(
-        photo, found.category, found.score, mask=found.mask, xywh=list(found.xywh)
-    )
+    return to_result(photo, found.category, found.score, mask=found.mask, xywh=found.xywh)

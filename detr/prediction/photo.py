@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
+from conversion.coco.results import Result
 from detr.data.boxes import norm_to_pixels
 from detr.model.detr import Output
 from detr.model.segmentation import DETRsegm
@@ -15,8 +14,8 @@ from detr.prediction.results import (
     MAX_INSTANCES,
     DecodedPhoto,
     PhotoPrediction,
-    to_coco_result,
     to_prediction,
+    to_result,
 )
 
 
@@ -55,10 +54,10 @@ def _candidates(
     return [Candidate(*each) for each in zip(found, masks, boxes, strict=True)]
 
 
-def _instance(candidate: Candidate, photo: DecodedPhoto) -> dict[str, Any]:
-    """Return one instance in COCO's results format."""
+def _instance(candidate: Candidate, photo: DecodedPhoto) -> Result:
+    """Return one instance."""
     height, width = photo.size
     detection = candidate.detection
     mask = (enlarge(candidate.mask, width=width, height=height) > 0).numpy()
-    box = norm_to_pixels(candidate.cxcywh_norm, width=width, height=height)
-    return to_coco_result(photo, detection.category, detection.score, mask=mask, xywh=box.tolist())
+    x, y, w, h = norm_to_pixels(candidate.cxcywh_norm, width=width, height=height).tolist()
+    return to_result(photo, detection.category, detection.score, mask=mask, xywh=(x, y, w, h))

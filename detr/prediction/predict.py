@@ -15,6 +15,7 @@ from base.parsing import read_json, write_json
 from base.progress import track
 from conversion.coco.panoptic import PanopticSet, write_panoptic
 from conversion.coco.png import png_names, write_segment_ids
+from conversion.coco.results import write_results
 from detr.prediction.photos import predict_photos
 from detr.prediction.predictor import Predictor, Thresholds, find_model_file, load_predictor
 from detr.prediction.results import DecodedPhoto
@@ -35,6 +36,7 @@ def predict(
     names = _photo_names(images)
     _check_place(images, out)
     inputs = RunningDigest(FORMAT, repr(thresholds), path, *names)
+    inputs_before_photos = inputs.hexdigest()
     if _is_up_to_date(out, inputs, images, names):
         print(f"{out}: up to date")
         return
@@ -49,7 +51,11 @@ def predict(
         inside(out / "panoptic", stale, where=str(out / "manifest.json")).unlink(missing_ok=True)
     if errors:
         raise InputError(_skipped(errors, names))
-    manifest = {"digest": inputs.hexdigest(), "pngs": sorted(kept)}
+    manifest = {
+        "inputs": inputs_before_photos,
+        "digest": inputs.hexdigest(),
+        "pngs": sorted(kept),
+    }
     write_json(out / "manifest.json", manifest, indent=2)
 
 
@@ -94,16 +100,17 @@ def _check_place(images: Path, out: Path) -> None:
 def _is_up_to_date(out: Path, inputs: RunningDigest, images: Path, names: list[str]) -> bool:
     """Return whether `out` is a complete prediction from the same inputs and the same photos.
 
-    The photos are read only if there is a complete prediction.
+    The photos are read only if there is a complete prediction and everything else is the same:
+    model, thresholds, and names of photos. Manifests of earlier versions do not say this.
     """
     complete = all((out / name).is_file() for name in ("panoptic.json", "instances.json"))
-    written_from = (_manifest(out) or {}).get("digest")
-    if not complete or not written_from:
+    manifest = _manifest(out) or {}
+    if not complete or manifest.get("inputs") != inputs.hexdigest():
         return False
     current = inputs.copy()
     for name in names:
         current.add(images / name)
-    return bool(current.hexdigest() == written_from)
+    return bool(current.hexdigest() == manifest["digest"])
 
 
 def _manifest(out: Path) -> dict[str, Any] | None:
@@ -160,5 +167,5 @@ def _write(
         instances += predicted.instances
     categories = predictor.classes.categories
     write_panoptic(PanopticSet(out / "panoptic.json", out / "panoptic", categories, tuple(kept)))
-    write_json(out / "instances.json", instances)
+    write_results(out / "instances.json", instances)
     return {photo.png_name for photo in kept}

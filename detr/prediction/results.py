@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import Photo, Segment, measure
 from conversion.coco.png import SegmentIds
+from conversion.coco.results import Result
+from conversion.coco.rle import encode_mask
 from detr.prediction.postprocess import Region
 
 MAX_INSTANCES = 100  # per photo
@@ -33,15 +33,15 @@ class DecodedPhoto:
 
 @dataclass(frozen=True)
 class PhotoPrediction:
-    """What is written for one photo; instances are in COCO's results format."""
+    """What is written for one photo: its segments, (H, W) uint32 segment ids, and instances."""
 
     photo: Photo
     ids: SegmentIds
-    instances: list[dict[str, Any]]
+    instances: list[Result]
 
 
 def to_prediction(
-    photo: DecodedPhoto, ids: SegmentIds, regions: list[Region], instances: list[dict[str, Any]]
+    photo: DecodedPhoto, ids: SegmentIds, regions: list[Region], instances: list[Result]
 ) -> PhotoPrediction:
     """Combine the segments of a photo, whose ids are 1, 2, ..., and its instances."""
     height, width = photo.size
@@ -54,20 +54,20 @@ def to_prediction(
     return PhotoPrediction(entry, ids, instances)
 
 
-def to_coco_result(
+def to_result(
     photo: DecodedPhoto,
     category: Category,
     score: float,
     *,
     mask: NDArray[np.bool_],
-    xywh: list[float],
-) -> dict[str, Any]:
-    """Return one thing, with its mask (H, W), in COCO's results format."""
-    encoded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return {
-        "image_id": photo.id,
-        "category_id": category.id,
-        "bbox": [round(value, 2) for value in xywh],
-        "score": round(score, 4),
-        "segmentation": {**encoded, "counts": encoded["counts"].decode()},
-    }
+    xywh: tuple[float, float, float, float],
+) -> Result:
+    """Return one instance, with its mask (H, W) and rounded numbers, which keep the file small."""
+    x, y, w, h = xywh
+    return Result(
+        image_id=photo.id,
+        category_id=category.id,
+        xywh=(round(x, 2), round(y, 2), round(w, 2), round(h, 2)),
+        score=round(score, 4),
+        rle=encode_mask(mask),
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from shutil import rmtree
 
@@ -22,6 +23,7 @@ from detr.training.processes import Processes
 from detr.training.schedule import best_epoch, is_finished
 from detr.training.stage_model import STAGES, Stage
 from detr.weights.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
+from detr.weights.init import InitialWeights, read_initial_weights
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,14 @@ class Run:
     data_digest: str
     processes: Processes
     checkpoints: dict[Stage, Checkpoint]
+
+    @cached_property
+    def initial_weights(self) -> InitialWeights | None:
+        """The weights that the run starts from, or None; read when the first stage needs them.
+
+        Raises InputError if they cannot be read.
+        """
+        return read_initial_weights(self.init) if self.init else None
 
     def print(self, text: str) -> None:
         """Print a message in the first process only."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from shutil import rmtree
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from conversion.coco.panoptic import PanopticSet, Photo
+from conversion.coco.results import Result
 from detr.data.batch import Batch
 from detr.data.boxes import norm_to_pixels
 from detr.data.classes import ClassTable
@@ -59,7 +59,7 @@ def box_scores(
 
     The result is empty if no test photo has a thing.
     """
-    results: list[dict[str, Any]] = []
+    results: list[Result] = []
     photos = {photo.id: photo for photo in truth.photos}
     for batch in batches:
         with model.autocast():
@@ -75,17 +75,14 @@ def box_scores(
 
 def _results(
     photo: Photo, classes: ClassTable, scores: Tensor, labels: Tensor, cxcywh_norm: Tensor
-) -> list[dict[str, Any]]:
-    """Return the boxes of one photo in COCO's results format."""
+) -> list[Result]:
+    """Return the boxes of one photo, without masks."""
     boxes = norm_to_pixels(cxcywh_norm, width=photo.width, height=photo.height)
     return [
-        {
-            "image_id": photo.id,
-            "category_id": classes.category_ids[label],
-            "bbox": box,
-            "score": score,
-        }
-        for label, box, score in zip(labels.tolist(), boxes.tolist(), scores.tolist(), strict=True)
+        Result(photo.id, classes.category_ids[label], (x, y, w, h), score)
+        for label, (x, y, w, h), score in zip(
+            labels.tolist(), boxes.tolist(), scores.tolist(), strict=True
+        )
     ]
 
 

@@ -55,7 +55,7 @@ from detr.training.schedule import is_finished, rate_factor, stage_epochs
 from detr.training.scoring import score_epoch
 from detr.training.stage_model import Stage, StageModel, build_module, prepare_model
 from detr.weights.checkpoint import Checkpoint
-from detr.weights.init import copy_weights, read_initial_weights
+from detr.weights.init import copy_weights
 
 StageOption = Literal["boxes", "masks", "both", "joint"]
 
@@ -224,7 +224,7 @@ def _build_model(
     """
     config = run.config
     torch.manual_seed(epoch_seed(config, stage, 0))
-    initial = read_initial_weights(run.init) if run.init and last is None else None
+    initial = run.initial_weights if last is None else None
     pretrained = last is None and boxes is None and initial is None
     module = build_module(config, run.splits.classes, stage, pretrained=pretrained)
     if initial:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import numpy as np
 
 from base.errors import InputError
 from base.files import digest, write_bytes
+from base.html import read_template
 from base.parsing import parse, read_json, write_json
 from base.progress import track
 from conversion.coco.panoptic import read_panoptic
@@ -21,6 +21,8 @@ from evaluation.scores.matching import PhotoMatch
 from evaluation.scores.scores import Scores, evaluate_sets, percent
 
 FORMAT = 3  # increase it if the same input gives another page, so that old pages are rewritten
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def write_report(
     chosen = _choose(scores.matches, rows, seed)
     written = [write_row(m, truth, prediction, images, out) for m in track(chosen, "report")]
     curves = [p.name for p in draw_curves(read_log(log), out)] if log.is_file() else []
-    html = _template().render(
+    html = read_template(TEMPLATE).render(
         title=title,
         photos=len(truth.photos),
         truth_name=truth_json.name,
@@ -129,8 +131,3 @@ def _cards(scores: Scores) -> list[Card]:
         if ap is not None:
             cards.append(Card(name, percent(ap.ap), f"AP50 {percent(ap.ap50)}"))
     return cards
-
-
-def _template() -> jinja2.Template:
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    return jinja2.Environment(loader=loader, autoescape=True).get_template("report.html.j2")

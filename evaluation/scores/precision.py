@@ -1,13 +1,13 @@
 """Average precision (AP) of boxes and masks, computed by pycocotools.
 
-Instances are plain dicts here, in COCO's results format, because pycocotools expects dicts.
+Instances are plain dicts in COCO's results format where pycocotools expects dicts.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from conversion.coco.panoptic import PanopticSet, Photo
-from conversion.coco.results import read_results
+from conversion.coco.results import Result, read_results
 from conversion.coco.rle import encode_mask
 
 
@@ -61,13 +61,13 @@ def average_precision(truth: PanopticSet, prediction: PanopticSet) -> ThingPreci
         return ThingPrecision(_evaluate(ground, kept, "bbox"), _evaluate(ground, kept, "segm"))
 
 
-def box_precision(truth: PanopticSet, results: list[dict[str, Any]]) -> AveragePrecision | None:
-    """Compute the box AP of things from `results` in COCO's results format; read no PNGs.
+def box_precision(truth: PanopticSet, results: Iterable[Result]) -> AveragePrecision | None:
+    """Compute the box AP of things from the boxes of `results`; read no PNGs.
 
     Returns None if the ground truth has no things. Results of stuff categories are ignored.
     """
     things = {c.id for c in truth.categories if c.isthing}
-    found = [r for r in results if r["category_id"] in things]
+    found = [result.as_json() for result in results if result.category_id in things]
     annotations = [
         {"image_id": p.id, "category_id": s.category_id, "bbox": list(s.bbox), "area": s.area}
         | {"iscrowd": int(s.iscrowd)}

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +15,7 @@ from base.errors import InputError
 from base.files import write_bytes
 from base.parsing import read_json, write_json, write_yaml
 from base.progress import track
+from base.workers import in_processes
 from samples.yard import stuff
 from samples.yard.flaws import plant_flaws
 from samples.yard.photo import render_photo
@@ -38,7 +36,7 @@ class Sample:
     flaws: bool
 
 
-def draw_yard(out: Path, *, images: int = 600, seed: int = 0, flaws: bool = False) -> None:
+def render_yard(out: Path, *, images: int = 600, seed: int = 0, flaws: bool = False) -> None:
     """Render the set into the folder `out`, or complete it after a stopped run.
 
     `dataset.yaml` is written last: if it exists, the set is complete.
@@ -84,7 +82,7 @@ def _config(name: str) -> dict[str, object]:
     }
 
 
-def _render_photos(out: Path, sample: Sample, *, workers: int | None = None) -> None:
+def _render_photos(out: Path, sample: Sample) -> None:
     """Render missing photos, each with its own random numbers, in one process per core.
 
     A set with flaws is rendered from the start, because flaws may already have been planted.
@@ -94,16 +92,14 @@ def _render_photos(out: Path, sample: Sample, *, workers: int | None = None) -> 
         for i in range(sample.images)
         if sample.flaws or not (out / "labelme" / f"{_name(i)}.json").exists()
     ]
-    workers = workers or os.cpu_count() or 1
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
-        done = pool.map(partial(_render_one, out, sample.seed), missing, chunksize=4)
-        for _ in track(done, "draw", total=len(missing)):
-            pass
+    render = partial(_render_one, out, sample.seed)
+    done = in_processes(render, missing, prepare=_use_one_thread, at_once=1)
+    for _ in track(done, "render", total=len(missing)):
+        pass
 
 
-def _start_worker() -> None:
-    cv2.setNumThreads(1)
+def _use_one_thread() -> None:
+    cv2.setNumThreads(1)  # there is a process per core
 
 
 def _name(index: int) -> str:

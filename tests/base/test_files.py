@@ -13,7 +13,9 @@ from conversion.config import ConversionConfig, open_valid_dataset
 def test_an_unknown_key_suggests_the_nearest(tmp_path: Path) -> None:
     path = tmp_path / "dataset.yaml"
     path.write_text("name: a\nthings: [b]\nsplit: {trian: 0.8, test: 0.2}\n")
-    with pytest.raises(InputError, match=r"dataset.yaml: expected a split 'train'.*found trian"):
+    with pytest.raises(
+        InputError, match=r"dataset.yaml: split: expected a split 'train'.*found trian"
+    ):
         open_valid_dataset(tmp_path)
     path.write_text("name: a\nthings: [b]\nsplit: {train: 1, group_buy: x.csv}\n")
     with pytest.raises(InputError, match=r"split: unknown key 'group_buy'.*'group_by'"):
@@ -33,7 +35,7 @@ def test_an_unknown_key_in_a_list_names_the_entry() -> None:
         ("name: a\nthings: []", "at least one label"),
         ("name: a\nthings: [b, b]", "'b' appears twice"),
         ("name: a\nthings: [b]\nsplit: {train: 0.9, test: 0.3}", "sum to 1"),
-        ("name: a\nthings: 5", "Expected `array`, got `int`"),
+        ("name: a\nthings: 5", "dataset.yaml: things: expected a list, found 5"),
         ("name: [", "is not valid YAML"),
         ("name: a\nthings: [b]\nx: !!python/object/apply:os.system ['true']", "is not valid YAML"),
     ],

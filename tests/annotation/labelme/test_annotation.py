@@ -89,7 +89,7 @@ def test_errors_name_the_file_and_the_key(
         ({"label": "x", "points": [[1, "b"]]}, "points[0][1]"),
         ({"label": "x", "points": [[1]]}, "points[0]"),
         ({"label": "x", "points": [[1, 2]], "group_id": "3"}, "group_id"),
-        (["x"], "Expected `object`, got `array`"),
+        (["x"], "expected a mapping, found a list"),
     ],
 )
 def test_an_unreadable_shape_keeps_its_place_and_is_written_back_unchanged(

@@ -57,8 +57,12 @@ def test_a_clean_file_has_no_finding(dataset: Dataset) -> None:
         ("file-not-json", b"", "truncated"),
         ("file-not-json", b"[" * 60_000, "nested too deeply"),
         ("file-not-labelme", b"[]", "is not a Labelme file"),
-        ("file-not-labelme", b'{"imagePath": "a.jpg"}', "missing required field `shapes`"),
-        ("file-not-labelme", b'{"imagePath": "a.jpg", "shapes": {}}', "got `object`"),
+        ("file-not-labelme", b'{"imagePath": "a.jpg"}', "expected the key 'shapes'"),
+        (
+            "file-not-labelme",
+            b'{"imagePath": "a.jpg", "shapes": {}}',
+            "shapes: expected a list, found a mapping",
+        ),
         (
             "file-not-labelme",
             b'{"imagePath": "a.jpg", "shapes": [' + b"1," * 100_000 + b"1]}",

@@ -127,8 +127,8 @@ def test_wrong_lists(tmp_path: Path, lists: dict[str, str], message: str) -> Non
 @pytest.mark.parametrize(
     ("split", "message"),
     [
-        ("{train: 0.8, test: 0.3}", "shares must sum to 1, found train 0.8, test 0.3"),
-        ("{train: 0.8, test: 0.2, sed: 3}", "shares must sum to 1, .*sed 3"),
+        ("{train: 0.8, test: 0.3}", "shares that sum to 1, found train 0.8, test 0.3"),
+        ("{train: 0.8, test: 0.2, sed: 3}", "unknown key 'sed'; did you mean 'seed'"),
         (
             "{train: 0.8, test: 0.2, group_buy: x}",
             "unknown key 'group_buy'; did you mean 'group_by'",

@@ -137,7 +137,7 @@ def test_the_record_has_an_entry_for_each_file(tmp_path: Path) -> None:
     sources = json.loads((root / "imported.json").read_text())["sources"]
     assert [one["info"] for one in sources] == [{"name": "s"}, {"name": "t"}]
     (root / "imported.json").write_text('{"sources": 1}')
-    assert "imported.json: Expected `array`" in problem(source, root)
+    assert "imported.json: sources: expected a list, found 1" in problem(source, root)
 
 
 def test_a_photo_with_an_exif_rotation(tmp_path: Path) -> None:

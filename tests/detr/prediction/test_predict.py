@@ -104,16 +104,50 @@ def test_a_second_call_predicts_only_if_photos_have_changed(
     assert left == {"a.b.png", "yard/east/photo1.png", "yard/east/photo2.png"}
 
 
-def test_the_manifest_holds_the_digest_of_settings_model_and_photos(
+def test_photos_are_read_once_if_the_model_has_changed(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+    read = Path.read_bytes
+
+    def read_and_count(path: Path) -> bytes:
+        opened.append(path)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_count)
+    for num_queries in (10, 12):
+        config = replace(SMALL, num_queries=num_queries)
+        model = save(tmp_path / "own.pth", config, 250, masks=True)
+        opened.clear()
+        predict(model, photos, tmp_path / "out")
+        found = sorted(path for path in opened if path.is_relative_to(photos))
+        assert found == sorted(path for path in photos.rglob("*") if path.is_file())
+
+
+def test_a_prediction_with_a_manifest_of_an_earlier_version_is_replaced(
+    folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "out/manifest.json"
+    predict(folder / "run", photos, tmp_path / "out")
+    written = path.read_bytes()
+    earlier = {key: json.loads(written)[key] for key in ("digest", "pngs")}
+    path.write_text(json.dumps(earlier))
+    predict(folder / "run", photos, tmp_path / "out")
+    assert "up to date" not in capsys.readouterr().out
+    assert path.read_bytes() == written
+
+
+def test_the_manifest_holds_the_digests_of_settings_model_and_photos(
     folder: Path, photos: Path, tmp_path: Path
 ) -> None:
-    """The digest stays the same, so that predictions of earlier versions stay up to date."""
+    """The digests stay the same, so that predictions of earlier versions stay up to date."""
     predict(folder / "run", photos, tmp_path / "out")
     model = folder / "run/checkpoints/masks.pt"
     names = ["a.b.jpg", "a.b.png", "yard/east/photo1.png", "yard/east/photo2.png"]
     inputs = ["2", "Thresholds(segment=None, instance=0.05)", model, *names]
-    expected = digest(*inputs, *(photos / name for name in names))
-    assert json.loads((tmp_path / "out/manifest.json").read_text())["digest"] == expected
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert manifest["inputs"] == digest(*inputs)
+    assert manifest["digest"] == digest(*inputs, *(photos / name for name in names))
 
 
 def test_unreadable_photos_are_reported_after_predicting_the_others(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,13 +121,25 @@ def test_a_run_keeps_its_precision_on_another_machine(
 
 
 def test_a_run_starts_from_the_weights_of_another(
-    panoptic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    panoptic: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     train(panoptic, tmp_path / "first", run_config(CACHED, epochs=2, mask_epochs=1), "both")
     weights = str(tmp_path / "first/checkpoints/masks.pt")
     frozen = replace(run_config(CACHED, epochs=1, mask_epochs=1, lr=1e-12, mask_lr=1e-12))
     capsys.readouterr()
+    opened: list[Path] = []
+    load = torch.load
+
+    def load_and_count(path: Path, **options: Any) -> Any:
+        opened.append(path)
+        return load(path, **options)
+
+    monkeypatch.setattr(torch, "load", load_and_count)
     train(panoptic, tmp_path / "second", replace(frozen, init=weights), "both")
+    assert opened.count(Path(weights)) == 1  # both stages start from the same file
     printed = capsys.readouterr().out
     assert f"initial weights: {weights}" in printed
     assert printed.count("copied from circle") == 1

@@ -140,7 +140,7 @@ def test_a_set_without_errors_has_an_empty_list(tmp_path: Path) -> None:
 def test_a_damaged_list_is_an_error(tmp_path: Path) -> None:
     write_redraw(tmp_path, MATCHES, CATEGORIES, inputs="a")
     (tmp_path / "redraw.json").write_text('{"inputs": "a", "photos": [{"file_name": "a.jpg"}]}')
-    with pytest.raises(InputError, match=r"redraw.json: .*`pq` - at `\$.photos\[0\]`"):
+    with pytest.raises(InputError, match=r"redraw.json: photos\[0\]: expected the key 'pq'"):
         read_redraw(tmp_path)
     assert not has_redraw(tmp_path, inputs="a")
 

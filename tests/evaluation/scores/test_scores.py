@@ -15,6 +15,7 @@ from base.parsing import write_json
 from conversion.building.build import convert
 from conversion.coco.panoptic import PanopticSet, read_panoptic, write_panoptic
 from conversion.coco.png import write_segment_ids
+from conversion.coco.results import Result, write_results
 from conversion.coco.rle import encode_mask
 from evaluation.scores.precision import box_precision
 from evaluation.scores.scores import evaluate_files, evaluate_sets, scores_table
@@ -67,15 +68,15 @@ def test_ap_uses_the_instances_beside_the_prediction(truth: PanopticSet, tmp_pat
     prediction = predict(truth, tmp_path / "out", score=0.9)
     mask = np.zeros((30, 40), bool)
     mask[5:13, 20:28] = True
-    disc = {"category_id": BOX + 1, "bbox": [20, 5, 8, 8], "score": 0.3}
     results = [
-        {"image_id": p.id, **disc, "segmentation": encode_mask(mask)} for p in prediction.photos
+        Result(p.id, BOX + 1, xywh=(20, 5, 8, 8), score=0.3, rle=encode_mask(mask))
+        for p in prediction.photos
     ]
-    write_json(tmp_path / "out/instances.json", results)
+    write_results(tmp_path / "out/instances.json", results)
     scores = evaluate_files(truth.json_path, prediction.json_path)
     assert scores.mask_ap is not None
     assert scores.mask_ap.ap == pytest.approx(0.5)  # now the disc, not the box
-    write_json(tmp_path / "out/instances.json", [])
+    write_results(tmp_path / "out/instances.json", [])
     empty = evaluate_files(truth.json_path, prediction.json_path)
     assert empty.box_ap is not None
     assert empty.box_ap.ap == 0
@@ -157,7 +158,7 @@ def test_without_things_there_is_no_ap(truth: PanopticSet, tmp_path: Path) -> No
         for p in truth.photos
     )
     only_stuff = replace(truth, photos=photos)
-    box = {"image_id": photos[0].id, "category_id": BOX, "bbox": [1, 1, 2, 2], "score": 0.5}
+    box = Result(photos[0].id, BOX, xywh=(1, 1, 2, 2), score=0.5)
     assert box_precision(only_stuff, [box]) is None
     scores = evaluate_sets(only_stuff, prediction)
     assert (scores.box_ap, scores.mask_ap) == (None, None)

@@ -16,7 +16,7 @@ from annotation.labelme.annotation import read_annotation
 from annotation.labelme.geometry import outline
 from annotation.rules.validate import check_dataset
 from base.errors import InputError
-from samples.yard.sample import draw_yard
+from samples.yard.sample import render_yard
 
 PHOTOS = 24
 
@@ -24,7 +24,7 @@ PHOTOS = 24
 @pytest.fixture(scope="module")
 def yard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("yard") / "yard"
-    draw_yard(root, images=PHOTOS, seed=3)
+    render_yard(root, images=PHOTOS, seed=3)
     return root
 
 
@@ -75,12 +75,12 @@ def test_the_seed_determines_every_byte_and_a_stopped_run_is_resumed(
     yard: Path, tmp_path: Path
 ) -> None:
     again = tmp_path / "again"
-    draw_yard(again, images=3, seed=3)
+    render_yard(again, images=3, seed=3)
     for file in ("images/yard_0002.jpg", "labelme/yard_0002.json", "stuff/yard_0002.png"):
         assert (again / file).read_bytes() == (yard / file).read_bytes()
     (again / "dataset.yaml").unlink()
     (again / "labelme/yard_0001.json").unlink()
-    draw_yard(again, images=3, seed=3)
+    render_yard(again, images=3, seed=3)
     for file in ("images/yard_0001.jpg", "labelme/yard_0001.json"):
         assert (again / file).read_bytes() == (yard / file).read_bytes()
 
@@ -89,19 +89,19 @@ def test_a_complete_set_is_not_rewritten_and_other_files_are_refused(
     yard: Path, tmp_path: Path
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in yard.rglob("*")}
-    draw_yard(yard, images=PHOTOS, seed=3)
+    render_yard(yard, images=PHOTOS, seed=3)
     assert {path: path.stat().st_mtime_ns for path in yard.rglob("*")} == before
     with pytest.raises(InputError, match="contains another sample"):
-        draw_yard(yard, images=PHOTOS, seed=4)
+        render_yard(yard, images=PHOTOS, seed=4)
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="did not write"):
-        draw_yard(tmp_path, images=2)
+        render_yard(tmp_path, images=2)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_only_the_listed_files_have_flaws(yard: Path, tmp_path: Path) -> None:
     root = tmp_path / "flaws"
-    draw_yard(root, images=PHOTOS, seed=3, flaws=True)
+    render_yard(root, images=PHOTOS, seed=3, flaws=True)
     flaws = json.loads((root / "flaws.json").read_text())["flaws"]
     assert len({flaw["rule"] for flaw in flaws}) == 8
     changed = {
