@@ -21,7 +21,10 @@ def train(
     init: str | None = None,
     dry_run: bool = False,
 ) -> None:
-    """Train DETR: boxes, then masks on the frozen box model; resume a run that was stopped.
+    """Train DETR; resume a run that was stopped.
+
+    The published variant learns boxes, then masks on the frozen box model; `variant: fast` learns
+    both together.
 
     A run can start from other weights: it uses the parameters that fit, and the outputs of
     classes with the same name.
@@ -29,8 +32,9 @@ def train(
     Args:
         dataset: folder with dataset.yaml; must be converted.
         run: folder for checkpoints, log.jsonl and config.yaml.
-        stage: what to train; both trains boxes, then masks; joint trains them at the same time.
-        config: training configuration; default: DATASET/train.yaml, or DETR's published values.
+        stage: what to train; both trains boxes, then masks; joint trains them at the same time, as
+            variant fast always does.
+        config: training configuration; default: DATASET/train.yaml, or the variant's defaults.
         set: override values of the configuration; if a key is repeated, its last value is used.
         init: weights to start from: a checkpoint of a run, or a file or name of published weights.
         dry_run: measure one step per stage and print what training would cost; train nothing.
@@ -45,7 +49,7 @@ def train(
     path = config or (default if default.is_file() else None)
     values = load_config(path, [value for values in set for value in values])
     if dry_run:
-        console.print(cost_table(estimate_costs(opened.panoptic, values, stages_of(stage))))
+        console.print(cost_table(estimate_costs(opened.panoptic, values, stages_of(stage, values))))
     else:
         run_training(opened.panoptic, run, RunConfig(str(dataset.resolve()), values, init), stage)
 
@@ -76,7 +80,8 @@ def onnx(run: RunOrWeights, out: Path) -> None:
     """Export a trained model as ONNX, for programs without torch.
 
     The input `image` is one normalised photo (1, 3, H, W) of any size; the outputs are
-    `pred_logits`, `pred_boxes` and, if masks were trained, `pred_masks`.
+    `pred_logits`, `pred_boxes`, with `variant: fast` `pred_presence` of stuff, and, if masks were
+    trained, `pred_masks`.
 
     Args:
         run: training run, file of published weights, or published name such as detr-r50-panoptic.

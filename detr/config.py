@@ -6,6 +6,7 @@ loaded.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,16 @@ import msgspec
 import yaml
 
 from base.errors import InputError, nearest
-from base.parsing import parse, read_yaml
+from base.parsing import load_yaml, parse, read_yaml
 
 BACKBONES = ("efficientnet_lite0", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 EPOCHS = ("epochs", "mask_epochs")  # a run can be extended by raising these
 MAY_CHANGE = ("num_workers", "score_every", "keep_every", "patience")  # when a run is continued
 CHOICES = {
+    "variant": ("detr", "fast"),
     "backbone": BACKBONES,
     "position_embedding": ("sine", "learned"),
-    "schedule": ("step", "cosine"),
+    "schedule": ("step", "cosine", "flat_cosine"),
     "precision": ("auto", "float32", "bfloat16"),
 }
 
@@ -41,7 +43,9 @@ class TrainConfig:
     accumulate: int = 1  # batches per step; 2 has the effect of doubling batch_size
     weight_decay: float = 1e-4
     epochs: int = 300  # of the boxes stage, or of the joint stage
-    schedule: str = "step"  # of the learning rates; "cosine" lowers them to 0 over all epochs
+    # of the learning rates; "cosine" lowers them to 0 over all epochs, "flat_cosine" to a fiftieth
+    # over the second half of all epochs
+    schedule: str = "step"
     lr_drop: int = 200  # epochs between divisions of the rates by 10, with the step schedule
     warmup_steps: int = 0  # steps over which the rates rise from 0 to their full value
     mask_epochs: int = 25  # of the masks stage
@@ -100,9 +104,20 @@ class TrainConfig:
     # prediction
     threshold: float = 0.85  # minimum score of a predicted segment
 
+    # variant
+    # the published model, or "fast", which alone reads the keys below; keys that only the published
+    # model reads are listed in ONLY_DETR
+    variant: str = "detr"
+    deformable: bool = True  # cross attention samples points around each box, not all places
+    set_cost_mask: float = 2  # weight of cross entropy and dice loss of masks in matching
+    semantic_loss_coef: float = 1  # weight of the cross entropy of the class of every pixel
+    zoom: tuple[float, float] = (0.75, 1.5)  # range of the random scale of a training photo
+    stretch: float = 0.15  # maximum relative change of the scale of each side of a training photo
+
     def __post_init__(self) -> None:
         _check_ranges(self)
         _check_choices(self)
+        _check_variant(self)
 
 
 def _check_ranges(config: TrainConfig) -> None:
@@ -111,7 +126,7 @@ def _check_ranges(config: TrainConfig) -> None:
         *("enc_layers", "dec_layers", "dim_feedforward", "hidden_dim", "nheads", "num_queries"),
         *("min_size", "max_size", "accumulate"),
     }
-    shares = {"dropout", "eos_coef", "crop", "photometric", "threshold", "ema_decay"}
+    shares = {"dropout", "eos_coef", "crop", "photometric", "threshold", "ema_decay", "stretch"}
     for field in fields(config):
         value = getattr(config, field.name)
         if field.name in positive and not value > 0:
@@ -138,6 +153,62 @@ def _check_choices(config: TrainConfig) -> None:
         )
     if not config.train_sizes or min(config.train_sizes) <= 0:
         raise ValueError(f"train_sizes: expected sizes above 0, found {list(config.train_sizes)}")
+    low, high = config.zoom
+    if not 0 < low <= high < float("inf"):
+        raise ValueError(f"zoom: expected two rising numbers above 0, found {list(config.zoom)}")
+
+
+# Settings that only one of the variants reads
+ONLY_DETR = frozenset(
+    ("dilation", "position_embedding", "pre_norm", "eos_coef", "compile", "cached_views", "crop")
+) | {"mask_epochs", "mask_lr", "mask_lr_drop", "train_sizes"}
+ONLY_FAST = frozenset(("deformable", "set_cost_mask", "semantic_loss_coef", "zoom", "stretch"))
+
+
+def _check_variant(config: TrainConfig) -> None:
+    """Raise ValueError if a setting that the variant does not read differs from its default."""
+    others = ONLY_DETR if config.variant == "fast" else ONLY_FAST
+    found = [
+        f.name for f in fields(config) if f.name in others and getattr(config, f.name) != f.default
+    ]
+    if found:
+        raise ValueError(
+            f"{', '.join(found)}: expected the default, because `variant: {config.variant}` does"
+            " not read this; remove it, or set the other variant"
+        )
+
+
+# The values that `variant: fast` is made for, where they differ from the published ones
+FAST: Mapping[str, Any] = {
+    "variant": "fast",
+    "backbone": "efficientnet_lite0",
+    "lr": 7e-4,
+    "lr_backbone": 7e-5,
+    "batch_size": 4,
+    "epochs": 30,
+    "schedule": "flat_cosine",
+    "clip_max_norm": 1.0,
+    "warmup_steps": 150,
+    "ema_decay": 0.998,
+    "enc_layers": 1,  # on the coarsest level of the pyramid
+    "dec_layers": 3,
+    "dim_feedforward": 512,
+    "hidden_dim": 128,
+    "dropout": 0.0,
+    "num_queries": 40,  # of things; each stuff category has one of its own beside these
+    "set_cost_class": 2.0,
+    "mask_loss_coef": 5.0,  # of cross entropy, where the published model has focal loss
+    "dice_loss_coef": 5.0,
+    "min_size": 384,
+    "max_size": 640,
+    "photometric": 0.3,
+    "threshold": 0.2,
+}
+
+
+def fast_config(**changed: Any) -> TrainConfig:
+    """Return the configuration of `variant: fast`, with some values changed."""
+    return TrainConfig(**{**FAST, **changed})
 
 
 @dataclass(frozen=True)
@@ -152,16 +223,32 @@ class RunConfig:
 def load_config(path: Path | None, overrides: list[str]) -> TrainConfig:
     """Read `train.yaml` (None: the defaults) and apply overrides of the form "key=value".
 
-    Raises InputError if a key is unknown or a value is invalid.
+    Keys that neither sets have the defaults of the variant. Raises InputError if a key is unknown
+    or a value is invalid.
     """
-    config = TrainConfig() if path is None else read_yaml(path, TrainConfig)
-    values = msgspec.to_builtins(config)
+    values = {} if path is None else load_yaml(path)
+    if not overrides:
+        return _parse_with_defaults(values, where=str(path))
+    given = {}
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
             raise InputError(f"{override}: expected key=value")
-        values[key.strip()] = _value(text, where=key)
-    return parse(TrainConfig, values, where="--set") if overrides else config
+        given[key.strip()] = _value(text, where=key)
+    where = "--set"
+    if "variant" not in given:
+        _parse_with_defaults(values, where=str(path))  # its errors name the file
+    elif not isinstance(values, dict):
+        raise InputError(f"{path}: expected settings by name")
+    elif values:
+        where = f"{path} with --set"
+    return _parse_with_defaults({**values, **given}, where=where)
+
+
+def _parse_with_defaults(values: Any, *, where: str) -> TrainConfig:
+    """Parse settings; those that are missing have the defaults of the variant."""
+    is_fast = isinstance(values, dict) and values.get("variant") == "fast"
+    return parse(TrainConfig, {**FAST, **values} if is_fast else values, where=where)
 
 
 def _value(text: str, *, where: str) -> Any:

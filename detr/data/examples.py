@@ -8,6 +8,7 @@ no longer than one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from zlib import crc32
 
@@ -21,6 +22,7 @@ from base.errors import InputError
 from base.files import inside
 from conversion.coco.panoptic import PanopticSet, Photo
 from detr.config import TrainConfig
+from detr.data.canvas import CanvasView, Size, canvas_size, canvas_view
 from detr.data.classes import ClassTable
 from detr.data.colours import jitter_colours, normalise
 from detr.data.targets import SegmentMap, find_segments
@@ -50,12 +52,20 @@ class Examples(Dataset[tuple[Tensor, SegmentMap]]):
         view = self.view(photo)
         return self.image(photo, view), self.segments(photo, view)
 
-    def view(self, photo: Photo) -> View:
+    def view(self, photo: Photo) -> View | CanvasView:
         """Return the view of a photo in this epoch."""
+        config, width, height = self.config, photo.width, photo.height
         if self.epoch is None:
-            return whole_view(self.config, width=photo.width, height=photo.height)
+            return whole_view(config, width=width, height=height)
         rng = self._rng(photo, "view")
-        return random_view(rng, self.config, width=photo.width, height=photo.height)
+        if config.variant == "fast":
+            return canvas_view(rng, config, self._canvas, width=width, height=height)
+        return random_view(rng, config, width=width, height=height)
+
+    @cached_property
+    def _canvas(self) -> Size:
+        """The size of all training views of `variant: fast`."""
+        return canvas_size(self.config, [(p.width, p.height) for p in self.panoptic.photos])
 
     def _rng(self, photo: Photo, purpose: str) -> np.random.Generator:
         """Return a generator for one photo in one epoch, the same in every process.
@@ -69,7 +79,7 @@ class Examples(Dataset[tuple[Tensor, SegmentMap]]):
         """Return the path of a photo. Raises InputError if it is outside the split's folder."""
         return inside(self.images, photo.file_name, where=str(self.panoptic.json_path))
 
-    def image(self, photo: Photo, view: View) -> Tensor:
+    def image(self, photo: Photo, view: View | CanvasView) -> Tensor:
         """Read a photo and convert it to the model's input, (3, H, W) float32 RGB."""
         path = self.photo_path(photo)
         bgr = read_photo(path)
@@ -83,7 +93,7 @@ class Examples(Dataset[tuple[Tensor, SegmentMap]]):
             bgr = jitter_colours(bgr, self._rng(photo, "colours"), self.config.photometric)
         return normalise(bgr, self.config.backbone)
 
-    def segments(self, photo: Photo, view: View) -> SegmentMap:
+    def segments(self, photo: Photo, view: View | CanvasView) -> SegmentMap:
         """Return the segments that are visible in the view, without crowds."""
         learned = [segment for segment in photo.segments if not segment.iscrowd]
         ids = view.transform_ids(self.panoptic.segment_ids(photo))

@@ -50,7 +50,9 @@ def _centres(size: int, out: int) -> NDArray[np.int64]:
 
 def whole_view(config: TrainConfig, *, width: int, height: int) -> View:
     """Return the view for testing and prediction: the whole photo at the configured size."""
-    size = _scaled(width, height, shorter=config.min_size, longest=config.max_size)
+    shorter, longest = config.min_size, config.max_size
+    least = 1 if config.variant == "fast" else MIN_SIDE  # `FastDETR` pads photos itself
+    size = _scaled(width, height, shorter=shorter, longest=longest, least=least)
     return View(0, 0, width, height, *size)
 
 
@@ -66,10 +68,12 @@ def random_view(rng: np.random.Generator, config: TrainConfig, *, width: int, he
     return View(x, y, w, h, *size, mirrored)
 
 
-def _scaled(width: int, height: int, *, shorter: int, longest: int) -> tuple[int, int]:
+def _scaled(
+    width: int, height: int, *, shorter: int, longest: int, least: int = MIN_SIDE
+) -> tuple[int, int]:
     """Scale width and height to a shorter side of `shorter`, or to a longer side of `longest`.
 
-    The smaller of the two sizes is used, but neither side is shorter than MIN_SIDE.
+    The smaller of the two sizes is used, but neither side is shorter than `least`.
     """
     scale = min(shorter / min(width, height), longest / max(width, height))
-    return max(MIN_SIDE, round(width * scale)), max(MIN_SIDE, round(height * scale))
+    return max(least, round(width * scale)), max(least, round(height * scale))

@@ -36,8 +36,11 @@ def explained_memory_errors(config: TrainConfig) -> Iterator[None]:
 
 def _advice(config: TrainConfig) -> str:
     """Name the settings to lower, starting with the one that affects the results least."""
-    longest = max(config.max_size, *config.train_sizes)
-    sizes = f"max_size and train_sizes, now up to {longest} pixels"
+    if config.variant == "fast":
+        sizes = f"min_size and max_size, now {config.min_size} and {config.max_size} pixels"
+    else:
+        longest = max(config.max_size, *config.train_sizes)
+        sizes = f"max_size and train_sizes, now up to {longest} pixels"
     queries = f"num_queries, now {config.num_queries}"
     if config.batch_size == 1:
         return f"out of memory: lower {sizes}; if that is not enough, lower {queries}"

@@ -32,7 +32,7 @@ def match(output: LayerOutput, targets: list[Target], config: TrainConfig) -> li
 def match_layers(
     layers: Sequence[LayerOutput], targets: list[Target], config: TrainConfig
 ) -> list[list[Match]]:
-    """Match the predictions of each layer separately, moving all costs to the CPU in one transfer.
+    """Match the predictions of each layer separately.
 
     The queries of a photo are compared only with its own segments.
     """
@@ -49,10 +49,7 @@ def match_layers(
         ).view(count, queries, len(target.labels))
         for photo, target in enumerate(targets)
     ]
-    on_cpu = torch.cat([cost.flatten() for cost in costs]).cpu()
-    parts = torch.split(on_cpu, [cost.numel() for cost in costs])
-    photos = [part.view(cost.shape) for part, cost in zip(parts, costs, strict=True)]
-    return [[_assign(cost[layer], logits.device) for cost in photos] for layer in range(count)]
+    return assign_layers(costs)
 
 
 def match_cost(
@@ -79,6 +76,15 @@ def match_cost(
         + config.set_cost_bbox * cost_bbox
         + config.set_cost_giou * cost_giou
     )
+
+
+def assign_layers(costs: Sequence[Tensor]) -> list[list[Match]]:
+    """Assign every layer of each photo by costs (L, Q, N), which go to the CPU in one transfer."""
+    on_cpu = torch.cat([cost.flatten() for cost in costs]).cpu()
+    parts = torch.split(on_cpu, [cost.numel() for cost in costs])
+    photos = [part.view(cost.shape) for part, cost in zip(parts, costs, strict=True)]
+    device = costs[0].device
+    return [[_assign(cost[layer], device) for cost in photos] for layer in range(len(photos[0]))]
 
 
 def _assign(cost: Tensor, device: torch.device) -> Match:

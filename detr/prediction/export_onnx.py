@@ -10,10 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from base.files import replacing
+from detr.data.kinds import kinds_of
 from detr.data.padded import Padded
 from detr.model.detr import DETR
+from detr.model.fast.detr import FastDETR
 from detr.model.segmentation import DETRsegm
-from detr.prediction.predictor import find_model_file, load_model
+from detr.prediction import fast_onnx
+from detr.prediction.predictor import LoadedModel, find_model_file, load_model
 from detr.weights.checkpoint import checkpoint_path, masks_path
 from detr.weights.init import class_names
 
@@ -54,12 +57,24 @@ def export_onnx(source: str | Path, out: Path) -> None:
     boxes = checkpoint_path(folder, "boxes")
     only_boxes = boxes.is_file() and not masks_path(folder).exists()
     loaded = load_model(boxes if only_boxes else find_model_file(source))
-    classes = json.dumps(class_names(loaded.classes))
-    metadata = {"classes": classes, "backbone": loaded.config.backbone}
-    write_onnx(loaded.model, out, metadata=metadata)
+    write_onnx(loaded.model, out, metadata=_metadata(loaded))
 
 
-def write_onnx(model: DETR | DETRsegm, out: Path, *, metadata: dict[str, str]) -> None:
+def _metadata(loaded: LoadedModel) -> dict[str, str]:
+    """The names of the classes of the outputs, as JSON lists, and how to normalise photos.
+
+    `FastDETR` has logits of things and presence of stuff, so there is a list of each.
+    """
+    names, config = class_names(loaded.classes), loaded.config
+    metadata = {"classes": json.dumps(names), "backbone": config.backbone}
+    if config.variant == "fast":
+        kinds = kinds_of(loaded.classes)
+        for kind, indices in (("things", kinds.things), ("stuff", kinds.stuff)):
+            metadata[kind] = json.dumps([names[index] for index in indices])
+    return metadata
+
+
+def write_onnx(model: DETR | DETRsegm | FastDETR, out: Path, *, metadata: dict[str, str]) -> None:
     """Write a model with the input `image`, one normalised RGB photo (1, 3, H, W) of any size.
 
     `metadata` is written to the file's metadata properties.
@@ -69,13 +84,19 @@ def write_onnx(model: DETR | DETRsegm, out: Path, *, metadata: dict[str, str]) -
         3: torch.export.Dim("width", min=MIN_SIDE),
     }
     example = torch.zeros(1, 3, 3 * MIN_SIDE, 4 * MIN_SIDE)
+    if isinstance(model, FastDETR):
+        one_photo: nn.Module = fast_onnx.FastOnePhoto(model)
+        outputs = list(fast_onnx.OUTPUTS)
+    else:
+        one_photo = OnePhoto(model)
+        outputs = OUTPUTS if isinstance(model, DETRsegm) else OUTPUTS[:2]
     with replacing(out) as temporary, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # warnings about the implementation of torch
         program = torch.onnx.export(
-            OnePhoto(model).eval(),
+            one_photo.eval(),
             (example,),
             input_names=["image"],
-            output_names=OUTPUTS if isinstance(model, DETRsegm) else OUTPUTS[:2],
+            output_names=outputs,
             dynamic_shapes={"image": sides},
             dynamo=True,
             verbose=False,

@@ -16,8 +16,9 @@ from base.progress import track
 from conversion.coco.panoptic import PanopticSet, write_panoptic
 from conversion.coco.png import png_names, write_segment_ids
 from conversion.coco.results import write_results
-from detr.prediction.photos import DecodedPhoto, predict_photos
+from detr.prediction.photos import predict_photos
 from detr.prediction.predictor import Predictor, Thresholds, find_model_file, load_predictor
+from detr.prediction.results import DecodedPhoto
 
 FORMAT = "2"  # increase it when the predictions of a checkpoint change
 

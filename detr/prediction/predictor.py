@@ -10,7 +10,9 @@ import torch
 from base.errors import InputError
 from detr.config import TrainConfig
 from detr.data.classes import ClassTable, published_classes
+from detr.data.kinds import kinds_of
 from detr.model.detr import DETR
+from detr.model.fast.detr import FastDETR
 from detr.model.segmentation import DETRsegm
 from detr.prediction.postprocess import Detection
 from detr.weights.checkpoint import Checkpoint, load_any, masks_path
@@ -38,16 +40,16 @@ class Thresholds:
 class LoadedModel:
     """A model in evaluation mode, the classes of its outputs, and its configuration."""
 
-    model: DETR | DETRsegm
+    model: DETR | DETRsegm | FastDETR
     classes: ClassTable
     config: TrainConfig
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained model with a mask head, the classes of its outputs, and its thresholds."""
+    """A trained model that predicts masks, the classes of its outputs, and its thresholds."""
 
-    model: DETRsegm
+    model: DETRsegm | FastDETR
     classes: ClassTable
     config: TrainConfig
     device: torch.device
@@ -110,16 +112,24 @@ def _build(loaded: Checkpoint | Weights, where: Path) -> LoadedModel:
     else:
         has_masks, state = loaded.has_masks, loaded.state
         classes = published_classes(loaded.num_classes)
-    config = loaded.config
-    detr = DETR(config, len(classes), pretrained=False)
-    model = DETRsegm(detr, config) if has_masks else detr
+    model = _new_model(loaded.config, classes, has_masks=has_masks)
     load_strictly(model, state, where=str(where))
-    return LoadedModel(model.eval(), classes, config)
+    return LoadedModel(model.eval(), classes, loaded.config)
+
+
+def _new_model(
+    config: TrainConfig, classes: ClassTable, *, has_masks: bool
+) -> DETR | DETRsegm | FastDETR:
+    """Build the model of a configuration; its weights are random."""
+    if config.variant == "fast":
+        return FastDETR(config, kinds_of(classes), pretrained=False)
+    detr = DETR(config, len(classes), pretrained=False)
+    return DETRsegm(detr, config) if has_masks else detr
 
 
 def _predictor(loaded: LoadedModel, thresholds: Thresholds, *, where: Path) -> Predictor:
     model = loaded.model
-    if not isinstance(model, DETRsegm):
+    if isinstance(model, DETR):
         raise InputError(
             f"{where}: has no mask head; published weights with a mask head are named ...-panoptic"
         )

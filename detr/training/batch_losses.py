@@ -25,6 +25,8 @@ from detr.losses.criterion import (
 )
 from detr.losses.matcher import Match, match
 from detr.model.detr import Output
+from detr.model.fast.detr import FastDETR
+from detr.training.fast_losses import fast_step_losses
 from detr.training.output_gradients import DetachedOutput
 from detr.training.processes import set_gradient_sync
 from detr.training.stage_model import Stage, StageModel, to_device
@@ -38,6 +40,8 @@ def step_losses(model: StageModel, step: Step, batches: list[Batch]) -> Losses:
     Includes their total as `loss`. If gradients are enabled, the gradients of the losses that the
     stage trains are added to those of the parameters.
     """
+    if isinstance(model.module, FastDETR):
+        return fast_step_losses(model, model.module, step, batches)
     total: Losses = {}
     shares = _shares(model, step, batches)
     for index, (batch, share) in enumerate(zip(batches, shares, strict=True)):

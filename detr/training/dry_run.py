@@ -61,7 +61,7 @@ def estimate_costs(panoptic: Path, config: TrainConfig, stages: Sequence[Stage])
 
 def _stage_cost(splits: Splits, config: TrainConfig, stage: Stage, processes: Processes) -> Cost:
     torch.manual_seed(config.seed)
-    module = build_module(config, len(splits.classes), stage, pretrained=False)
+    module = build_module(config, splits.classes, stage, pretrained=False)
     model = prepare_model(module.to(processes.device), stage, config, processes)
     examples = splits.examples("train", config)
     examples = replace(examples, epoch=1, with_masks=stage != "boxes")

@@ -102,5 +102,6 @@ def duration(seconds: float) -> str:
 
 def _shown(losses: dict[str, float]) -> list[str]:
     """Return the names of the values to print; losses of earlier decoder layers are left out."""
-    shown = ("loss", "loss_ce", "loss_bbox", "loss_giou", "loss_mask", "loss_dice", "class_error")
+    parts = ("ce", "bbox", "giou", "mask", "dice", "presence")
+    shown = ["loss", *(f"loss_{part}" for part in parts), "class_error"]
     return [name for name in shown if name in losses]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,15 +13,28 @@ State = dict[str, dict[str, Tensor]]  # by parameter name
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig, *, lr: float) -> torch.optim.AdamW:
-    """Build AdamW for all trained parameters; the backbone has its own learning rate."""
+    """Build AdamW for all trained parameters; the backbone has its own learning rate.
+
+    In `variant: fast`, biases and the weights of norms have no weight decay.
+    """
     trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    rates = {False: lr, True: config.lr_backbone}
-    groups: list[dict[str, Any]] = []
-    for in_backbone, rate in rates.items():
-        named = [(n, p) for n, p in trained if ("backbone.0." in n) == in_backbone]
-        if named:
-            groups.append({"params": [p for _, p in named], "lr": rate, "full_lr": rate})
-    return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=_can_fuse(trained))
+    rates = {"lr": lr, "lr_backbone": config.lr_backbone}
+    members: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    for name, parameter in trained:
+        rate = "lr_backbone" if "backbone.0." in name else "lr"
+        decays = config.variant != "fast" or parameter.dim() > 1
+        members.setdefault((rate, decays), []).append(parameter)
+    groups = [
+        {
+            "params": parameters,
+            "rate_name": rate,
+            "lr": rates[rate],
+            "full_lr": rates[rate],
+            "weight_decay": config.weight_decay if decays else 0.0,
+        }
+        for (rate, decays), parameters in members.items()
+    ]
+    return torch.optim.AdamW(groups, fused=_can_fuse(trained))
 
 
 def _can_fuse(trained: list[tuple[str, nn.Parameter]]) -> bool:
@@ -39,8 +51,8 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 def learning_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
     """Return the current learning rates by their names in the log."""
-    values = [float(group["lr"]) for group in optimizer.param_groups]
-    return dict(zip(("lr", "lr_backbone"), values, strict=False))
+    rates = {group["rate_name"]: float(group["lr"]) for group in optimizer.param_groups}
+    return dict(sorted(rates.items()))  # in the same order in every log
 
 
 def state_by_name(optimizer: torch.optim.Optimizer, model: nn.Module) -> State:

@@ -131,13 +131,22 @@ def _check_stages(run: Run, stages: Sequence[Stage]) -> None:
 
 
 def _warn_about_num_queries(run: Run) -> None:
-    """Print how many training photos have more segments than the model has queries."""
-    counts = [sum(not s.iscrowd for s in p.segments) for p in run.splits.train.photos]
+    """Print how many training photos have more segments than the model has queries.
+
+    In `variant: fast`, only things count, because each stuff category has a query of its own.
+    """
+    train, only_things = run.splits.train, run.config.variant == "fast"
+    noun = "things" if only_things else "segments"
+    counted = {c.id for c in train.categories if c.isthing or not only_things}
+    counts = [
+        sum(s.category_id in counted and not s.iscrowd for s in photo.segments)
+        for photo in train.photos
+    ]
     crowded = [count for count in counts if count > run.config.num_queries]
     if crowded:
         run.print(
-            f"{len(crowded)} of {len(counts)} training photos have more segments than num_queries"
-            f" {run.config.num_queries} (up to {max(crowded)}); excess segments are not trained on"
+            f"{len(crowded)} of {len(counts)} training photos have more {noun} than num_queries"
+            f" {run.config.num_queries} (up to {max(crowded)}); excess {noun} are not trained on"
         )
 
 

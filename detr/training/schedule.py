@@ -9,6 +9,7 @@ from typing import Any
 from detr.config import TrainConfig
 
 SCORES = ("pq", "box_ap")  # an epoch is ranked by the first of these that it has
+FLAT, LEAST = 0.5, 0.02  # flat_cosine: share of all steps before the rate falls; its last value
 
 
 def stage_epochs(config: TrainConfig, stage: str) -> int:
@@ -22,11 +23,19 @@ def rate_factor(config: TrainConfig, stage: str, *, step: int, steps_per_epoch: 
     It depends only on the step, so a resumed run has no scheduler state to restore.
     """
     warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    progress = min(1.0, step / (steps_per_epoch * stage_epochs(config, stage)))
     if config.schedule == "cosine":
-        progress = step / (steps_per_epoch * stage_epochs(config, stage))
-        return warmup * (1 + math.cos(math.pi * min(1.0, progress))) / 2
+        return warmup * _half_cosine(progress)
+    if config.schedule == "flat_cosine":
+        falling = max(0.0, (progress - FLAT) / (1 - FLAT))
+        return warmup * (LEAST + (1 - LEAST) * _half_cosine(falling))
     drop = config.mask_lr_drop if stage == "masks" else config.lr_drop
     return float(warmup * 0.1 ** (step // steps_per_epoch // drop))
+
+
+def _half_cosine(progress: float) -> float:
+    """Fall from 1 to 0 as progress rises from 0 to 1."""
+    return (1 + math.cos(math.pi * progress)) / 2
 
 
 def best_epoch(history: Sequence[dict[str, Any]]) -> int | None:

@@ -16,9 +16,12 @@ from torch import Tensor, nn
 
 from detr.config import TrainConfig
 from detr.data.batch import CachedOutput
+from detr.data.classes import ClassTable
+from detr.data.kinds import kinds_of
 from detr.data.padded import Padded
 from detr.kernels.derived_weights import compute_dtype
 from detr.model.detr import DETR, LayerOutput, Output
+from detr.model.fast.detr import FastDETR
 from detr.model.segmentation import DETRsegm
 from detr.training.clock import Clock
 from detr.training.precision import autocast
@@ -65,19 +68,23 @@ class MaskHead(nn.Module):
 
 @dataclass(frozen=True)
 class StageModel:
-    """The model of a stage and the two parts that training calls; `head` is None without masks."""
+    """The model of a stage and the two parts that training calls; `head` is None without masks.
+
+    A `FastDETR`, which computes its masks along with its losses, is its own trunk, without a head.
+    """
 
     stage: Stage
     config: TrainConfig
     processes: Processes
-    module: DETR | DETRsegm
+    module: DETR | DETRsegm | FastDETR
     trunk: nn.Module
     head: nn.Module | None
     clock: Clock
 
     @property
     def detr(self) -> DETR:
-        """The box model."""
+        """The box model of the published variant."""
+        assert not isinstance(self.module, FastDETR)
         return self.module if isinstance(self.module, DETR) else self.module.detr
 
     @property
@@ -97,10 +104,12 @@ class StageModel:
 
 
 def build_module(
-    config: TrainConfig, num_classes: int, stage: Stage, *, pretrained: bool
-) -> DETR | DETRsegm:
+    config: TrainConfig, classes: ClassTable, stage: Stage, *, pretrained: bool
+) -> DETR | DETRsegm | FastDETR:
     """Build the model of a stage; in the masks stage, its box model is frozen."""
-    detr = DETR(config, num_classes, pretrained=pretrained)
+    if config.variant == "fast":
+        return FastDETR(config, kinds_of(classes), pretrained=pretrained)
+    detr = DETR(config, len(classes), pretrained=pretrained)
     if stage == "boxes":
         return detr
     if stage == "masks":
@@ -109,10 +118,14 @@ def build_module(
 
 
 def prepare_model(
-    module: DETR | DETRsegm, stage: Stage, config: TrainConfig, processes: Processes
+    module: DETR | DETRsegm | FastDETR, stage: Stage, config: TrainConfig, processes: Processes
 ) -> StageModel:
     """Compile the trunk if configured, and distribute both parts; not if the trunk is frozen."""
-    trunk: nn.Module = Trunk(module if isinstance(module, DETR) else module.detr)
+    trunk: nn.Module
+    if isinstance(module, FastDETR):
+        trunk = processes.distribute(module)
+        return StageModel(stage, config, processes, module, trunk, None, Clock(processes.device))
+    trunk = Trunk(module if isinstance(module, DETR) else module.detr)
     head: nn.Module | None = MaskHead(module) if isinstance(module, DETRsegm) else None
     if config.compile and stage != "masks":
         trunk.compile(dynamic=True)

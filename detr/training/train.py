@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from base.errors import InputError
 from base.memory import keep_freed_memory
-from detr.config import RunConfig
+from detr.config import RunConfig, TrainConfig
 from detr.data.batch import Batch
 from detr.kernels.compiling import explained_compiler_errors
 from detr.kernels.memory import explained_memory_errors
@@ -60,8 +60,18 @@ from detr.weights.init import copy_weights
 StageOption = Literal["boxes", "masks", "both", "joint"]
 
 
-def stages_of(option: StageOption) -> tuple[Stage, ...]:
-    """Return the stages that `--stage` selects, in training order."""
+def stages_of(option: StageOption, config: TrainConfig) -> tuple[Stage, ...]:
+    """Return the stages that `--stage` selects, in training order.
+
+    `variant: fast` always learns boxes and masks together. Raises InputError if `option` is one of
+    them alone.
+    """
+    if config.variant == "fast" and option in ("boxes", "masks"):
+        raise InputError(
+            f"--stage {option}: `variant: fast` learns boxes and masks together; leave out --stage"
+        )
+    if config.variant == "fast":
+        return ("joint",)
     return ("boxes", "masks") if option == "both" else (option,)
 
 
@@ -78,8 +88,9 @@ def train(panoptic: Path, folder: Path, config: RunConfig, stage: StageOption) -
         explained_memory_errors(config.train),
         explained_compiler_errors(),
     ):
-        run = open_run(panoptic, folder, config, stages_of(stage), processes)
-        for each in stages_of(stage):
+        stages = stages_of(stage, config.train)
+        run = open_run(panoptic, folder, config, stages, processes)
+        for each in stages:
             _train_stage(run, each)
         remove_cache(run)
 
@@ -215,7 +226,7 @@ def _build_model(
     torch.manual_seed(epoch_seed(config, stage, 0))
     initial = run.initial_weights if last is None else None
     pretrained = last is None and boxes is None and initial is None
-    module = build_module(config, len(run.splits.classes), stage, pretrained=pretrained)
+    module = build_module(config, run.splits.classes, stage, pretrained=pretrained)
     if initial:
         copied = copy_weights(module, initial, run.splits.classes, trunk=boxes is None)
         run.print("\n".join(copied.lines()))

@@ -1,7 +1,11 @@
-"""Initialising a model from other weights: tensors that fit are copied, class rows by name."""
+"""Initialising a model from other weights: tensors that fit are copied, class rows by name.
+
+Between the two variants, only the backbone is copied, because nothing else has the same name.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -10,7 +14,9 @@ import torch
 from torch import Tensor
 
 from detr.data.classes import ClassTable, published_classes
+from detr.data.kinds import kinds_of
 from detr.model.detr import DETR
+from detr.model.fast.detr import FastDETR
 from detr.model.segmentation import DETRsegm
 from detr.weights.checkpoint import Checkpoint, load_any
 from detr.weights.files import State
@@ -19,7 +25,9 @@ from detr.weights.published import find_weights
 PUBLISHED_CLASSES = (91, 250)  # of box weights and of panoptic weights
 BODY = "backbone.0."  # copied completely or not at all: layers of two networks cannot be mixed
 QUERIES = "query_embed.weight"
-CLASS_ROWS = ("class_embed.weight", "class_embed.bias")
+CLASS_ROWS = ("class_embed.weight", "class_embed.bias")  # the last row is that of no-object
+SEE_CLASSES = "see the classes below"
+Rows = Mapping[str, Sequence[int]]  # of tensors with a row per class: the class index of each row
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,7 @@ class InitialWeights:
     where: str
     state: State
     classes: tuple[str, ...]
+    rows: Rows
 
 
 @dataclass(frozen=True)
@@ -62,9 +71,8 @@ class CopyReport:
             state = "copied" if whole else "partly copied" if part.copied else "random"
             counts = [f"{state:14} {part.copied} of {part.total} tensors"]
             notes = [part.note] * bool(part.note)
-            rows.append(
-                f"  {part.name:22} {'; '.join(counts * (part.name != 'class_embed') + notes)}"
-            )
+            shown = counts * (part.note != SEE_CLASSES) + notes
+            rows.append(f"  {part.name:22} {'; '.join(shown)}")
         for name, source in self.classes:
             rows.append(f"  class {name:16} {f'copied from {source}' if source else 'random'}")
         return rows
@@ -79,14 +87,26 @@ def read_initial_weights(source: str | Path) -> InitialWeights:
     loaded = load_any(path)
     if isinstance(loaded, Checkpoint):
         state, table = loaded.model, loaded.classes
+        rows = _rows_of_checkpoint(loaded)
     else:
         state, count = loaded.state, loaded.num_classes
         # weights of other projects do not contain class names
         known = count in PUBLISHED_CLASSES
         table = published_classes(count) if known else ClassTable((), tuple(range(count)))
-    return InitialWeights(
-        str(path), {n.removeprefix("detr."): v for n, v in state.items()}, class_names(table)
-    )
+        rows = _rows_of_detr(count)
+    named = {n.removeprefix("detr."): v for n, v in state.items()}
+    return InitialWeights(str(path), named, class_names(table), rows)
+
+
+def _rows_of_detr(classes: int) -> Rows:
+    return dict.fromkeys(CLASS_ROWS, range(classes))
+
+
+def _rows_of_checkpoint(checkpoint: Checkpoint) -> Rows:
+    if checkpoint.config.variant != "fast":
+        return _rows_of_detr(len(checkpoint.classes))
+    kinds = kinds_of(checkpoint.classes)
+    return FastDETR(checkpoint.config, kinds, pretrained=False).category_rows()
 
 
 def class_names(table: ClassTable) -> tuple[str, ...]:
@@ -97,7 +117,11 @@ def class_names(table: ClassTable) -> tuple[str, ...]:
 
 @torch.no_grad()
 def copy_weights(
-    model: DETR | DETRsegm, initial: InitialWeights, classes: ClassTable, *, trunk: bool = True
+    model: DETR | DETRsegm | FastDETR,
+    initial: InitialWeights,
+    classes: ClassTable,
+    *,
+    trunk: bool = True,
 ) -> CopyReport:
     """Copy the tensors of `initial` that fit into a new `model`, before its optimiser is built.
 
@@ -107,15 +131,20 @@ def copy_weights(
     own = {name.removeprefix("detr."): value for name, value in model.state_dict().items()}
     if not trunk:
         own = {n: v for n, v in own.items() if n.startswith(("bbox_attention.", "mask_head."))}
+    rows = _rows_of_detr(len(classes))
+    if isinstance(model, FastDETR):
+        rows = model.category_rows()
     body_fits = _body_fits(own, initial.state)
     parts = []
     for name, group in groupby(own, key=_part_of):
-        tensors = list(group)
-        fits = body_fits or not tensors[0].startswith(BODY)
+        names = list(group)
+        tensors = [tensor for tensor in names if tensor not in rows]  # classes are copied later
+        fits = body_fits or not names[0].startswith(BODY)
         copied = sum(fits and _copy(own, initial.state, tensor) for tensor in tensors)
-        parts.append(CopiedPart(name, copied, len(tensors), _note(name, own, initial.state)))
-    rows = _copy_classes(own, initial, classes) if trunk else ()
-    return CopyReport(initial.where, tuple(parts), rows)
+        note = _note(name, own, initial.state) if tensors else SEE_CLASSES
+        parts.append(CopiedPart(name, copied, len(tensors), note))
+    copied_classes = _copy_classes(own, rows, initial, classes) if trunk else ()
+    return CopyReport(initial.where, tuple(parts), copied_classes)
 
 
 def _part_of(name: str) -> str:
@@ -129,8 +158,8 @@ def _body_fits(own: State, given: State) -> bool:
 
 
 def _copy(own: State, given: State, name: str) -> bool:
-    """Copy one tensor if it fits, or as many queries as both have. Classes are copied later."""
-    if name not in given or name in CLASS_ROWS:
+    """Copy one tensor if it fits, or as many queries as both have."""
+    if name not in given:
         return False
     value: Tensor = given[name]
     if name == QUERIES and value.shape[1] == own[name].shape[1]:
@@ -148,24 +177,37 @@ def _note(part: str, own: State, given: State) -> str:
         (count, width), (own_count, own_width) = given[QUERIES].shape, own[QUERIES].shape
         some = width == own_width and count != own_count
         return f"{min(count, own_count)} of {own_count} queries" if some else ""
-    return "see the classes below" if part == "class_embed" else ""
+    return ""
 
 
 def _copy_classes(
-    own: State, initial: InitialWeights, classes: ClassTable
+    own: State, rows: Rows, initial: InitialWeights, classes: ClassTable
 ) -> tuple[tuple[str, str], ...]:
-    """Copy the rows of classes with the same name, and the last row, which is no-object."""
+    """Copy the rows of classes with the same name, and the last row of the published variant,
+    which is no-object.
+
+    Returns pairs of each class and the class that it was copied from, "" if none.
+    """
     given = initial.state
-    rows = {_normalised(name): index for index, name in enumerate(initial.classes) if name}
-    fits = all(n in given and given[n].shape[1:] == own[n].shape[1:] for n in CLASS_ROWS)
+    class_of = {_normalised(name): index for index, name in enumerate(initial.classes) if name}
+    fitting = [
+        tensor
+        for tensor in rows
+        if tensor in initial.rows and given[tensor].shape[1:] == own[tensor].shape[1:]
+    ]
     pairs = []
     for index, name in enumerate(class_names(classes)):
-        row = rows.get(_normalised(name)) if fits else None
-        pairs.append((name, "" if row is None else initial.classes[row]))
-        for tensor in CLASS_ROWS if row is not None else ():
-            own[tensor][index] = given[tensor][row]
-    for tensor in CLASS_ROWS if fits else ():
-        own[tensor][-1] = given[tensor][-1]
+        source, copied = class_of.get(_normalised(name)), False
+        for tensor in fitting:
+            # a class that is a thing here and stuff there has no row in some tensors
+            if index in rows[tensor] and source in initial.rows[tensor]:
+                row = initial.rows[tensor].index(source)
+                own[tensor][rows[tensor].index(index)] = given[tensor][row]
+                copied = True
+        pairs.append((name, initial.classes[source] if copied and source is not None else ""))
+    for tensor in fitting:
+        if tensor in CLASS_ROWS:
+            own[tensor][-1] = given[tensor][-1]
     return tuple(pairs)
 
 

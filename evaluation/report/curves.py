@@ -60,9 +60,10 @@ def draw_curves(log: Sequence[Epoch], folder: Path) -> list[Path]:
 
 
 def _shown(lines: Sequence[Epoch]) -> list[str]:
-    """Names of the losses to show: not those of auxiliary heads, which end in a number."""
+    """Names of the losses to show: not of auxiliary heads, which end in a number or "_dense"."""
     known = dict.fromkeys(name for line in lines for name in line.train)
-    return [name for name in known if name.startswith("loss") and not name[-1].isdigit()]
+    shown = [name for name in known if name.startswith("loss") and not name[-1].isdigit()]
+    return [name for name in shown if not name.endswith("_dense")]
 
 
 def _draw_stage(lines: Sequence[Epoch], names: Sequence[str], title: str, path: Path) -> None:

@@ -12,7 +12,16 @@ import pytest
 
 from base.errors import InputError
 from base.parsing import write_yaml
-from detr.config import RunConfig, TrainConfig, check_same_run, load_config, read_run
+from detr.config import (
+    RunConfig,
+    TrainConfig,
+    check_same_run,
+    fast_config,
+    load_config,
+    read_run,
+)
+
+TRAIN_YAML = Path(__file__).parents[2] / "samples/yard/train.yaml"
 
 
 def test_defaults_are_published_values() -> None:
@@ -68,6 +77,40 @@ def test_unknown_key_in_the_file_is_named(tmp_path: Path) -> None:
     path.write_text("batchsize: 4\n")
     with pytest.raises(InputError, match=r"train\.yaml.*'batchsize'.*'batch_size'"):
         load_config(path, [])
+
+
+def test_the_fast_variant_has_defaults_of_its_own(tmp_path: Path) -> None:
+    assert load_config(None, ["variant=fast"]) == fast_config()
+    path = tmp_path / "train.yaml"
+    path.write_text("variant: fast\nepochs: 3\nlr: 1e-4\n")
+    assert load_config(path, []) == fast_config(epochs=3, lr=1e-4)
+    assert load_config(path, ["lr=2e-4"]) == fast_config(epochs=3, lr=2e-4)
+    assert load_config(path, ["variant=detr"]) == TrainConfig(epochs=3, lr=1e-4)
+    path.write_text("epochs: 3\n")
+    assert load_config(path, ["variant=fast"]) == fast_config(epochs=3)
+    path.write_text("cached_views: 3\n")
+    with pytest.raises(InputError, match=r"train\.yaml with --set: cached_views: expected the"):
+        load_config(path, ["variant=fast"])
+
+
+def test_the_sample_set_is_trained_with_the_fast_variant() -> None:
+    config = load_config(TRAIN_YAML, [])
+    assert (config.variant, config.min_size, config.max_size) == ("fast", 240, 320)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["variant=fast", "cached_views=6"], "cached_views: .*`variant: fast` does not read"),
+        (["variant=fast", "pre_norm=true", "crop=0"], "pre_norm, crop: .*`variant: fast` does"),
+        (["deformable=false"], "deformable: .*`variant: detr` does not read"),
+        (["variant=fast", "zoom=[2,1]"], "zoom: expected two rising numbers"),
+        (["variant=quick"], "unknown value 'quick'; known: detr, fast"),
+    ],
+)
+def test_settings_of_the_other_variant_are_named(overrides: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_config(None, overrides)
 
 
 def test_a_started_run_can_only_be_extended(tmp_path: Path) -> None:

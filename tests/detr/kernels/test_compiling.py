@@ -14,6 +14,7 @@ from torch._inductor import config as inductor
 
 from base.errors import InputError
 from detr.config import TrainConfig
+from detr.data.classes import packed_classes
 from detr.data.loader import plan_steps, read_batches
 from detr.data.padded import pad
 from detr.data.splits import read_splits
@@ -23,7 +24,7 @@ from detr.training.batch_losses import step_losses
 from detr.training.optimizer import build_optimizer
 from detr.training.processes import Processes
 from detr.training.stage_model import Stage, build_module, prepare_model
-from tests.detr.drawn import draw_set
+from tests.detr.drawn import CATEGORIES, draw_set
 from tests.detr.random_weights import SMALL
 
 COMPILER = os.environ.get("CXX", "g++")
@@ -34,7 +35,7 @@ CONFIG = replace(SMALL, dec_layers=1, num_workers=0, dropout=0, **ONE_SIZE)
 def two_steps(panoptic: Path, config: TrainConfig, stage: Stage) -> list[dict[str, float]]:
     """Return the losses of two steps; those of the second depend on the gradients of the first."""
     torch.manual_seed(0)
-    module = build_module(config, 4, stage, pretrained=False)
+    module = build_module(config, packed_classes(CATEGORIES), stage, pretrained=False)
     model = prepare_model(module, stage, config, Processes(0, 1, torch.device("cpu")))
     optimizer = build_optimizer(module, config, lr=1e-4)
     examples = read_splits(panoptic).examples("train", config)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from detr.config import RunConfig, TrainConfig
+from detr.config import RunConfig, TrainConfig, fast_config
 
 ROOT = Path(__file__).parents[3]
 CPU = torch.device("cpu")
@@ -36,6 +36,22 @@ AVERAGED = replace(
     CONFIG, ema_decay=0.9, accumulate=2, warmup_steps=3, batch_size=1, score_every=1, patience=9
 )
 KILLED = replace(AVERAGED, epochs=3, schedule="cosine", keep_every=2)
+FAST = fast_config(
+    dec_layers=2,
+    dim_feedforward=64,
+    num_queries=12,
+    min_size=64,
+    max_size=96,
+    batch_size=2,
+    epochs=2,
+    warmup_steps=2,
+    schedule="step",
+    num_workers=0,
+    score_every=0,
+)
+FAST_KILLED = replace(
+    FAST, epochs=3, schedule="cosine", accumulate=2, batch_size=1, score_every=1, keep_every=2
+)
 
 
 def run_config(config: TrainConfig, **changes: Any) -> RunConfig:

@@ -10,14 +10,15 @@ import torch
 from torch import Tensor
 
 from detr.config import TrainConfig
+from detr.data.classes import packed_classes
 from detr.data.loader import Step, plan_steps, read_batches
 from detr.data.splits import read_splits
 from detr.losses.criterion import Losses
 from detr.training.batch_losses import step_losses
 from detr.training.processes import Processes
 from detr.training.stage_model import Stage, StageModel, build_module, prepare_model
-from tests.detr.drawn import draw_set
-from tests.detr.training.runs import CONFIG, CPU
+from tests.detr.drawn import CATEGORIES, draw_set
+from tests.detr.training.runs import CONFIG, CPU, FAST
 
 EXACT = replace(CONFIG, precision="float32")
 SIMPLE = replace(EXACT, crop=0, train_sizes=(64,), dropout=0, flip=False)
@@ -30,7 +31,7 @@ def five_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make_model(config: TrainConfig, stage: Stage) -> StageModel:
     torch.manual_seed(0)
-    module = build_module(config, 4, stage, pretrained=False)
+    module = build_module(config, packed_classes(CATEGORIES), stage, pretrained=False)
     return prepare_model(module, stage, config, Processes(0, 1, CPU))
 
 
@@ -114,3 +115,22 @@ def test_bfloat16_is_used_if_configured_and_losses_stay_close(five_photos: Path)
         found.append((dtypes[0], float(losses["loss"])))
     assert [dtype for dtype, _ in found] == [torch.float32, torch.bfloat16]
     assert found[1][1] == pytest.approx(found[0][1], rel=0.1)
+
+
+def test_a_fast_step_is_the_same_however_it_is_divided(five_photos: Path) -> None:
+    model = make_model(replace(FAST, precision="float32"), "joint")
+    whole, expected = losses_and_gradients(model, five_photos, ((0, 1, 2, 3, 4),))
+    parts, found = losses_and_gradients(model, five_photos, ((0, 1), (2,), (3, 4)))
+    assert parts.keys() == whole.keys()
+    for name, value in whole.items():
+        assert parts[name].item() == pytest.approx(value.item(), rel=1e-4, abs=1e-6), name
+    for one, other in zip(expected, found, strict=True):
+        assert torch.allclose(one, other, rtol=1e-2, atol=1e-4)
+
+
+def test_bfloat16_changes_fast_losses_a_little(five_photos: Path) -> None:
+    exact, rounded = (
+        losses_and_gradients(make_model(config, "joint"), five_photos, ((0, 1, 2),))[0]
+        for config in (replace(FAST, precision=each) for each in ("float32", "bfloat16"))
+    )
+    assert rounded["loss"].item() == pytest.approx(exact["loss"].item(), rel=0.03)

@@ -13,8 +13,9 @@ from base.parsing import write_yaml
 from detr.config import TrainConfig
 from detr.model.detr import DETR
 from detr.training.dry_run import estimate_costs
+from detr.training.train import stages_of
 from tests.detr.drawn import draw_set
-from tests.detr.training.runs import CONFIG, DATASET_YAML, ROOT
+from tests.detr.training.runs import CONFIG, DATASET_YAML, FAST, ROOT
 
 
 def test_costs_match_the_model_and_grow_with_the_size_of_photos(tmp_path: Path) -> None:
@@ -29,6 +30,14 @@ def test_costs_match_the_model_and_grow_with_the_size_of_photos(tmp_path: Path) 
     large = TrainConfig(**{**vars(CONFIG), "train_sizes": (256,), "max_size": 400})
     (cost,) = estimate_costs(panoptic, large, ("boxes",))
     assert cost.step_flops > 4 * boxes.step_flops
+
+
+def test_the_fast_variant_has_one_stage(tmp_path: Path) -> None:
+    panoptic = draw_set(tmp_path / "panoptic")
+    (cost,) = estimate_costs(panoptic, FAST, stages_of("both", FAST))
+    assert cost.stage == "joint" and cost.epochs == FAST.epochs
+    assert 0 < cost.trained_parameters < cost.parameters
+    assert cost.step_flops > 1e9
 
 
 def test_fused_operations_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

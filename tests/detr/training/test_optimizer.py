@@ -8,7 +8,14 @@ import torch
 
 from detr.config import TrainConfig
 from detr.model.detr import DETR
-from detr.training.optimizer import build_optimizer, load_state_by_name, state_by_name
+from detr.training.optimizer import (
+    build_optimizer,
+    learning_rates,
+    load_state_by_name,
+    set_learning_rates,
+    state_by_name,
+)
+from tests.detr.model.fast.models import fast_model
 from tests.detr.training.runs import CONFIG
 
 
@@ -39,3 +46,15 @@ def test_state_survives_freezing_and_a_new_head() -> None:
     step_with_gradients_of_one(after, restored)
     assert state_by_name(restored, after)["class_embed.weight"]["step"] == 1
     assert state_by_name(restored, after)["query_embed.weight"]["step"] == 2
+
+
+def test_vectors_of_the_fast_variant_do_not_decay() -> None:
+    model = fast_model()
+    optimizer = build_optimizer(model, model.config, lr=7e-4)
+    set_learning_rates(optimizer, 0.5)
+    assert learning_rates(optimizer) == {"lr": 3.5e-4, "lr_backbone": 3.5e-5}
+    decay_of = {p: g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    assert decay_of.keys() == set(trained.values())
+    for name, parameter in trained.items():
+        assert decay_of[parameter] == (1e-4 if parameter.dim() > 1 else 0), name

@@ -12,7 +12,7 @@ import pytest
 from base.parsing import write_yaml
 from detr.config import TrainConfig
 from tests.detr.drawn import draw_set
-from tests.detr.training.runs import CONFIG, DATASET_YAML, ROOT, read_log
+from tests.detr.training.runs import CONFIG, DATASET_YAML, FAST, ROOT, read_log
 
 PIPELINE = [str(ROOT / "pipeline.py"), "train"]
 TORCHRUN = [
@@ -31,6 +31,9 @@ SIMPLE = replace(
     ema_decay=0.9,
     precision="float32",
 )
+
+
+SIMPLE_FAST = replace(FAST, batch_size=4, precision="float32")
 
 
 @pytest.fixture(scope="module")
@@ -53,18 +56,18 @@ def call(command: list[str], dataset: Path, run: Path, stage: str, config: Train
 
 
 @pytest.mark.parametrize(
-    ("stage", "changes"),
+    ("stage", "config"),
     [
-        ("both", {"score_every": 2}),
-        ("joint", {"score_every": 0}),
-        ("both", {"lr_backbone": 0, "cached_views": 2}),
+        ("both", replace(SIMPLE, score_every=2)),
+        ("joint", SIMPLE),
+        ("both", replace(SIMPLE, lr_backbone=0, cached_views=2)),
+        ("both", replace(SIMPLE_FAST, score_every=2)),
     ],
-    ids=["both", "joint", "cached"],
+    ids=["both", "joint", "cached", "fast"],
 )
 def test_two_processes_have_the_same_losses_as_one(
-    dataset: Path, tmp_path: Path, stage: str, changes: dict[str, float]
+    dataset: Path, tmp_path: Path, stage: str, config: TrainConfig
 ) -> None:
-    config = replace(SIMPLE, **changes)
     call([sys.executable], dataset, tmp_path / "one", stage, config)
     printed = call(TORCHRUN, dataset, tmp_path / "two", stage, replace(config, batch_size=2))
     one, two = read_log(tmp_path / "one"), read_log(tmp_path / "two")

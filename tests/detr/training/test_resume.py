@@ -22,6 +22,8 @@ from tests.detr.training.runs import (
     AVERAGED,
     CACHED,
     CONFIG,
+    FAST,
+    FAST_KILLED,
     KILLED,
     MASKS_CACHED,
     read_log,
@@ -60,16 +62,34 @@ def test_resumed_training_has_the_same_losses_as_an_uninterrupted_run(
             assert {"loss_ce", "loss_bbox", "loss_giou", "loss_ce_0", "class_error"} <= set(parts)
 
 
-@pytest.mark.parametrize("stage", ["boxes", "joint"])
+def test_a_resumed_fast_training_has_the_same_losses(panoptic: Path, tmp_path: Path) -> None:
+    """Also if other processes read the photos."""
+    train(panoptic, tmp_path / "whole", run_config(FAST), "both")
+    train(panoptic, tmp_path / "parts", run_config(FAST, epochs=1), "both")
+    train(panoptic, tmp_path / "parts", run_config(FAST, num_workers=1), "joint")
+    lines = read_log(tmp_path / "whole")
+    assert lines == read_log(tmp_path / "parts")
+    assert [(line["stage"], line["epoch"]) for line in lines] == [("joint", 1), ("joint", 2)]
+    for line in lines:
+        assert line["train"].keys() == line["test"].keys() > {"loss_semantic", "loss_ce_dense"}
+        for split in ("train", "test"):
+            parts = [value for name, value in line[split].items() if name.startswith("loss_")]
+            assert line[split]["loss"] == pytest.approx(sum(parts), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"), [("KILLED", "boxes"), ("KILLED", "joint"), ("FAST_KILLED", "joint")]
+)
 def test_a_run_killed_during_an_epoch_loses_only_that_epoch(
-    panoptic: Path, tmp_path: Path, stage: Literal["boxes", "joint"]
+    panoptic: Path, tmp_path: Path, name: str, stage: Literal["boxes", "joint"]
 ) -> None:
-    train(panoptic, tmp_path / "whole", run_config(KILLED), stage)
+    config = {"KILLED": KILLED, "FAST_KILLED": FAST_KILLED}[name]
+    train(panoptic, tmp_path / "whole", run_config(config), stage)
     code = (
         "from pathlib import Path; from detr.training.train import train;"
-        " from tests.detr.training.runs import KILLED, run_config;"
+        f" from tests.detr.training.runs import {name}, run_config;"
         f" train(Path({str(panoptic)!r}), Path({str(tmp_path / 'killed')!r}),"
-        f" run_config(KILLED), {stage!r})"
+        f" run_config({name}), {stage!r})"
     )
     killed = subprocess.Popen([sys.executable, "-c", code])
     path = tmp_path / "killed" / "log.jsonl"
@@ -82,12 +102,12 @@ def test_a_run_killed_during_an_epoch_loses_only_that_epoch(
     assert 1 <= len(read_log(tmp_path / "killed")) < 3
     with path.open("a") as file:  # as if the run had been killed between writing two files
         file.write('{"stage": "boxes", "epoch": 3, "seconds": 1}\n')
-    train(panoptic, tmp_path / "killed", run_config(KILLED), stage)
+    train(panoptic, tmp_path / "killed", run_config(config), stage)
     assert read_log(tmp_path / "killed") == read_log(tmp_path / "whole")
     names = {path.name for path in (tmp_path / "killed" / "checkpoints").iterdir()}
     assert names == {f"{stage}.pt", f"{stage}-best.pt", f"{stage}-0002.pt"}
     lines = read_log(tmp_path / "whole")
-    rates = [line["lr"] / KILLED.lr for line in lines]
+    rates = [line["lr"] / config.lr for line in lines]
     assert rates == sorted(rates, reverse=True) and 0 < rates[-1] < 0.1
     assert all(line["lr_backbone"] == pytest.approx(line["lr"] / 10) for line in lines)
 

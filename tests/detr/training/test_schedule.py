@@ -16,6 +16,8 @@ def test_rates_rise_then_fall() -> None:
     assert rates(step, [0, 1, 3, 19, 20]) == pytest.approx([0.25, 0.5, 1, 1, 0.1])
     cosine = TrainConfig(epochs=4, schedule="cosine")
     assert rates(cosine, [0, 20, 40]) == pytest.approx([1, 0.5, 0])
+    flat = TrainConfig(epochs=4, schedule="flat_cosine", warmup_steps=2)
+    assert rates(flat, [0, 1, 20, 30, 40]) == pytest.approx([0.5, 1, 1, 0.51, 0.02])
     masks = TrainConfig(mask_epochs=4, mask_lr_drop=1)
     assert rate_factor(masks, "masks", step=10, steps_per_epoch=10) == pytest.approx(0.1)
 

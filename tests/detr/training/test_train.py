@@ -17,7 +17,7 @@ from detr.config import RunConfig, read_run
 from detr.training.train import train
 from detr.weights.checkpoint import load_checkpoint, save_checkpoint
 from tests.detr.drawn import CATEGORIES, SQUARE, draw_set, write_photo
-from tests.detr.training.runs import CACHED, CONFIG, read_log, run_config
+from tests.detr.training.runs import CACHED, CONFIG, FAST, read_log, run_config
 
 
 def test_segments_of_every_kind_are_trained_on(tmp_path: Path) -> None:
@@ -169,3 +169,60 @@ def test_two_training_processes_cannot_use_one_run(panoptic: Path, tmp_path: Pat
     ):
         train(panoptic, run, config, "boxes")
     assert [path.name for path in run.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("kinds", ["both", "things", "stuff"])
+def test_the_fast_variant_trains_on_photos_of_every_kind(tmp_path: Path, kinds: str) -> None:
+    """Of all shapes, without segments, with a pixel, a crowd, and more segments than queries."""
+    categories = [c for c in CATEGORIES if kinds in ("both", "things" if c.isthing else "stuff")]
+    panoptic = draw_set(tmp_path / "panoptic", train=0, test=0)
+    empty, pixel, many = (np.zeros(size, np.uint32) for size in ((64, 96), (90, 40), (40, 200)))
+    pixel[30, 30] = 7
+    for number in range(20):
+        many[:, 10 * number : 10 * number + 8] = number + 1
+    photos = []
+    for index, ids in enumerate((empty, pixel, many), start=1):
+        category_of = {
+            number: categories[number % len(categories)].id for number in np.unique(ids[ids > 0])
+        }
+        folders = panoptic / "train", panoptic / "panoptic_train"
+        photos.append(write_photo(*folders, index, ids, category_of))
+    crowd = replace(photos[2].segments[0], iscrowd=True)
+    photos[2] = replace(photos[2], segments=(crowd, *photos[2].segments[1:]))
+    for split, split_photos in (("train", photos), ("test", photos)):
+        path = panoptic / "annotations" / f"panoptic_{split}.json"
+        pngs = panoptic / "panoptic_train"
+        write_panoptic(PanopticSet(path, pngs, tuple(categories), tuple(split_photos)))
+    (panoptic / "train").rename(panoptic / "test")
+    (panoptic / "train").symlink_to(panoptic / "test")
+    (panoptic / "panoptic_test").symlink_to(pngs)
+    config = run_config(FAST, batch_size=1, accumulate=3, epochs=2, score_every=2)
+    train(panoptic, tmp_path / "run", config, "both")
+    lines = read_log(tmp_path / "run")
+    assert len(lines) == 2 and 0 <= lines[-1]["scores"]["pq"] <= 1
+    for line in lines:
+        assert all(np.isfinite(value) for value in (*line["train"].values(), line["grad_norm"]))
+        assert ("loss_ce" in line["train"]) and line["grad_norm"] > 0
+
+
+def test_the_fast_variant_has_no_stages(panoptic: Path, tmp_path: Path) -> None:
+    for stage in ("boxes", "masks"):
+        with pytest.raises(InputError, match=f"--stage {stage}: `variant: fast` learns boxes and"):
+            train(panoptic, tmp_path / "run", run_config(FAST), stage)
+    assert not (tmp_path / "run/config.yaml").exists()
+
+
+def test_a_fast_run_starts_from_the_weights_of_another(
+    panoptic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its first test loss is the last one of the other run, whose weights hardly change."""
+    train(panoptic, tmp_path / "first", run_config(FAST), "both")
+    frozen = run_config(FAST, epochs=1, lr=1e-12, lr_backbone=1e-12)
+    weights = str(tmp_path / "first/checkpoints/joint.pt")
+    capsys.readouterr()
+    train(panoptic, tmp_path / "second", replace(frozen, init=weights), "both")
+    printed = capsys.readouterr().out
+    assert printed.count("copied from circle") == printed.count("copied from grass") == 1
+    learnt, (started,) = read_log(tmp_path / "first"), read_log(tmp_path / "second")
+    assert started["test"]["loss"] == pytest.approx(learnt[-1]["test"]["loss"], rel=1e-3)
+    assert learnt[0]["test"]["loss"] > 1.01 * learnt[-1]["test"]["loss"]

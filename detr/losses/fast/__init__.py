@@ -1,0 +1,1 @@
+"""What `FastDETR` learns: targets, matching, and the losses with their normalisers."""

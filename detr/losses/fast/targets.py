@@ -1,0 +1,146 @@
+"""The segments of a photo as the losses of `FastDETR` need them.
+
+Pixels of void and of crowds, and those outside of the photo, are unknown: whatever the model
+predicts there is neither right nor wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from detr.data.kinds import Kinds
+from detr.data.targets import SegmentMap
+from detr.model.fast.sizes import canvas_size
+
+SMALLEST = 16  # visible pixels; what is smaller is unknown, as slivers at the border of a crop are
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How much of each place at one stride is covered; things, stuff, void and outside sum to 1."""
+
+    masks: Tensor  # (N + M, h, w) by each segment
+    known: Tensor  # (h, w) by any segment
+    void: Tensor  # (h, w) by void and crowds within the photo
+
+
+@dataclass(frozen=True)
+class FastTarget:
+    """N things and M stuff segments of one photo; masks hold the things first."""
+
+    size: tuple[int, int]  # height and width
+    things: Tensor  # (N,) int64 numbers among the thing categories
+    cxcywh_norm: Tensor  # (N, 4) of the things
+    stuff: Tensor  # (M,) int64 numbers among the stuff categories
+    presence: Tensor  # (S,) 1 for each stuff category that is there
+    presence_weight: Tensor  # (S,) how far that is known
+    at: Mapping[int, Shares]  # by stride: 2, 4 and 8
+    counts: tuple[float, float, float, float]  # see count_targets
+
+    @property
+    def has_void(self) -> bool:
+        """Whether a part of the photo is unknown."""
+        height, width = self.size
+        return self.counts[3] * 16 < height * width
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Which segments of a SegmentMap each row of the masks shows."""
+
+    things: list[int]  # one segment each
+    stuff: dict[int, list[int]]  # segments by number of the stuff category
+    uncertain: set[int]  # stuff categories of which only slivers are visible
+
+
+def prepare_target(segments: SegmentMap, kinds: Kinds, device: torch.device) -> FastTarget:
+    """Prepare the segments of one photo; `segments` lies on the CPU, with masks."""
+    count = len(segments.labels)
+    areas = torch.bincount(segments.indices.flatten(), minlength=count + 1)[1:].tolist()
+    rows = _choose_rows(segments.labels.tolist(), areas, kinds)
+    height, width = segments.size
+    seen = [*rows.things, *(index for group in rows.stuff.values() for index in group)]
+    known_pixels = sum(areas[index] for index in seen)
+    presence, weight = torch.zeros(2, len(kinds.stuff))
+    weight += known_pixels / (height * width)  # what is not seen may be where nothing is known
+    weight[list(rows.uncertain)] = 0
+    presence[list(rows.stuff)] = weight[list(rows.stuff)] = 1
+    thing_of = {label: number for number, label in enumerate(kinds.things)}
+    labels = [thing_of[int(segments.labels[index])] for index in rows.things]
+    return FastTarget(
+        segments.size,
+        torch.tensor(labels, dtype=torch.int64).to(device),
+        segments.cxcywh_norm[rows.things].to(device),
+        torch.tensor(list(rows.stuff), dtype=torch.int64).to(device),
+        presence.to(device),
+        weight.to(device),
+        _shares(segments.indices.to(device), rows, count),
+        (
+            float(len(rows.things)),
+            float(len(rows.things) + len(rows.stuff)),
+            float(weight.sum()),
+            known_pixels / 16,
+        ),
+    )
+
+
+def count_targets(targets: Sequence[FastTarget]) -> Tensor:
+    """(4,) float64: what the losses of these photos are divided by, known before the model runs.
+
+    Things; segments; the weights of presence; known places of stride 4. The numbers of batches and
+    processes add up to those of a step.
+    """
+    return torch.tensor([t.counts for t in targets], dtype=torch.float64).view(-1, 4).sum(0)
+
+
+def _choose_rows(labels: list[int], areas: list[int], kinds: Kinds) -> _Rows:
+    """Sort segments by kind; those of one stuff category share a row."""
+    thing_labels = set(kinds.things)
+    stuff_of = {label: number for number, label in enumerate(kinds.stuff)}
+    rows = _Rows([], {}, set())
+    groups: dict[int, list[int]] = {}
+    for index, label in enumerate(labels):
+        if label in thing_labels and areas[index] >= SMALLEST:
+            rows.things.append(index)
+        elif label in stuff_of:
+            groups.setdefault(stuff_of[label], []).append(index)
+    for number, group in sorted(groups.items()):
+        if sum(areas[index] for index in group) >= SMALLEST:
+            rows.stuff[number] = group
+        else:
+            rows.uncertain.add(number)
+    return rows
+
+
+def _shares(indices: Tensor, rows: _Rows, count: int) -> dict[int, Shares]:
+    """Shares at strides 2, 4 and 8, on the canvas, of (H, W) indices of `count` segments."""
+    groups = [[index] for index in rows.things] + list(rows.stuff.values())
+    void, outside = len(groups), len(groups) + 1
+    row_of = torch.full((count + 1,), void, dtype=torch.int64)
+    for row, group in enumerate(groups):
+        row_of[torch.tensor(group) + 1] = row
+    shown = row_of.to(indices.device)[indices.long()]  # (H, W) rows
+    height, width = canvas_size((shown.shape[0], shown.shape[1]))
+    missing = (0, width - shown.shape[1], 0, height - shown.shape[0])
+    shown = F.pad(shown, missing, value=outside)
+    shares = _count_in_squares(shown, len(groups) + 2) / 4
+    found = {}
+    for stride in (2, 4, 8):
+        shares = shares if stride == 2 else F.avg_pool2d(shares, 2)
+        masks, rest = shares[:void], shares[void:]
+        found[stride] = Shares(masks, 1 - rest.sum(0), rest[0])
+    return found
+
+
+def _count_in_squares(rows: Tensor, count: int) -> Tensor:
+    """(count, H / 2, W / 2) how many pixels of each square of 2x2 of (H, W) show each row."""
+    height, width = (side // 2 for side in rows.shape)
+    squares = torch.arange(height * width, device=rows.device).view(height, 1, width, 1)
+    places = rows.view(height, 2, width, 2) * (height * width) + squares
+    numbers = torch.bincount(places.flatten(), minlength=count * height * width)
+    return numbers.view(count, height, width).float()

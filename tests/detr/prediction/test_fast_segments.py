@@ -1,0 +1,121 @@
+"""Segments and instances from drawn masks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from conversion.coco.categories import Category
+from conversion.coco.png import SegmentIds
+from detr.data.padded import pad
+from detr.prediction.fast_segments import (
+    FastCandidate,
+    FastThresholds,
+    find_candidates,
+    merge_candidates,
+    to_instance,
+)
+from tests.detr.model.fast.models import CLASSES, fast_model, photo
+
+BALL, SKY, BOX, GRASS, ROAD = CLASSES.categories
+SEEN = (32, 48)
+
+
+def candidate(
+    category: Category, score: float, rows: slice, columns: slice, *, logit: float = 8
+) -> FastCandidate:
+    """A mask at stride 4 that is sure of a rectangle, and its box."""
+    mask = torch.full((8, 16), -8.0)  # 32x48 pixels lie on a canvas of 32x64
+    mask[rows, columns] = logit
+    return FastCandidate(category, score, mask, torch.tensor([0.5, 0.5, 0.5, 0.5]))
+
+
+ALL = slice(None)
+
+
+def merged(
+    *candidates: FastCandidate,
+    thresholds: FastThresholds | None = None,
+    size: tuple[int, int] = SEEN,
+) -> tuple[SegmentIds, list[tuple[str, tuple[int, ...]]]]:
+    ids, regions = merge_candidates(
+        list(candidates), thresholds or FastThresholds(), seen=SEEN, size=size
+    )
+    assert ids.dtype == np.uint32 and ids.shape == size
+    assert set(np.unique(ids)) - {0} == set(range(1, len(regions) + 1))
+    return ids, [(r.category.name, r.members) for r in regions]
+
+
+def test_things_lie_over_stuff() -> None:
+    ids, regions = merged(
+        candidate(BALL, 0.9, slice(2, 6), slice(2, 6)), candidate(GRASS, 0.9, ALL, ALL)
+    )
+    assert regions == [("ball", (0,)), ("grass", (1,))]
+    assert (ids[8:24, 8:24] == 1).mean() > 0.9 and (ids[:, 32:] == 2).all()
+
+
+def test_where_nothing_is_found_there_is_void() -> None:
+    ids, regions = merged(candidate(BALL, 0.9, slice(2, 6), slice(2, 6)))
+    assert regions == [("ball", (0,))]
+    assert (ids[:, 30:] == 0).all() and ids[16, 16] == 1
+    nothing, none = merged()
+    assert not nothing.any() and not none
+
+
+def test_of_two_candidates_for_one_thing_the_surer_remains() -> None:
+    place = (slice(2, 6), slice(2, 6))
+    _, regions = merged(candidate(BALL, 0.5, *place), candidate(BOX, 0.6, *place))
+    assert regions == [("box", (1,))]
+
+
+def test_thresholds_are_of_kinds_and_categories() -> None:
+    left, right = (ALL, slice(0, 4)), (ALL, slice(6, 10))
+    found = [
+        candidate(BALL, 0.3, *left),
+        candidate(BOX, 0.3, *right),
+        candidate(SKY, 0.4, ALL, ALL),
+    ]
+    assert [name for name, _ in merged(*found)[1]] == ["ball", "box"]
+    strict = FastThresholds(things=0.2, stuff=0.3, by_category={BOX.id: 0.35})
+    assert [name for name, _ in merged(*found, thresholds=strict)[1]] == ["ball", "sky"]
+
+
+def test_segments_of_a_few_pixels_are_dropped() -> None:
+    """A thing of 2x2 pixels in a photo of an eighth of the size."""
+    found = (candidate(BALL, 0.9, slice(2, 4), slice(2, 4)), candidate(GRASS, 0.9, ALL, ALL))
+    assert len(merged(*found)[1]) == 2
+    ids, regions = merged(*found, size=(8, 12))
+    assert regions == [("grass", (1,))] and (ids == 1).all()
+
+
+@pytest.mark.parametrize(("size", "scale"), [((32, 48), 1), ((64, 96), 2), ((320, 480), 10)])
+def test_masks_are_brought_to_the_size_of_the_photo(size: tuple[int, int], scale: int) -> None:
+    """The canvas, a third wider than the photo, is cut off."""
+    found = candidate(BALL, 0.7, slice(2, 6), slice(2, 6))
+    instance = to_instance(found, seen=SEEN, size=size)
+    rows, columns = np.nonzero(instance.mask)
+    assert (rows.min(), rows.max() + 1) == (8 * scale, 24 * scale)
+    assert (columns.min(), columns.max() + 1) == (8 * scale, 24 * scale)
+    height, width = size
+    assert instance.xywh == (width / 4, height / 4, width / 2, height / 2)
+    of_mask = to_instance(found, seen=SEEN, size=size, boxes="masks")
+    assert of_mask.xywh == (8 * scale, 8 * scale, 16 * scale, 16 * scale)
+
+
+def test_an_empty_mask_keeps_the_box_of_its_query() -> None:
+    found = candidate(BALL, 0.7, ALL, ALL, logit=-8)
+    instance = to_instance(found, seen=SEEN, size=SEEN, boxes="masks")
+    assert not instance.mask.any() and instance.xywh == (12, 8, 24, 16)
+
+
+@torch.no_grad()
+def test_candidates_of_a_model() -> None:
+    """All queries of a photo of a batch, things in the order of their class scores."""
+    output = fast_model()(pad([photo(32, 32), photo(64, 96)]))
+    few, many = (find_candidates(output, i, CLASSES) for i in (0, 1))
+    assert [len(found) for found in (few, many)] == [21 + 3, 24 + 3]
+    assert [c.category.name for c in many[-3:]] == ["sky", "grass", "road"]
+    assert all(c.category.isthing for c in many[:-3])
+    assert all(0 <= c.score <= 1 and c.mask.shape == (16, 24) for c in many)
+    assert len(find_candidates(output, 1, CLASSES, most=5)) == 5 + 3
