@@ -1,0 +1,95 @@
+"""Predictions are made again only if the photos, the model or the thresholds have changed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from base.errors import InputError
+from base.files import digest
+from conversion.coco.panoptic import read_panoptic
+from detr.prediction.predict import predict
+from detr.prediction.predictor import Thresholds
+from tests.detr.random_weights import SMALL, save
+
+
+def test_a_second_call_predicts_only_if_photos_have_changed(
+    folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    predict(folder / "run", photos, out)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    predict(folder / "run", photos, out)
+    assert "up to date" in capsys.readouterr().out
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    (photos / "a.b.png").unlink()
+    predict(folder / "run", photos, out)
+    assert "up to date" not in capsys.readouterr().out
+    left = {p.relative_to(out / "panoptic").as_posix() for p in (out / "panoptic").rglob("*.png")}
+    assert left == {"a.b.png", "yard/east/photo1.png", "yard/east/photo2.png"}
+
+
+def test_photos_are_read_once_if_the_model_has_changed(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+    read = Path.read_bytes
+
+    def read_and_count(path: Path) -> bytes:
+        opened.append(path)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_count)
+    for num_queries in (10, 12):
+        config = replace(SMALL, num_queries=num_queries)
+        model = save(tmp_path / "own.pth", config, 250, masks=True)
+        opened.clear()
+        predict(model, photos, tmp_path / "out")
+        found = sorted(path for path in opened if path.is_relative_to(photos))
+        assert found == sorted(path for path in photos.rglob("*") if path.is_file())
+
+
+def test_a_prediction_with_a_manifest_of_an_earlier_version_is_replaced(
+    folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "out/manifest.json"
+    predict(folder / "run", photos, tmp_path / "out")
+    written = path.read_bytes()
+    earlier = {key: json.loads(written)[key] for key in ("digest", "pngs")}
+    path.write_text(json.dumps(earlier))
+    predict(folder / "run", photos, tmp_path / "out")
+    assert "up to date" not in capsys.readouterr().out
+    assert path.read_bytes() == written
+
+
+def test_the_manifest_holds_the_digests_of_settings_model_and_photos(
+    folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    """The digests stay the same, so that predictions of earlier versions stay up to date."""
+    predict(folder / "run", photos, tmp_path / "out")
+    model = folder / "run/checkpoints/masks.pt"
+    names = ["a.b.jpg", "a.b.png", "yard/east/photo1.png", "yard/east/photo2.png"]
+    inputs = ["2", "Thresholds(segment=None, instance=0.05)", model, *names]
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert manifest["inputs"] == digest(*inputs)
+    assert manifest["digest"] == digest(*inputs, *(photos / name for name in names))
+
+
+def test_photos_are_predicted_again_with_other_thresholds(
+    folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = []
+    for thresholds in (None, Thresholds(0.99), Thresholds(0.99, 0.99), Thresholds(0.0)):
+        predict(folder / "run", photos, tmp_path / "out", thresholds)
+        found = read_panoptic(tmp_path / "out/panoptic.json").photos
+        instances = json.loads((tmp_path / "out/instances.json").read_text())
+        counts.append((sum(len(p.segments) for p in found), len(instances)))
+    assert "up to date" not in capsys.readouterr().out
+    (own, all_things), (few, same_things), (_, few_things), (most, _) = counts
+    assert few < own <= most
+    assert few_things < all_things == same_things
+    with pytest.raises(InputError, match="--threshold: expected 0 to 1, found 85"):
+        Thresholds(85)
