@@ -1,1 +1,1 @@
-"""`variant: fast`: a panoptic DETR that learns from a few hundred photos in minutes."""
+"""`variant: fast`: a panoptic DETR meant for sets of a few hundred photos."""
