@@ -21,8 +21,6 @@ from detr.config import (
     read_run,
 )
 
-TRAIN_YAML = Path(__file__).parents[2] / "samples/yard/train.yaml"
-
 
 def test_defaults_are_published_values() -> None:
     config = load_config(None, [])
@@ -91,11 +89,6 @@ def test_the_fast_variant_has_defaults_of_its_own(tmp_path: Path) -> None:
     path.write_text("cached_views: 3\n")
     with pytest.raises(InputError, match=r"train\.yaml with --set: cached_views: expected the"):
         load_config(path, ["variant=fast"])
-
-
-def test_the_sample_set_is_trained_with_the_fast_variant() -> None:
-    config = load_config(TRAIN_YAML, [])
-    assert (config.variant, config.min_size, config.max_size) == ("fast", 240, 320)
 
 
 @pytest.mark.parametrize(
