@@ -213,12 +213,13 @@ def test_validate_finds_every_planted_flaw(tmp_path: Path, env: dict[str, str]) 
     call(*PIPELINE, "sample", dataset, "--images", 30, "--flaws", env=env)
     output = call(*PIPELINE, "validate", dataset, "--json", found, env=env, status=1)
     findings = json.loads(found.read_text())["findings"]
-    assert set(findings[0]) == {"rule", "severity", "file", "shape", "message", "fix"}
+    keys = {"rule", "severity", "file", "shape", "message", "fix", "others", "place"}
+    assert set(findings[0]) == keys
     planted = json.loads((dataset / "flaws.json").read_text())["flaws"]
     assert planted
-    keys = ("rule", "file", "shape")
-    assert {tuple(f[k] for k in keys) for f in planted} == {
-        tuple(f[k] for k in keys) for f in findings if f["file"] != "dataset.yaml"
+    place = ("rule", "file", "shape")
+    assert {tuple(f[k] for k in place) for f in planted} == {
+        tuple(f[k] for k in place) for f in findings if f["file"] != "dataset.yaml"
     }
     assert all(finding["file"] in output for finding in findings)
     assert "left out" in call(*PIPELINE, "convert", dataset, env=env, status=1)
