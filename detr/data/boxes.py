@@ -29,6 +29,15 @@ def giou_pairs(cxcywh: Tensor, other_cxcywh: Tensor) -> Tensor:
     return 1 - loss
 
 
+def iou_pairs(cxcywh: Tensor, other_cxcywh: Tensor) -> Tensor:
+    """(...) IoU of each box (..., 4) with the other box at the same index (..., 4)."""
+    a, b = to_xyxy(cxcywh), to_xyxy(other_cxcywh)
+    sides = torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])
+    overlap = sides.clamp(min=0).prod(-1)
+    union = cxcywh[..., 2:].prod(-1) + other_cxcywh[..., 2:].prod(-1) - overlap
+    return overlap / union.clamp(min=1e-12)
+
+
 def norm_to_pixels(cxcywh_norm: Tensor, *, width: int, height: int) -> Tensor:
     """(N, 4) cxcywh in 0..1 to xywh in pixels, clipped to the photo."""
     limit = torch.tensor([width, height, width, height], device=cxcywh_norm.device)

@@ -16,7 +16,7 @@ from torch import Tensor
 from detr.data.classes import ClassTable, published_classes
 from detr.data.kinds import kinds_of
 from detr.model.detr import DETR
-from detr.model.fast.detr import FastDETR
+from detr.model.fast.detr import FastDETR, category_rows
 from detr.model.segmentation import DETRsegm
 from detr.weights.checkpoint import Checkpoint, load_any
 from detr.weights.files import State
@@ -105,8 +105,7 @@ def _rows_of_detr(classes: int) -> Rows:
 def _rows_of_checkpoint(checkpoint: Checkpoint) -> Rows:
     if checkpoint.config.variant != "fast":
         return _rows_of_detr(len(checkpoint.classes))
-    kinds = kinds_of(checkpoint.classes)
-    return FastDETR(checkpoint.config, kinds, pretrained=False).category_rows()
+    return category_rows(checkpoint.model, kinds_of(checkpoint.classes))
 
 
 def class_names(table: ClassTable) -> tuple[str, ...]:

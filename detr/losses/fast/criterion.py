@@ -14,16 +14,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from detr.config import TrainConfig
-from detr.data.boxes import giou_pairs
+from detr.data.boxes import giou_pairs, iou_pairs
 from detr.losses.criterion import Losses, matched_queries
 from detr.losses.fast.masks import FINE, decoder_masks, dense_masks, pool_pixels
 from detr.losses.fast.matching import PLACES, match_places, match_things
 from detr.losses.fast.targets import FastTarget
-from detr.losses.fast.terms import (
-    iou_pairs,
-    matching_aware_loss,
-    semantic_loss,
-)
+from detr.losses.fast.terms import matching_aware_loss, semantic_loss
 from detr.losses.matcher import Match
 from detr.model.fast.masks import PIXEL
 from detr.model.fast.output import DenseOutput, FastOutput

@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from detr.data.boxes import to_xyxy
-
 GAMMA = 1.5  # of the matching-aware loss, as published
 
 
@@ -23,15 +21,6 @@ def matching_aware_loss(logits: Tensor, quality: Tensor, counted: Tensor) -> Ten
     weight = torch.where(matched, 1.0, logits.detach().sigmoid() ** GAMMA * counted[..., None])
     each = F.binary_cross_entropy_with_logits(logits, target, weight, reduction="none")
     return each.flatten(1).sum(1)
-
-
-def iou_pairs(cxcywh: Tensor, other_cxcywh: Tensor) -> Tensor:
-    """(..., ) IoU of the boxes at the same place in both (..., 4) arrays."""
-    a, b = to_xyxy(cxcywh), to_xyxy(other_cxcywh)
-    sides = torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])
-    overlap = sides.clamp(min=0).prod(-1)
-    union = cxcywh[..., 2:].prod(-1) + other_cxcywh[..., 2:].prod(-1) - overlap
-    return overlap / union.clamp(min=1e-12)
 
 
 def entropy_and_dice(logits: Tensor, wanted: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,8 @@ tells whether the category is there and where, is ours.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -125,21 +127,25 @@ class FastDETR(nn.Module):
         return dense, queries, tuple(num_queries)
 
     def category_rows(self) -> dict[str, tuple[int, ...]]:
-        """Name the parameters with a row for each category, and the class index of each row.
+        """Return `category_rows` of this model's parameters."""
+        return category_rows((name for name, _ in self.named_parameters()), self.kinds)
 
-        Weights of a model with other categories are carried over row by row.
-        """
-        things, stuff = self.kinds.things, self.kinds.stuff
-        rows = {
-            "semantic_embed": things + stuff,
-            "dense.class_embed": things,
-            "decoder.class_embed": things,
-            "stuff_embed": stuff,
-            "decoder.presence_embed": stuff,
-        }
-        found = {}
-        for name, _ in self.named_parameters():
-            for part, classes in rows.items():
-                if name.startswith(f"{part}."):
-                    found[name] = classes
-        return found
+
+def category_rows(names: Iterable[str], kinds: Kinds) -> dict[str, tuple[int, ...]]:
+    """Return the class index of each row, for those parameters that have a row per category.
+
+    They are used to copy the rows of categories with the same name from another model.
+    """
+    rows = {
+        "semantic_embed": kinds.things + kinds.stuff,
+        "dense.class_embed": kinds.things,
+        "decoder.class_embed": kinds.things,
+        "stuff_embed": kinds.stuff,
+        "decoder.presence_embed": kinds.stuff,
+    }
+    return {
+        name: classes
+        for name in names
+        for part, classes in rows.items()
+        if name.startswith(f"{part}.")
+    }

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from detr.data.boxes import giou_matrix
-from detr.losses.fast.terms import entropy_and_dice, iou_pairs, matching_aware_loss, semantic_loss
+from detr.data.boxes import giou_matrix, iou_pairs
+from detr.losses.fast.terms import entropy_and_dice, matching_aware_loss, semantic_loss
 
 LN2 = math.log(2)
 
