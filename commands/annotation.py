@@ -43,12 +43,13 @@ def validate(
 ) -> None:
     """Check every Labelme file and list all findings; the exit status is 1 if any is an error.
 
+    Without decoding, problems in the pixels of photos are reported if an earlier check found them.
+
     Args:
         dataset: folder with dataset.yaml; if that file is missing, one is proposed from the labels.
         json: also write the findings to this JSON file.
         html: also write a page that shows each finding on its photo.
-        pixels: also decode the photos, to find damaged, duplicate and mismatched ones; without it,
-            only what earlier checks found in the photos is reported.
+        pixels: also decode the photos, to find damaged, duplicate and mismatched ones.
         fix: make safe repairs first; the originals are kept as *.json.orig.
         confirm: delete the originals that --fix kept.
         undo: restore the originals that --fix kept.
