@@ -1,1 +1,1 @@
-"""What `FastDETR` learns: targets, matching, and the losses with their normalisers."""
+"""Training targets, matching and losses of `FastDETR`."""

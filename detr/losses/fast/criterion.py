@@ -1,7 +1,7 @@
 """All losses of `FastDETR`.
 
-Each is a sum over a batch, divided by a number that is known before the model runs. So the losses
-and gradients of parts of a step, in batches and processes, add up to those of the whole step.
+Each is a sum over a batch, divided by a normaliser that is known before the forward pass. The
+losses and gradients of the batches and processes of a step therefore add up to those of the step.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from detr.model.fast.output import DenseOutput, FastOutput
 
 @dataclass(frozen=True)
 class _Matched:
-    """K things with the queries that answer for them, all of shape (K,) but the boxes (K, 4)."""
+    """K matches of things with queries or locations: all (K,), except the boxes (K, 4)."""
 
     layer: Tensor
     photo: Tensor
@@ -39,11 +39,11 @@ class _Matched:
 def fast_losses(
     output: FastOutput, targets: Sequence[FastTarget], totals: Tensor, config: TrainConfig
 ) -> Losses:
-    """Weighted losses by name: `loss_ce`, `loss_bbox`, ... of the last layer, `loss_ce_0` ... of
-    those before it, `loss_ce_dense` ... of the dense head, and `loss_semantic`.
+    """Return the weighted losses by name.
 
-    `totals` (4,) are the numbers of `count_targets` for the whole step, of which this batch may be
-    a part.
+    They are `loss_ce`, `loss_bbox`, ... of the last decoder layer, `loss_ce_0`, ... of earlier
+    layers, `loss_ce_dense`, ... of the dense head, and `loss_semantic`. `totals` (4,) are the
+    normalisers of `count_targets` for the whole step, of which this batch may be a part.
     """
     things, segments, presence, places = totals.clamp(min=1).tolist()
     losses: Losses = {}
@@ -67,7 +67,7 @@ def _dense_losses(
     things: float,
     config: TrainConfig,
 ) -> Losses:
-    """Classes, boxes and masks of the places; `PLACES` of them answer for each thing."""
+    """Return class, box and mask losses of the dense head, with `PLACES` locations per thing."""
     matches = match_places(dense, targets, config)
     counted = torch.stack(
         [_is_known(dense.centres_norm[i], target) for i, target in enumerate(targets)]
@@ -82,7 +82,7 @@ def _dense_losses(
 
 
 def _is_known(centres_norm: Tensor, target: FastTarget) -> Tensor:
-    """(P,) bool, whether there is a segment at the centres (P, 2) x, y of places."""
+    """Return (P,) bool, whether locations with centres (P, 2) x, y lie on a segment."""
     known = target.at[FINE].known
     height, width = target.size
     columns, rows = (centres_norm * centres_norm.new_tensor([width, height])).div(FINE).long().T
@@ -98,7 +98,7 @@ def _layer_losses(
     presence: float,
     config: TrainConfig,
 ) -> Losses:
-    """(L,) losses of all decoder layers."""
+    """Return the (L,) losses of all decoder layers."""
     matching = match_things(output, coarse, targets, config)
     matched = _matched_things(matching.matches, targets)
     logits = torch.stack([layer.logits for layer in output.layers])
@@ -119,9 +119,9 @@ def _thing_losses(
     counted: Tensor,
     config: TrainConfig,
 ) -> Losses:
-    """(L,) sums over logits (L, B, Q, things) and the boxes (K, 4) of matched queries.
+    """Return (L,) sums over logits (L, B, Q, things) and the boxes (K, 4) of matched queries.
 
-    `counted` (L, B, Q) tells which queries without a thing learn that there is none.
+    `counted` (L, B, Q) marks the queries whose unmatched classes are trained as negatives.
     """
     at = (matched.layer, matched.photo, matched.query, matched.label)
     quality = torch.full_like(logits, -1)
@@ -137,7 +137,7 @@ def _thing_losses(
 
 
 def _matched_things(layers: list[list[Match]], targets: Sequence[FastTarget]) -> _Matched:
-    """Line up the matches of all layers and photos."""
+    """Concatenate the matches of all layers and photos."""
     queries = [matched_queries(matches) for matches in layers]
     counts = torch.tensor([len(query) for _, query in queries])
     device = queries[0][0].device
@@ -152,13 +152,13 @@ def _matched_things(layers: list[list[Match]], targets: Sequence[FastTarget]) ->
 
 
 def _weighted_masks(masks: Tensor, config: TrainConfig) -> Losses:
-    """Name the two rows of (2, L) mask losses."""
+    """Weight and name the two rows of (2, L) mask losses."""
     entropy, dice = masks
     return {"loss_mask": config.mask_loss_coef * entropy, "loss_dice": config.dice_loss_coef * dice}
 
 
 def _presence(output: FastOutput, targets: Sequence[FastTarget]) -> Tensor:
-    """(L,) sums of the cross entropy of each stuff category's presence."""
+    """Return (L,) sums of the weighted cross entropy of the presence of stuff."""
     logits = torch.stack([layer.presence for layer in output.layers])  # (L, B, stuff)
     wanted = torch.stack([target.presence for target in targets]).expand_as(logits)
     weight = torch.stack([target.presence_weight for target in targets])
@@ -167,7 +167,7 @@ def _presence(output: FastOutput, targets: Sequence[FastTarget]) -> Tensor:
 
 
 def _semantic(output: FastOutput, targets: Sequence[FastTarget]) -> Tensor:
-    """Sum of the cross entropy of the class of each known place of stride 4."""
+    """Return the sum of the cross entropy of classes over known pixels at stride 4."""
     things = output.layers[0].logits.shape[2]
     return torch.stack(
         [

@@ -1,4 +1,4 @@
-"""The masks that matched queries and places learn; those of others are not computed."""
+"""Mask losses of matched queries and locations; unmatched masks are not computed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from detr.losses.matcher import Match
 from detr.model.fast.masks import PIXEL, mask_logits
 from detr.model.fast.output import FastOutput
 
-FINE = 2  # stride at which the masks of the last layer are learnt
+FINE = 2  # stride at which the masks of the last layer are compared
 
 
 def pool_pixels(output: FastOutput) -> list[Tensor]:
-    """Average the pixel embeddings of each photo over places of stride 8."""
+    """Average the pixel embeddings of each photo to stride 8."""
     return [F.avg_pool2d(pixels[None], COARSE // PIXEL)[0] for pixels in output.pixels]
 
 
@@ -29,16 +29,16 @@ def decoder_masks(
     targets: Sequence[FastTarget],
     layers: list[list[Match]],
 ) -> Tensor:
-    """(2, L) sums of cross entropy and dice loss, of things and of all stuff that is there.
+    """Return (2, L) sums of cross entropy and dice loss of all things and stuff present.
 
-    The last layer learns at stride 2, those before it at stride 8, with `coarse` embeddings.
+    The last layer is compared at stride 2, earlier layers at stride 8 with `coarse` embeddings.
     """
-    # unbound once, as indexing a batch photo by photo fills a gradient of the batch each time
+    # unbound once, because each indexing of a photo would allocate a gradient of the batch
     embeddings = torch.stack([x.mask_embeddings for x in output.layers], 1).unbind()
     boxes = torch.stack([x.cxcywh_norm.detach() for x in output.layers], 1)  # (B, L, Q + stuff, 4)
     total = boxes.new_zeros(2, len(layers))
     for photo, target in enumerate(targets):
-        layer, query, row = _answers([layer[photo] for layer in layers], target, output)
+        layer, query, row = _matched_masks([layer[photo] for layer in layers], target, output)
         own, own_boxes = embeddings[photo][layer, query], boxes[photo, layer, query]  # (K, ...)
         last = len(layers[-1][photo].queries) + len(target.stuff)
         split = [len(row) - last, last]
@@ -58,7 +58,7 @@ def dense_masks(
     coarse: Sequence[Tensor],
     targets: Sequence[FastTarget],
 ) -> Tensor:
-    """(2,) sums for K matched places with embeddings (K, E + 1) and boxes (K, 4)."""
+    """Return (2,) sums for K matched locations with embeddings (K, E + 1) and boxes (K, 4)."""
     counts = [len(match.queries) for match in matches]
     parts = zip(torch.split(embeddings, counts), torch.split(cxcywh_norm, counts), strict=True)
     each = [
@@ -68,10 +68,10 @@ def dense_masks(
     return torch.cat(each, 1).sum(1)
 
 
-def _answers(
+def _matched_masks(
     layers: Sequence[Match], target: FastTarget, output: FastOutput
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Layer, query and row of the target's masks (K,) of all that is matched in one photo."""
+    """Return layer, query and row of the target's masks, each (K,), of all masks to compare."""
     device = target.stuff.device
     stuff_query = output.layers[0].logits.shape[1] + target.stuff
     stuff_row = len(target.things) + torch.arange(len(target.stuff), device=device)
@@ -90,9 +90,9 @@ def _compare(
     *,
     stride: int,
 ) -> Tensor:
-    """(2, K) cross entropy and dice loss of K queries for the masks `row` (K,) of a target.
+    """Return (2, K) cross entropy and dice loss of K queries and the masks `row` (K,) of a target.
 
-    Masks are compared at `stride`, 8 or 2; for the latter those of stride 4 are enlarged.
+    Masks are compared at `stride`, 8 or 2; for stride 2, logits of stride 4 are interpolated.
     """
     logits = mask_logits(
         embeddings,
@@ -102,7 +102,7 @@ def _compare(
         stride=max(stride, PIXEL),
     )
     if not len(row):
-        return logits.sum((1, 2)).expand(2, 0)  # nothing, but part of the graph
+        return logits.sum((1, 2)).expand(2, 0)  # empty, but connected to the graph
     shares = target.at[stride]
     if stride < PIXEL:
         logits = F.interpolate(logits[None], size=shares.known.shape, mode="bilinear")[0]

@@ -1,4 +1,4 @@
-"""Matching: which query answers for which thing, and which places do in the dense head."""
+"""Matching of things with decoder queries, and with locations of the dense head."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from detr.model.fast.masks import mask_logits
 from detr.model.fast.output import DenseOutput, FastOutput
 
 COARSE = 8  # stride at which masks are compared
-PLACES = 4  # that answer for each thing in the dense head
-FAR = 100.0  # cost of a place outside of the thing's box
+PLACES = 4  # locations matched to each thing in the dense head
+FAR = 100.0  # additional cost of a location outside the thing's box
 NEVER = 1e6  # cost of padding
 
 
 @dataclass(frozen=True)
 class Matching:
-    """What each of L layers answers for.
+    """The matches of L decoder layers.
 
-    `ignored` marks queries without a thing that are neither right nor wrong: padding, and those
-    whose masks lie in void or crowds by more than half. Panoptic quality ignores such segments, too
-    (Kirillov et al., CVPR 2019).
+    `ignored` marks queries that are not trained as negatives: padding, and those whose masks lie
+    mostly in void or crowds. Panoptic quality ignores such segments, too (Kirillov et al., CVPR
+    2019).
     """
 
-    matches: list[list[Match]]  # of each layer and photo; segments are things
+    matches: list[list[Match]]  # by layer and photo; segment indices count things only
     ignored: Tensor  # (L, B, Q) bool
 
 
@@ -39,7 +39,7 @@ class Matching:
 def match_things(
     output: FastOutput, pixels: Sequence[Tensor], targets: Sequence[FastTarget], config: TrainConfig
 ) -> Matching:
-    """Match the thing queries of each layer by class, box and mask; `pixels` are of stride 8."""
+    """Match the thing queries of each layer by class, box and mask; `pixels` have stride 8."""
     logits = torch.stack([layer.logits for layer in output.layers])  # (L, B, Q, things)
     boxes = torch.stack([layer.cxcywh_norm for layer in output.layers])
     masks = torch.stack([layer.mask_embeddings for layer in output.layers])
@@ -50,7 +50,7 @@ def match_things(
         count = output.num_queries[photo]
         own = slice(0, count)
         own_boxes = boxes[:, photo, own].flatten(0, 1)  # (L count, 4)
-        drawn = mask_logits(
+        mask = mask_logits(
             masks[:, photo, own].flatten(0, 1),
             pixels[photo],
             cxcywh_norm=own_boxes,
@@ -58,9 +58,9 @@ def match_things(
             stride=COARSE,
         ).flatten(1)  # (L count, P)
         cost = _box_cost(logits[:, photo, own].flatten(0, 1), own_boxes, target, config)
-        cost += config.set_cost_mask * _mask_cost(drawn, target)
+        cost += config.set_cost_mask * _mask_cost(mask, target)
         costs.append(cost.view(layers, count, len(target.things)))
-        ignored[:, photo, own] = _in_void(drawn, target).view(layers, count)
+        ignored[:, photo, own] = _in_void(mask, target).view(layers, count)
     return Matching(assign_layers(costs), ignored)
 
 
@@ -68,9 +68,9 @@ def match_things(
 def match_places(
     dense: DenseOutput, targets: Sequence[FastTarget], config: TrainConfig
 ) -> list[Match]:
-    """Choose the cheapest places for each thing, preferably within its box.
+    """Match each thing with the locations of lowest cost, preferably within its box.
 
-    A place that several things choose answers for the one that it is cheapest for.
+    A location selected for several things is matched to the one with the lowest cost.
     """
     found = []
     for photo, target in enumerate(targets):
@@ -92,29 +92,33 @@ def match_places(
 def _box_cost(
     logits: Tensor, cxcywh_norm: Tensor, target: FastTarget, config: TrainConfig
 ) -> Tensor:
-    """(Q, N) cost of class and box; the class by focal loss, as in Deformable DETR."""
-    chance = logits.sigmoid()
-    as_thing = -0.25 * (1 - chance).square() * F.logsigmoid(logits)
-    as_nothing = -0.75 * chance.square() * F.logsigmoid(-logits)
-    cost = config.set_cost_class * (as_thing - as_nothing)[:, target.things]
+    """Return the (Q, N) cost of class (focal loss, as in Deformable DETR) and box."""
+    probability = logits.sigmoid()
+    positive = -0.25 * (1 - probability).square() * F.logsigmoid(logits)
+    negative = -0.75 * probability.square() * F.logsigmoid(-logits)
+    cost = config.set_cost_class * (positive - negative)[:, target.things]
     cost += config.set_cost_bbox * torch.cdist(cxcywh_norm, target.cxcywh_norm, p=1)
     return cost - config.set_cost_giou * giou_matrix(cxcywh_norm, target.cxcywh_norm)
 
 
 def _mask_cost(logits: Tensor, target: FastTarget) -> Tensor:
-    """(Q, N) cross entropy and dice loss of mask logits (Q, P) for each thing."""
+    """Return (Q, N) cross entropy plus dice loss of mask logits (Q, P) for each thing."""
     shares = target.at[COARSE]
     wanted, known = shares.masks[: len(target.things)].flatten(1), shares.known.flatten()
-    chance, seen = logits.sigmoid(), known.sum()
-    entropy = ((F.softplus(logits) @ known)[:, None] - logits @ wanted.T) / seen.clamp(min=1)
-    overlap = 2 * chance @ wanted.T + 1
-    return entropy + 1 - overlap / ((chance @ known)[:, None] + wanted.sum(1) + 1)
+    probability, area = logits.sigmoid(), known.sum()
+    entropy = ((F.softplus(logits) @ known)[:, None] - logits @ wanted.T) / area.clamp(min=1)
+    overlap = 2 * probability @ wanted.T + 1
+    return entropy + 1 - overlap / ((probability @ known)[:, None] + wanted.sum(1) + 1)
 
 
 def _in_void(logits: Tensor, target: FastTarget) -> Tensor:
-    """(Q,) bool, whether more than half of each mask (Q, P) is unknown within the photo."""
+    """Return (Q,) bool, whether each mask (Q, P) covers more unknown than known pixels.
+
+    Pixels outside the photo count as neither.
+    """
     if not target.has_void:
         return torch.zeros(len(logits), dtype=torch.bool, device=logits.device)
-    shares, chance = target.at[COARSE], logits.sigmoid()
-    void, known = chance @ shares.void.flatten(), chance @ shares.known.flatten()
+    shares, probability = target.at[COARSE], logits.sigmoid()
+    void = probability @ shares.void.flatten()
+    known = probability @ shares.known.flatten()
     return void > known

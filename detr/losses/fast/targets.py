@@ -1,7 +1,6 @@
-"""The segments of a photo as the losses of `FastDETR` need them.
+"""Training targets of `FastDETR`: the segments of a photo in the form that the losses use.
 
-Pixels of void and of crowds, and those outside of the photo, are unknown: whatever the model
-predicts there is neither right nor wrong.
+Pixels of void, of crowds and outside the photo are unknown: predictions there are not penalised.
 """
 
 from __future__ import annotations
@@ -17,57 +16,57 @@ from detr.data.kinds import Kinds
 from detr.data.targets import SegmentMap
 from detr.model.fast.sizes import canvas_size
 
-SMALLEST = 16  # visible pixels; what is smaller is unknown, as slivers at the border of a crop are
+SMALLEST = 16  # visible pixels; smaller segments, such as slivers at a crop's border, are unknown
 
 
 @dataclass(frozen=True)
 class Shares:
-    """How much of each place at one stride is covered; things, stuff, void and outside sum to 1."""
+    """Covered fraction of each location at one stride; masks, void and outside sum to 1."""
 
-    masks: Tensor  # (N + M, h, w) by each segment
-    known: Tensor  # (h, w) by any segment
-    void: Tensor  # (h, w) by void and crowds within the photo
+    masks: Tensor  # (N + M, h, w) covered by each thing and stuff segment
+    known: Tensor  # (h, w) covered by any of them
+    void: Tensor  # (h, w) unknown within the photo: void, crowds, slivers
 
 
 @dataclass(frozen=True)
 class FastTarget:
-    """N things and M stuff segments of one photo; masks hold the things first."""
+    """N things and M stuff segments of one photo; in the masks, things come first."""
 
     size: tuple[int, int]  # height and width
-    things: Tensor  # (N,) int64 numbers among the thing categories
+    things: Tensor  # (N,) int64 indices into the thing categories
     cxcywh_norm: Tensor  # (N, 4) of the things
-    stuff: Tensor  # (M,) int64 numbers among the stuff categories
-    presence: Tensor  # (S,) 1 for each stuff category that is there
-    presence_weight: Tensor  # (S,) how far that is known
+    stuff: Tensor  # (M,) int64 indices into the stuff categories
+    presence: Tensor  # (S,) 1 for each stuff category present, else 0
+    presence_weight: Tensor  # (S,) weight of its loss: how certain the presence is
     at: Mapping[int, Shares]  # by stride: 2, 4 and 8
-    counts: tuple[float, float, float, float]  # see count_targets
+    counts: tuple[float, float, float, float]  # normalisers, see count_targets
 
     @property
     def has_void(self) -> bool:
-        """Whether a part of the photo is unknown."""
+        """Whether any part of the photo is unknown."""
         height, width = self.size
         return self.counts[3] * 16 < height * width
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Which segments of a SegmentMap each row of the masks shows."""
+    """The segments of a SegmentMap that each row of the masks contains."""
 
     things: list[int]  # one segment each
-    stuff: dict[int, list[int]]  # segments by number of the stuff category
+    stuff: dict[int, list[int]]  # segments by index of the stuff category
     uncertain: set[int]  # stuff categories of which only slivers are visible
 
 
 def prepare_target(segments: SegmentMap, kinds: Kinds, device: torch.device) -> FastTarget:
-    """Prepare the segments of one photo; `segments` lies on the CPU, with masks."""
+    """Prepare the segments of one photo; `segments` must be on the CPU and have masks."""
     count = len(segments.labels)
     areas = torch.bincount(segments.indices.flatten(), minlength=count + 1)[1:].tolist()
     rows = _choose_rows(segments.labels.tolist(), areas, kinds)
     height, width = segments.size
-    seen = [*rows.things, *(index for group in rows.stuff.values() for index in group)]
-    known_pixels = sum(areas[index] for index in seen)
+    kept = [*rows.things, *(index for group in rows.stuff.values() for index in group)]
+    known_pixels = sum(areas[index] for index in kept)
     presence, weight = torch.zeros(2, len(kinds.stuff))
-    weight += known_pixels / (height * width)  # what is not seen may be where nothing is known
+    weight += known_pixels / (height * width)  # absent stuff may be in the unknown part
     weight[list(rows.uncertain)] = 0
     presence[list(rows.stuff)] = weight[list(rows.stuff)] = 1
     thing_of = {label: number for number, label in enumerate(kinds.things)}
@@ -90,16 +89,16 @@ def prepare_target(segments: SegmentMap, kinds: Kinds, device: torch.device) -> 
 
 
 def count_targets(targets: Sequence[FastTarget]) -> Tensor:
-    """(4,) float64: what the losses of these photos are divided by, known before the model runs.
+    """Return the normalisers (4,) float64 of the losses of these photos.
 
-    Things; segments; the weights of presence; known places of stride 4. The numbers of batches and
-    processes add up to those of a step.
+    They are the numbers of things and of segments, the sum of presence weights, and the number of
+    known pixels at stride 4. Those of batches and processes add up to those of a step.
     """
     return torch.tensor([t.counts for t in targets], dtype=torch.float64).view(-1, 4).sum(0)
 
 
 def _choose_rows(labels: list[int], areas: list[int], kinds: Kinds) -> _Rows:
-    """Sort segments by kind; those of one stuff category share a row."""
+    """Assign segments to rows; those of one stuff category share a row."""
     thing_labels = set(kinds.things)
     stuff_of = {label: number for number, label in enumerate(kinds.stuff)}
     rows = _Rows([], {}, set())
@@ -118,17 +117,20 @@ def _choose_rows(labels: list[int], areas: list[int], kinds: Kinds) -> _Rows:
 
 
 def _shares(indices: Tensor, rows: _Rows, count: int) -> dict[int, Shares]:
-    """Shares at strides 2, 4 and 8, on the canvas, of (H, W) indices of `count` segments."""
+    """Compute shares at strides 2, 4 and 8, on the canvas, from (H, W) indices of segments.
+
+    `count` is the number of segments.
+    """
     groups = [[index] for index in rows.things] + list(rows.stuff.values())
     void, outside = len(groups), len(groups) + 1
     row_of = torch.full((count + 1,), void, dtype=torch.int64)
     for row, group in enumerate(groups):
         row_of[torch.tensor(group) + 1] = row
-    shown = row_of.to(indices.device)[indices.long()]  # (H, W) rows
-    height, width = canvas_size((shown.shape[0], shown.shape[1]))
-    missing = (0, width - shown.shape[1], 0, height - shown.shape[0])
-    shown = F.pad(shown, missing, value=outside)
-    shares = _count_in_squares(shown, len(groups) + 2) / 4
+    pixel_rows = row_of.to(indices.device)[indices.long()]  # (H, W) rows
+    height, width = canvas_size((indices.shape[0], indices.shape[1]))
+    missing = (0, width - indices.shape[1], 0, height - indices.shape[0])
+    pixel_rows = F.pad(pixel_rows, missing, value=outside)
+    shares = _count_in_squares(pixel_rows, len(groups) + 2) / 4
     found = {}
     for stride in (2, 4, 8):
         shares = shares if stride == 2 else F.avg_pool2d(shares, 2)
@@ -138,9 +140,9 @@ def _shares(indices: Tensor, rows: _Rows, count: int) -> dict[int, Shares]:
 
 
 def _count_in_squares(rows: Tensor, count: int) -> Tensor:
-    """(count, H / 2, W / 2) how many pixels of each square of 2x2 of (H, W) show each row."""
+    """Count the pixels of each row in each 2x2 square of (H, W): (count, H / 2, W / 2)."""
     height, width = (side // 2 for side in rows.shape)
     squares = torch.arange(height * width, device=rows.device).view(height, 1, width, 1)
-    places = rows.view(height, 2, width, 2) * (height * width) + squares
-    numbers = torch.bincount(places.flatten(), minlength=count * height * width)
+    bins = rows.view(height, 2, width, 2) * (height * width) + squares
+    numbers = torch.bincount(bins.flatten(), minlength=count * height * width)
     return numbers.view(count, height, width).float()

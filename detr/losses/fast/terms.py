@@ -1,4 +1,4 @@
-"""The single losses, each as a sum."""
+"""The individual loss terms."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ GAMMA = 1.5  # of the matching-aware loss, as published
 
 
 def matching_aware_loss(logits: Tensor, quality: Tensor, counted: Tensor) -> Tensor:
-    """(L,) sums of the matching-aware loss of (L, B, Q, classes) logits (Huang et al., DEIM, CVPR
-    2025).
+    """Return (L,) sums of the matching-aware loss of DEIM (Huang et al., CVPR 2025).
 
-    `quality` has for each thing's class the IoU of the boxes, elsewhere -1; `counted` (L, B, Q) is
-    False for queries that learn nothing unless they answer for a thing.
+    `quality`, shaped as the logits (L, B, Q, classes), is the IoU of the boxes at the class of the
+    matched thing and -1 elsewhere. Classes with -1 are negatives, except for queries where
+    `counted` (L, B, Q) is False.
     """
     matched = quality >= 0
     target = quality.clamp(min=0) ** GAMMA
@@ -24,22 +24,23 @@ def matching_aware_loss(logits: Tensor, quality: Tensor, counted: Tensor) -> Ten
 
 
 def entropy_and_dice(logits: Tensor, wanted: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """(K,) cross entropy, its mean over known pixels, and dice loss (Milletari et al., 3DV 2016).
+    """Return the mean cross entropy over known pixels and the dice loss, both (K,).
 
-    Logits and `wanted` (K, h, w), `known` (h, w); both hold shares of each place in 0..1.
+    Logits and `wanted` are (K, h, w), `known` is (h, w); `wanted` and `known` are covered fractions
+    in 0..1. The dice loss is that of Milletari et al., 3DV 2016, but without squares.
     """
     logits, wanted, known = logits.flatten(1), wanted.flatten(1), known.flatten()
     entropy = F.softplus(logits) @ known - (logits * wanted).sum(1)
-    chance = logits.sigmoid()
-    overlap = 2 * (chance * wanted).sum(1) + 1
-    dice = 1 - overlap / (chance @ known + wanted.sum(1) + 1)
+    probability = logits.sigmoid()
+    overlap = 2 * (probability * wanted).sum(1) + 1
+    dice = 1 - overlap / (probability @ known + wanted.sum(1) + 1)
     return entropy / known.sum().clamp(min=1), dice
 
 
 def semantic_loss(logits: Tensor, classes: Tensor, masks: Tensor) -> Tensor:
-    """Sum over the pixels of the cross entropy of class logits (C, h, w).
+    """Return the sum over pixels of the cross entropy of class logits (C, h, w).
 
-    `masks` (K, h, w) are the shares of segments of the `classes` (K,).
+    `masks` (K, h, w) are the covered fractions of segments with these `classes` (K,).
     """
     wanted = torch.zeros_like(logits).index_add_(0, classes, masks)
     return -(wanted * logits.log_softmax(0)).sum()

@@ -1,1 +1,1 @@
-"""`variant: fast`: a panoptic DETR meant for sets of a few hundred photos."""
+"""`variant: fast`: a panoptic DETR for data sets of a few hundred photos."""

@@ -1,4 +1,4 @@
-"""Deformable attention: a query samples a few points of every level around its box."""
+"""Deformable attention: each query samples a few points around its box on every level."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch.nn import functional as F
 from detr.kernels.layers import Linear
 from detr.model.fast.places import STRIDES, Places
 
-POINTS = 4  # of each head and level
+POINTS = 4  # sampled per head and level
 
 
 @dataclass(frozen=True)
 class ValueMaps:
-    """Values (B heads, D / heads, h, w) float32 of each level, zero outside of the photo."""
+    """Values (B heads, D / heads, h, w) float32 of each level, zero outside the photo."""
 
     levels: tuple[Tensor, ...]
-    photo_in_level: Tensor  # (B, levels, 2) x, y: how much of each level the photo takes
+    photo_in_level: Tensor  # (B, levels, 2) x, y fraction of each level that is photo
 
 
 class DeformableAttention(nn.Module):
@@ -32,11 +32,11 @@ class DeformableAttention(nn.Module):
         self.sampling_offsets = nn.Linear(dim, math.prod(self.shape) * 2)
         self.attention_weights = nn.Linear(dim, math.prod(self.shape))
         self.output_proj = nn.Linear(dim, dim)
-        self._start_in_a_star()
+        self._reset_sampling()
 
     @torch.no_grad()
-    def _start_in_a_star(self) -> None:
-        """Let each head sample along a direction of its own, out to the side of the box."""
+    def _reset_sampling(self) -> None:
+        """Initialise the offsets so that each head samples one direction, up to the box's side."""
         heads, levels, points = self.shape
         for layer in (self.sampling_offsets, self.attention_weights):
             layer.weight.zero_()
@@ -45,11 +45,11 @@ class DeformableAttention(nn.Module):
         directions = torch.stack([angles.cos(), angles.sin()], -1)
         directions = directions / directions.abs().amax(-1, keepdim=True)  # (heads, 2)
         distances = (torch.arange(points) + 1) / points
-        star = directions[:, None, None] * distances[:, None]  # (heads, 1, points, 2)
-        self.sampling_offsets.bias.copy_(star.expand(heads, levels, points, 2).flatten())
+        offsets = directions[:, None, None] * distances[:, None]  # (heads, 1, points, 2)
+        self.sampling_offsets.bias.copy_(offsets.expand(heads, levels, points, 2).flatten())
 
     def forward(self, query: Tensor, cxcywh_norm: Tensor, memory: ValueMaps) -> Tensor:
-        """Sample for queries (B, Q, D) with boxes (B, Q, 4); returns (B, Q, D)."""
+        """Attend from queries (B, Q, D) with boxes (B, Q, 4); returns (B, Q, D)."""
         heads, levels, points = self.shape
         batch, count, _ = query.shape
         offsets = self.sampling_offsets(query).float().view(batch, count, heads, levels, points, 2)
@@ -68,10 +68,10 @@ class DeformableAttention(nn.Module):
 
 
 class SampledMemory(nn.Module):
-    """The values that all decoder layers sample.
+    """The value maps that all decoder layers sample.
 
-    One projection for all layers, as layers of their own cost more than they bring; D-FINE (Peng et
-    al., ICLR 2025) has none at all.
+    All layers share one value projection, which costs less than one per layer. D-FINE (Peng et al.,
+    ICLR 2025) omits the projection altogether.
     """
 
     def __init__(self, dim: int, heads: int) -> None:
@@ -80,7 +80,7 @@ class SampledMemory(nn.Module):
         self.value_proj = Linear(dim, dim)
 
     def forward(self, places: Places) -> ValueMaps:
-        """Project the tokens of all places."""
+        """Project the tokens to one value map per level, with zeros at padding."""
         value = self.value_proj(places.tokens).float()
         value = value.masked_fill(places.padding_mask[..., None], 0)
         levels = torch.split(value, places.lengths, 1)

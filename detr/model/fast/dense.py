@@ -1,7 +1,7 @@
-"""The dense head: a class and a box for every place; the best places become queries.
+"""The dense head: class scores and a box for every location; the best locations become queries.
 
-Two-stage DETRs choose their queries this way (Zhu et al., ICLR 2021; Zhao et al., CVPR 2024). A
-query that starts at a thing learns in minutes where learnt queries need days.
+Two-stage DETRs select their queries in this way (Zhu et al., ICLR 2021; Zhao et al., CVPR 2024).
+Queries initialised from the photo's features converge in far fewer steps than learned queries.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from detr.model.detr import MLP
 from detr.model.fast.output import DenseOutput
 from detr.model.fast.places import Places
 
-RARE = -math.log(99)  # logit of 1 %: before training most places and queries find nothing
+RARE = -math.log(99)  # logit of 1 %: the initial score of every class
 
 
 class DenseHead(nn.Module):
-    """Predicts things, each class by its own sigmoid."""
+    """Box and class logits of things at every location; each class has its own sigmoid."""
 
     def __init__(self, dim: int, things: int) -> None:
         super().__init__()
@@ -30,16 +30,16 @@ class DenseHead(nn.Module):
         self.bbox_embed = start_unchanged(MLP(dim, dim, 4, layers=3))
 
     def forward(self, places: Places, mask_embed: nn.Module) -> tuple[Tensor, DenseOutput]:
-        """Return what queries are made of, (B, N, D), and the prediction for each place.
+        """Return the query content (B, N, D) and the prediction of each location.
 
-        `mask_embed` is the decoder's: places learn masks as queries do.
+        `mask_embed` is the decoder's mask head, which is also trained on matched locations.
         """
         content, anchors = self.norm(self.enter(places.tokens)), places.anchors_norm
 
         def learn_at(photo: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
             own = content[photo, place][None]  # (1, K, D)
             boxes = refine_boxes(self.bbox_embed, own, anchors[photo, place][None])
-            # float32, because losses run outside of autocast, where layers do not convert
+            # float32, because losses run outside autocast, where layers do not cast their input
             return boxes[0], mask_embed(own.float())[0].float()
 
         with torch.no_grad():
@@ -50,26 +50,26 @@ class DenseHead(nn.Module):
 
 
 def best_places(output: DenseOutput, count: int) -> Tensor:
-    """(B, count) indices of the places with the highest scores; padding comes last."""
+    """Return indices (B, count) of the locations with the highest scores; padding comes last."""
     scores = output.logits.amax(-1).masked_fill(output.padding_mask, -torch.inf)
     return scores.topk(count, 1).indices
 
 
 def refine_boxes(bbox_embed: nn.Module, content: Tensor, cxcywh_norm: Tensor) -> Tensor:
-    """Move boxes (B, N, 4) by what a head reads from content (B, N, D); float32 throughout."""
+    """Refine boxes (B, N, 4) by offsets predicted from content (B, N, D), in float32."""
     with torch.autocast(content.device.type, enabled=False):
-        change: Tensor = bbox_embed(content.float())
-        return (change + torch.logit(cxcywh_norm.float(), eps=1e-4)).sigmoid()
+        offsets: Tensor = bbox_embed(content.float())
+        return (offsets + torch.logit(cxcywh_norm.float(), eps=1e-4)).sigmoid()
 
 
 def start_rare(class_embed: Linear) -> Linear:
-    """Let a classifier start by finding nothing (Lin et al., ICCV 2017)."""
+    """Initialise the bias of a classifier to a score of 1 % (Lin et al., ICCV 2017)."""
     nn.init.constant_(class_embed.bias, RARE)
     return class_embed
 
 
 def start_unchanged(bbox_embed: MLP) -> MLP:
-    """Let a box head start by leaving boxes where they are."""
+    """Initialise a box head to predict offsets of zero."""
     last = bbox_embed.layers[-1]
     assert isinstance(last, nn.Linear)
     nn.init.zeros_(last.weight)

@@ -1,9 +1,9 @@
 """FastDETR: backbone, pyramid, dense head, decoder; classes, boxes and masks in one pass.
 
-The parts follow published models: queries from a dense head and boxes mended by each layer as in
-Deformable DETR (Zhu et al., ICLR 2021), the pyramid of RT-DETR (Zhao et al., CVPR 2024), masks as
-in MaskFormer (Cheng et al., NeurIPS 2021). That each stuff category has a query of its own, which
-tells whether the category is there and where, is ours.
+The parts follow published models: query selection by a dense head and iterative box refinement as
+in Deformable DETR (Zhu et al., ICLR 2021), a pyramid as in RT-DETR (Zhao et al., CVPR 2024), masks
+as in MaskFormer (Cheng et al., NeurIPS 2021). One addition is not published: each stuff category
+has its own query, which predicts the presence and the mask of that category.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from detr.model.fast.sizes import (
 )
 
 WHOLE_PHOTO = (0.5, 0.5, 1.0, 1.0)  # cxcywh_norm
-# layers of the backbone above stride 8, by their names' beginnings: only these are trained
+# name prefixes of the backbone's layers beyond stride 8; only these layers are trained
 TRAINED = (*(f"_blocks.{i}." for i in range(5, 16)), "layer3.", "layer4.")
 
 
 class FastDETR(nn.Module):
-    """A panoptic model for photos of any size; `kinds` tells which classes are things."""
+    """A panoptic model for photos of any size; `kinds` lists the thing and the stuff classes."""
 
     def __init__(self, config: TrainConfig, kinds: Kinds, *, pretrained: bool) -> None:
         super().__init__()
         dim = config.hidden_dim
         self.config, self.kinds = config, kinds
         things, stuff = len(kinds.things), len(kinds.stuff)
-        # `backbone.0.body`, as in the published model, so that weights go from one to the other
+        # named `backbone.0.body` as in the published model, so that either can load the other's
         self.backbone = nn.Sequential(build_backbone(config, pretrained=pretrained)[0])
         for name, parameter in self.backbone.named_parameters():
             if not name.removeprefix("0.body.").startswith(TRAINED):
@@ -61,15 +61,15 @@ class FastDETR(nn.Module):
     def forward(self, images: Padded) -> FastOutput:
         """Predict for normalised RGB photos (B, 3, H, W).
 
-        What is predicted for a photo depends neither on the others nor on its padding.
+        The prediction for a photo depends neither on other photos of the batch nor on padding.
         """
         sizes = photo_sizes(images.padding)
         return self._predict(compute_groups(images, sizes, self._features), sizes)
 
     def predict_one(self, image: Tensor) -> FastOutput:
-        """Predict for one normalised RGB photo (1, 3, H, W), without conditions on its size.
+        """Predict for one normalised RGB photo (1, 3, H, W), without branching on its size.
 
-        The same as `forward`, for programs that are traced once for photos of all sizes.
+        Computes the same as `forward`; for exports that are traced once for photos of all sizes.
         """
         height, width = image.shape[2], image.shape[3]
         padded = F.pad(image, (0, -width % STRIDE, 0, -height % STRIDE))
@@ -90,9 +90,9 @@ class FastDETR(nn.Module):
         )
 
     def _features(self, images: Tensor) -> list[Tensor]:
-        """Levels of strides 8, 16, 32, pixel embeddings and, in training, class logits of pixels.
+        """Compute levels of strides 8, 16, 32, pixel embeddings and, in training, semantic logits.
 
-        All images (B, 3, H, W) are as large as the batch, a multiple of 32.
+        All images (B, 3, H, W) have the same canvas size, a multiple of 32.
         """
         images = images.contiguous(memory_format=torch.channels_last)
         no_padding = torch.zeros_like(images[:, 0], dtype=torch.bool)
@@ -103,7 +103,10 @@ class FastDETR(nn.Module):
     def _queries(
         self, places: Places, counts: list[int]
     ) -> tuple[DenseOutput | None, Queries, tuple[int, ...]]:
-        """The dense prediction and, of photos with so many places, the queries and their number."""
+        """Return the dense prediction, the queries, and the number of thing queries of each photo.
+
+        `counts` are the numbers of locations of the photos.
+        """
         batch, device = len(counts), places.tokens.device
         num_queries = [min(count, self.config.num_queries) if self.dense else 0 for count in counts]
         most = max(num_queries)

@@ -1,4 +1,4 @@
-"""The places of all levels of the pyramid as one sequence."""
+"""The locations of all levels of the pyramid as one sequence."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from torch import Tensor
 from detr.model.fast.sizes import Size
 
 STRIDES = (8, 16, 32)
-ANCHOR = 2  # sides of an anchor box, in strides of its level
+ANCHOR = 2  # side of an anchor box, in strides of its level
 
 
 @dataclass(frozen=True)
 class Places:
-    """The N places of a batch, level by level, row by row; each level as large as its largest.
+    """The N locations of a batch, level by level, row by row, padded to the largest photo.
 
-    `photo_in_level` tells how much of each level's width and height a photo takes.
+    `photo_in_level` is the fraction of each level's width and height that a photo covers.
     """
 
     tokens: Tensor  # (B, N, D)
-    padding_mask: Tensor  # (B, N) bool, True outside of the photo
+    padding_mask: Tensor  # (B, N) bool, True outside the photo
     anchors_norm: Tensor  # (B, N, 4) cxcywh
     shapes: tuple[Size, ...]  # height and width of each level
     photo_in_level: Tensor  # (B, levels, 2) x, y
 
     @property
     def lengths(self) -> list[int]:
-        """Places of each level."""
+        """The number of locations of each level."""
         return [height * width for height, width in self.shapes]
 
 
 def to_places(levels: Sequence[Tensor], sizes: Sequence[Size]) -> Places:
-    """Line up the levels (B, D, h, w) of strides 8, 16, 32 of photos of these sizes."""
+    """Flatten the levels (B, D, h, w) of strides 8, 16, 32 of photos of these sizes."""
     shapes = tuple((level.shape[2], level.shape[3]) for level in levels)
     tokens = torch.cat([level.flatten(2).transpose(1, 2) for level in levels], 1)
     centres, strides = _centres(shapes, tokens.device)
@@ -50,13 +50,13 @@ def to_places(levels: Sequence[Tensor], sizes: Sequence[Size]) -> Places:
 
 
 def count_places(size: Size) -> int:
-    """Return how many places of a photo of this size are not padding."""
+    """Return the number of locations of a photo of this size, without padding."""
     height, width = size
     return sum(-(-height // stride) * -(-width // stride) for stride in STRIDES)
 
 
 def _centres(shapes: Sequence[Size], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Centers (N, 2) x and y in pixels of all places, and the stride (N,) of each."""
+    """Return the centres (N, 2) x, y of all locations in pixels, and the stride (N,) of each."""
     centres, strides = [], []
     for (height, width), stride in zip(shapes, STRIDES, strict=True):
         rows, columns = (torch.arange(n, device=device) + 0.5 for n in (height, width))

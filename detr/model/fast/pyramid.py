@@ -1,11 +1,13 @@
-"""A light feature pyramid: the backbone's features exchange what they know across strides.
+"""A light feature pyramid, which fuses the backbone's features across strides.
 
 The layout is that of RT-DETR's hybrid encoder (Zhao et al., CVPR 2024): self-attention on the
-coarsest level only, then from coarse to fine and back. Here single convolutions replace its blocks.
+coarsest level only, then fusion from coarse to fine and back. Here, single convolutions replace its
+fusion blocks.
 
-Every norm works on the channels of one place (as in ViTDet's simple feature pyramid, Li et al.,
-ECCV 2022). Batch norm would make the training of a photo depend on the other photos of its batch,
-so batches could neither be split over processes nor accumulated with the same result.
+Every norm normalises the channels of one location (as in ViTDet's simple feature pyramid, Li et
+al., ECCV 2022). With batch norm, the features of a photo would depend on the other photos of its
+batch in training, so splitting a batch over processes or accumulating batches would change the
+result.
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ from detr.config import TrainConfig
 from detr.model.position_encoding import PositionEmbeddingSine
 from detr.model.transformer import Encoder
 
-KERNEL = 5  # of the convolutions of each channel at strides 8 to 32
+KERNEL = 5  # of the depthwise convolutions at strides 8 to 32
 
 
 class ChannelNorm(nn.LayerNorm):
-    """Layer norm over the channels of each place of (B, C, H, W) features."""
+    """Layer norm over the channels of each location of (B, C, H, W) features."""
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
@@ -42,9 +44,9 @@ class ConvNorm(nn.Module):
 
 
 class SeparableConvNorm(ConvNorm):
-    """A convolution of each channel, a 1x1 convolution and a norm (MobileNet, Howard et al., 2017).
+    """A depthwise and a 1x1 convolution and a norm (MobileNet, Howard et al., 2017).
 
-    A full 3x3 convolution took a quarter of each training step, mostly for its weights' gradients.
+    Full 3x3 convolutions took a quarter of each training step, mostly for their weight gradients.
     """
 
     def __init__(self, channels: int, out: int, *, kernel: int, stride: int = 1) -> None:
@@ -56,9 +58,9 @@ class SeparableConvNorm(ConvNorm):
 
 
 class Pyramid(nn.Module):
-    """Features of strides 4 to 32 to features of strides 8 to 32 and pixel embeddings of stride 4.
+    """Turns features of strides 4 to 32 into levels of strides 8 to 32 and embeddings of stride 4.
 
-    `channels` are those of the backbone's features, finest first.
+    `channels` are the channel counts of the backbone's features, finest first.
     """
 
     def __init__(self, config: TrainConfig, channels: tuple[int, ...]) -> None:
@@ -80,7 +82,7 @@ class Pyramid(nn.Module):
         self.pixel_embed = nn.Conv2d(mask_dim, mask_dim, 1)
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], Tensor]:
-        """Compute levels (B, D, h, w) of strides 8, 16, 32 and embeddings (B, E, H / 4, W / 4)."""
+        """Return levels (B, D, h, w) of strides 8, 16, 32 and embeddings (B, E, H / 4, W / 4)."""
         stride4, *others = features
         level8, level16, level32 = (
             lateral(x) for lateral, x in zip(self.lateral, others, strict=True)
@@ -100,7 +102,7 @@ class Pyramid(nn.Module):
         return [level8, level16, level32], pixels
 
     def _encode(self, level: Tensor) -> Tensor:
-        """Self-attention over all places of (B, D, h, w) features."""
+        """Apply self-attention over all locations of (B, D, h, w) features."""
         no_padding = torch.zeros_like(level[:, 0], dtype=torch.bool)
         position = self.position(no_padding[:1]).flatten(2).transpose(1, 2)  # (1, h w, D)
         tokens = level.flatten(2).transpose(1, 2)  # (B, h w, D)

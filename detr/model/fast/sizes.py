@@ -1,9 +1,10 @@
-"""Photos of different sizes in one batch: each is computed as if it were alone.
+"""Photos of different sizes in one batch, each computed as if it were alone.
 
-A convolution reads beyond the border of its photo. Were a small photo padded to the size of a large
-one, its features would depend on what the padding has become after the first layers. So photos of
-one size go through the convolutions together, and photos of different sizes one after the other,
-each padded to a multiple of the coarsest stride. After that their features are padded and stacked.
+Convolutions read beyond the border of a photo. If a small photo were padded to the size of a large
+one, its features would depend on the amount of padding, which is no longer zero after the first
+layers. Each photo is therefore padded only to a multiple of the coarsest stride; photos of equal
+padded size go through the convolutions together, other sizes one after another. Their features
+are then padded and stacked.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Size = tuple[int, int]  # height, width
 
 @dataclass(frozen=True)
 class Group:
-    """Photos of one canvas size: their indices in the batch, and features (b, C, h, w) of them."""
+    """Photos of one canvas size: their indices in the batch, and their features (b, C, h, w)."""
 
     indices: tuple[int, ...]
     features: list[Tensor]
@@ -46,7 +47,7 @@ def canvas_size(size: Size) -> Size:
 def compute_groups(
     images: Padded, sizes: Sequence[Size], compute: Callable[[Tensor], list[Tensor]]
 ) -> list[Group]:
-    """Apply `compute`, photos (B, 3, H, W) to some features, to all photos of a canvas size."""
+    """Group photos by canvas size and apply `compute`, images (b, 3, h, w) to features, to each."""
     members: dict[Size, list[int]] = {}
     for index, size in enumerate(sizes):
         members.setdefault(canvas_size(size), []).append(index)
@@ -61,7 +62,7 @@ def compute_groups(
 
 
 def stack(groups: Sequence[Group], number: int) -> Tensor:
-    """Stack features number `number` of all photos: (B, C, H, W), zero beyond each photo's own."""
+    """Stack feature map `number` of all photos (B, C, H, W), zero-padded to the largest."""
     parts = [group.features[number] for group in groups]
     if len(parts) == 1:
         return parts[0]
@@ -72,10 +73,10 @@ def stack(groups: Sequence[Group], number: int) -> Tensor:
 
 
 def separate(groups: Sequence[Group], number: int) -> tuple[Tensor, ...]:
-    """Return features number `number`, for each photo its own (C, h, w).
+    """Return feature map `number` of each photo, (C, h, w) without stacking.
 
-    Whoever indexes a batch photo by photo fills a gradient as large as the batch each time; this
-    does it once.
+    Indexing a batch photo by photo would allocate a gradient of the whole batch for every photo;
+    `unbind` allocates it once.
     """
     found: dict[int, Tensor] = {}
     for group in groups:
@@ -84,13 +85,13 @@ def separate(groups: Sequence[Group], number: int) -> tuple[Tensor, ...]:
 
 
 def _fit(values: Tensor, canvas: Size) -> Tensor:
-    """Crop or pad (B, C, H, W) at its right and lower border."""
-    missing = [large - there for large, there in zip(canvas, values.shape[-2:], strict=True)]
+    """Crop or pad (B, C, H, W) to the canvas, at the right and bottom."""
+    missing = [wanted - side for wanted, side in zip(canvas, values.shape[-2:], strict=True)]
     return F.pad(values, (0, missing[1], 0, missing[0])) if any(missing) else values
 
 
 def _outside(sizes: Sequence[Size], values: Tensor) -> Tensor:
-    """(B, 1, H, W) bool, True outside of photos of these sizes."""
+    """Return (B, 1, H, W) bool, True outside photos of these sizes."""
     height, width = values.shape[-2:]
     limits = torch.tensor(sizes, device=values.device)
     rows = torch.arange(height, device=values.device) >= limits[:, :1]  # (B, H)
