@@ -23,7 +23,7 @@ def train(
 ) -> None:
     """Train DETR; resume a run that was stopped.
 
-    The published variant learns boxes, then masks on the frozen box model; `variant: fast` learns
+    The published variant trains boxes, then masks on the frozen box model; `variant: fast` trains
     both together.
 
     A run can start from other weights: it uses the parameters that fit, and the outputs of
@@ -32,8 +32,7 @@ def train(
     Args:
         dataset: folder with dataset.yaml; must be converted.
         run: folder for checkpoints, log.jsonl and config.yaml.
-        stage: what to train; both trains boxes, then masks; joint trains them at the same time, as
-            variant fast always does.
+        stage: both trains boxes, then masks; joint trains them together, as variant fast always does.
         config: training configuration; default: DATASET/train.yaml, or the variant's defaults.
         set: override values of the configuration; if a key is repeated, its last value is used.
         init: weights to start from: a checkpoint of a run, or a file or name of published weights.
@@ -80,8 +79,8 @@ def onnx(run: RunOrWeights, out: Path) -> None:
     """Export a trained model as ONNX, for programs without torch.
 
     The input `image` is one normalised photo (1, 3, H, W) of any size; the outputs are
-    `pred_logits`, `pred_boxes`, with `variant: fast` `pred_presence` of stuff, and, if masks were
-    trained, `pred_masks`.
+    `pred_logits`, `pred_boxes`, `pred_masks` if masks were trained, and with `variant: fast` also
+    `pred_presence` of stuff.
 
     Args:
         run: training run, file of published weights, or published name such as detr-r50-panoptic.

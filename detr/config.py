@@ -105,12 +105,12 @@ class TrainConfig:
     threshold: float = 0.85  # minimum score of a predicted segment
 
     # variant
-    # the published model, or "fast", which alone reads the keys below; keys that only the published
-    # model reads are listed in ONLY_DETR
+    # "detr", the published model, or "fast"; only "fast" reads the settings below, and ONLY_DETR
+    # lists the settings that only "detr" reads
     variant: str = "detr"
-    deformable: bool = True  # cross attention samples points around each box, not all places
-    set_cost_mask: float = 2  # weight of cross entropy and dice loss of masks in matching
-    semantic_loss_coef: float = 1  # weight of the cross entropy of the class of every pixel
+    deformable: bool = True  # cross-attention samples points around each box, not all locations
+    set_cost_mask: float = 2  # weight of the cross entropy and dice loss of masks in matching
+    semantic_loss_coef: float = 1  # weight of the cross entropy of the pixel classes
     zoom: tuple[float, float] = (0.75, 1.5)  # range of the random scale of a training photo
     stretch: float = 0.15  # maximum relative change of the scale of each side of a training photo
 
@@ -178,7 +178,7 @@ def _check_variant(config: TrainConfig) -> None:
         )
 
 
-# The values that `variant: fast` is made for, where they differ from the published ones
+# The defaults of `variant: fast` that differ from the published ones
 FAST: Mapping[str, Any] = {
     "variant": "fast",
     "backbone": "efficientnet_lite0",
@@ -195,9 +195,9 @@ FAST: Mapping[str, Any] = {
     "dim_feedforward": 512,
     "hidden_dim": 128,
     "dropout": 0.0,
-    "num_queries": 40,  # of things; each stuff category has one of its own beside these
+    "num_queries": 40,  # of things; each stuff category has one more query
     "set_cost_class": 2.0,
-    "mask_loss_coef": 5.0,  # of cross entropy, where the published model has focal loss
+    "mask_loss_coef": 5.0,  # of the cross entropy, which replaces the focal loss
     "dice_loss_coef": 5.0,
     "min_size": 384,
     "max_size": 640,

@@ -11,7 +11,7 @@ from detr.data.classes import ClassTable
 class Kinds:
     """The class indices of things and of stuff, each in increasing order.
 
-    Models that treat the two differently number each kind from 0: thing 2 is class `things[2]`.
+    Models that treat the two differently index each kind from 0: thing 2 is class `things[2]`.
     """
 
     things: tuple[int, ...]
@@ -19,7 +19,7 @@ class Kinds:
 
 
 def kinds_of(classes: ClassTable) -> Kinds:
-    """Sort the classes of a table by kind; indices without a category belong to neither."""
+    """Return the kinds of the classes of a table; indices without a category belong to neither."""
     categories = [(index, classes.category(index)) for index in range(len(classes))]
     things = tuple(index for index, category in categories if category and category.isthing)
     stuff = tuple(index for index, category in categories if category and not category.isthing)

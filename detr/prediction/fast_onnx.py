@@ -1,4 +1,4 @@
-"""`FastDETR` as ONNX exports it: one photo of any size, tensors as input and output."""
+"""`FastDETR` for ONNX export: one photo of any size, with tensors as input and output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OUTPUTS = ("pred_logits", "pred_boxes", "pred_presence", "pred_masks")
 
 
 class FastOnePhoto(nn.Module):
-    """A model for one photo without padding."""
+    """Wraps a model to predict one photo without padding."""
 
     def __init__(self, model: FastDETR) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class FastOnePhoto(nn.Module):
         """Predict from one normalised RGB photo (1, 3, H, W).
 
         Returns class logits of things (1, Q, things), boxes (1, Q + stuff, 4), presence logits of
-        stuff (1, stuff), and mask logits (1, Q + stuff, h, w) at stride 4, of the photo padded to a
+        stuff (1, stuff), and mask logits (1, Q + stuff, h, w) at stride 4 of the photo padded to a
         multiple of 32 pixels.
         """
         output = self.model.predict_one(image)

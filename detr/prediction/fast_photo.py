@@ -27,20 +27,17 @@ def predict_fast_photo(
     predictor: Predictor, photo: DecodedPhoto, output: FastOutput, index: int
 ) -> PhotoPrediction:
     """Return the prediction for photo `index` of a batch."""
-    seen = output.sizes[index]
+    input_size = output.sizes[index]
     candidates = find_candidates(output, index, predictor.classes, most=MAX_INSTANCES)
     thresholds = FastThresholds(predictor.threshold, max(STUFF, predictor.threshold))
-    ids, regions = merge_candidates(candidates, thresholds, seen=seen, size=photo.size)
-    least = predictor.thresholds.instance
-    things = [c for c in candidates if c.category.isthing and c.score > least]
+    ids, regions = merge_candidates(candidates, thresholds, seen=input_size, size=photo.size)
+    min_score = predictor.thresholds.instance
+    things = [c for c in candidates if c.category.isthing and c.score > min_score]
     things.sort(key=lambda candidate: -candidate.score)
-    return to_prediction(photo, ids, regions, [_instance(c, photo, seen) for c in things])
+    return to_prediction(photo, ids, regions, [_instance(c, photo, input_size) for c in things])
 
 
-def _instance(candidate: FastCandidate, photo: DecodedPhoto, seen: tuple[int, int]) -> Result:
-    """Return one instance.
-
-    `seen` is the size (height, width) at which the model read the photo.
-    """
-    found = to_instance(candidate, seen=seen, size=photo.size)
+def _instance(candidate: FastCandidate, photo: DecodedPhoto, input_size: tuple[int, int]) -> Result:
+    """Return one instance; `input_size` is the size (height, width) of the model's input."""
+    found = to_instance(candidate, seen=input_size, size=photo.size)
     return to_result(photo, found.category, found.score, mask=found.mask, xywh=found.xywh)

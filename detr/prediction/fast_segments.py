@@ -1,4 +1,4 @@
-"""From the queries of `FastDETR` to the segments and instances of one photo."""
+"""Conversion of the queries of `FastDETR` to the segments and instances of one photo."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from detr.model.fast.output import FastOutput
 from detr.model.fast.sizes import canvas_size
 from detr.prediction.postprocess import Region
 
-SMALLEST = 9  # pixels of a segment
-VISIBLE = 0.5  # share of its mask that a thing must keep; what keeps less is dropped
-STUFF = 0.5  # by which the presence of stuff is multiplied where it competes with things
-# least probability of a mask that a pixel belongs to; where stuff is predicted, nearly every pixel
-# belongs to something, and those between two segments to the likelier one
+SMALLEST = 9  # minimum number of pixels of a segment
+VISIBLE = 0.5  # fraction of its mask of which a thing must keep more, or it is dropped
+STUFF = 0.5  # factor for the presence of stuff where it competes with things
+# minimum mask probability of a pixel in a segment; it is lower if stuff is predicted, because then
+# nearly every pixel belongs to a segment, and pixels between two belong to the more probable one
 LEAST_WITH_STUFF, LEAST_WITHOUT = 0.25, 0.5
 
 
 @dataclass(frozen=True)
 class FastThresholds:
-    """Least score of a thing and least presence of stuff; `by_category` id takes precedence."""
+    """Minimum score of things and presence of stuff; `by_category` (by id) takes precedence."""
 
     things: float = 0.2
     stuff: float = 0.5
@@ -45,7 +45,7 @@ class FastThresholds:
 
 @dataclass(frozen=True)
 class FastCandidate:
-    """What one query found, with the `mask` (h, w) logits of stride 4 and the box (4,)."""
+    """The prediction of one query, with `mask` logits (h, w) at stride 4 and its box (4,)."""
 
     category: Category
     score: float
@@ -65,20 +65,20 @@ class FastInstance:
 
 @dataclass(frozen=True)
 class _Photo:
-    """A photo's size and its size as the model saw it, each (height, width)."""
+    """A photo's size and the size of the model's input, each (height, width)."""
 
     size: tuple[int, int]
-    seen: tuple[int, int]
+    input_size: tuple[int, int]
 
 
 @torch.no_grad()
 def find_candidates(
     output: FastOutput, photo: int, classes: ClassTable, *, most: int = 100
 ) -> list[FastCandidate]:
-    """What the queries of photo `photo` of a batch found: at most `most` things, then all stuff.
+    """Return the candidates of photo `photo` of a batch: at most `most` things, then all stuff.
 
-    A thing's score is its class score times the mean probability within its mask. Things come in
-    the order of their class scores.
+    A thing's score is its class score times the mean probability within its mask; the score of
+    stuff is its presence. Things are sorted by class score.
     """
     last, kinds = output.layers[-1], kinds_of(classes)
     things = last.logits.shape[1]
@@ -95,7 +95,7 @@ def find_candidates(
         size=output.sizes[photo],
     )
     values = torch.cat(
-        [scores[order] * _certainty(masks[: len(order)]), last.presence[photo].sigmoid()]
+        [scores[order] * _mask_score(masks[: len(order)]), last.presence[photo].sigmoid()]
     )
     labels = [kinds.things[number] for number in best[order].tolist()] + list(kinds.stuff)
     return [
@@ -111,15 +111,16 @@ def merge_candidates(
     seen: tuple[int, int],
     size: tuple[int, int],
 ) -> tuple[SegmentIds, list[Region]]:
-    """(H, W) uint32 segment ids 1, 2, ... and their regions, whose members are candidates.
+    """Return (H, W) uint32 segment ids 1, 2, ... and their regions, whose members are candidates.
 
-    `size` is that of the photo, `seen` its size as the model saw it, both (height, width). Each
-    pixel goes to the segment with the highest score times probability. Things of which less than
-    half remains and segments of a few pixels are dropped, and their pixels go to the others.
+    `size` is that of the photo, `seen` that of the model's input, both (height, width). Each pixel
+    is assigned to the candidate with the highest product of score and mask probability, which is
+    halved for stuff. Things that keep at most half of their mask and segments of fewer than 9
+    pixels are dropped, and their pixels reassigned.
     """
     photo = _Photo(size, seen)
     kept = [i for i, c in enumerate(candidates) if c.score > thresholds.of(c.category)]
-    first = _share_out([candidates[i] for i in kept], photo)
+    first = _assign_pixels([candidates[i] for i in kept], photo)
     visible = zip(kept, first.areas, first.sure_areas, first.mask_areas, strict=True)
     kept = [
         index
@@ -127,9 +128,9 @@ def merge_candidates(
         if area >= SMALLEST
         and (not candidates[index].category.isthing or sure > max(SMALLEST - 1, VISIBLE * whole))
     ]
-    final = _share_out([candidates[i] for i in kept], photo)
+    final = _assign_pixels([candidates[i] for i in kept], photo)
     shown = [number for number, area in enumerate(final.areas) if area]
-    ids = np.zeros(len(kept) + 1, np.uint32)  # the last one is void, which numpy finds at -1
+    ids = np.zeros(len(kept) + 1, np.uint32)  # the last one is void, at index -1
     ids[shown] = np.arange(1, len(shown) + 1)
     regions = [
         Region(candidates[i].category, min(1.0, candidates[i].score), (i,))
@@ -145,9 +146,12 @@ def to_instance(
     size: tuple[int, int],
     boxes: Literal["queries", "masks"] = "queries",
 ) -> FastInstance:
-    """One candidate at the `size` of its photo, with the box of its query or of its mask."""
+    """Return a candidate at the `size` of its photo, with the box of its query or of its mask.
+
+    `seen` is the size of the model's input. An empty mask has the box of its query.
+    """
     height, width = size
-    mask = (_grow(candidate.mask[None], _Photo(size, seen))[0] > 0).numpy()
+    mask = (_enlarge(candidate.mask[None], _Photo(size, seen))[0] > 0).numpy()
     found = _box_of(mask) if boxes == "masks" else None
     if found is None:
         x, y, w, h = norm_to_pixels(
@@ -159,74 +163,74 @@ def to_instance(
 
 def _category(classes: ClassTable, label: int) -> Category:
     category = classes.category(label)
-    assert category is not None, "kinds hold classes with a category only"
+    assert category is not None, "kinds contain only classes with a category"
     return category
 
 
-def _certainty(logits: Tensor) -> Tensor:
-    """(K,) mean probability within each mask of (K, h, w) logits; 0 for empty masks."""
-    chance = logits.sigmoid().flatten(1)
-    inside = (chance > 0.5).float()
-    return (chance * inside).sum(1) / inside.sum(1).clamp(min=1)
+def _mask_score(logits: Tensor) -> Tensor:
+    """Return the mean probability (K,) within each mask of (K, h, w) logits; 0 if it is empty."""
+    probability = logits.sigmoid().flatten(1)
+    inside = (probability > 0.5).float()
+    return (probability * inside).sum(1) / inside.sum(1).clamp(min=1)
 
 
-def _grow(masks: Tensor, photo: _Photo) -> Tensor:
-    """Logits (K, h, w) of stride 4 on the canvas to (K, H, W), on the CPU."""
-    (height, width), canvas = photo.size, canvas_size(photo.seen)
+def _enlarge(masks: Tensor, photo: _Photo) -> Tensor:
+    """Resize logits (K, h, w) at stride 4 of the canvas to the photo (K, H, W), on the CPU."""
+    (height, width), canvas = photo.size, canvas_size(photo.input_size)
     whole = [
         max(full, round(large * full / small))
-        for large, full, small in zip(canvas, photo.size, photo.seen, strict=True)
+        for large, full, small in zip(canvas, photo.size, photo.input_size, strict=True)
     ]
-    grown = F.interpolate(masks[None].float().cpu(), size=whole, mode="bilinear")[0]
-    return grown[:, :height, :width]
+    enlarged = F.interpolate(masks[None].float().cpu(), size=whole, mode="bilinear")[0]
+    return enlarged[:, :height, :width]
 
 
 @dataclass(frozen=True)
-class _Shares:
-    """Which candidate each pixel of (H, W) goes to, -1 void; and areas of each candidate."""
+class _Assignment:
+    """The candidate of each pixel (H, W), -1 for void, and the areas of each candidate."""
 
     owner: NDArray[np.int64]
-    areas: list[int]  # of its pixels
-    sure_areas: list[int]  # of those that its mask holds
-    mask_areas: list[int]  # of its mask
+    areas: list[int]  # of the pixels assigned to it
+    sure_areas: list[int]  # of those within its mask
+    mask_areas: list[int]  # of its whole mask
 
 
-def _share_out(candidates: list[FastCandidate], photo: _Photo) -> _Shares:
-    """Give each pixel to the candidate with the highest score times probability."""
+def _assign_pixels(candidates: list[FastCandidate], photo: _Photo) -> _Assignment:
+    """Assign each pixel to the candidate with the highest product of score and probability."""
     stuff = any(not c.category.isthing for c in candidates)
     least = LEAST_WITH_STUFF if stuff else LEAST_WITHOUT
-    highest, chance_of_owner = torch.zeros(2, *photo.size)
+    highest, owner_probability = torch.zeros(2, *photo.size)
     owner = torch.full(photo.size, -1, dtype=torch.int64)
     mask_areas = []
-    for index, (candidate, chance) in enumerate(_chances(candidates, photo)):
-        mask_areas.append(int((chance > 0.5).sum()))
-        value = chance * candidate.score * (1 if candidate.category.isthing else STUFF)
+    for index, (candidate, probability) in enumerate(_probabilities(candidates, photo)):
+        mask_areas.append(int((probability > 0.5).sum()))
+        value = probability * candidate.score * (1 if candidate.category.isthing else STUFF)
         better = value > highest
         highest = torch.where(better, value, highest)
-        chance_of_owner = torch.where(better, chance, chance_of_owner)
+        owner_probability = torch.where(better, probability, owner_probability)
         owner.masked_fill_(better, index)
-    owner.masked_fill_(chance_of_owner < least, -1)
+    owner.masked_fill_(owner_probability < least, -1)
     count = len(candidates)
-    sure = owner[chance_of_owner > 0.5]
-    return _Shares(owner.numpy(), _areas(owner, count), _areas(sure, count), mask_areas)
+    sure = owner[owner_probability > 0.5]
+    return _Assignment(owner.numpy(), _areas(owner, count), _areas(sure, count), mask_areas)
 
 
-def _chances(
+def _probabilities(
     candidates: list[FastCandidate], photo: _Photo
 ) -> Iterator[tuple[FastCandidate, Tensor]]:
-    """Each candidate with its probability (H, W) at each pixel, one at a time."""
+    """Yield each candidate with its mask probability (H, W), to hold only one in memory."""
     for candidate in candidates:
-        yield candidate, _grow(candidate.mask[None], photo)[0].sigmoid()
+        yield candidate, _enlarge(candidate.mask[None], photo)[0].sigmoid()
 
 
 def _areas(owner: Tensor, count: int) -> list[int]:
-    """Pixels of each of `count` candidates."""
+    """Return the number of pixels of each of `count` candidates."""
     areas: list[int] = torch.bincount(owner[owner >= 0].flatten(), minlength=count).tolist()
     return areas
 
 
 def _box_of(mask: NDArray[np.bool_]) -> tuple[float, float, float, float] | None:
-    """The xywh box around a mask (H, W); None for an empty one."""
+    """Return the xywh box around a mask (H, W); None if it is empty."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
         return None

@@ -1,4 +1,4 @@
-"""From the queries of the published variant to the segments and instances of one photo."""
+"""Conversion of the published variant's queries to the segments and instances of one photo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is predicted for one photo, in the formats that are written."""
+"""The prediction for one photo, in the formats of the output files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DecodedPhoto:
 
 @dataclass(frozen=True)
 class PhotoPrediction:
-    """What is written for one photo: its segments, (H, W) uint32 segment ids, and instances."""
+    """The output for one photo: its segments, (H, W) uint32 segment ids, and instances."""
 
     photo: Photo
     ids: SegmentIds
@@ -62,7 +62,7 @@ def to_result(
     mask: NDArray[np.bool_],
     xywh: tuple[float, float, float, float],
 ) -> Result:
-    """Return one instance, with its mask (H, W) and rounded numbers, which keep the file small."""
+    """Return one instance, with its mask (H, W) and numbers rounded to keep the file small."""
     x, y, w, h = xywh
     return Result(
         image_id=photo.id,

@@ -1,8 +1,8 @@
 """The losses of one step of `FastDETR` and their gradients: forward, matching, losses, backward.
 
-As in `batch_losses`, a step's losses are those of one batch of all its photos. They are sums over
-photos, divided by numbers that are known before the model runs, so those of all batches and
-processes are added up first.
+As in `batch_losses`, a step's losses equal those of one batch with all its photos. They are sums
+over photos, divided by normalisers known before the forward pass, so the normalisers of all batches
+and processes are added up first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def fast_step_losses(
 ) -> Losses:
     """Return this process's part of all losses of a step, detached; see `step_losses`.
 
-    `module` is that of `model`.
+    `module` is `model.module`.
     """
     device, kinds = model.processes.device, module.kinds
     total: Losses = {}
@@ -54,7 +54,7 @@ def _batch_losses(
     *,
     weight: float,
 ) -> Losses:
-    """Return the losses of one batch, detached, with their sum, and add their gradients."""
+    """Return the losses of one batch and their sum, detached, and accumulate their gradients."""
     with model.clock("matching"):
         losses = fast_losses(output, targets, totals, model.config)
         losses = {name: value * weight for name, value in losses.items()}
@@ -66,9 +66,9 @@ def _batch_losses(
 
 
 def _with_semantic(output: FastOutput, module: FastDETR) -> FastOutput:
-    """Add the class of every pixel, which the model leaves out in evaluation.
+    """Add the pixel class logits, which the model omits in evaluation mode.
 
-    With it, the losses of training and test photos are the same sum.
+    Training and test losses then have the same terms.
     """
     semantic = tuple(module.semantic_embed(pixels[None])[0] for pixels in output.pixels)
     return replace(output, semantic=semantic)

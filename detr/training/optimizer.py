@@ -15,7 +15,7 @@ State = dict[str, dict[str, Tensor]]  # by parameter name
 def build_optimizer(model: nn.Module, config: TrainConfig, *, lr: float) -> torch.optim.AdamW:
     """Build AdamW for all trained parameters; the backbone has its own learning rate.
 
-    In `variant: fast`, biases and the weights of norms have no weight decay.
+    In `variant: fast`, biases and norm weights have no weight decay.
     """
     trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     rates = {"lr": lr, "lr_backbone": config.lr_backbone}

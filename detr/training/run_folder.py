@@ -133,7 +133,7 @@ def _check_stages(run: Run, stages: Sequence[Stage]) -> None:
 def _warn_about_num_queries(run: Run) -> None:
     """Print how many training photos have more segments than the model has queries.
 
-    In `variant: fast`, only things count, because each stuff category has a query of its own.
+    In `variant: fast`, only things are counted, because each stuff category has its own query.
     """
     train, only_things = run.splits.train, run.config.variant == "fast"
     noun = "things" if only_things else "segments"

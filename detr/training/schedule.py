@@ -9,7 +9,7 @@ from typing import Any
 from detr.config import TrainConfig
 
 SCORES = ("pq", "box_ap")  # an epoch is ranked by the first of these that it has
-FLAT, LEAST = 0.5, 0.02  # flat_cosine: share of all steps before the rate falls; its last value
+FLAT, LEAST = 0.5, 0.02  # flat_cosine: fraction of all steps before the decay; final factor
 
 
 def stage_epochs(config: TrainConfig, stage: str) -> int:

@@ -70,7 +70,7 @@ class MaskHead(nn.Module):
 class StageModel:
     """The model of a stage and the two parts that training calls; `head` is None without masks.
 
-    A `FastDETR`, which computes its masks along with its losses, is its own trunk, without a head.
+    A `FastDETR`, whose masks are computed in its losses, is its own trunk and has no head.
     """
 
     stage: Stage
