@@ -32,7 +32,7 @@ def train(
     Args:
         dataset: folder with dataset.yaml; must be converted.
         run: folder for checkpoints, log.jsonl and config.yaml.
-        stage: both trains boxes, then masks; joint trains them together, as variant fast always does.
+        stage: both trains boxes, then masks; joint trains both at once, always for variant fast.
         config: training configuration; default: DATASET/train.yaml, or the variant's defaults.
         set: override values of the configuration; if a key is repeated, its last value is used.
         init: weights to start from: a checkpoint of a run, or a file or name of published weights.

@@ -15,28 +15,28 @@ CONFIG = fast_config(min_size=240, max_size=320)
 PLAIN = replace(CONFIG, zoom=(1.0, 1.0), stretch=0, flip=False)
 
 
-def test_the_canvas_has_the_mean_area_and_aspect_of_photos() -> None:
+def test_the_canvas_has_the_mean_area_and_aspect_ratio_of_photos() -> None:
     assert canvas_size(CONFIG, [(320, 240)] * 3) == (320, 256)
     assert canvas_size(CONFIG, [(640, 480), (480, 640)]) == (288, 288)
     assert canvas_size(CONFIG, [(2000, 100)]) == (320, 32)
 
 
-def test_a_photo_and_its_ids_are_placed_alike() -> None:
-    """The left two of three columns at twice the size, at (1, 2) on a canvas of 6x7."""
+def test_a_photo_and_its_ids_have_the_same_position() -> None:
+    """The left two of three columns, enlarged twofold, at (1, 2) on a canvas of 6x7."""
     ids = np.array([[1, 2, 3], [4, 5, 6]], np.uint32)
     view = CanvasView(View(0, 0, 2, 2, 4, 4), left=1, top=2, canvas=(6, 7))
-    seen = view.transform_ids(ids)
-    assert seen.shape == (7, 6) and seen.dtype == np.uint32
-    assert seen[2:6, 1:5].tolist() == [[1, 1, 2, 2]] * 2 + [[4, 4, 5, 5]] * 2
-    assert seen[:2].sum() == seen[6:].sum() == seen[:, 0].sum() == seen[:, 5].sum() == 0
+    moved = view.transform_ids(ids)
+    assert moved.shape == (7, 6) and moved.dtype == np.uint32
+    assert moved[2:6, 1:5].tolist() == [[1, 1, 2, 2]] * 2 + [[4, 4, 5, 5]] * 2
+    assert moved[:2].sum() == moved[6:].sum() == moved[:, 0].sum() == moved[:, 5].sum() == 0
     photo = np.repeat(ids[..., None], 3, axis=2).astype(np.uint8) * 20
     placed = view.transform_photo(photo)
     assert placed.shape == (7, 6, 3)
     assert placed[2, [1, 4], 0].tolist() == [20, 40] and (placed[0] == GREY).all()
 
 
-def test_without_changes_a_photo_has_the_scale_of_testing() -> None:
-    """640x480 pixels are tested as 320x240, which leaves 16 rows of 256 void."""
+def test_without_augmentation_a_photo_has_the_scale_of_testing() -> None:
+    """A photo of 640x480 pixels is tested at 320x240, so 16 of 256 rows are void."""
     view = canvas_view(np.random.default_rng(0), PLAIN, (320, 256), width=640, height=480)
     assert view.view == View(0, 0, 640, 480, 320, 240)
     assert view.left == 0 and 0 <= view.top <= 16

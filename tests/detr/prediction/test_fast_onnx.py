@@ -1,4 +1,4 @@
-"""An exported fast model computes what torch computes, for photos of any size."""
+"""The ONNX export of the fast variant matches torch for photos of any size."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ SEEN = (32, 48)
 def candidate(
     category: Category, score: float, rows: slice, columns: slice, *, logit: float = 8
 ) -> FastCandidate:
-    """A mask at stride 4 that is sure of a rectangle, and its box."""
+    """Return a candidate with `logit` in a rectangle of its mask at stride 4, and -8 elsewhere."""
     mask = torch.full((8, 16), -8.0)  # 32x48 pixels lie on a canvas of 32x64
     mask[rows, columns] = logit
     return FastCandidate(category, score, mask, torch.tensor([0.5, 0.5, 0.5, 0.5]))
@@ -55,7 +55,7 @@ def test_things_lie_over_stuff() -> None:
     assert (ids[8:24, 8:24] == 1).mean() > 0.9 and (ids[:, 32:] == 2).all()
 
 
-def test_where_nothing_is_found_there_is_void() -> None:
+def test_pixels_of_no_candidate_are_void() -> None:
     ids, regions = merged(candidate(BALL, 0.9, slice(2, 6), slice(2, 6)))
     assert regions == [("ball", (0,))]
     assert (ids[:, 30:] == 0).all() and ids[16, 16] == 1
@@ -63,13 +63,13 @@ def test_where_nothing_is_found_there_is_void() -> None:
     assert not nothing.any() and not none
 
 
-def test_of_two_candidates_for_one_thing_the_surer_remains() -> None:
-    place = (slice(2, 6), slice(2, 6))
-    _, regions = merged(candidate(BALL, 0.5, *place), candidate(BOX, 0.6, *place))
+def test_of_two_candidates_for_one_thing_the_higher_score_remains() -> None:
+    region = (slice(2, 6), slice(2, 6))
+    _, regions = merged(candidate(BALL, 0.5, *region), candidate(BOX, 0.6, *region))
     assert regions == [("box", (1,))]
 
 
-def test_thresholds_are_of_kinds_and_categories() -> None:
+def test_thresholds_apply_to_kinds_and_categories() -> None:
     left, right = (ALL, slice(0, 4)), (ALL, slice(6, 10))
     found = [
         candidate(BALL, 0.3, *left),
@@ -82,7 +82,7 @@ def test_thresholds_are_of_kinds_and_categories() -> None:
 
 
 def test_segments_of_a_few_pixels_are_dropped() -> None:
-    """A thing of 2x2 pixels in a photo of an eighth of the size."""
+    """A thing of 2x2 pixels in a photo of a quarter of the height and width."""
     found = (candidate(BALL, 0.9, slice(2, 4), slice(2, 4)), candidate(GRASS, 0.9, ALL, ALL))
     assert len(merged(*found)[1]) == 2
     ids, regions = merged(*found, size=(8, 12))
@@ -90,8 +90,8 @@ def test_segments_of_a_few_pixels_are_dropped() -> None:
 
 
 @pytest.mark.parametrize(("size", "scale"), [((32, 48), 1), ((64, 96), 2), ((320, 480), 10)])
-def test_masks_are_brought_to_the_size_of_the_photo(size: tuple[int, int], scale: int) -> None:
-    """The canvas, a third wider than the photo, is cut off."""
+def test_masks_are_resized_to_the_photo(size: tuple[int, int], scale: int) -> None:
+    """The part of the canvas outside the photo, a quarter of its width, is cropped."""
     found = candidate(BALL, 0.7, slice(2, 6), slice(2, 6))
     instance = to_instance(found, seen=SEEN, size=size)
     rows, columns = np.nonzero(instance.mask)
@@ -111,7 +111,7 @@ def test_an_empty_mask_keeps_the_box_of_its_query() -> None:
 
 @torch.no_grad()
 def test_candidates_of_a_model() -> None:
-    """All queries of a photo of a batch, things in the order of their class scores."""
+    """All queries of each photo of a batch, as things, then stuff."""
     output = fast_model()(pad([photo(32, 32), photo(64, 96)]))
     few, many = (find_candidates(output, i, CLASSES) for i in (0, 1))
     assert [len(found) for found in (few, many)] == [21 + 3, 24 + 3]

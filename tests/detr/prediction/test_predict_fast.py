@@ -1,4 +1,4 @@
-"""A run of the fast variant learns a small set by heart, and predicts photos of any shape."""
+"""A run of the fast variant overfits a small data set and predicts photos of any shape."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LEARNING = replace(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A drawn data set in `panoptic/`, and a run in `run/` that has learnt it."""
+    """A drawn data set in `panoptic/`, and a run in `run/` that was trained on it."""
     root = tmp_path_factory.mktemp("predict")
     draw_set(root / "panoptic", train=16, test=1)
     train(root / "panoptic", root / "run", RunConfig("drawn", LEARNING), "both")
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def photos(folder: Path, tmp_path: Path) -> Path:
-    """Four photos of one size; others, two of them smaller than the least size that is read."""
+    """Four photos of one size and four of other sizes, including 900x3 and 1x1 pixels."""
     images = tmp_path / "photos"
     images.mkdir()
     for number in range(1, 5):
@@ -65,7 +65,7 @@ def photos(folder: Path, tmp_path: Path) -> Path:
     return images
 
 
-def test_sixteen_photos_are_learnt_by_heart(folder: Path, tmp_path: Path) -> None:
+def test_the_run_overfits_sixteen_photos(folder: Path, tmp_path: Path) -> None:
     predict(folder / "run", folder / "panoptic/train", tmp_path / "out")
     truth = folder / "panoptic/annotations/panoptic_train.json"
     scores = evaluate_files(truth, tmp_path / "out/panoptic.json")
@@ -74,7 +74,7 @@ def test_sixteen_photos_are_learnt_by_heart(folder: Path, tmp_path: Path) -> Non
     assert scores.box_ap is not None and scores.box_ap.ap50 > 0.7
 
 
-def test_segments_and_instances_are_those_of_the_pixels(
+def test_segments_and_instances_agree_with_their_pixels(
     folder: Path, photos: Path, tmp_path: Path
 ) -> None:
     predict(folder / "run", photos, tmp_path / "out")
@@ -132,7 +132,7 @@ def test_a_higher_threshold_leaves_fewer_segments(
     assert sure < many == as_many
 
 
-def test_checkpoints_tell_their_variant(folder: Path, tmp_path: Path) -> None:
+def test_the_variant_is_read_from_the_checkpoint(folder: Path, tmp_path: Path) -> None:
     path = folder / "run/checkpoints/joint.pt"
     assert isinstance(load_model(path).model, FastDETR)
     assert load_model(path).config.variant == "fast"

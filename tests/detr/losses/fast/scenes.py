@@ -15,7 +15,7 @@ BALL, SKY, BOX, GRASS, ROAD = range(5)
 
 
 def segment_map(indices: np.ndarray, labels: list[int]) -> SegmentMap:
-    """A map (H, W) of 0 for void and 1 + the index into `labels`; boxes are read off it."""
+    """Return a map with indices (H, W): 0 for void, else 1 + the index into `labels`."""
     height, width = indices.shape
     boxes = []
     for number in range(1, len(labels) + 1):
@@ -34,7 +34,7 @@ def segment_map(indices: np.ndarray, labels: list[int]) -> SegmentMap:
 
 
 def meadow(height: int = 64, width: int = 96, *, void: int = 0) -> SegmentMap:
-    """Sky over grass, a ball and a box before it, and `void` columns at the right."""
+    """Draw sky above grass, a ball and a box in front, and `void` columns at the right."""
     indices = np.full((height, width), 1)
     indices[height // 2 :] = 2
     indices[20:40, 8:24] = 3
@@ -45,7 +45,7 @@ def meadow(height: int = 64, width: int = 96, *, void: int = 0) -> SegmentMap:
 
 
 def nothing(height: int = 64, width: int = 96) -> SegmentMap:
-    """A photo of which nothing is known, as one that a crowd fills."""
+    """Draw a photo that is entirely unknown, such as one filled by a crowd."""
     return segment_map(np.zeros((height, width), int), [])
 
 

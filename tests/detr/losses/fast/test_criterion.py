@@ -1,4 +1,4 @@
-"""The losses of FastDETR: what they teach, what they leave alone, and how they add up."""
+"""The losses of FastDETR: which outputs get gradients, and how the losses add up."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def losses_of(model: FastDETR, maps: list[SegmentMap], totals: Tensor | None = N
 
 
 def gradients(model: FastDETR, losses: Losses) -> dict[str, Tensor]:
-    """Gradients of the sum by name of the parameter; zeros where there is none."""
+    """Return the gradients of the sum by parameter name; zeros where there is none."""
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
     total = torch.stack(list(losses.values())).sum()
     found = torch.autograd.grad(total, list(trained.values()), materialize_grads=True)
@@ -54,7 +54,7 @@ def test_names() -> None:
 
 @pytest.mark.parametrize("deformable", [True, False])
 def test_parts_of_a_step_add_up_to_the_step(deformable: bool) -> None:
-    """Photos of different sizes, one without segments, together and one after the other."""
+    """Photos of different sizes, one without segments: in one batch and in three."""
     model = fast_model(deformable=deformable).train()
     maps = [meadow(), nothing(40, 40), meadow(70, 60, void=6), meadow()]
     totals = count_targets(prepared(*maps))
@@ -71,8 +71,8 @@ def test_parts_of_a_step_add_up_to_the_step(deformable: bool) -> None:
         assert (together - gradient).norm() <= 1e-3 * gradient.norm() + 1e-7, name
 
 
-def test_nothing_is_learnt_from_a_photo_of_which_nothing_is_known() -> None:
-    """As one that a crowd fills."""
+def test_an_entirely_unknown_photo_has_no_losses_and_gradients() -> None:
+    """For example, a photo filled by a crowd."""
     model = fast_model().train()
     losses = losses_of(model, [nothing()])
     assert all(float(value.detach()) == 0 for value in losses.values())
@@ -80,7 +80,7 @@ def test_nothing_is_learnt_from_a_photo_of_which_nothing_is_known() -> None:
 
 
 def with_leaves(output: FastOutput) -> tuple[FastOutput, dict[str, Tensor]]:
-    """The same output as leaves of the graph: what the losses teach is in their gradients."""
+    """Return the output of the last layer with detached leaves, whose gradients can be read."""
     dense, last = output.dense, output.layers[-1]
     assert dense is not None
     leaves = {
@@ -103,17 +103,17 @@ def with_leaves(output: FastOutput) -> tuple[FastOutput, dict[str, Tensor]]:
     return cut, leaves
 
 
-def test_void_and_crowds_teach_nothing() -> None:
-    """The right half of the photo, 48 columns, is unknown: whatever is said of it has no gradient.
+def test_void_and_crowds_give_no_gradients() -> None:
+    """The right half of the photo, 48 columns, is unknown; predictions there have no gradient.
 
-    Only things' own queries and places, which lie in the left half, and pixels at its border learn.
+    Gradients reach only queries of things, locations in the left half, and pixels up to its border.
     """
     model, each = fast_model().train(), meadow(void=48)
     targets = prepared(each)
     output, leaves = with_leaves(model(pad([photo(64, 96)])))
     boxes = output.layers[0].cxcywh_norm
     right = boxes.clone()
-    right[0, :24] = torch.tensor([0.8, 0.5, 0.2, 0.3])  # all queries but those of things
+    right[0, :24] = torch.tensor([0.8, 0.5, 0.2, 0.3])  # all queries; those of things follow
     right[0, :2] = torch.tensor([[16 / 96, 0.4, 0.2, 0.4], [40 / 96, 0.6, 0.2, 0.4]])
     layer = replace(output.layers[0], cxcywh_norm=right)
     losses = fast_losses(
@@ -128,12 +128,12 @@ def test_void_and_crowds_teach_nothing() -> None:
     unknown = output.dense.centres_norm[0, :, 0] > 0.5
     assert not found["dense"][0, unknown].any() and found["dense"][0, ~unknown].any()
     assert not found["logits"][0, 2:].any() and found["logits"][0, :2].any()
-    # sky and grass are there; that road is not is half known
+    # sky and grass are present; that road is absent is only half certain
     certain, half = found["presence"][0, :2].abs(), found["presence"][0, 2].abs()
     assert certain.all() and half.item() > 0
 
 
-def test_unmatched_queries_over_known_pixels_learn_that_there_is_nothing() -> None:
+def test_unmatched_queries_over_known_pixels_are_negatives() -> None:
     model, targets = fast_model().train(), prepared(meadow())
     output, leaves = with_leaves(model(pad([photo(64, 96)])))
     losses = fast_losses(output, targets, count_targets(targets), model.config)
@@ -141,11 +141,11 @@ def test_unmatched_queries_over_known_pixels_learn_that_there_is_nothing() -> No
     gradient = leaves["logits"].grad
     assert gradient is not None
     assert gradient[0].any(1).all()
-    assert (gradient > 0).sum() >= 22 * 2  # all but the two things' are pushed down
+    assert (gradient > 0).sum() >= 22 * 2  # both logits of all unmatched queries are pushed down
 
 
-def test_more_things_than_places_and_queries() -> None:
-    """64 things in a photo of 21 places."""
+def test_more_things_than_locations_and_queries() -> None:
+    """64 things in a photo with 21 locations."""
     indices = np.arange(1, 65).reshape(8, 8).repeat(4, 0).repeat(4, 1)
     model = fast_model(num_queries=60).train()
     losses = losses_of(model, [segment_map(indices, [BALL] * 64), meadow()])
@@ -153,7 +153,7 @@ def test_more_things_than_places_and_queries() -> None:
 
 
 def test_a_set_without_one_of_the_kinds() -> None:
-    """Targets hold one kind; the losses of the other are zero and finite."""
+    """If targets have only one kind, all losses are finite."""
     model = fast_model().train()
     grass, ball = (segment_map(np.ones((32, 32), int), [label]) for label in (GRASS, BALL))
     for each in (grass, ball):
@@ -161,8 +161,8 @@ def test_a_set_without_one_of_the_kinds() -> None:
         assert all(value.isfinite() for value in losses.values())
 
 
-def test_it_learns_a_drawn_photo() -> None:
-    """A bright ball and a dark box between sky and grass are known by heart after 40 steps."""
+def test_the_model_overfits_a_drawn_photo() -> None:
+    """A bright ball and a dark box between sky and grass are predicted after 40 steps."""
     torch.manual_seed(0)
     each = meadow()
     colours = torch.tensor([[0.0, 0, 0], [0.4, 0.6, 1], [0, 1, 0.2], [1, 1, 1], [-1, -1, -1]])

@@ -1,4 +1,4 @@
-"""Matching of queries and places to things."""
+"""Matching of queries and locations to things."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONFIG = small_config()
 
 
 def output_of(boxes: torch.Tensor, embeddings: torch.Tensor, pixels: torch.Tensor) -> FastOutput:
-    """One photo of 64x96 with undecided classes, boxes (Q, 4) and embeddings (Q, E + 1)."""
+    """Return an output for a 64x96 photo, given boxes (Q, 4) and mask embeddings (Q, E + 1)."""
     count = len(boxes)
     layer = FastLayerOutput(
         torch.zeros(1, count, 2), boxes[None], embeddings[None], torch.zeros(1, 0)
@@ -22,8 +22,8 @@ def output_of(boxes: torch.Tensor, embeddings: torch.Tensor, pixels: torch.Tenso
     return FastOutput(None, (layer,), (pixels,), (), ((64, 96),), (count,))
 
 
-def test_where_boxes_are_the_same_masks_decide() -> None:
-    """Two things cross each other; pixel embeddings tell rows from columns."""
+def test_masks_decide_between_equal_boxes() -> None:
+    """Two things cross each other; pixel embeddings distinguish rows from columns."""
     indices = np.ones((64, 96), int)
     indices[28:36, 16:80] = 2
     indices[8:56, 44:52] = 3
@@ -38,7 +38,7 @@ def test_where_boxes_are_the_same_masks_decide() -> None:
 
 
 def test_queries_over_void_are_ignored() -> None:
-    """The right half is void: of three queries the second lies there."""
+    """The right half is void; the second of three queries lies there."""
     (target,) = prepared(meadow(void=48))
     boxes = torch.tensor([[0.2, 0.5, 0.2, 0.3], [0.8, 0.5, 0.2, 0.3], [0.4, 0.5, 0.2, 0.3]])
     pixels = torch.zeros(2, 8, 12)
@@ -48,7 +48,7 @@ def test_queries_over_void_are_ignored() -> None:
 
 
 def dense_of(centres: torch.Tensor, padding: list[bool]) -> DenseOutput:
-    """Places with undecided classes and small boxes around their centres."""
+    """Return locations with class logits 0 and small boxes around their centres."""
     boxes = torch.cat([centres, torch.full_like(centres, 0.1)], 1)
     mask = torch.tensor([padding])
     return DenseOutput(
@@ -56,8 +56,8 @@ def dense_of(centres: torch.Tensor, padding: list[bool]) -> DenseOutput:
     )
 
 
-def test_the_four_cheapest_places_answer_for_a_thing() -> None:
-    """Six places along the ball, the last is padding: the four nearest to its centre do."""
+def test_a_thing_is_matched_to_the_four_locations_of_lowest_cost() -> None:
+    """Of six locations in the ball, the last being padding, the four nearest its centre match."""
     (target,) = prepared(meadow())
     x, y = target.cxcywh_norm[0, :2].tolist()
     away = torch.tensor([0.0, 0.01, 0.02, 0.03, 0.04, 0.005])
@@ -68,8 +68,8 @@ def test_the_four_cheapest_places_answer_for_a_thing() -> None:
     assert 5 not in match.queries.tolist()
 
 
-def test_a_place_answers_for_one_thing() -> None:
-    """Five places, two things that want four each: every place has one."""
+def test_a_location_is_matched_to_one_thing() -> None:
+    """Two things select four of five locations each; no location is matched twice."""
     indices = np.ones((64, 96), int)
     indices[16:48, 16:80], indices[24:40, 32:64] = 2, 3
     (target,) = prepared(segment_map(indices, [GRASS, BALL, BOX]))

@@ -1,4 +1,4 @@
-"""Targets: shares at each stride, what is unknown, and the numbers that losses are divided by."""
+"""Targets: shares at each stride, unknown pixels, and the normalisers of the losses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from detr.losses.fast.targets import count_targets
 from tests.detr.losses.fast.scenes import BALL, BOX, GRASS, SKY, meadow, prepared, segment_map
 
 
-def test_things_come_first_and_are_numbered_by_kind() -> None:
+def test_things_come_first_and_are_indexed_by_kind() -> None:
     """The map has sky, grass, ball, box: things 0 (ball) and 1 (box), stuff 0 and 1."""
     (target,) = prepared(meadow())
     assert target.things.tolist() == [0, 1]
@@ -33,8 +33,8 @@ def test_shares_are_those_of_the_pixels() -> None:
     assert float(target.at[8].masks[0, 2, 1]) == 0.5
 
 
-def test_void_and_what_lies_outside_of_the_photo_is_unknown() -> None:
-    """40x50 pixels, the last 10 columns void: on the canvas of 64x64, 40x40 are known."""
+def test_void_and_pixels_outside_the_photo_are_unknown() -> None:
+    """40x50 pixels, the last 10 columns void: on the 64x64 canvas, 40x40 pixels are known."""
     indices = np.ones((40, 50), int)
     indices[:, 40:] = 0
     (target,) = prepared(segment_map(indices, [GRASS]))
@@ -48,7 +48,7 @@ def test_void_and_what_lies_outside_of_the_photo_is_unknown() -> None:
 
 
 def test_slivers_are_unknown() -> None:
-    """Of a ball and of sky less than 16 pixels are seen."""
+    """Fewer than 16 pixels of a ball and of sky are visible."""
     indices = np.ones((32, 32), int)
     indices[:5, :3], indices[31, :15] = 2, 3
     (target,) = prepared(segment_map(indices, [GRASS, BALL, SKY]))
@@ -57,7 +57,7 @@ def test_slivers_are_unknown() -> None:
     assert target.presence_weight.tolist() == pytest.approx([0, 1, 994 / 1024])
 
 
-def test_segments_of_one_stuff_category_are_one() -> None:
+def test_segments_of_one_stuff_category_share_a_mask() -> None:
     indices = np.repeat([1, 2, 3, 1], 8)[None].repeat(32, 0)
     (target,) = prepared(segment_map(indices, [GRASS, BOX, GRASS]))
     assert target.stuff.tolist() == [1]
@@ -65,7 +65,7 @@ def test_segments_of_one_stuff_category_are_one() -> None:
 
 
 def test_counts_add_up() -> None:
-    """Two things, four segments, three weights, 64 * 96 pixels in places of 16; then with void."""
+    """Two things, four segments, three weights, 64 * 96 / 16 stride-4 pixels; then with void."""
     one, other = prepared(meadow(), meadow(void=32))
     assert count_targets([one]).tolist() == [2, 4, 3, 384]
     assert torch.equal(count_targets([one, other]), count_targets([one]) + count_targets([other]))

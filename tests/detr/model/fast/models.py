@@ -26,12 +26,12 @@ CLASSES = packed_classes(
 
 
 def small_config(**changed: Any) -> TrainConfig:
-    """The settings of the fast variant, with few layers and queries."""
+    """Return the settings of the fast variant with few layers and queries."""
     return fast_config(**{"dec_layers": 2, "dim_feedforward": 128, "num_queries": 24, **changed})
 
 
 def fast_model(kinds: Kinds = KINDS, **changed: Any) -> FastDETR:
-    """A model whose box heads and sampling do something, which they first have to learn."""
+    """Return a model with random weights where the initial ones are zero, as in the box heads."""
     torch.manual_seed(1)
     model = FastDETR(small_config(**changed), kinds, pretrained=True)
     for parameter in model.parameters():
@@ -41,7 +41,7 @@ def fast_model(kinds: Kinds = KINDS, **changed: Any) -> FastDETR:
 
 
 def photo(height: int, width: int) -> Tensor:
-    """(3, height, width) noise in the range of normalised photos."""
+    """Return (3, height, width) noise in the range of normalised photos."""
     generator = torch.Generator().manual_seed(height * 1000 + width)
     return torch.randn(3, height, width, generator=generator)
 

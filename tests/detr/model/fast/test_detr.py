@@ -1,4 +1,4 @@
-"""FastDETR: shapes, photos of all sizes, and what a photo's predictions depend on."""
+"""FastDETR: shapes, photos of all sizes, and independence of other photos and padding."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ONLY_THINGS, ONLY_STUFF = Kinds(things=(0,), stuff=()), Kinds(things=(), stuff=(
 
 
 def of_photo(output: FastOutput, index: int) -> list[Tensor]:
-    """All that is predicted for one photo, without what is padding."""
+    """Return all predictions for one photo, without those of padding."""
     count, padded = output.num_queries[index], output.layers[0].logits.shape[1]
     found = [output.pixels[index], *(x[index] for x in output.semantic[:0])]
     for layer in output.layers:
@@ -37,7 +37,7 @@ def assert_same(first: FastOutput, index: int, second: FastOutput) -> None:
 @pytest.mark.parametrize("deformable", [True, False])
 @torch.no_grad()
 def test_shapes(deformable: bool) -> None:
-    """A photo of 50x70 pixels is computed as 64x96; its places number 9 * 7 + 5 * 4 + 3 * 2."""
+    """A 50x70 photo is computed as 64x96; it has 9 * 7 + 5 * 4 + 3 * 2 locations."""
     model = fast_model(deformable=deformable).train()
     output = model(pad([photo(50, 70), photo(64, 96)]))
     assert output.sizes == ((50, 70), (64, 96))
@@ -70,7 +70,7 @@ def test_a_photo_is_predicted_the_same_alone_and_in_any_batch(
 
 
 @torch.no_grad()
-def test_neither_amount_nor_content_of_padding_matters() -> None:
+def test_padding_does_not_affect_predictions() -> None:
     model, own = fast_model(), photo(50, 70)
     values, padding = torch.full((1, 3, 150, 130), 9.0), torch.ones(1, 150, 130, dtype=torch.bool)
     values[0, :, :50, :70], padding[0, :50, :70] = own, False
@@ -78,8 +78,8 @@ def test_neither_amount_nor_content_of_padding_matters() -> None:
 
 
 @torch.no_grad()
-def test_photos_with_fewer_places_than_queries_have_fewer_queries() -> None:
-    """32x32 pixels have 16 + 4 + 1 places; beside a large photo the other queries are padding."""
+def test_photos_with_fewer_locations_than_queries_have_fewer_queries() -> None:
+    """32x32 pixels have 16 + 4 + 1 locations; in a batch with a large photo, queries are padded."""
     model = fast_model(num_queries=60)
     together = model(pad([photo(32, 32), photo(96, 64)]))
     assert together.num_queries == (21, 60)
@@ -87,7 +87,7 @@ def test_photos_with_fewer_places_than_queries_have_fewer_queries() -> None:
 
 
 @pytest.mark.parametrize("kinds", [ONLY_THINGS, ONLY_STUFF])
-def test_every_trained_parameter_can_learn_without_one_of_the_kinds(kinds: Kinds) -> None:
+def test_every_trained_parameter_has_a_gradient_without_one_of_the_kinds(kinds: Kinds) -> None:
     model = fast_model(kinds).train()
     output = model(pad([photo(64, 64)]))
     every = [x.float().sum() for x in (*output.pixels, *output.semantic)]
@@ -103,7 +103,7 @@ def test_every_trained_parameter_can_learn_without_one_of_the_kinds(kinds: Kinds
     assert trained and all(p.grad is not None for p in trained.values())
 
 
-def test_the_backbone_learns_above_stride_8_only() -> None:
+def test_the_backbone_is_trained_beyond_stride_8_only() -> None:
     """Blocks 0 to 4 end at stride 8."""
     names = [n for n, p in fast_model().backbone.named_parameters() if p.requires_grad]
     assert {int(name.split(".")[3]) for name in names} == set(range(5, 16))
@@ -124,7 +124,7 @@ def test_rows_of_categories_are_named() -> None:
 
 
 def test_names_of_modules_do_not_change() -> None:
-    """Checkpoints are read by these names."""
+    """Checkpoints are loaded by these names."""
     names = {name.rpartition(".")[0] for name in fast_model(dec_layers=1).state_dict()}
     wanted = """
         pyramid.lateral.{0,1,2}.{conv,norm} pyramid.lateral_pixels.{conv,norm}
@@ -145,7 +145,7 @@ def test_names_of_modules_do_not_change() -> None:
 
 
 def expand(pattern: str) -> list[str]:
-    """a.{b,c} to a.b and a.c."""
+    """Expand a.{b,c} to a.b and a.c."""
     start, _, rest = pattern.partition("{")
     if not rest:
         return [start]
