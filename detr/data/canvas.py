@@ -46,7 +46,7 @@ class CanvasView:
         return pasted
 
 
-def canvas_size(config: TrainConfig, sizes: Sequence[Size]) -> Size:
+def shared_canvas(config: TrainConfig, sizes: Sequence[Size]) -> Size:
     """Return the canvas size for training photos of these sizes, in multiples of 32 pixels.
 
     It has the geometric mean area and aspect ratio of the photos at the scale of testing.

@@ -22,7 +22,7 @@ from base.errors import InputError
 from base.files import inside
 from conversion.coco.panoptic import PanopticSet, Photo
 from detr.config import TrainConfig
-from detr.data.canvas import CanvasView, Size, canvas_size, canvas_view
+from detr.data.canvas import CanvasView, Size, canvas_view, shared_canvas
 from detr.data.classes import ClassTable
 from detr.data.colours import jitter_colours, normalise
 from detr.data.targets import SegmentMap, find_segments
@@ -65,7 +65,7 @@ class Examples(Dataset[tuple[Tensor, SegmentMap]]):
     @cached_property
     def _canvas(self) -> Size:
         """The size of all training views of `variant: fast`."""
-        return canvas_size(self.config, [(p.width, p.height) for p in self.panoptic.photos])
+        return shared_canvas(self.config, [(p.width, p.height) for p in self.panoptic.photos])
 
     def _rng(self, photo: Photo, purpose: str) -> np.random.Generator:
         """Return a generator for one photo in one epoch, the same in every process.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from detr.config import fast_config
-from detr.data.canvas import GREY, CanvasView, canvas_size, canvas_view
+from detr.data.canvas import GREY, CanvasView, canvas_view, shared_canvas
 from detr.data.view import View
 
 CONFIG = fast_config(min_size=240, max_size=320)
@@ -16,9 +16,9 @@ PLAIN = replace(CONFIG, zoom=(1.0, 1.0), stretch=0, flip=False)
 
 
 def test_the_canvas_has_the_mean_area_and_aspect_ratio_of_photos() -> None:
-    assert canvas_size(CONFIG, [(320, 240)] * 3) == (320, 256)
-    assert canvas_size(CONFIG, [(640, 480), (480, 640)]) == (288, 288)
-    assert canvas_size(CONFIG, [(2000, 100)]) == (320, 32)
+    assert shared_canvas(CONFIG, [(320, 240)] * 3) == (320, 256)
+    assert shared_canvas(CONFIG, [(640, 480), (480, 640)]) == (288, 288)
+    assert shared_canvas(CONFIG, [(2000, 100)]) == (320, 32)
 
 
 def test_a_photo_and_its_ids_have_the_same_position() -> None:
