@@ -206,11 +206,6 @@ FAST: Mapping[str, Any] = {
 }
 
 
-def fast_config(**changed: Any) -> TrainConfig:
-    """Return the configuration of `variant: fast`, with some values changed."""
-    return TrainConfig(**{**FAST, **changed})
-
-
 @dataclass(frozen=True)
 class RunConfig:
     """The content of `RUN/config.yaml`: the data set and the settings of a run."""

@@ -16,10 +16,10 @@ from detr.config import (
     RunConfig,
     TrainConfig,
     check_same_run,
-    fast_config,
     load_config,
     read_run,
 )
+from tests.detr.configs import fast_config
 
 
 def test_defaults_are_published_values() -> None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from detr.config import fast_config
 from detr.data.canvas import GREY, CanvasView, canvas_view, shared_canvas
 from detr.data.view import View
+from tests.detr.configs import fast_config
 
 CONFIG = fast_config(min_size=240, max_size=320)
 PLAIN = replace(CONFIG, zoom=(1.0, 1.0), stretch=0, flip=False)

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from detr.config import TrainConfig, fast_config
+from detr.config import TrainConfig
 from detr.data.view import View, random_view, whole_view
+from tests.detr.configs import fast_config
 
 CONFIG = TrainConfig(min_size=40, max_size=80, train_sizes=(40,), flip=False, crop=0)
 

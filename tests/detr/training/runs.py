@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from detr.config import RunConfig, TrainConfig, fast_config
+from detr.config import RunConfig, TrainConfig
+from tests.detr.configs import fast_config
 
 ROOT = Path(__file__).parents[3]
 CPU = torch.device("cpu")

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from conversion.coco.categories import Category
-from detr.config import TrainConfig, fast_config
+from detr.config import TrainConfig
 from detr.data.classes import ClassTable, packed_classes
 from detr.data.kinds import Kinds
 from detr.model.fast.detr import FastDETR
 from detr.weights.checkpoint import Checkpoint, checkpoint_path, save_checkpoint
+from tests.detr.configs import fast_config
 
 NAMES = ("ball", "sky", "box", "grass", "road")
 KINDS = Kinds(things=(0, 2), stuff=(1, 3, 4))
