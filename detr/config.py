@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from base.errors import InputError, nearest
-from base.parsing import load_yaml, parse, read_yaml
+from base.parsing import read_yaml
 
 BACKBONES = ("efficientnet_lite0", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 EPOCHS = ("epochs", "mask_epochs")  # a run can be extended by raising these
@@ -24,7 +23,7 @@ CHOICES = {
     "variant": ("detr", "fast"),
     "backbone": BACKBONES,
     "position_embedding": ("sine", "learned"),
-    "schedule": ("step", "cosine", "flat_cosine"),
+    "schedule": ("step", "cosine", "flat_cosine", "plateau"),
     "precision": ("auto", "float32", "bfloat16"),
 }
 
@@ -44,7 +43,8 @@ class TrainConfig:
     weight_decay: float = 1e-4
     epochs: int = 300  # of the boxes stage, or of the joint stage
     # of the learning rates; "cosine" lowers them to 0 over all epochs, "flat_cosine" to a fiftieth
-    # over the second half of all epochs
+    # over the second half of all epochs, and "plateau" to a fiftieth after `patience` epochs without
+    # improvement or after `epochs`, over half as many more epochs
     schedule: str = "step"
     lr_drop: int = 200  # epochs between divisions of the rates by 10, with the step schedule
     warmup_steps: int = 0  # steps over which the rates rise from 0 to their full value
@@ -55,8 +55,13 @@ class TrainConfig:
     # decay of the moving average of the weights, which covers about 1 / (1 - ema_decay) steps and
     # is then used for testing and prediction; 0 disables averaging
     ema_decay: float = 0.0
-    score_every: int = 10  # epochs between scorings of the test photos; 0 disables scoring
-    patience: int = 0  # epochs without a better score or test loss that end a stage; 0: never
+    score_every: int = 10  # epochs between scorings of held-out photos; 0 disables scoring
+    # epochs without a better score or held-out loss that end a stage, or the flat part of a plateau
+    # schedule; 0: never
+    patience: int = 0
+    # fraction of the training photos, by group, that are held out to select epochs and thresholds,
+    # so that the test photos are not used in training at all; 0: the test photos select epochs
+    tune: float = 0.0
     keep_every: int = 0  # epochs between checkpoints that are kept; 0 keeps only last and best
     seed: int = 42
     num_workers: int = 2  # processes that read photos; 0 reads them in the training process
@@ -142,6 +147,10 @@ def _check_choices(config: TrainConfig) -> None:
         value = getattr(config, key)
         if value not in known:
             raise ValueError(f"{key}: unknown value '{value}'{nearest(value, known)}")
+    if not config.tune <= 0.5:
+        raise ValueError(f"tune: expected 0 to 0.5, found {config.tune}")
+    if config.schedule == "plateau" and not config.patience:
+        raise ValueError("patience: expected more than 0 with `schedule: plateau`, found 0")
     if config.ema_decay == 1:
         raise ValueError(
             "ema_decay: expected less than 1, found 1, at which the average would never change"
@@ -190,6 +199,7 @@ FAST: Mapping[str, Any] = {
     "clip_max_norm": 1.0,
     "warmup_steps": 150,
     "ema_decay": 0.998,
+    "tune": 0.1,
     "enc_layers": 1,  # on the coarsest level of the pyramid
     "dec_layers": 3,
     "dim_feedforward": 512,
@@ -213,47 +223,6 @@ class RunConfig:
     dataset: str
     train: TrainConfig
     init: str | None = None  # the initial weights
-
-
-def load_config(path: Path | None, overrides: list[str]) -> TrainConfig:
-    """Read `train.yaml` (None: the defaults) and apply overrides of the form "key=value".
-
-    Keys that neither sets have the defaults of the variant. Raises InputError if a key is unknown
-    or a value is invalid.
-    """
-    values = {} if path is None else load_yaml(path)
-    if not overrides:
-        return _parse_with_defaults(values, where=str(path))
-    given = {}
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise InputError(f"{override}: expected key=value")
-        given[key.strip()] = _value(text, where=key)
-    where = "--set"
-    if "variant" not in given:
-        _parse_with_defaults(values, where=str(path))  # its errors name the file
-    elif not isinstance(values, dict):
-        raise InputError(f"{path}: expected settings by name")
-    elif values:
-        where = f"{path} with --set"
-    return _parse_with_defaults({**values, **given}, where=where)
-
-
-def _parse_with_defaults(values: Any, *, where: str) -> TrainConfig:
-    """Parse settings; those that are missing have the defaults of the variant."""
-    is_fast = isinstance(values, dict) and values.get("variant") == "fast"
-    return parse(TrainConfig, {**FAST, **values} if is_fast else values, where=where)
-
-
-def _value(text: str, *, where: str) -> Any:
-    """Parse one value as YAML; numbers like 1e-4, which are strings in YAML 1.1, become floats."""
-    try:
-        return float(text) if "e" in text.lower() else yaml.safe_load(text)
-    except ValueError:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"{where}: '{text}' is not valid YAML") from None
 
 
 def read_run(run: Path) -> RunConfig:

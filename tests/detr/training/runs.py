@@ -47,6 +47,7 @@ FAST = fast_config(
     epochs=2,
     warmup_steps=2,
     schedule="step",
+    tune=0.0,
     num_workers=0,
     score_every=0,
 )
