@@ -7,7 +7,7 @@ loaded.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,8 @@ class TrainConfig:
     weight_decay: float = 1e-4
     epochs: int = 300  # of the boxes stage, or of the joint stage
     # of the learning rates; "cosine" lowers them to 0 over all epochs, "flat_cosine" to a fiftieth
-    # over the second half of all epochs, and "plateau" to a fiftieth after `patience` epochs without
-    # improvement or after `epochs`, over half as many more epochs
+    # over the second half of all epochs; "plateau" does the same after `patience` epochs without
+    # improvement, or else after `epochs`, over half as many further epochs
     schedule: str = "step"
     lr_drop: int = 200  # epochs between divisions of the rates by 10, with the step schedule
     warmup_steps: int = 0  # steps over which the rates rise from 0 to their full value
@@ -177,13 +177,14 @@ ONLY_FAST = frozenset(("deformable", "set_cost_mask", "semantic_loss_coef", "zoo
 def _check_variant(config: TrainConfig) -> None:
     """Raise ValueError if a setting that the variant does not read differs from its default."""
     others = ONLY_DETR if config.variant == "fast" else ONLY_FAST
+    other = "detr" if config.variant == "fast" else "fast"
     found = [
         f.name for f in fields(config) if f.name in others and getattr(config, f.name) != f.default
     ]
     if found:
         raise ValueError(
             f"{', '.join(found)}: expected the default, because `variant: {config.variant}` does"
-            " not read this; remove it, or set the other variant"
+            f" not read this; remove it, or set `variant: {other}`"
         )
 
 
@@ -223,6 +224,8 @@ class RunConfig:
     dataset: str
     train: TrainConfig
     init: str | None = None  # the initial weights
+    time: float | None = None  # seconds that the training was asked to take in all
+    chosen: Mapping[str, str] = field(default_factory=dict)  # reason by chosen setting
 
 
 def read_run(run: Path) -> RunConfig:
