@@ -38,7 +38,8 @@ def train(
         init: weights to start from: a checkpoint of a run, or a file or name of published weights.
         dry_run: measure one step per stage and print what training would cost; train nothing.
     """
-    from detr.config import RunConfig, load_config
+    from detr.config import RunConfig
+    from detr.settings import read_settings
     from detr.training.dry_run import cost_table, estimate_costs
     from detr.training.train import stages_of
     from detr.training.train import train as run_training
@@ -46,7 +47,7 @@ def train(
     opened = open_dataset(dataset)
     default = dataset / "train.yaml"
     path = config or (default if default.is_file() else None)
-    values = load_config(path, [value for values in set for value in values])
+    values = read_settings(path, [value for values in set for value in values]).config()
     if dry_run:
         console.print(cost_table(estimate_costs(opened.panoptic, values, stages_of(stage, values))))
     else:

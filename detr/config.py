@@ -132,14 +132,14 @@ def _check_ranges(config: TrainConfig) -> None:
         *("min_size", "max_size", "accumulate"),
     }
     shares = {"dropout", "eos_coef", "crop", "photometric", "threshold", "ema_decay", "stretch"}
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if field.name in positive and not value > 0:
-            raise ValueError(f"{field.name}: expected more than 0, found {value}")
-        if field.name in shares and not 0 <= value <= 1:
-            raise ValueError(f"{field.name}: expected 0 to 1, found {value}")
+    for setting in fields(config):
+        value = getattr(config, setting.name)
+        if setting.name in positive and not value > 0:
+            raise ValueError(f"{setting.name}: expected more than 0, found {value}")
+        if setting.name in shares and not 0 <= value <= 1:
+            raise ValueError(f"{setting.name}: expected 0 to 1, found {value}")
         if isinstance(value, int | float) and not 0 <= value < float("inf"):
-            raise ValueError(f"{field.name}: expected 0 or more, found {value}")
+            raise ValueError(f"{setting.name}: expected 0 or more, found {value}")
 
 
 def _check_choices(config: TrainConfig) -> None:

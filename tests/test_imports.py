@@ -59,6 +59,7 @@ LAYOUT: dict[str, tuple[str, dict[str, str]]] = {
         "base annotation.photos conversion evaluation",
         {
             "config": "",
+            "settings": "config",
             "kernels": "config",
             "__init__": "kernels",  # settings that must be applied before torch is imported
             "data": "config",

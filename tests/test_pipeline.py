@@ -17,7 +17,8 @@ import pytest
 from fiftyone.utils.coco import COCODetectionDatasetImporter
 
 import pipeline
-from detr.config import RunConfig, TrainConfig
+from detr.config import RunConfig
+from tests.detr.configs import fast_config
 from tests.detr.random_weights import SMALL
 from tests.detr.random_weights import save as save_weights
 from tests.drawn import YAML, free_port
@@ -26,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 PIPELINE = (sys.executable, str(ROOT / "pipeline.py"))
 README = (ROOT / "README.md").read_text()
 TINY = """\
+variant: detr
 backbone: efficientnet_lite0
 lr_backbone: 0
 hidden_dim: 128
@@ -267,4 +269,4 @@ def test_all_set_options_apply_and_the_last_value_of_a_key_wins(
     (tmp_path / "dataset.yaml").write_text(YAML)
     pipeline.app.cli(args=["train", str(tmp_path), "--run", "run", *words])
     (config,) = configs
-    assert config.train == TrainConfig(epochs=3, lr=0.5, seed=2)
+    assert config.train == fast_config(epochs=3, lr=0.5, seed=2)

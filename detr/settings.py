@@ -1,0 +1,78 @@
+"""The settings that a person gives in `train.yaml` and with `--set`.
+
+This module does not import torch: the command line checks the settings before anything slow is
+loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from base.errors import InputError
+from base.parsing import load_yaml, parse
+from detr.config import FAST, TrainConfig
+
+DEFAULT_VARIANT = "fast"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings by name, and the place that errors about them name."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    where: str = "--set"
+
+    @property
+    def variant(self) -> str:
+        """The variant of the model, whether it was given or not."""
+        return str(self.values.get("variant", DEFAULT_VARIANT))
+
+    def config(self, chosen: Mapping[str, Any] | None = None) -> TrainConfig:
+        """Return the configuration: these settings, then `chosen`, then the variant's defaults.
+
+        Raises InputError if a key is unknown or a value is invalid.
+        """
+        defaults = {"variant": self.variant} | (FAST if self.variant == "fast" else {})
+        return parse(TrainConfig, {**defaults, **(chosen or {}), **self.values}, where=self.where)
+
+
+def read_settings(path: Path | None, overrides: list[str]) -> Settings:
+    """Read `train.yaml` (None: no settings) and apply overrides of the form "key=value".
+
+    Raises InputError if a key is unknown or a value is invalid.
+    """
+    values = {} if path is None else load_yaml(path)
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected settings by name")
+    given = _parse_overrides(overrides)
+    if values and "variant" not in given:
+        Settings(values, str(path)).config()  # its errors name the file
+    where = f"{path} with --set" if values and "variant" in given else "--set"
+    settings = Settings({**values, **given}, where if given else str(path))
+    settings.config()
+    return settings
+
+
+def _parse_overrides(overrides: list[str]) -> dict[str, Any]:
+    given = {}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise InputError(f"{override}: expected key=value")
+        given[key.strip()] = _value(text, where=key)
+    return given
+
+
+def _value(text: str, *, where: str) -> Any:
+    """Parse one value as YAML; numbers like 1e-4, which are strings in YAML 1.1, become floats."""
+    try:
+        return float(text) if "e" in text.lower() else yaml.safe_load(text)
+    except ValueError:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(f"{where}: '{text}' is not valid YAML") from None
