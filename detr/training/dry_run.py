@@ -14,6 +14,7 @@ import torch
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
+from base.durations import duration
 from base.memory import keep_freed_memory
 from detr.config import TrainConfig
 from detr.data.batch import Batch
@@ -23,7 +24,6 @@ from detr.kernels.compiling import explained_compiler_errors
 from detr.kernels.memory import explained_memory_errors
 from detr.kernels.torch_private import fused_flop_counts
 from detr.training.batch_losses import step_losses
-from detr.training.log import duration
 from detr.training.optimizer import build_optimizer
 from detr.training.processes import Processes, join_processes
 from detr.training.schedule import stage_epochs

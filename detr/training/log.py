@@ -12,6 +12,7 @@ import msgspec
 import torch
 from torch import Tensor
 
+from base.durations import duration
 from base.files import write_bytes
 from detr.training.processes import Processes
 
@@ -90,14 +91,6 @@ def summary(line: dict[str, Any], epochs: int) -> str:
     scores = [f"{name} {100 * value:.1f}" for name, value in line.get("scores", {}).items()]
     parts += [" ".join(scores)] * bool(scores)
     return " | ".join([*parts, f"{duration(left)} left"] if left else parts)
-
-
-def duration(seconds: float) -> str:
-    """Format seconds as 40 s, 12 min or 3 h 05 min."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def _shown(losses: dict[str, float]) -> list[str]:
