@@ -18,6 +18,21 @@ _AT_ONCE = 1_000_000  # numbers compared at once
 PHOTO_WEIGHT = 3  # of the number of photos, relative to one category
 
 
+def count_table(groups: Sequence[Sequence[str]], counts: Mapping[str, Mapping[int, int]]) -> Floats:
+    """Return (G, 1 + C): for each group the number of photos, then of segments by category.
+
+    `counts` are the numbers of segments of each photo, by category.
+    """
+    column = {c: i for i, c in enumerate(sorted({c for one in counts.values() for c in one}), 1)}
+    table = np.zeros((len(groups), 1 + len(column)))
+    for row, group in enumerate(groups):
+        table[row, 0] = len(group)
+        for name in group:
+            for category, count in counts[name].items():
+                table[row, column[category]] += count
+    return table
+
+
 def assign_splits(
     table: Floats, fixed: Sequence[str | None], shares: Mapping[str, float]
 ) -> list[str]:

@@ -7,7 +7,7 @@ earlier, so that every step does only what is new.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import version
@@ -25,6 +25,8 @@ from base.memory import return_freed_memory
 from base.progress import track
 from conversion.building.engine import run_tasks
 from conversion.building.entries import LeftOut, read_entries
+from conversion.building.group_file import GroupFile, read_groups
+from conversion.building.groups import group_inputs, group_photos
 from conversion.building.painter import Painter, PaintingFailure, PaintingTask
 from conversion.building.place import check_place, place, read_placed
 from conversion.building.plan import PaintedFile, Plan
@@ -63,9 +65,9 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> BuildResult:
         failed = plan.leave_out_failed()
         if not len(plan):
             raise InputError(failed[0][1])
-        _assign_splits(dataset, config.split, plan)
-        left_out = tuple(plan.left_out)
-        prepared = PreparedSet(dataset, config, plan.contents(), left_out, categories, _versions())
+        groups = _assign_splits(dataset, config.split, plan)
+        contents, left_out = plan.contents(), tuple(plan.left_out)
+        prepared = PreparedSet(dataset, config, contents, groups, left_out, categories, _versions())
         result = read_placed(prepared) or place(prepared)
     return_freed_memory()
     return result
@@ -165,16 +167,33 @@ def _is_painted(painter: Painter, file: PaintedFile, moved: list[tuple[str, str]
     return False
 
 
-def _assign_splits(dataset: Dataset, split: Split, plan: Plan) -> None:
-    """Assign every photo to a split; if all were assigned earlier, nothing is computed."""
+def _assign_splits(dataset: Dataset, split: Split, plan: Plan) -> GroupFile:
+    """Assign every photo to a split and return the groups.
+
+    If all photos were assigned earlier and the groups are known, nothing is computed.
+    """
     earlier, contents = plan.earlier_splits(), plan.contents()
-    if plan.all_have_earlier_splits() and can_stay(dataset, contents.photos, earlier):
+    inputs, known = group_inputs(dataset, contents.photo_digests()), _known_groups(dataset)
+    stay = plan.all_have_earlier_splits() and can_stay(dataset, contents.photos, earlier)
+    if stay:
         plan.keep_earlier_splits()
-        return
-    hashes: Mapping[str, int] = {}
+    if stay and known and known.inputs == inputs:
+        return known
+    names, hashes = list(contents.photos()), dict[str, int]()
     if split.near_duplicates:
-        hashes = _perceptual_hashes(dataset, plan.store, list(contents.photos()))
-    plan.set_splits(split_photos(dataset, contents.counts(), hashes, earlier))
+        hashes = _perceptual_hashes(dataset, plan.store, names)
+    groups = group_photos(dataset, names, hashes, earlier)
+    if not stay:
+        plan.set_splits(split_photos(dataset, contents.counts(), groups, earlier))
+    return GroupFile(inputs, tuple(tuple(group) for group in groups if len(group) > 1))
+
+
+def _known_groups(dataset: Dataset) -> GroupFile | None:
+    """Return the groups of the earlier build; None if they are missing or damaged."""
+    try:
+        return read_groups(dataset.panoptic)
+    except InputError:
+        return None
 
 
 def _perceptual_hashes(dataset: Dataset, store: Store, names: Sequence[str]) -> dict[str, int]:

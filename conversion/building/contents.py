@@ -70,6 +70,10 @@ class Contents:
         """Return the key and the PNG of every photo."""
         return self._rows(f"SELECT key, {_PNG} FROM plan ORDER BY photo")
 
+    def photo_digests(self) -> Iterator[tuple[str, bytes]]:
+        """Return the digest of every photo."""
+        return self._rows("SELECT photo, photo_digest FROM plan ORDER BY photo")
+
     def counts(self) -> Mapping[str, dict[int, int]]:
         """Return the number of segments by category for every photo."""
         return Table(self._db, _PAINTED, "counts", _decode_counts)

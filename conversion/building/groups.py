@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 
 from annotation.dataset import Dataset
 from annotation.photos.groups import group_file, read_photo_groups
 from annotation.photos.likeness import near_pairs
+from base.files import digest
 from conversion.config import read_conversion_config
 
 
@@ -40,6 +42,17 @@ def group_photos(
         if len({before[name] for name in members if name in before}) < 2:
             joined.merge(first, second)
     return sorted(sorted(group) for group in joined.subsets())
+
+
+def group_inputs(dataset: Dataset, photos: Iterable[tuple[str, bytes]]) -> str:
+    """Return a digest of everything that determines the groups of `photos`, names and digests."""
+    split, limit = read_conversion_config(dataset).split, dataset.config.limits.near_photo
+    path = group_file(dataset.root, dataset.config.group_by)
+    settings = repr((split.group_pattern, split.near_duplicates, limit))
+    total = sha256(digest(settings, *([path] if path else [])).encode())
+    for name, content in photos:
+        total.update(name.encode() + b"\0" + content)
+    return total.hexdigest()
 
 
 def named_groups(dataset: Dataset, names: Iterable[str]) -> Iterable[list[str]]:

@@ -16,6 +16,7 @@ from annotation.dataset import Dataset
 from base.errors import InputError
 from base.files import replacing
 from base.links import link_or_copy
+from conversion.building.group_file import group_file_path
 from conversion.building.plan import NEW
 from conversion.building.prepared import (
     BuildResult,
@@ -51,6 +52,8 @@ def read_placed(prepared: PreparedSet) -> BuildResult | None:
         for part in split_file(prepared):
             splits.update(part)
         if contents.store.digest(folder / "split.json") != splits.digest():
+            return None
+        if group_file_path(folder).read_bytes() != prepared.groups.encode():
             return None
         known = read_manifest(folder / "manifest.json")
         if known.inputs != prepared.inputs():
@@ -97,6 +100,7 @@ def place(prepared: PreparedSet) -> BuildResult:
     earlier = read_split_file(prepared.dataset)
     _remove_leftovers(prepared, () if earlier is None else earlier.rule["shares"])
     _write(folder / "split.json", split_file(prepared))  # the old one was needed until now
+    _write(group_file_path(folder), [prepared.groups.encode()])
     for split in prepared.splits():
         _link_photos(prepared, split)
     files = {}

@@ -13,6 +13,7 @@ import msgspec
 
 from annotation.dataset import Dataset
 from conversion.building.contents import Contents
+from conversion.building.group_file import GroupFile
 from conversion.building.split import rule_of
 from conversion.coco.categories import Category, category_values
 from conversion.config import ConversionConfig
@@ -40,6 +41,7 @@ class PreparedSet:
     dataset: Dataset
     config: ConversionConfig
     contents: Contents
+    groups: GroupFile
     left_out: tuple[tuple[str, str], ...]
     categories: tuple[Category, ...]
     versions: Mapping[str, str]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from annotation.dataset import Dataset
 from annotation.findings import Complaint
@@ -17,7 +16,7 @@ from annotation.rules.checked import CheckedAnnotation
 from base.errors import InputError
 from base.files import digest, inside
 from base.parsing import parse, read_json
-from conversion.building.assignment import Floats, assign_splits
+from conversion.building.assignment import assign_splits, count_table
 from conversion.building.groups import group_photos, named_groups
 from conversion.config import Split, read_conversion_config
 
@@ -70,10 +69,10 @@ def rule_of(split: Split) -> dict[str, Any]:
 def split_photos(
     dataset: Dataset,
     counts: Mapping[str, Mapping[int, int]],
-    hashes: Mapping[str, int],
+    groups: Sequence[Sequence[str]],
     before: Mapping[str, str],
 ) -> dict[str, str]:
-    """Return the split of every photo in `counts`, which has its number of segments by category.
+    """Return the split of every photo in `groups`; `counts` are its segments by category.
 
     Listed photos go to the split of their list, old photos stay where they were `before`, and their
     groups go with them. The other groups are assigned so that every category has its share in each
@@ -82,11 +81,10 @@ def split_photos(
     Raises InputError if lists contradict each other.
     """
     split = read_conversion_config(dataset).split
-    groups = group_photos(dataset, sorted(counts), hashes, before)
-    groups.sort(key=lambda group: digest(str(split.seed), *group))  # a random order
+    groups = sorted(groups, key=lambda group: digest(str(split.seed), *group))  # a random order
     listed = _listed(dataset)
     fixed = [_fixed(dataset, group, listed, before) for group in groups]
-    places = assign_splits(_table(groups, counts), fixed, split.shares)
+    places = assign_splits(count_table(groups, counts), fixed, split.shares)
     return {name: place for group, place in zip(groups, places, strict=True) for name in group}
 
 
@@ -126,18 +124,6 @@ def _fixed(
     return max(votes, key=lambda split: (votes[split], split)) if votes else None
 
 
-def _table(groups: Sequence[Sequence[str]], counts: Mapping[str, Mapping[int, int]]) -> Floats:
-    """Return (G, 1 + C): for each group the number of photos, then of segments by category."""
-    column = {c: i for i, c in enumerate(sorted({c for one in counts.values() for c in one}), 1)}
-    table = np.zeros((len(groups), 1 + len(column)))
-    for row, group in enumerate(groups):
-        table[row, 0] = len(group)
-        for name in group:
-            for category, count in counts[name].items():
-                table[row, column[category]] += count
-    return table
-
-
 def split_complaints(
     dataset: Dataset, annotations: Sequence[CheckedAnnotation]
 ) -> Iterator[Complaint]:
@@ -151,7 +137,8 @@ def split_complaints(
         for photo, own in usable.items()
         if photo is not None
     }
-    split = split_photos(dataset, counts, {}, read_remembered(dataset))
+    before = read_remembered(dataset)
+    split = split_photos(dataset, counts, group_photos(dataset, sorted(counts), {}, before), before)
     photos: dict[int, Counter[str]] = defaultdict(Counter)
     for name, own in counts.items():
         for index in own:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from annotation.dataset import open_dataset
 from annotation.intake.collect import collect
+from conversion.building.groups import group_photos
 from conversion.building.split import split_photos
 from tests.annotation.intake.collected import (
     groups,
@@ -65,6 +66,7 @@ def test_the_split_keeps_groups_together(here: Path) -> None:
         "name: a\nthings: [b]\nsplit: {train: 0.5, test: 0.5, group_by: photos.csv}\n"
     )
     dataset = open_dataset(here / "set")
-    split = split_photos(dataset, {path.name: {1: 1} for path in dataset.photos()}, {}, {})
+    counts = {path.name: {1: 1} for path in dataset.photos()}
+    split = split_photos(dataset, counts, group_photos(dataset, sorted(counts), {}, {}), {})
     assert {split[f"{i}a.jpg"] == split[f"{i}b.jpg"] for i in range(9)} == {True}
     assert set(split.values()) == {"train", "test"}

@@ -29,8 +29,8 @@ def test_another_split_moves_pngs_and_leaves_no_old_files(tmp_path: Path) -> Non
     assert convert(dataset).photos == {"train": 6, "val": 4}
     assert pngs(dataset) == before  # moved, not painted again
     assert {path.name for path in dataset.panoptic.iterdir()} == {
-        *("annotations", "manifest.json", "panoptic_train", "panoptic_val", "split.json"),
-        *("train", "val"),
+        *("annotations", "groups.json", "manifest.json", "split.json"),
+        *("panoptic_train", "panoptic_val", "train", "val"),
     }
     assert len(list((dataset.panoptic / "annotations").iterdir())) == 4
 

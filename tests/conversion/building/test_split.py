@@ -11,6 +11,7 @@ from base.errors import InputError
 from conversion.building.assignment import assign_splits
 from conversion.building.build import convert
 from conversion.building.check import check
+from conversion.building.groups import group_photos
 from conversion.building.split import split_photos
 from tests.drawn import YAML, draw_dataset, draw_photo, square
 
@@ -21,9 +22,12 @@ def set_of(root: Path, names: list[str], split: str = SPLIT) -> Dataset:
     return draw_dataset(root, dict.fromkeys(names, ()), yaml=YAML.replace(SPLIT, split))
 
 
-def split_of(dataset: Dataset, before: dict[str, str] | None = None) -> dict[str, str]:
+def split_of(
+    dataset: Dataset, before: dict[str, str] | None = None, hashes: dict[str, int] | None = None
+) -> dict[str, str]:
     counts = {path.name: {1: 1} for path in dataset.photos()}
-    return split_photos(dataset, counts, {}, before or {})
+    groups = group_photos(dataset, sorted(counts), hashes or {}, before or {})
+    return split_photos(dataset, counts, groups, before or {})
 
 
 def test_groups_of_the_csv_stay_together(tmp_path: Path) -> None:
@@ -64,12 +68,11 @@ def test_csv_and_pattern_join_each_others_groups(tmp_path: Path) -> None:
 def test_near_duplicates_stay_together_and_never_move_old_photos(tmp_path: Path) -> None:
     split = "split: {train: 0.5, test: 0.5, near_duplicates: true}"
     dataset = set_of(tmp_path, ["a", "b", "c", "d"], split)
-    counts = {f"{name}.jpg": {1: 1} for name in "abcd"}
     hashes = {"a.jpg": 0b111, "b.jpg": 0b110, "c.jpg": 2**64 - 1, "d.jpg": 2**63}
-    found = split_photos(dataset, counts, hashes, {})
+    found = split_of(dataset, hashes=hashes)
     assert found["a.jpg"] == found["b.jpg"] == found["d.jpg"]
     before = {"a.jpg": "train", "c.jpg": "test", "d.jpg": "test"}
-    found = split_photos(dataset, counts, hashes, before)  # b resembles a and d
+    found = split_of(dataset, before, hashes)  # b resembles a and d
     assert before.items() <= found.items()
     for seed in range(20):  # real photos, decoded
         rng = np.random.default_rng(seed)
