@@ -26,6 +26,7 @@ RULES: dict[str, Severity] = {
     "photo-truncated": "error",
     "photo-size": "error",
     "photo-rotation": "error",
+    "photo-depth": "note",
     "photo-embedded": "warning",
     "photo-duplicate": "warning",
     "photo-near-duplicate": "note",
@@ -63,6 +64,10 @@ RULES: dict[str, Severity] = {
     "size-outlier": "note",
     "aspect-outlier": "note",
     "category-one-split": "warning",
+    # stuff
+    "stuff-source": "error",
+    "map-ambiguous": "error",
+    "map-unmatched": "warning",
 }
 
 

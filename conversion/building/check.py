@@ -6,6 +6,7 @@ from annotation.dataset import Dataset
 from annotation.rules.checked import Checked, Pixels
 from annotation.rules.validate import check_dataset
 from conversion.building.split import split_complaints
+from conversion.stuff.rules import stuff_complaints
 
 
 def check(dataset: Dataset, *, pixels: Pixels = "known") -> Checked:
@@ -15,4 +16,4 @@ def check(dataset: Dataset, *, pixels: Pixels = "known") -> Checked:
     Raises InputError if the set has no annotations, or if the lists or groups of its split are
     wrong.
     """
-    return check_dataset(dataset, pixels=pixels, set_rules=[split_complaints])
+    return check_dataset(dataset, pixels=pixels, set_rules=[split_complaints, stuff_complaints])

@@ -68,7 +68,10 @@ class PanopticSet:
         Raises InputError if it is missing or damaged, or if its size is not that of the photo.
         """
         path = inside(self.png_folder, photo.png_name, where=str(self.json_path))
-        return read_segment_ids(path, (photo.height, photo.width))
+        try:
+            return read_segment_ids(path, (photo.height, photo.width))
+        except InputError as error:
+            raise InputError(f"{error} (photo {photo.file_name})") from None
 
 
 def measure(ids: SegmentIds) -> dict[int, Extent]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,14 @@ from base.files import write_bytes
 SegmentIds = NDArray[np.uint32]
 VOID = 0
 SIGNATURE = b"\x89PNG\r\n\x1a\n"  # the first bytes of every PNG
+HEADER_BYTES = 26  # up to the colour type
+_COLOR_TYPES = {
+    0: "greyscale",
+    2: "RGB",
+    3: "palette colours",
+    4: "greyscale with alpha",
+    6: "RGBA",
+}
 
 
 def join_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
@@ -35,29 +44,64 @@ def join_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
 def read_segment_ids(path: Path, size: Size) -> SegmentIds:
     """Read a panoptic PNG as (H, W) uint32 segment ids.
 
-    `size` is the (height, width) of its photo. Raises InputError if the file is not a readable PNG
-    of this size, before it is decoded: a small file may have many pixels.
+    RGB PNGs, with or without alpha, store ids as colours; 16-bit greyscale PNGs store them as
+    values. `size` is the (height, width) of the photo. Raises InputError if the file is not a
+    readable PNG of this size, before it is decoded: a small file may have many pixels. In all
+    other kinds of PNG, a pixel could mean two ids, so they are refused.
     """
-    if (found := _read_size(path)) != size:
+    header = read_png_header(path)
+    if header.size != size:
+        found = header.size
         expected = f"{size[1]}x{size[0]} pixels, the size of its photo"
         raise InputError(f"{path}: expected {expected}, found {found[1]}x{found[0]}")
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if bgr is None:
+    if header.kind == "16-bit greyscale":
+        return np.asarray(_decode(path, cv2.IMREAD_UNCHANGED), np.uint32)
+    if header.kind not in ("8-bit RGB", "8-bit RGBA"):
+        expected = "an 8-bit RGB PNG, whose colours are segment ids, or 16-bit greyscale ids"
+        raise InputError(f"{path}: expected {expected}, found a PNG in {header.kind}")
+    return join_channels(np.asarray(_decode(path, cv2.IMREAD_COLOR), np.uint8))
+
+
+def _decode(path: Path, flags: int) -> NDArray[Any]:
+    pixels = cv2.imread(str(path), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None:
         raise InputError(f"{path}: cannot be read as a PNG")
-    return join_channels(np.asarray(bgr, np.uint8))
+    return np.asarray(pixels)
 
 
-def _read_size(path: Path) -> Size:
-    """Return height and width, as the header of a PNG states them."""
+@dataclass(frozen=True)
+class PngHeader:
+    """The header of a PNG; `size` is (height, width), and `depth` counts bits per channel."""
+
+    size: Size
+    depth: int
+    color_type: int
+
+    @property
+    def kind(self) -> str:
+        """The kind of pixels in words, such as `8-bit RGB` or `4-bit palette colours`."""
+        return f"{self.depth}-bit {_COLOR_TYPES.get(self.color_type, 'unknown colours')}"
+
+
+def read_png_header(path: Path) -> PngHeader:
+    """Read the header of a PNG; raises InputError if the file cannot be read or is no PNG."""
     try:
         with path.open("rb") as file:
-            header = file.read(24)
+            data = file.read(HEADER_BYTES)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    if len(header) < 24 or not header.startswith(SIGNATURE):
+    header = parse_png_header(data)
+    if header is None:
         raise InputError(f"{path}: cannot be read as a PNG")
-    width, height = struct.unpack(">II", header[16:])
-    return height, width
+    return header
+
+
+def parse_png_header(data: bytes) -> PngHeader | None:
+    """Return the header that the first bytes of a PNG contain; None if they are not a PNG's."""
+    if len(data) < HEADER_BYTES or not data.startswith(SIGNATURE):
+        return None
+    width, height, depth, color_type = struct.unpack(">IIBB", data[16:HEADER_BYTES])
+    return PngHeader((height, width), depth, color_type)
 
 
 def write_segment_ids(path: Path, ids: SegmentIds) -> None:

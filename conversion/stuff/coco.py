@@ -30,6 +30,8 @@ from conversion.stuff.meanings import (
     translate,
 )
 
+_READING = 2  # increase it if the same files are read differently, so that photos are painted again
+
 
 class _Segment(msgspec.Struct, omit_defaults=True):
     id: Annotated[int, msgspec.Meta(ge=1, lt=1 << 24)]
@@ -58,7 +60,7 @@ class CocoStuff:
 
     def summary(self) -> object:
         """Return what determines the meaning of pixels, except the entry of the photo."""
-        return "coco", self.confidence, sorted(self.meanings.items(), key=str)
+        return "coco", _READING, self.confidence, sorted(self.meanings.items(), key=str)
 
     def _find(self, name: str) -> int | None:
         """Return the row of a photo; the ids of a prediction are not those of COCO photos."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +15,11 @@ from PIL import Image
 from annotation.labelme.annotation import Shape
 from annotation.photos.files import without_pixel_limit
 from base.errors import InputError
-from conversion.coco.index import coco_id
-from conversion.coco.png import join_channels
+from conversion.coco.png import join_channels, parse_png_header
+from conversion.stuff.map_names import MapNames
 from conversion.stuff.meanings import UNKNOWN, Map, Meanings, translate
 
+_READING = 2  # increase it if the same files are read differently, so that photos are painted again
 _VALUES, _COLORS = ("L", "P", "1", "I;16"), ("RGB", "RGBA", "P")  # Pillow's modes
 
 
@@ -27,41 +27,33 @@ _VALUES, _COLORS = ("L", "P", "1", "I;16"), ("RGB", "RGBA", "P")  # Pillow's mod
 class LabelMaps:
     """A folder of PNGs; `meanings` explains their values or, if `colored`, their colours.
 
-    `known` describes the expected values in error messages. With `by_id`, maps are also found by
-    the 12-digit numbers in the names of COCO photos.
+    `known` describes the expected values in error messages.
     """
 
-    folder: Path
+    names: MapNames
     meanings: Meanings
     colored: bool
     known: str
-    by_id: bool = False
 
     def summary(self) -> object:
         """Return everything that determines what the pixels of a map mean."""
-        return "maps", self.colored, sorted(self.meanings.items())
+        return "maps", _READING, self.colored, sorted(self.meanings.items())
 
     def inputs(self, name: str) -> tuple[Path | str, ...]:
-        """Return the map of the photo `name` if there is one."""
-        path = self._find(name)
+        """Return the map of the photo `name` if there is one; `read` reports an ambiguous one."""
+        try:
+            path = self.names.find(name)
+        except InputError as error:
+            return (str(error),)
         return () if path is None else (path,)
 
-    def _find(self, name: str) -> Path | None:
-        return next((Path(path) for path in self._places(name) if os.path.isfile(path)), None)  # noqa: PTH113 (is called for every photo)
-
-    def _places(self, name: str) -> Iterator[str]:
-        """Yield `a/b.jpg.png` for `a/b.jpg`, then `a/b.png`, which the photo `a/b.png` shares."""
-        yield f"{self.folder}/{name}.png"
-        short = f"{name.rpartition('.')[0]}.png"
-        yield f"{self.folder}/{short}"
-        if self.by_id:
-            yield f"{self.folder}/{short.rpartition('/')[2]}"
-            if (number := coco_id(name)) is not None:
-                yield f"{self.folder}/{number:012}.png"
-
     def read(self, name: str, shapes: Sequence[Shape], *, height: int, width: int) -> Map | None:
-        """Read (H, W) uint16 meanings; return None if the photo has no map."""
-        path = self._find(name)
+        """Read (H, W) uint16 meanings; return None if the photo has no map.
+
+        Raises InputError if the map is ambiguous, damaged, of another size, or has values without
+        a meaning.
+        """
+        path = self.names.find(name)
         if path is None:
             return None
         try:
@@ -95,13 +87,8 @@ class LabelMaps:
         self, image: Image.Image, data: bytes
     ) -> tuple[NDArray[np.unsignedinteger], Meanings]:
         """Return pixels and their meanings; in palette images, only the palette is translated."""
-        if image.mode == "L" and not self.colored:
-            grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # faster
-            if grey is not None and grey.shape == image.size[::-1] and grey.dtype == np.uint8:
-                return grey, self.meanings
         if not self.colored:
-            codes = np.asarray(image)  # for palette images, the indices
-            return (codes.astype(np.uint8) if codes.dtype == bool else codes), self.meanings
+            return _values(image, data), self.meanings
         if image.mode == "P":
             palette = image.getpalette("RGB") or []
             triples = zip(*[iter(palette)] * 3, strict=False)
@@ -109,3 +96,17 @@ class LabelMaps:
             known = {i: self.meanings[c] for i, c in enumerate(colors) if c in self.meanings}
             return np.asarray(image), known
         return join_channels(np.asarray(image)), self.meanings
+
+
+def _values(image: Image.Image, data: bytes) -> NDArray[np.unsignedinteger]:
+    """Return the values of a greyscale image as stored, or the indices of a palette image."""
+    if image.mode in ("P", "I;16", "1"):
+        codes = np.asarray(image)
+        return codes.astype(np.uint8) if codes.dtype == bool else codes
+    grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)  # faster
+    if grey is None or grey.shape != image.size[::-1] or grey.dtype != np.uint8:
+        grey = np.asarray(image)
+    header = parse_png_header(data)
+    if header is not None and header.depth < 8:  # decoders scale 2 and 4 bits to 0..255
+        grey = grey // (255 // ((1 << header.depth) - 1))
+    return np.asarray(grey, np.uint8)

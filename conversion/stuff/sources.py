@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +19,7 @@ from base.files import digest
 from conversion.coco.categories import Category
 from conversion.config import LEAST_CONFIDENCE, ConversionConfig, StuffSource
 from conversion.stuff.coco import open_coco
+from conversion.stuff.map_names import match_maps
 from conversion.stuff.maps import LabelMaps
 from conversion.stuff.meanings import (
     NOT_STUFF,
@@ -31,7 +33,9 @@ from conversion.stuff.meanings import (
 from conversion.stuff.shapes import open_shapes
 
 
-class _Source(Protocol):
+class Source(Protocol):
+    """One source; its methods are described in `conversion.stuff.maps.LabelMaps`."""
+
     def summary(self) -> object: ...
 
     def inputs(self, name: str) -> tuple[Path | str, ...]: ...
@@ -49,7 +53,7 @@ class StuffReader:
     """
 
     images: Path
-    sources: tuple[_Source, ...]
+    sources: tuple[Source, ...]
     digest: str
 
     def inputs(self, photo: Path) -> tuple[Path | str, ...]:
@@ -98,33 +102,41 @@ def open_stuff(
     dataset: Dataset, config: ConversionConfig, categories: Sequence[Category]
 ) -> StuffReader:
     """Open all stuff sources of a set; raises InputError if one is missing or wrong."""
-    names = name_meanings(dataset.config.things, config.stuff_groups, categories)
+    names = source_names(dataset, config, categories)
     sources = [
-        _open_source(dataset, source, names, categories, where=_where(dataset, index))
+        open_source(dataset, source, names, categories, index=index)
         for index, source in enumerate(config.stuff_sources)
     ]
     meanings = digest(*(repr(source.summary()) for source in sources))
     return StuffReader(dataset.images, tuple(sources), meanings)
 
 
-def _where(dataset: Dataset, index: int) -> str:
-    return f"{dataset.root / 'dataset.yaml'}: stuff_sources[{index}]"
+def source_names(
+    dataset: Dataset, config: ConversionConfig, categories: Sequence[Category]
+) -> dict[str, int]:
+    """Return the meaning of every name that the sources of a set may use."""
+    return name_meanings(dataset.config.things, config.stuff_groups, categories)
 
 
-def _open_source(
+def open_source(
     dataset: Dataset,
     source: StuffSource,
     names: Mapping[str, int],
     categories: Sequence[Category],
     *,
-    where: str,
-) -> _Source:
+    index: int,
+) -> Source:
+    """Open one source, whose place in the list is `index`.
+
+    Raises InputError if it is missing or wrong.
+    """
+    where = f"{dataset.root / 'dataset.yaml'}: stuff_sources[{index}]"
     if source.label_maps is not None:
         return _open_label_maps(dataset, source, names, categories, where=where)
     if source.pixelmaps is not None:
         folder = _folder(dataset, source.pixelmaps, "pixel maps", where=where)
-        ids = pixelmap_meanings(names)
-        return LabelMaps(folder, ids, False, "ids of COCO's stuff task", by_id=True)
+        maps = match_maps(folder, _photo_names(dataset), by_id=True)
+        return LabelMaps(maps, pixelmap_meanings(names), False, "ids of COCO's stuff task")
     if source.shapes is not None:
         return open_shapes(dataset.config, source, names, where=where)
     if source.prediction is not None:
@@ -146,9 +158,15 @@ def _folder(dataset: Dataset, relative: str, kind: str, *, where: str) -> Path:
 
 def _shared_names(dataset: Dataset) -> frozenset[str]:
     """Return names without folders that several photos have, so that they identify no photo."""
-    photos = dataset.photos() if dataset.images.is_dir() else []
-    counts = Counter(photo.name for photo in photos)
+    counts = Counter(name.rpartition("/")[2] for name in _photo_names(dataset))
     return frozenset(name for name, count in counts.items() if count > 1)
+
+
+def _photo_names(dataset: Dataset) -> Iterator[str]:
+    """Yield the name of each photo below `images/`."""
+    start = len(str(dataset.images)) + 1
+    for text in dataset.photos().texts if dataset.images.is_dir() else ():
+        yield text[start:].replace(os.sep, "/")
 
 
 def _open_label_maps(
@@ -160,9 +178,10 @@ def _open_label_maps(
     where: str,
 ) -> LabelMaps:
     folder = _folder(dataset, source.label_maps or "", "label maps", where=where)
+    maps = match_maps(folder, _photo_names(dataset))
     if source.table is None:
-        return LabelMaps(folder, id_meanings(names, categories), False, "COCO panoptic ids")
+        return LabelMaps(maps, id_meanings(names, categories), False, "COCO panoptic ids")
     table = source.table
     rows = dataset.inside(table, where=where) if isinstance(table, str) else table
     meanings, colored = read_table(rows, names, where=where)
-    return LabelMaps(folder, meanings, colored, f"a value in {where}: table")
+    return LabelMaps(maps, meanings, colored, f"a value in {where}: table")

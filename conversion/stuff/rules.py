@@ -1,0 +1,62 @@
+"""Rules about stuff sources: they can be opened, and each label map belongs to one photo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from annotation.dataset import Dataset
+from annotation.findings import Complaint
+from annotation.rules.checked import CheckedAnnotation
+from base.errors import InputError
+from conversion.coco.categories import categories_of
+from conversion.config import read_conversion_config
+from conversion.stuff.map_names import MOST_EXAMPLES, MapNames
+from conversion.stuff.maps import LabelMaps
+from conversion.stuff.sources import open_source, source_names
+
+
+def stuff_complaints(
+    dataset: Dataset, annotations: Sequence[CheckedAnnotation]
+) -> Iterator[Complaint]:
+    """Report sources that `convert` refuses, and label maps that belong to no photo or several.
+
+    The contents of COCO files are not read, because large ones take seconds.
+    """
+    config = read_conversion_config(dataset)
+    if not config.stuff_sources:
+        return
+    try:
+        categories = categories_of(dataset, config)
+        names = source_names(dataset, config, categories)
+    except InputError as error:
+        yield Complaint("stuff-source", None, str(error))
+        return
+    for index, one in enumerate(config.stuff_sources):
+        try:
+            if (file := one.coco or one.prediction) is not None:
+                path = dataset.inside(file, where=f"stuff_sources[{index}]")
+                if not path.is_file():
+                    raise InputError(f"stuff_sources[{index}]: {path}: missing")
+                continue
+            source = open_source(dataset, one, names, categories, index=index)
+        except InputError as error:
+            yield Complaint("stuff-source", None, str(error))
+            continue
+        if isinstance(source, LabelMaps):
+            yield from _map_complaints(dataset, source.names)
+
+
+def _map_complaints(dataset: Dataset, names: MapNames) -> Iterator[Complaint]:
+    folder = dataset.relative(names.folder)
+    if names.ambiguous:
+        photo, why = next(iter(sorted(names.ambiguous.items())))
+        others = len(names.ambiguous) - 1
+        more = f"; so are those of {others} other photos" if others else ""
+        yield Complaint("map-ambiguous", None, f"the map of {photo} is not clear: {why}{more}")
+    if names.unmatched:
+        shown = ", ".join(names.unmatched[:MOST_EXAMPLES])
+        count = len(names.unmatched)
+        noun = "map belongs" if count == 1 else "maps belong"
+        message = f"{count:,} {noun} to no photo and {'is' if count == 1 else 'are'} not used"
+        fix = "name the map of images/a.jpg a.jpg.png or a.png"
+        yield Complaint("map-unmatched", None, f"{folder}: {message}: {shown}", fix)
