@@ -97,15 +97,18 @@ def _decode_text(data: bytes, known: Collection[str]) -> tuple[str, bytes | str]
     """Return the encoding and the text; plain UTF-8 remains bytes, which is fastest."""
     marks = BYTE_ORDER_MARKS.items()
     marked = next((encoding for mark, encoding in marks if data.startswith(mark)), None)
-    if marked is None and (data.isascii() or _is_utf8(data)):
+    if marked is None and (data.isascii() or is_utf8(data)):
         return "utf-8", data
     if len(data) > MOST_LENIENT_BYTES:
         raise ValueError(f"larger than {MOST_LENIENT_BYTES >> 20} MB and not plain UTF-8")
     return (marked, data.decode(marked)) if marked else _guess_code_page(data, known)
 
 
-def _is_utf8(data: bytes) -> bool:
-    """Decode in pieces: one emoji would make the whole text take four bytes per character."""
+def is_utf8(data: bytes) -> bool:
+    """Return whether bytes are UTF-8.
+
+    They are decoded in pieces: one emoji would make the whole text take four bytes per character.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for start in range(0, len(data), _PIECE):

@@ -2,60 +2,21 @@
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from annotation.photos.files import Size
 from base.errors import InputError
-from base.files import check_regular
+from conversion.coco.links import CrowdUse, Id, Links, read_links
+from conversion.coco.problems import Problems
+from conversion.coco.text import JsonText, read_text, without_not_numbers
 
-Id = int | str  # some tools write ids as strings
-MOST_BYTES = 4 << 30  # of one file; the largest of COCO has 0.5 GB
-MOST_PROBLEMS = 20  # in the list; the others are only counted
+CROWDS_KEY, CROWDS_ARE_CROWDS = "iscrowd", "crowd"  # in `info` of files that this project writes
 MEMBERS = ("images", "annotations", "categories")
-
-
-class Problems:
-    """Problems of a source, collected so that they are all reported at once."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []  # the first ones
-        self.count = 0
-
-    def add(self, line: str) -> None:
-        self.count += 1
-        if len(self.lines) < MOST_PROBLEMS:
-            self.lines.append(line)
-
-    def extend(self, others: Problems) -> None:
-        for line in others.lines:
-            self.add(line)
-        self.count += others.count - len(others.lines)
-
-    @contextmanager
-    def collecting(self, where: str) -> Iterator[None]:
-        """Turn an error raised in the block into a problem at `where`."""
-        try:
-            yield
-        except (InputError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            self.add(f"{where}: {error}")
-        except OSError as error:  # for example, a name that is longer than the system allows
-            self.add(f"{where}: {error.strerror}")
-        except RecursionError:
-            self.add(f"{where}: is nested too deeply")
-
-    def raise_if_any(self) -> None:
-        """Raise one InputError with a line for each problem, if there are any."""
-        if self.lines:
-            more = self.count - len(self.lines)
-            rest = [f"... and {more:,} more"] if more else []
-            raise InputError("\n".join([*self.lines, *rest]))
 
 
 @dataclass(frozen=True)
@@ -89,7 +50,7 @@ class CocoFile:
     """One COCO file; `split` comes from its name or folder, and is "" if neither has one.
 
     `used` are the ids of the categories that annotations use. `header` is everything except images
-    and annotations.
+    and annotations. `not_numbers` counts NaN and infinities, which are read as missing values.
     """
 
     path: Path
@@ -99,38 +60,45 @@ class CocoFile:
     categories: tuple[CocoCategory, ...]
     used: frozenset[Id]
     header: dict[str, Any]
+    crowds: CrowdUse
+    not_numbers: int = 0
+
+    @property
+    def crowds_mean_rle(self) -> bool:
+        """Whether `iscrowd` only marks RLEs, and the file does not say that it marks crowds."""
+        info = self.header.get("info")
+        declared = isinstance(info, dict) and info.get(CROWDS_KEY) == CROWDS_ARE_CROWDS
+        return self.crowds.means_rle and not declared
 
 
-class _ImageKeys(msgspec.Struct):
+class _Named(msgspec.Struct):
     id: Id
+
+
+class _ImageKeys(_Named):
     file_name: str
     width: int | None = None
     height: int | None = None
 
 
-class _CategoryKeys(msgspec.Struct):
-    id: Id
+class _CategoryKeys(_Named):
     name: str
     isthing: int | bool | None = None
     supercategory: str | None = None
 
 
-class _SegmentLink(msgspec.Struct):
-    category_id: Id
+Named = TypeVar("Named", bound=_Named)
 
 
-class _Link(msgspec.Struct):
-    """The ids in an annotation; a panoptic one has a category for each segment."""
+@dataclass(frozen=True)
+class _Entries(Generic[Named]):
+    """The entries of a list with their indices; `ids` is None if the id of one is not known.
 
-    image_id: Id
-    category_id: Id | None = None
-    segments_info: list[_SegmentLink] | None = None
+    `ids` includes those of entries that cannot be read, because these are reported themselves.
+    """
 
-    @property
-    def category_ids(self) -> list[Id | None]:
-        if self.segments_info is None:
-            return [self.category_id]
-        return [segment.category_id for segment in self.segments_info]
+    entries: tuple[tuple[int, Named], ...]
+    ids: frozenset[Id] | None
 
 
 def read_coco(path: Path, split: str, problems: Problems) -> CocoFile | None:
@@ -138,110 +106,90 @@ def read_coco(path: Path, split: str, problems: Problems) -> CocoFile | None:
 
     Raises InputError if it is not valid JSON.
     """
-    members = _read_members(path)
+    text = _read_json(path)
+    members = _members(text.data)
     if members is None:
         return None
-    raw: dict[str, list[msgspec.Raw]] = {name: [] for name in MEMBERS}
+    raw: dict[str, list[msgspec.Raw] | None] = {}
     for name in MEMBERS:
+        raw[name] = None
         with problems.collecting(f"{path}: {name}"):
             raw[name] = msgspec.json.decode(members[name], type=list[msgspec.Raw])
     header: dict[str, Any] = {}
     for name in sorted(members.keys() - {"images", "annotations"}):
         with problems.collecting(f"{path}: {name}"):
             header[name] = msgspec.json.decode(members[name])
-    categories = _read_categories(path, raw["categories"], problems)
-    keys = _read_image_keys(path, raw["images"], problems)
-    links = _read_links(path, raw["annotations"], problems)
-    _check_links(path, links, {k.id for _, k in keys}, {c.id for c in categories}, problems)
-    by_image: dict[Id, list[tuple[int, msgspec.Raw]]] = {}
-    for place, link in links:
-        by_image.setdefault(link.image_id, []).append((place, raw["annotations"][place]))
-    has_segments = any(link.segments_info is not None for _, link in links)
+    categories = _read_entries(f"{path}: categories", raw["categories"], _CategoryKeys, problems)
+    images = _read_entries(f"{path}: images", raw["images"], _ImageKeys, problems)
+    links = read_links(path, raw["annotations"] or [], images.ids, categories.ids, problems)
     return CocoFile(
         path=path,
         split=split,
-        panoptic=has_segments or (not links and path.stem.startswith("panoptic")),
+        panoptic=links.has_segments or (not links.count and path.stem.startswith("panoptic")),
         images=tuple(
-            _image(path, place, image, raw["images"][place], by_image.get(image.id, []))
-            for place, image in keys
+            _image(path, place, image, (raw["images"] or [])[place], links)
+            for place, image in images.entries
         ),
-        categories=categories,
-        used=frozenset(i for _, link in links for i in link.category_ids if i is not None),
+        categories=tuple(_category(keys) for _, keys in categories.entries),
+        used=links.categories,
         header=header,
+        crowds=links.crowds,
+        not_numbers=text.not_numbers,
     )
 
 
-def _read_members(path: Path) -> dict[str, msgspec.Raw] | None:
+def _read_json(path: Path) -> JsonText:
+    """Read the text of a file; raises InputError if it is not valid JSON."""
+    data = read_text(path)
     try:
-        check_regular(path, most_bytes=MOST_BYTES)
-        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        msgspec.json.decode(data, type=msgspec.Raw)
+        return JsonText(data)
+    except RecursionError:
+        raise InputError(f"{path}: is not valid JSON: it is nested too deeply") from None
+    except msgspec.DecodeError as error:
+        text = without_not_numbers(data)
+        try:
+            msgspec.json.decode(text.data, type=msgspec.Raw)
+        except (msgspec.DecodeError, RecursionError):
+            raise InputError(f"{path}: is not valid JSON: {error}") from None
+        return text
+
+
+def _members(data: bytes) -> dict[str, msgspec.Raw] | None:
+    try:
         members = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     except msgspec.ValidationError:  # a list, such as COCO results
         return None
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: is not valid JSON: {error}") from None
     return members if members.keys() >= set(MEMBERS) else None
 
 
-def _read_categories(
-    path: Path, raw: Sequence[msgspec.Raw], problems: Problems
-) -> tuple[CocoCategory, ...]:
-    found: dict[Id, CocoCategory] = {}
-    for place, one in enumerate(raw):
-        where = f"{path}: categories[{place}]"
-        with problems.collecting(where):
-            keys = msgspec.json.decode(one, type=_CategoryKeys)
-            if keys.id in found:
-                problems.add(f"{where}: id {keys.id} appears twice")
-            isthing = None if keys.isthing is None else bool(keys.isthing)
-            found[keys.id] = CocoCategory(keys.id, keys.name, isthing, keys.supercategory)
-    return tuple(found.values())
+def _read_entries(
+    where: str, raw: Sequence[msgspec.Raw] | None, kind: type[Named], problems: Problems
+) -> _Entries[Named]:
+    """Read images or categories; whole numbers written as 1.0 are accepted."""
+    found: dict[Id, tuple[int, Named]] = {}
+    broken: set[Id] = set()
+    complete = raw is not None
+    for place, one in enumerate(raw or ()):
+        try:
+            keys = msgspec.json.decode(one, type=kind, strict=False)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            with problems.collecting(f"{where}[{place}]"):
+                msgspec.json.decode(one, type=kind, strict=False)
+            try:
+                broken.add(msgspec.json.decode(one, type=_Named, strict=False).id)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                complete = False
+            continue
+        if keys.id in found:
+            problems.add(f"{where}[{place}]: id {keys.id} appears twice")
+        found[keys.id] = (place, keys)
+    return _Entries(tuple(found.values()), frozenset(found) | broken if complete else None)
 
 
-def _read_image_keys(
-    path: Path, raw: Sequence[msgspec.Raw], problems: Problems
-) -> list[tuple[int, _ImageKeys]]:
-    found: dict[Id, tuple[int, _ImageKeys]] = {}
-    for place, one in enumerate(raw):
-        where = f"{path}: images[{place}]"
-        with problems.collecting(where):
-            keys = msgspec.json.decode(one, type=_ImageKeys)
-            if keys.id in found:
-                problems.add(f"{where}: id {keys.id} appears twice")
-            found[keys.id] = (place, keys)
-    return list(found.values())
-
-
-def _read_links(
-    path: Path, raw: Sequence[msgspec.Raw], problems: Problems
-) -> list[tuple[int, _Link]]:
-    links = []
-    for place, one in enumerate(raw):
-        with problems.collecting(f"{path}: annotations[{place}]"):
-            links.append((place, msgspec.json.decode(one, type=_Link)))
-    return links
-
-
-def _check_links(
-    path: Path,
-    links: Sequence[tuple[int, _Link]],
-    images: set[Id],
-    categories: set[Id],
-    problems: Problems,
-) -> None:
-    for place, link in links:
-        where = f"{path}: annotations[{place}]"
-        if link.image_id not in images:
-            problems.add(f"{where}: image_id: expected the id of an image, found {link.image_id!r}")
-        for number, category in enumerate(link.category_ids):
-            if category not in categories:
-                inner = "" if link.segments_info is None else f"segments_info[{number}]: "
-                expected = "category_id: expected the id of a category"
-                problems.add(f"{where}: {inner}{expected}, found {category!r}")
+def _category(keys: _CategoryKeys) -> CocoCategory:
+    isthing = None if keys.isthing is None else bool(keys.isthing)
+    return CocoCategory(keys.id, keys.name, isthing, keys.supercategory)
 
 
 def _image(
@@ -249,7 +197,7 @@ def _image(
     place: int,
     keys: _ImageKeys,
     raw: msgspec.Raw,
-    annotations: Sequence[tuple[int, msgspec.Raw]],
+    links: Links,
 ) -> CocoImage:
     size = None if keys.width is None or keys.height is None else (keys.height, keys.width)
     return CocoImage(
@@ -257,5 +205,5 @@ def _image(
         file_name=keys.file_name,
         size=size,
         values=msgspec.json.decode(raw),
-        annotations=tuple(annotations),
+        annotations=tuple(links.of_image.get(keys.id, ())),
     )

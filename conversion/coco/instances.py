@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from conversion.coco.file import Id
+from conversion.coco.links import Id
 from conversion.coco.rle import Rle
 
 Coordinate = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]

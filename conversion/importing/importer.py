@@ -12,7 +12,8 @@ from pathlib import Path
 
 from base.errors import InputError
 from base.progress import track
-from conversion.coco.file import CocoFile, Problems
+from conversion.coco.file import CocoFile
+from conversion.coco.problems import Problems
 from conversion.importing.labels import Labels
 from conversion.importing.photos import ImportedFile, choose_files, locate_photos, name_photos
 from conversion.importing.provenance import read_provenance, write_provenance

@@ -8,8 +8,10 @@ from annotation.dataset import DatasetConfig
 from base.errors import InputError, nearest
 from base.naming import printable
 from conversion.coco.categories import coco_categories
-from conversion.coco.file import CocoCategory, CocoFile, Id, Problems
+from conversion.coco.file import CocoCategory, CocoFile
+from conversion.coco.links import Id
 from conversion.coco.png import VOID
+from conversion.coco.problems import Problems
 
 
 @dataclass(frozen=True)

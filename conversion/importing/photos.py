@@ -13,7 +13,8 @@ from annotation.photos.listing import PHOTO_SUFFIXES
 from base.errors import InputError
 from base.naming import Names, fold
 from base.progress import track
-from conversion.coco.file import CocoFile, CocoImage, Problems
+from conversion.coco.file import CocoFile, CocoImage
+from conversion.coco.problems import Problems
 from conversion.importing.labels import Labels, read_labels
 from conversion.importing.source import find_photo, photo_folders
 

@@ -13,9 +13,11 @@ from annotation.photos.files import Size
 from base.errors import InputError
 from base.files import inside
 from conversion.coco.cropped_mask import CroppedMask, Extent
-from conversion.coco.file import CocoFile, CocoImage, Id, Problems
+from conversion.coco.file import CocoFile, CocoImage
+from conversion.coco.links import Id
 from conversion.coco.panoptic import measure, png_folders
 from conversion.coco.png import SegmentIds, read_segment_ids
+from conversion.coco.problems import Problems
 from conversion.importing.labels import Labels
 from conversion.importing.shapes import ConvertedImage, mask_shape, split_flags
 from conversion.painting.merge import KEPT

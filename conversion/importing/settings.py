@@ -13,8 +13,9 @@ from annotation.dataset import DatasetConfig, open_dataset, parse_config
 from base.errors import InputError, nearest
 from base.files import write_bytes
 from conversion.coco.categories import coco_categories
-from conversion.coco.file import CocoFile, Problems
+from conversion.coco.file import CocoFile
 from conversion.coco.png import VOID
+from conversion.coco.problems import Problems
 from conversion.config import ConversionConfig, read_conversion_config
 from conversion.importing.labels import Labels
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from base.errors import InputError
 from base.files import inside
-from conversion.coco.file import MEMBERS, CocoFile, CocoImage, Problems, read_coco
+from conversion.coco.file import MEMBERS, CocoFile, CocoImage, read_coco
+from conversion.coco.problems import Problems
 
 _PREFIX = re.compile(r"(?:instances|panoptic|person_keypoints|stuff)_(\w.*)")
 _SPLIT = re.compile(r"(train|val|valid|validation|test)\d*", re.IGNORECASE)

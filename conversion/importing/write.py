@@ -20,7 +20,7 @@ from annotation.labelme.annotation import (
 )
 from base.files import inside, write_bytes
 from base.links import link_or_copy
-from conversion.coco.file import Problems
+from conversion.coco.problems import Problems
 from conversion.importing.photos import ImportedPhoto
 from conversion.importing.segments import shapes_of_segments
 from conversion.importing.settings import STUFF_FOLDER

@@ -14,9 +14,9 @@ from annotation.labelme.annotation import Shape
 from base.errors import InputError
 from base.files import inside
 from conversion.coco.cropped_mask import CroppedMask, union
-from conversion.coco.file import Id
 from conversion.coco.index import CocoIndex, open_index
 from conversion.coco.instances import Segmentation
+from conversion.coco.links import Id
 from conversion.coco.panoptic import png_folders
 from conversion.coco.png import read_segment_ids
 from conversion.coco.rle import Rle, decode_rle
