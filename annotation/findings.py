@@ -33,6 +33,7 @@ RULES: dict[str, Severity] = {
     # one shape
     "shape-unreadable": "error",
     "shape-ignored": "note",
+    "mask-box": "error",
     "points-few": "error",
     "points-not-finite": "error",
     "points-repeated": "note",
@@ -96,7 +97,8 @@ class Finding:
 class Complaint:
     """What a rule reports about one file, before the set's severities and waivers are applied.
 
-    The fields are those of a Finding.
+    The fields are those of a Finding. `severity` replaces that of the rule in RULES for a case that
+    matters less; a severity in `dataset.yaml` takes precedence.
     """
 
     rule: str
@@ -105,3 +107,4 @@ class Complaint:
     fix: str = ""
     others: tuple[int, ...] = ()
     place: tuple[float, float] | None = None
+    severity: Severity | None = None

@@ -21,7 +21,8 @@ from shapely.geometry.base import BaseGeometry
 
 from annotation.dataset import DatasetConfig, Limits
 from annotation.labelme.annotation import Annotation, Shape, UnreadableShape
-from annotation.labelme.geometry import encode_mask_png, mask_pixels, outline
+from annotation.labelme.geometry import mask_pixels, outline
+from annotation.labelme.masks import encode_mask_png
 from annotation.photos.files import Size
 from annotation.rules.figures import figure_arrays
 from annotation.rules.resolved import resolve_annotation

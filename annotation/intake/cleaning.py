@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from annotation.intake.metadata import image_has_location, jpeg_without_location, kept_exif
+from annotation.photos.depth import eight_bit
 from annotation.photos.files import SUFFIXES, open_photo
 from annotation.photos.likeness import perceptual_hash
 from base.errors import InputError
@@ -96,22 +97,13 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
 
 
 def _likeness(image: Image.Image) -> int:
-    return perceptual_hash(np.asarray(_eight_bit(image).convert("L")))
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Reduce 16-bit grey to its high bytes; Pillow's own conversion clips values above 255."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise RefusedError(f"has 32-bit values (mode {image.mode}), so it is not a photo")
-    return image
+    return perceptual_hash(np.asarray(eight_bit(image).convert("L")))
 
 
 def _limited(image: Image.Image, long_side: int | None) -> Image.Image:
     if long_side is None or max(image.size) <= long_side:
         return image
-    small = _eight_bit(image)
+    small = eight_bit(image)
     if small.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):  # palettes cannot be interpolated
         small = small.convert("RGBA" if "transparency" in small.info else "RGB")
     scale = long_side / max(image.size)

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
+
 from annotation.dataset import Dataset
 from annotation.labelme.annotation import (
     Annotation,
@@ -24,8 +26,9 @@ from annotation.labelme.annotation import (
     write_annotation,
 )
 from annotation.labelme.decoding import known_words
+from annotation.photos.files import read_header, read_photo
 from base.errors import InputError
-from base.files import replacing
+from base.files import replacing, write_bytes
 from base.links import link_or_copy
 from base.locks import locked
 from base.parsing import parse, read_json, write_json
@@ -94,7 +97,7 @@ class Session:
             link.parent.mkdir(parents=True, exist_ok=True)
             self._copy(item)
             link.unlink(missing_ok=True)  # copying to an old link would overwrite its photo
-            link_or_copy(photo, link, kind="symbolic")
+            _show(photo, link)
 
     def _copy(self, item: SessionItem) -> None:
         """Copy an annotation in a form that Labelme 6 can read, with the photo beside it."""
@@ -176,6 +179,23 @@ class Session:
         (self.folder / LIST).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
+
+
+def _show(photo: Path, link: Path) -> None:
+    """Link a photo; of one with more than 8 bits, write what training reads.
+
+    Labelme cannot open such a PNG, and shows such a TIFF without its rotation.
+    """
+    try:
+        deep = read_header(photo).bits > 8
+        pixels = read_photo(photo) if deep else None
+    except InputError:  # Labelme shows the error
+        pixels = None
+    if pixels is None:
+        link_or_copy(photo, link, kind="symbolic")
+    else:
+        _, png = cv2.imencode(".png", pixels)
+        write_bytes(link, png.tobytes())
 
 
 def _stamp(path: Path) -> int | None:

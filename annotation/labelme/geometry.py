@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
-
-import cv2
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from PIL import Image
 from shapely.geometry.base import BaseGeometry
 
 from annotation.labelme.annotation import Shape, UnreadableShape
-from annotation.photos.files import without_pixel_limit
+from annotation.labelme.masks import decode_mask_png
 from base.errors import InputError
 
 CIRCLE_CORNERS = 64  # the polygon's area is then 0.2 % below the circle's
-MOST_MASK_PIXELS = 100_000_000
 MOST_MASK_RUNS = 20_000  # their union takes a second; a drawn mask has a few in each row
 # the fewest and the most points of a shape; other programs write all four corners of a rectangle
 POINTS = {
@@ -88,29 +81,15 @@ def outline(shape: Shape) -> NDArray[np.float64]:
 def mask_pixels(shape: Shape) -> tuple[NDArray[np.bool_], tuple[int, int]]:
     """Return the pixels of a mask shape, (h, w) bool, and the x, y of their upper left corner.
 
-    Raises ShapeError if the mask is missing, damaged or too large.
+    Raises ShapeError if the mask is missing, damaged, ambiguous or too large.
     """
     (x, y), *_ = check_points(shape).round().astype(int).tolist()
     if not shape.mask:
         raise ShapeError("shape-unreadable", "mask: expected a base64 PNG, found none")
     try:
-        data = base64.b64decode(shape.mask, validate=True)
-        with without_pixel_limit(), Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            if image.width * image.height > MOST_MASK_PIXELS:
-                found = f"found {image.width}x{image.height}"
-                message = f"mask: expected at most {MOST_MASK_PIXELS:,} pixels, {found}"
-                raise ShapeError("shape-unreadable", message)
-            pixels = np.asarray(image)
-    except (ValueError, OSError, SyntaxError, binascii.Error):
-        raise ShapeError("shape-unreadable", "mask: is not a base64 PNG") from None
-    flat = pixels if pixels.ndim == 2 else pixels.any(axis=2)
-    return flat.astype(bool), (x, y)
-
-
-def encode_mask_png(mask: NDArray[np.bool_]) -> str:
-    """Encode a mask, (h, w) bool, as Labelme stores it: a base64 PNG."""
-    _, png = cv2.imencode(".png", mask.astype(np.uint8) * 255)
-    return base64.b64encode(png.tobytes()).decode("ascii")
+        return decode_mask_png(shape.mask), (x, y)
+    except InputError as error:
+        raise ShapeError("shape-unreadable", str(error)) from None
 
 
 def figure(shape: Shape, *, line_width: float = 0) -> BaseGeometry:

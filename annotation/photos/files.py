@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from annotation.photos.depth import bits_per_channel, scaled_to_8_bits
 from base.errors import InputError
 from base.files import check_regular
 
@@ -39,19 +40,25 @@ _TAIL = 1 << 16  # bytes at the end of a PNG that may hold EXIF data, where exif
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the header of a photo says: `size` as Labelme shows it, after its EXIF rotation.
+    """What the header of a photo says: its `size` after its EXIF rotation.
 
-    `orientation` is the EXIF orientation, 1 to 8. Labelme ignores it in TIFF files.
+    `orientation` is the EXIF orientation, 1 to 8, and `bits` the number of bits per channel.
     """
 
     size: Size
     orientation: int = 1
+    bits: int = 8
     tiff: bool = False
 
     @property
     def swaps_sides(self) -> bool:
         """Whether the rotation swaps height and width."""
-        return self.orientation in _SWAPPING_ORIENTATIONS and not self.tiff
+        return self.orientation in _SWAPPING_ORIENTATIONS
+
+    @property
+    def labelme_ignores_rotation(self) -> bool:
+        """Whether Labelme shows the photo unrotated, as it does with deep TIFF files."""
+        return self.tiff and self.bits > 8 and self.orientation != 1
 
 
 @contextmanager
@@ -76,8 +83,8 @@ def check_size(width: int, height: int) -> None:
 def open_photo(source: Path | BytesIO) -> Image.Image:
     """Open a photo without decoding its pixels.
 
-    Raises InputError, without the path, if the file cannot be read, is not a photo, or is too
-    large.
+    Raises InputError, without the path, if the file cannot be read, is not a photo, is too large,
+    or has values of more than 16 bits.
     """
     try:
         if isinstance(source, Path):
@@ -95,6 +102,7 @@ def open_photo(source: Path | BytesIO) -> Image.Image:
         raise InputError(f"cannot be read as a photo: {error}") from None
     try:
         check_size(*image.size)
+        bits_per_channel(image)
     except InputError:
         image.close()
         raise
@@ -116,7 +124,8 @@ def open_embedded(image_data: str) -> Image.Image:
 def read_photo(path: Path) -> NDArray[np.uint8]:
     """Read the pixels of a photo as (H, W, 3) uint8 BGR, rotated according to its EXIF data.
 
-    Raises InputError if the file cannot be read, is not a photo, is too large or is incomplete.
+    Values of 16 bits are scaled as `scaled_to_8_bits` does. Raises InputError if the file cannot be
+    read, is not a photo, is too large or is incomplete.
     """
     return decode_photo(read_photo_bytes(path), where=path)
 
@@ -139,7 +148,7 @@ def decode_photo(data: bytes, *, where: Path) -> NDArray[np.uint8]:
     """
     try:
         with open_photo(BytesIO(data)) as image:
-            pixels = _decode(data)
+            pixels = _decode(data, bits_per_channel(image))
             if image.format in ("JPEG", "MPO"):
                 _check_complete(data, image)
     except InputError as error:
@@ -147,14 +156,15 @@ def decode_photo(data: bytes, *, where: Path) -> NDArray[np.uint8]:
     return pixels
 
 
-def _decode(data: bytes) -> NDArray[np.uint8]:
+def _decode(data: bytes, bits: int) -> NDArray[np.uint8]:
+    depth = cv2.IMREAD_ANYDEPTH if bits > 8 else 0
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | depth)
     except cv2.error as error:
         raise InputError(f"cannot be read as a photo: {error}") from None
     if pixels is None:
         raise InputError("cannot be read as a photo: its pixels cannot be decoded")
-    return np.asarray(pixels, np.uint8)
+    return scaled_to_8_bits(pixels.astype(np.uint16)) if bits > 8 else np.asarray(pixels, np.uint8)
 
 
 def _check_complete(data: bytes, image: Image.Image) -> None:
@@ -208,12 +218,12 @@ def read_header(path: Path) -> Header:
         with open_photo(path) as image:
             orientation = read_orientation(image)
             width, height = image.size
-            tiff = image.format == "TIFF"
+            tiff, bits = image.format == "TIFF", bits_per_channel(image)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     # Pillow reports the size of a TIFF after rotation, and the stored size of other formats
-    swapped = orientation in _SWAPPING_ORIENTATIONS
-    return Header((width, height) if swapped else (height, width), orientation, tiff)
+    swapped = orientation in _SWAPPING_ORIENTATIONS and not tiff
+    return Header((width, height) if swapped else (height, width), orientation, bits, tiff)
 
 
 def photo_size(path: Path) -> Size:

@@ -14,7 +14,8 @@ from PIL import Image
 
 from annotation.labelme.annotation import Annotation
 from annotation.photos.decoding import MOST_MEMORY, MUCH_MEMORY, apply_orientation, decoding_memory
-from annotation.photos.files import Size, open_embedded, open_photo, read_header, read_orientation
+from annotation.photos.depth import eight_bit
+from annotation.photos.files import Size, open_embedded, open_photo, read_header, read_photo
 from base.errors import InputError
 from base.workers import alone
 
@@ -104,7 +105,7 @@ class Scene:
                 width, height = self.image.size
                 self.image.draft("RGB", (int(width / factor), int(height / factor)))
             self.image.load()
-            seen = _eight_bit(self.image)
+            seen = eight_bit(self.image).convert("RGB")
         self.pixels = np.asarray(apply_orientation(seen, self.orientation), np.uint8)
 
     def cut(self, view: View) -> Picture:
@@ -124,15 +125,6 @@ class Scene:
         return np.asarray(cut, np.uint8)
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Convert an image to RGB; grey values of more than 8 bits are scaled to 8 bits."""
-    if image.mode[0] in "IF":
-        values = np.asarray(image, np.float64)
-        span = max(float(values.max()), 1e-9)
-        image = Image.fromarray((np.clip(values / span, 0, 1) * 255).astype(np.uint8))
-    return image.convert("RGB")
-
-
 @contextmanager
 def open_scene(photo: Path | None, annotation: Annotation | None) -> Iterator[Scene]:
     """Open a photo, or its copy in the annotation.
@@ -145,9 +137,11 @@ def open_scene(photo: Path | None, annotation: Annotation | None) -> Iterator[Sc
         with open_embedded(annotation.image_data) as image:
             yield Scene(image, (image.height, image.width), orientation=1)
         return
-    size = read_header(photo).size
+    header = read_header(photo)
+    if header.bits > 8:  # Pillow would show only the high bytes of colours
+        rgb = read_photo(photo)[..., ::-1]
+        yield Scene(Image.fromarray(np.ascontiguousarray(rgb)), header.size, orientation=1)
+        return
     with open_photo(photo) as image:
-        orientation = read_orientation(image)
-        if image.format == "TIFF":  # Pillow rotates TIFF files, but Labelme does not
-            orientation = {6: 8, 8: 6}.get(orientation, orientation)
-        yield Scene(image, size, orientation)
+        orientation = 1 if header.tiff else header.orientation  # Pillow itself rotates TIFF files
+        yield Scene(image, header.size, orientation)

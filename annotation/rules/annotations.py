@@ -15,9 +15,9 @@ from annotation.rules.checked import CheckedAnnotation, CheckedFile
 from annotation.rules.files import (
     embedded_complaints,
     file_complaints,
+    header_complaints,
     header_of,
     photo_complaints,
-    size_complaints,
     stored_size,
 )
 from annotation.rules.judge import judge
@@ -87,7 +87,7 @@ def _check_photo(
     complaints = list(photo_complaints(annotation, found))
     header = None if found.photo is None else header_of(found.photo)
     if isinstance(header, Header):
-        complaints += size_complaints(annotation, header)
+        complaints += header_complaints(annotation, header)
     elif header is not None:
         complaints.append(header)
         header = None

@@ -51,15 +51,21 @@ def photo_complaints(annotation: Annotation, found: Found) -> Iterator[Complaint
         yield Complaint("photo-path", None, message, "correct imagePath")
 
 
-def size_complaints(annotation: Annotation, header: Header) -> Iterator[Complaint]:
-    """Compare the size in the file with that of the photo as Labelme shows it.
+def header_complaints(annotation: Annotation, header: Header) -> Iterator[Complaint]:
+    """Check how the photo is shown, and compare the size in the file with it.
 
     The size shows that a program ignored an EXIF rotation only if the rotation swaps width and
     height: not for square photos, mirrored photos and photos that are upside down.
     """
-    if header.tiff and header.orientation != 1:
-        message = "the photo is a TIFF with a rotation, which Labelme ignores"
+    if header.labelme_ignores_rotation:
+        message = f"the photo is a {header.bits}-bit TIFF with a rotation, which Labelme ignores"
         yield Complaint("photo-rotation", None, message, "rotate its pixels; `collect` does that")
+    if header.bits > 8:
+        message = (
+            f"the photo has {header.bits} bits per channel; the darkest value becomes 0 and the"
+            " brightest 255, so brightness cannot be compared between photos"
+        )
+        yield Complaint("photo-depth", None, message, "if that matters, convert it to 8 bits")
     stored, (height, width) = stored_size(annotation), header.size
     if stored in (None, header.size):
         return

@@ -25,7 +25,7 @@ def judge(
     The flag `checked` waives the warnings and notes of a shape, but not its errors.
     """
     for c in complaints:
-        severity = dataset.config.severity.get(c.rule, RULES[c.rule])
+        severity = dataset.config.severity.get(c.rule, c.severity or RULES[c.rule])
         if severity == "ignore":
             continue
         shape = None if annotation is None or c.shape is None else annotation.shapes[c.shape]

@@ -16,6 +16,7 @@ from PIL import Image
 from annotation.findings import Complaint
 from annotation.labelme.annotation import read_annotation
 from annotation.photos.decoding import MOST_MEMORY, MUCH_MEMORY, apply_orientation, decoding_memory
+from annotation.photos.depth import eight_bit
 from annotation.photos.files import open_embedded, open_photo, read_orientation
 from annotation.photos.likeness import perceptual_hash
 from annotation.rules.files import EMBEDDED_FIX, unreadable
@@ -108,9 +109,8 @@ def inspect_photo(task: InspectionTask) -> PhotoInspection:
         return PhotoInspection(Inspection("unreadable", str(error)), unchecked)
     except Exception as error:  # Pillow raises almost any exception for a damaged file
         return PhotoInspection(_failed("incomplete", error), unchecked)
-    likeness = None if thumb is None else perceptual_hash(thumb)
     copy = None if task.annotation is None else _inspect_copy(task.annotation, thumb)
-    return PhotoInspection(Inspection(likeness=likeness), copy)
+    return PhotoInspection(Inspection(likeness=perceptual_hash(thumb)), copy)
 
 
 def _failed(problem: Problem, error: Exception) -> Inspection:
@@ -118,8 +118,8 @@ def _failed(problem: Problem, error: Exception) -> Inspection:
     return Inspection(problem, str(error), lasting=not from_system)
 
 
-def thumbnail(image: Image.Image, *, upright: bool) -> Grey | None:
-    """Return an opened image reduced and in grey; None if its values are not 8-bit colours.
+def thumbnail(image: Image.Image, *, upright: bool) -> Grey:
+    """Return an opened image reduced and in grey.
 
     Raises the exceptions of Pillow if the pixels cannot be decoded.
     """
@@ -129,15 +129,14 @@ def thumbnail(image: Image.Image, *, upright: bool) -> Grey | None:
         if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
             image.draft("L", (THUMB, THUMB))  # decodes in a third of the time
         image.load()
-        if image.mode.startswith(("I", "F")):
-            return None
+        image = eight_bit(image)
         if image.mode not in ("L", "RGB"):
             image = image.convert("RGB")
         grey = image.reduce(max(1, min(image.size) // THUMB)).convert("L")
     return np.asarray(apply_orientation(grey, orientation), np.uint8)
 
 
-def _inspect_copy(annotation: Path, thumb: Grey | None) -> Inspection:
+def _inspect_copy(annotation: Path, thumb: Grey) -> Inspection:
     """Compare imageData, which Labelme shows, with the photo."""
     try:
         image_data = read_annotation(annotation).image_data or ""
@@ -149,9 +148,7 @@ def _inspect_copy(annotation: Path, thumb: Grey | None) -> Inspection:
         return Inspection()  # reported by the rules about the annotation
     except Exception as error:
         return _failed("copy incomplete", error)
-    if thumb is None or embedded is None or not images_differ(thumb, embedded):
-        return Inspection()
-    return Inspection("copy differs")
+    return Inspection("copy differs") if images_differ(thumb, embedded) else Inspection()
 
 
 def images_differ(first: Grey, second: Grey) -> bool:

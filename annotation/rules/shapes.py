@@ -9,10 +9,12 @@ import shapely
 
 from annotation.findings import Complaint
 from annotation.labelme.geometry import LINES
+from annotation.labelme.masks import mask_size
 from annotation.rules.figures import FigureArrays, as_array, figure_arrays, intersections
 from annotation.rules.outlines import outline_complaints
 from annotation.rules.resolved import ResolvedAnnotation
 
+MASK_MARGIN = 2  # pixels; writers differ in whether the second point is the last pixel
 AGAIN = "delete the shape, or draw it again"
 
 
@@ -25,6 +27,7 @@ def shape_complaints(
     """
     yield from resolved.problems
     yield from _empty_complaints(resolved)
+    yield from _mask_complaints(resolved)
     arrays = figure_arrays(resolved)
     if not len(arrays.index):
         return
@@ -47,6 +50,30 @@ def _empty_complaints(resolved: ResolvedAnnotation) -> Iterator[Complaint]:
         else:
             message = f"expected a {shape.shape_type} that covers something, found an empty one"
             yield Complaint("zero-area", index, message, AGAIN)
+
+
+def _mask_complaints(resolved: ResolvedAnnotation) -> Iterator[Complaint]:
+    """Report masks whose size is not that of the box between their points.
+
+    Labelme shows a mask at its first point. A mask as large as the photo was probably meant to
+    start at the photo's corner.
+    """
+    for index, (shape, figure) in enumerate(zip(resolved.shapes, resolved.figures, strict=True)):
+        if figure is None or shape.shape_type != "mask" or len(shape.points) != 2:
+            continue
+        (x0, y0), (x1, y1) = shape.points
+        height, width = mask_size(shape.mask or "")
+        across, down = abs(x1 - x0), abs(y1 - y0)
+        if abs(width - across) <= MASK_MARGIN and abs(height - down) <= MASK_MARGIN:
+            continue
+        whole = (height, width) == resolved.size
+        message = (
+            f"the mask has {width}x{height} pixels{', like the photo' if whole else ''}, but its"
+            f" points span {across + 1:.0f}x{down + 1:.0f}; Labelme shows it from x, y ="
+            f" {x0:.0f}, {y0:.0f}"
+        )
+        fix = "move the first point to where the mask begins, or crop the mask to the box"
+        yield Complaint("mask-box", index, message, fix, severity=None if whole else "warning")
 
 
 def _area_complaints(resolved: ResolvedAnnotation, arrays: FigureArrays) -> Iterator[Complaint]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from annotation.labelme.geometry import encode_mask_png
+from annotation.labelme.masks import encode_mask_png
 
 Rng = np.random.Generator
 HUGE = ("1e999", "-1e308", "1" + "0" * 400, "NaN", "-Infinity", "1e-320", "9" * 5000, "-0", "1e9")

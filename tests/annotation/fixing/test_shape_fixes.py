@@ -8,7 +8,8 @@ import pytest
 import shapely
 
 from annotation.labelme.annotation import Shape, read_annotation
-from annotation.labelme.geometry import encode_mask_png, figure, mask_pixels
+from annotation.labelme.geometry import figure, mask_pixels
+from annotation.labelme.masks import encode_mask_png
 from tests.annotation.fixing.fixed import change, contents, drawn, fix, only, rules, shapes_of
 from tests.drawn import YAML, square
 

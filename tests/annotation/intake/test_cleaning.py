@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 
 from annotation.intake.cleaning import CleanPhoto, RefusedError, clean_frame, clean_photo
+from annotation.photos.depth import scaled_to_8_bits
 from annotation.photos.files import photo_size
 from tests.annotation.photos.test_likeness import landscape
 
@@ -168,14 +169,16 @@ def test_other_formats_lose_their_location(data: bytes) -> None:
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
 def test_the_longer_side_is_limited_in_every_mode(mode: str) -> None:
+    expected = scene().convert("L" if mode in ("L", "LA", "I;16") else "RGB")
     if mode == "I;16":
-        image = Image.fromarray(np.asarray(scene().convert("L")).astype(np.uint16) * 257)
+        values = np.asarray(expected).astype(np.uint16) * 16  # 12 bits
+        image, expected = Image.fromarray(values), Image.fromarray(scaled_to_8_bits(values))
     else:
         image = scene().convert(mode)
     data = saved(image, "TIFF" if mode == "CMYK" else "PNG")
     small = opened(clean_photo(data, long_side=16))
     assert small.size == (16, 12)
-    expected = scene().convert("L" if mode in ("L", "LA", "I;16") else "RGB").resize((16, 12))
+    expected = expected.resize((16, 12))
     if mode not in ("1", "P"):
         assert np.abs(pixels(small) - pixels(expected)).mean() < 8
     assert opened(clean_photo(data, long_side=65)).size == (64, 48)
@@ -209,7 +212,7 @@ def bomb(width: int, height: int) -> bytes:
         (b"<html>not found</html>", "not a JPEG, PNG, BMP, TIFF or WEBP image"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a JPEG"),
         (saved(scene(), "GIF"), "not a JPEG"),
-        (saved(Image.new("F", (9, 9)), "TIFF"), "32-bit values"),
+        (saved(Image.new("F", (9, 9)), "TIFF"), "floating-point values"),
     ],
     ids=["bomb", "empty-picture", "truncated", "empty", "html", "eps", "gif", "float"],
 )

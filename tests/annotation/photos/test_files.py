@@ -44,11 +44,6 @@ def test_the_size_includes_the_exif_rotation_as_in_opencv(
     assert pixels.shape[:2] == header.size
 
 
-def test_the_rotation_of_a_tiff_is_ignored_as_in_labelme(tmp_path: Path) -> None:
-    header = read_header(save(tmp_path / "a.tif", orientation=6))
-    assert (header.size, header.orientation, header.swaps_sides) == ((30, 40), 6, False)
-
-
 def test_rotations_in_xmp_are_ignored_as_in_labelme_and_opencv(tmp_path: Path) -> None:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="6"/></x:xmpmeta>'
     assert read_header(save(tmp_path / "a.jpg", xmp=xmp)).size == (30, 40)

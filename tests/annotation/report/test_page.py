@@ -16,7 +16,7 @@ import annotation.report.page
 from annotation.dataset import Dataset
 from annotation.findings import Finding
 from annotation.labelme.annotation import Shape, read_annotation, write_annotation
-from annotation.labelme.geometry import encode_mask_png
+from annotation.labelme.masks import encode_mask_png
 from annotation.report.frames import HEIGHT, WIDTH, View, around, whole
 from annotation.report.listing import finding_lines, findings_table, worst_files
 from annotation.report.page import write_page

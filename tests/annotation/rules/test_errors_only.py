@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from annotation.findings import RULES
 from annotation.labelme.annotation import Shape
+from annotation.labelme.masks import encode_mask_png
 from annotation.rules.pairs import pair_complaints
 from annotation.rules.shapes import shape_complaints
 from tests.annotation.rules.reported import CONFIG, box, polygon, resolved
@@ -22,6 +24,7 @@ PHOTOS: list[list[Shape]] = [  # together, they break every rule about one or se
         polygon((1, NAN), (5, 1), (5, 5)),
     ],
     [BOW_TIE, polygon((2, 2), (6, 6), (10, 10)), Shape("box", ((1.0, 1.0),), "point")],
+    [Shape("box", ((9.0, 9.0), (12.0, 12.0)), "mask", mask=encode_mask_png(np.ones(WIDE, bool)))],
     [replace(SPIKE, points=(*SPIKE.points[:4], *SPIKE.points[3:]))],
     [box(2, 2, 4, 4), box(390, 2, 410, 9), box(500, 2, 510, 9), box(0, 0, 400, 30)],
     [box(0, 0, 10, 10), box(0, 0, 10, 10), box(0, 0, 10, 9.5)],

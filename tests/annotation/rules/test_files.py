@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -230,13 +231,33 @@ def test_the_size_of_a_square_photo_does_not_show_a_rotation(dataset: Dataset) -
     assert places(dataset, "photo-rotation") == []
 
 
-def test_a_tiff_with_a_rotation(dataset: Dataset) -> None:
+@pytest.mark.parametrize(("kind", "rules"), [(np.uint8, []), (np.uint16, ["photo-rotation"])])
+def test_labelme_ignores_the_rotation_of_a_deep_tiff(
+    dataset: Dataset, kind: type, rules: list[str]
+) -> None:
     (dataset.images / "a.jpg").unlink()
-    exif = Image.Exif()
-    exif[0x0112] = 3
-    Image.new("RGB", (40, 30)).save(dataset.images / "a.tif", exif=exif)
+    values = np.zeros((30, 40), kind)
+    Image.fromarray(values).save(dataset.images / "a.tif", tiffinfo={0x0112: 3})
     edit(dataset, image_path="../images/a.tif")
-    assert places(dataset, "photo-rotation") == [("labelme/a.json", None)]
+    found = [f.rule for f in check_dataset(dataset).findings]
+    assert [rule for rule in found if rule == "photo-rotation"] == rules
+
+
+def test_a_photo_of_16_bits_is_scaled_and_a_finding_says_so(dataset: Dataset) -> None:
+    (dataset.images / "a.jpg").unlink()
+    values = np.linspace(0, 4095, 1200).reshape(30, 40).astype(np.uint16)
+    Image.fromarray(values).save(dataset.images / "a.png")
+    edit(dataset, image_path="../images/a.png")
+    (finding,) = findings(dataset, "photo-depth")
+    assert (finding.severity, "16 bits per channel" in finding.message) == ("note", True)
+
+
+def test_a_photo_of_floating_point_values_is_refused(dataset: Dataset) -> None:
+    (dataset.images / "a.jpg").unlink()
+    Image.fromarray(np.zeros((30, 40), np.float32)).save(dataset.images / "a.tif")
+    edit(dataset, image_path="../images/a.tif")
+    (finding,) = findings(dataset, "photo-unreadable")
+    assert "expected 8 or 16 bits per channel, found floating-point values" in finding.message
 
 
 @pytest.mark.parametrize(

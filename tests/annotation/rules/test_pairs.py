@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from annotation.labelme.annotation import Shape
-from annotation.labelme.geometry import encode_mask_png
+from annotation.labelme.masks import encode_mask_png
 from tests.annotation.rules.reported import CONFIG, box, complaints, polygon, reported
 
 MASK = encode_mask_png(np.ones((5, 6), np.bool_))

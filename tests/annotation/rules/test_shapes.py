@@ -7,7 +7,8 @@ import pytest
 
 from annotation.dataset import Limits
 from annotation.labelme.annotation import Shape
-from annotation.labelme.geometry import MOST_MASK_RUNS, encode_mask_png, figure
+from annotation.labelme.geometry import MOST_MASK_RUNS, figure
+from annotation.labelme.masks import encode_mask_png
 from tests.annotation.rules.reported import CONFIG, box, complaints, polygon, reported
 
 NAN, INF = float("nan"), float("inf")

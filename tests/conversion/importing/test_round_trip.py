@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 
 from annotation.dataset import Dataset, open_dataset
 from annotation.labelme.annotation import Shape
-from annotation.labelme.geometry import encode_mask_png
+from annotation.labelme.masks import encode_mask_png
 from conversion.building.build import convert
 from conversion.coco.panoptic import read_panoptic
 from conversion.importing.importer import import_coco

@@ -7,7 +7,7 @@ import numpy as np
 
 from annotation.dataset import DatasetConfig
 from annotation.labelme.annotation import Shape
-from annotation.labelme.geometry import encode_mask_png
+from annotation.labelme.masks import encode_mask_png
 from conversion.coco.categories import dataset_categories
 from conversion.coco.panoptic import Segment
 from conversion.painting.merge import merge

@@ -1,0 +1,79 @@
+"""The base64 PNGs of mask shapes."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from annotation.photos.files import Size, without_pixel_limit
+from base.errors import InputError
+
+MOST_MASK_PIXELS = 100_000_000
+_WITH_ALPHA = ("LA", "RGBA")  # Pillow's modes
+
+
+@contextmanager
+def _opened(mask: str) -> Iterator[Image.Image]:
+    """Open a mask; every error in the block becomes an InputError.
+
+    Characters that are not base64, such as line breaks, are skipped, as Labelme does.
+    """
+    try:
+        data = base64.b64decode(mask)
+        with without_pixel_limit(), Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.width * image.height > MOST_MASK_PIXELS:
+                found = f"found {image.width}x{image.height}"
+                raise InputError(f"mask: expected at most {MOST_MASK_PIXELS:,} pixels, {found}")
+            yield image
+    except (ValueError, OSError, SyntaxError):
+        raise InputError("mask: is not a base64 PNG") from None
+
+
+def mask_size(mask: str) -> Size:
+    """Return the height and width of a mask without decoding its pixels.
+
+    Raises InputError if it is not a base64 PNG or too large.
+    """
+    with _opened(mask) as image:
+        return image.height, image.width
+
+
+def decode_mask_png(mask: str) -> NDArray[np.bool_]:
+    """Decode a mask to (h, w) bool.
+
+    Pixels are set where the values are not 0; those of palette images are the indices, as in
+    Labelme. An opaque or equal alpha channel says nothing, and colours that are the same
+    everywhere leave it to the alpha channel.
+
+    Raises InputError if the mask is not a base64 PNG or too large, or if its colours and its alpha
+    channel contradict each other.
+    """
+    with _opened(mask) as image:
+        pixels = np.asarray(image)
+        with_alpha = image.mode in _WITH_ALPHA
+    if pixels.ndim == 2:
+        return pixels.astype(bool)
+    if not with_alpha:
+        return np.asarray(pixels.any(axis=2))
+    colours, opaque = pixels[..., :-1].any(axis=2), pixels[..., -1] > 0
+    if opaque.all() or np.array_equal(colours, opaque):
+        return np.asarray(colours)
+    if colours.all() or not colours.any():
+        return np.asarray(opaque)
+    raise InputError(
+        f"mask: expected one channel, found an alpha channel with {np.count_nonzero(opaque):,}"
+        f" pixels beside colours with {np.count_nonzero(colours):,}; save it as a grey PNG"
+    )
+
+
+def encode_mask_png(mask: NDArray[np.bool_]) -> str:
+    """Encode a mask, (h, w) bool, as Labelme stores it: a base64 PNG."""
+    _, png = cv2.imencode(".png", mask.astype(np.uint8) * 255)
+    return base64.b64encode(png.tobytes()).decode("ascii")
