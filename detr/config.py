@@ -114,6 +114,7 @@ class TrainConfig:
     # lists the settings that only "detr" reads
     variant: str = "detr"
     deformable: bool = True  # cross-attention samples points around each box, not all locations
+    lr_muon: float = 0.0  # learning rate of hidden matrices, with Muon; 0 trains them with AdamW
     set_cost_mask: float = 2  # weight of the cross entropy and dice loss of masks in matching
     semantic_loss_coef: float = 1  # weight of the cross entropy of the pixel classes
     zoom: tuple[float, float] = (0.75, 1.5)  # range of the random scale of a training photo
@@ -171,7 +172,9 @@ def _check_choices(config: TrainConfig) -> None:
 ONLY_DETR = frozenset(
     ("dilation", "position_embedding", "pre_norm", "eos_coef", "compile", "cached_views", "crop")
 ) | {"mask_epochs", "mask_lr", "mask_lr_drop", "train_sizes"}
-ONLY_FAST = frozenset(("deformable", "set_cost_mask", "semantic_loss_coef", "zoom", "stretch"))
+ONLY_FAST = frozenset(("deformable", "set_cost_mask", "semantic_loss_coef", "zoom", "stretch")) | {
+    "lr_muon"
+}
 
 
 def _check_variant(config: TrainConfig) -> None:
@@ -194,6 +197,7 @@ FAST: Mapping[str, Any] = {
     "backbone": "efficientnet_lite0",
     "lr": 7e-4,
     "lr_backbone": 7e-5,
+    "lr_muon": 4e-3,
     "batch_size": 4,
     "epochs": 30,
     "schedule": "flat_cosine",

@@ -7,13 +7,14 @@ no longer than one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -25,6 +26,7 @@ from detr.config import TrainConfig
 from detr.data.canvas import CanvasView, Size, canvas_view, shared_canvas
 from detr.data.classes import ClassTable
 from detr.data.colours import jitter_colours, normalise
+from detr.data.memory import PhotoMemory
 from detr.data.targets import SegmentMap, find_segments
 from detr.data.view import View, random_view, whole_view
 
@@ -39,6 +41,7 @@ class Examples(Dataset[tuple[Tensor, SegmentMap]]):
     config: TrainConfig
     epoch: int | None = None
     with_masks: bool = True
+    memory: PhotoMemory = field(default_factory=PhotoMemory)  # those not in it are read from disk
 
     def __len__(self) -> int:
         return len(self.panoptic.photos)
@@ -81,6 +84,14 @@ class Examples(Dataset[tuple[Tensor, SegmentMap]]):
 
     def image(self, photo: Photo, view: View | CanvasView) -> Tensor:
         """Read a photo and convert it to the model's input, (3, H, W) float32 RGB."""
+        kept = self.memory.pixels.get(photo.id)
+        bgr = view.transform_photo(self.read_pixels(photo) if kept is None else kept)
+        if self.epoch is not None and self.config.photometric:
+            bgr = jitter_colours(bgr, self._rng(photo, "colours"), self.config.photometric)
+        return normalise(bgr, self.config.backbone)
+
+    def read_pixels(self, photo: Photo) -> NDArray[np.uint8]:
+        """Read a photo (H, W, 3) BGR. Raises InputError if it does not match the data set."""
         path = self.photo_path(photo)
         bgr = read_photo(path)
         if bgr.shape[:2] != (photo.height, photo.width):
@@ -88,15 +99,16 @@ class Examples(Dataset[tuple[Tensor, SegmentMap]]):
                 f"{path}: expected {photo.width}x{photo.height} pixels as in"
                 f" {self.panoptic.json_path}, found {bgr.shape[1]}x{bgr.shape[0]}"
             )
-        bgr = view.transform_photo(bgr)
-        if self.epoch is not None and self.config.photometric:
-            bgr = jitter_colours(bgr, self._rng(photo, "colours"), self.config.photometric)
-        return normalise(bgr, self.config.backbone)
+        return bgr
 
     def segments(self, photo: Photo, view: View | CanvasView) -> SegmentMap:
         """Return the segments that are visible in the view, without crowds."""
         learned = [segment for segment in photo.segments if not segment.iscrowd]
-        ids = view.transform_ids(self.panoptic.segment_ids(photo))
+        if photo.id in self.memory.ids:
+            values, indices = self.memory.ids[photo.id]
+            ids = values[view.transform_ids(indices)]
+        else:
+            ids = view.transform_ids(self.panoptic.segment_ids(photo))
         found = find_segments(ids, [segment.id for segment in learned])
         where = str(self.panoptic.json_path)
         labels = [self.classes.index(learned[i].category_id, where=where) for i in found.wanted]

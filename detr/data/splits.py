@@ -1,30 +1,63 @@
-"""The splits of a built panoptic data set."""
+"""The splits of a built panoptic data set, and the training photos that are held out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from base.errors import InputError
-from conversion.coco.panoptic import PanopticSet, read_panoptic, split_json
+from base.files import digest
+from conversion.building.assignment import assign_splits, count_table
+from conversion.building.group_file import read_groups
+from conversion.coco.panoptic import PanopticSet, Photo, read_panoptic, split_json
 from detr.config import TrainConfig
 from detr.data.classes import ClassTable, packed_classes
 from detr.data.examples import Examples
 
+LEAST_PHOTOS = 20  # of a training split of which photos are held out
+MOST_HELD_OUT = 2  # times the wanted number of photos, which large groups may exceed
+
+Split = Literal["train", "tune", "test"]
+
 
 @dataclass(frozen=True)
 class Splits:
-    """The folder `panoptic/` of a data set and its two splits."""
+    """The folder `panoptic/` of a data set and its two splits.
+
+    `tune` holds the photos held out of the training split, which are not in `train`; it has no
+    photos if the split is too small, and is None if none are wanted.
+    """
 
     folder: Path
     train: PanopticSet
     test: PanopticSet
     classes: ClassTable
+    tune: PanopticSet | None = None
 
-    def examples(self, split: str, config: TrainConfig) -> Examples:
-        """Return the examples of the "train" or "test" split."""
-        panoptic = self.train if split == "train" else self.test
-        return Examples(panoptic, self.folder / split, self.classes, config)
+    @property
+    def held_out(self) -> Split:
+        """The split on which epochs are measured and selected; also a key of the log."""
+        return "test" if self.tune is None else "tune"
+
+    @property
+    def held_out_set(self) -> PanopticSet:
+        """The photos of the split `held_out`."""
+        return self.test if self.tune is None else self.tune
+
+    def images(self, split: Split) -> Path:
+        """Return the folder of a split's photos."""
+        return self.folder / ("test" if split == "test" else "train")
+
+    def examples(self, split: Split, config: TrainConfig) -> Examples:
+        """Return the examples of a split."""
+        panoptic = self.train if split == "train" else self.held_out_set
+        assert split in ("train", self.held_out), (
+            "only one split is used besides the training split"
+        )
+        return Examples(panoptic, self.images(split), self.classes, config)
 
 
 def read_splits(folder: Path) -> Splits:
@@ -40,3 +73,53 @@ def read_splits(folder: Path) -> Splits:
     if not train.photos:
         raise InputError(f"{json_paths[0]}: expected photos to train on, found none")
     return Splits(folder, train, test, packed_classes(train.categories))
+
+
+def hold_out(splits: Splits, config: TrainConfig) -> Splits:
+    """Move the fraction `tune` of the training photos to the split `tune`, in whole groups.
+
+    Groups are those of `groups.json`; without it, each photo is its own group. Categories have the
+    same share of their segments held out, as far as groups allow. The result depends only on the
+    seed and the photos. No photos are held out of fewer than LEAST_PHOTOS, or if groups are so
+    large that far more than wanted would be. Raises InputError if `groups.json` is damaged.
+    """
+    if not config.tune:
+        return splits
+    chosen = _choose(splits, config) if len(splits.train.photos) >= LEAST_PHOTOS else set()
+    if len(chosen) > max(1, MOST_HELD_OUT * config.tune * len(splits.train.photos)):
+        chosen = set()
+
+    def part(held_out: bool) -> PanopticSet:
+        photos = splits.train.photos
+        kept = tuple(photo for photo in photos if (photo.file_name in chosen) == held_out)
+        return replace(splits.train, photos=kept)
+
+    return replace(splits, train=part(False), tune=part(True))
+
+
+def _choose(splits: Splits, config: TrainConfig) -> set[str]:
+    """Return the names of the photos to hold out."""
+    photos = {photo.file_name: photo for photo in splits.train.photos}
+    groups = _groups(splits.folder, list(photos))
+    groups.sort(key=lambda group: digest(str(config.seed), *group))  # a random order
+    counts = {name: _count_categories(photo) for name, photo in photos.items()}
+    shares = {"train": 1 - config.tune, "tune": config.tune}
+    places = assign_splits(count_table(groups, counts), [None] * len(groups), shares)
+    return {
+        name
+        for group, place in zip(groups, places, strict=True)
+        for name in group
+        if place == "tune"
+    }
+
+
+def _count_categories(photo: Photo) -> Counter[int]:
+    return Counter(segment.category_id for segment in photo.segments)
+
+
+def _groups(folder: Path, names: Sequence[str]) -> list[list[str]]:
+    """Return the groups of the photos `names`, single photos included."""
+    file, wanted = read_groups(folder), set(names)
+    groups = [[name for name in group if name in wanted] for group in file.groups] if file else []
+    grouped = {name for group in groups for name in group}
+    return [group for group in groups if group] + [[n] for n in names if n not in grouped]

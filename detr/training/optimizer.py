@@ -1,4 +1,4 @@
-"""AdamW, its learning rates, and its state by parameter name."""
+"""The optimiser, its learning rates, and its state by parameter name."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ import torch
 from torch import Tensor, nn
 
 from detr.config import TrainConfig
+from detr.training.muon import MuonAdamW, is_hidden_matrix
 
 State = dict[str, dict[str, Tensor]]  # by parameter name
 
 
-def build_optimizer(model: nn.Module, config: TrainConfig, *, lr: float) -> torch.optim.AdamW:
-    """Build AdamW for all trained parameters; the backbone has its own learning rate.
+def build_optimizer(model: nn.Module, config: TrainConfig, *, lr: float) -> MuonAdamW:
+    """Build the optimiser of all trained parameters; the backbone has its own learning rate.
 
-    In `variant: fast`, biases and norm weights have no weight decay.
+    It is AdamW, and Muon for the hidden matrices if `lr_muon` is set. In `variant: fast`, biases
+    and norm weights have no weight decay.
     """
     trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    rates = {"lr": lr, "lr_backbone": config.lr_backbone}
+    rates = {"lr": lr, "lr_backbone": config.lr_backbone, "lr_muon": config.lr_muon}
     members: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, parameter in trained:
         rate = "lr_backbone" if "backbone.0." in name else "lr"
+        if config.lr_muon and is_hidden_matrix(name, parameter):
+            rate = "lr_muon"
         decays = config.variant != "fast" or parameter.dim() > 1
         members.setdefault((rate, decays), []).append(parameter)
     groups = [
@@ -31,10 +35,11 @@ def build_optimizer(model: nn.Module, config: TrainConfig, *, lr: float) -> torc
             "lr": rates[rate],
             "full_lr": rates[rate],
             "weight_decay": config.weight_decay if decays else 0.0,
+            "muon": rate == "lr_muon",
         }
         for (rate, decays), parameters in members.items()
     ]
-    return torch.optim.AdamW(groups, fused=_can_fuse(trained))
+    return MuonAdamW(groups, fused=_can_fuse(trained))
 
 
 def _can_fuse(trained: list[tuple[str, nn.Parameter]]) -> bool:
@@ -74,6 +79,11 @@ def load_state_by_name(
     """
     for name, parameter in model.named_parameters():
         saved = state.get(name)
-        if parameter.requires_grad and saved and saved["exp_avg"].shape == parameter.shape:
+        if parameter.requires_grad and saved and _fits(saved, parameter):
             device = parameter.device
             optimizer.state[parameter] = {k: v.to(device, copy=True) for k, v in saved.items()}
+
+
+def _fits(state: Mapping[str, Tensor], parameter: nn.Parameter) -> bool:
+    """Return whether all tensors of a state, except step counts, have the parameter's shape."""
+    return all(value.shape == parameter.shape for value in state.values() if value.dim())

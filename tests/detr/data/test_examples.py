@@ -12,9 +12,10 @@ import torch
 
 from base.errors import InputError
 from conversion.coco.panoptic import PanopticSet, Photo, write_panoptic
-from detr.config import TrainConfig
+from detr.config import FAST, TrainConfig
 from detr.data.examples import Examples
 from detr.data.loader import read_batches
+from detr.data.memory import PhotoMemory
 from detr.data.padded import pad
 from detr.data.splits import read_splits
 from detr.data.targets import SegmentMap, Target
@@ -143,3 +144,33 @@ def test_errors_name_the_file_and_what_does_not_match(tmp_path: Path) -> None:
         examples(folder)[0]
     with pytest.raises(InputError, match=r"panoptic_train\.json: missing"):
         read_splits(tmp_path)
+
+
+@pytest.mark.parametrize("variant", ["detr", "fast"])
+def test_memory_changes_no_example(tmp_path: Path, variant: str) -> None:
+    draw_set(tmp_path, train=3, test=1)
+    config = TrainConfig(**(FAST if variant == "fast" else {}) | {"min_size": 40, "max_size": 80})
+    read = replace(read_splits(tmp_path).examples("train", config), epoch=1)
+    from_disk = [read[index] for index in range(len(read))]
+    memory = PhotoMemory()
+    memory.fill(read.panoptic, read.read_pixels, "read")
+    for file in (*(tmp_path / "train").iterdir(), *(tmp_path / "panoptic_train").iterdir()):
+        file.unlink()  # from now on, nothing can be read from disk
+    kept = replace(read, memory=memory)
+    for index, (expected_image, expected) in enumerate(from_disk):
+        image, segments = kept[index]
+        assert torch.equal(image, expected_image)
+        assert torch.equal(segments.indices, expected.indices)
+        assert torch.equal(segments.labels, expected.labels)
+
+
+def test_photos_that_do_not_fit_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_set(tmp_path, train=3, test=1)
+    read = read_splits(tmp_path).examples("train", PLAIN)
+    monkeypatch.setattr("detr.data.memory.SHARE", 1e-12)
+    memory = PhotoMemory()
+    memory.fill(read.panoptic, read.read_pixels, "read")
+    assert not memory.pixels
+    assert len(read[0]) == 2
