@@ -34,6 +34,7 @@ class Limits:
     """Thresholds of validation; areas in square pixels, lengths in pixels."""
 
     tiny_area: float = 9  # 3 x 3: an accidental click, and too small for a model to learn from
+    crossing_area: float = 9  # in doubt where an outline crosses itself; less is only a note
     repeated_distance: float = 0.01  # between consecutive vertices; files round to about this
     spike_angle: float = 4  # degrees at a vertex ...
     spike_length: float = 8  # ... both of whose edges are longer than this

@@ -13,19 +13,17 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
 from annotation.dataset import DatasetConfig, Limits
-from annotation.labelme.annotation import Annotation, Shape, UnreadableShape
+from annotation.labelme.annotation import Shape, UnreadableShape
 from annotation.labelme.geometry import mask_pixels, outline
 from annotation.labelme.masks import encode_mask_png
 from annotation.photos.files import Size
-from annotation.rules.figures import figure_arrays
-from annotation.rules.resolved import resolve_annotation
+from annotation.rules.crossings import is_tangled, outline_faces
 
 MOST_CHANGE = 0.01  # share of the fixed area
 OUTSIDE = "no part of it is inside the photo"
@@ -125,14 +123,14 @@ def _enclosed_area(shape: Shape, config: DatasetConfig) -> BaseGeometry:
     drawn = shapely.Polygon(outline(shape))
     if drawn.is_valid:
         return drawn
-    annotation = Annotation("", None, None, (shape,))
-    resolved = resolve_annotation(Path(), annotation, None, None, config)
-    enclosed = figure_arrays(resolved).figures[0]
-    if enclosed.is_empty:
+    if is_tangled(drawn):
         raise NotFixedError("the outline crosses itself too often; draw it again")
-    area = _without_tiny_parts(enclosed, config.limits.tiny_area)
+    faces = outline_faces(drawn)
+    area = _without_tiny_parts(faces.enclosed(), config.limits.tiny_area)
+    if area.is_empty:
+        raise NotFixedError("the outline encloses no area; draw it again")
     try:
-        painted = shapely.union_all(_polygons(shapely.make_valid(drawn)))
+        painted = faces.painted()
         lost = shapely.symmetric_difference(painted, area).area
     except shapely.GEOSException as error:
         raise NotFixedError(f"the crossings cannot be removed: {error}") from None

@@ -10,52 +10,53 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from annotation.rules.crossings import CrossedOutline, resolve_crossings
 from annotation.rules.resolved import ResolvedAnnotation
 
 Figures = NDArray[np.object_]  # (N,) shapely geometries
 Floats = NDArray[np.float64]
 FLAT = 1e-9  # share of the squared diagonal; smaller areas are rounding errors
-MOST_CROSSINGS = 200  # of one outline; people draw fewer, and repairing takes quadratic time
-BLOCK = 64  # edges whose crossings are counted at once
 
 
 @dataclass(frozen=True)
 class FigureArrays:
     """The N shapes whose figure is known and not empty.
 
-    `index` (N,) is the index of the shape. `figures` (N,) are valid geometries. If an outline
-    crosses itself, its figure is everything that it encloses, or empty if there are too many
-    crossings. `boxes` (N, 4) xyxy and `areas` (N,) are in pixels; areas within rounding errors of 0
-    are 0. `crossed` (N,) is True for outlines that cross themselves, not only touch themselves.
+    `index` (N,) is the index of the shape. `figures` (N,) are valid geometries: what conversion
+    paints, which is less than an outline encloses if it crosses itself. `boxes` (N, 4) xyxy and
+    `areas` (N,) are in pixels; areas within rounding errors of 0 are 0. `crossings` describe the
+    outlines that cross themselves, not only touch themselves, by row.
     """
 
     index: NDArray[np.intp]
     figures: Figures
     boxes: Floats
     areas: Floats
-    crossed: NDArray[np.bool_]
+    crossings: dict[int, CrossedOutline]
+
+    @property
+    def crossed(self) -> NDArray[np.bool_]:
+        """Which outlines cross themselves, (N,)."""
+        return np.isin(np.arange(len(self.index)), list(self.crossings))
 
 
 def figure_arrays(resolved: ResolvedAnnotation) -> FigureArrays:
-    """Compute areas and boxes of all shapes of a photo at once, and repair invalid figures."""
+    """Compute areas and boxes of all shapes of a photo at once, and resolve crossing outlines."""
     known = list(resolved.with_area())
     index = np.array([index for index, _ in known], np.intp)
     figures = as_array([covered for _, covered in known])
     boxes = shapely.bounds(figures).reshape(-1, 4)
     areas = shapely.area(figures)
-    crossed = np.zeros(len(index), np.bool_)
-    for i in np.flatnonzero(~shapely.is_valid(figures)):
-        tangled = _is_tangled(figures[i])
-        figures[i] = shapely.Polygon() if tangled else _repaired(figures[i])
-        enclosed = figures[i].area
+    crossings = {}
+    for i in np.flatnonzero(~shapely.is_valid(figures)).tolist():
+        one = resolve_crossings(figures[i])
         # An outline that only touches itself, such as one that leads into a hole and back, encloses
-        # everything once. In a figure of eight, the signed areas of the halves cancel out, and the
-        # area of a loop that is drawn twice counts twice.
-        wrong = abs(enclosed - areas[i]) > FLAT * _squared_diagonals(boxes[i])
-        crossed[i] = tangled or wrong
-        areas[i] = enclosed
+        # everything once and in one direction.
+        if one.doubt > FLAT * _squared_diagonals(boxes[i]):
+            crossings[i] = one
+        figures[i], areas[i] = one.painted, one.painted.area
     areas = np.where(areas > FLAT * _squared_diagonals(boxes), areas, 0)
-    return FigureArrays(index, figures, boxes, areas, crossed)
+    return FigureArrays(index, figures, boxes, areas, crossings)
 
 
 def _squared_diagonals(boxes: Floats) -> Floats:
@@ -68,31 +69,6 @@ def as_array(figures: Sequence[BaseGeometry]) -> Figures:
     array = np.empty(len(figures), object)
     array[:] = figures
     return array
-
-
-def _is_tangled(outline: BaseGeometry) -> bool:
-    """Return whether an outline crosses itself so often that repairing it would take too long."""
-    points = shapely.get_coordinates(outline)
-    points = points[np.append(True, (points[1:] != points[:-1]).any(axis=1))]
-    edges = np.asarray(shapely.linestrings(np.stack([points[:-1], points[1:]], axis=1)))
-    tree = shapely.STRtree(edges)
-    found = -3 * len(edges)  # every edge meets itself and its neighbours
-    for start in range(0, len(edges), BLOCK):
-        found += tree.query(edges[start : start + BLOCK], predicate="intersects").shape[1]
-        if found > 2 * MOST_CROSSINGS:
-            return True
-    return False
-
-
-def _repaired(invalid: BaseGeometry) -> BaseGeometry:
-    """Return everything that an invalid outline encloses.
-
-    The default method of shapely takes minutes for a scribble.
-    """
-    try:
-        return shapely.make_valid(invalid, method="structure", keep_collapsed=False)
-    except shapely.GEOSException:
-        return shapely.Polygon()
 
 
 def intersections(first: Figures, second: Figures) -> Figures:

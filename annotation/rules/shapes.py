@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import shapely
 
-from annotation.findings import Complaint
+from annotation.findings import Complaint, Severity
 from annotation.labelme.geometry import LINES
 from annotation.labelme.masks import mask_size
+from annotation.rules.crossings import CrossedOutline
 from annotation.rules.figures import FigureArrays, as_array, figure_arrays, intersections
 from annotation.rules.outlines import outline_complaints
 from annotation.rules.resolved import ResolvedAnnotation
@@ -77,13 +78,13 @@ def _mask_complaints(resolved: ResolvedAnnotation) -> Iterator[Complaint]:
 
 
 def _area_complaints(resolved: ResolvedAnnotation, arrays: FigureArrays) -> Iterator[Complaint]:
-    """Report shapes with no area, a tiny area or an ambiguous one: each shape at most once."""
+    """Report shapes with no area, a tiny area or a crossing: each shape at most once."""
     least = resolved.limits.tiny_area
     for i in np.flatnonzero((arrays.areas < least) | (arrays.areas == 0) | arrays.crossed):
         index, area = int(arrays.index[i]), float(arrays.areas[i])
         shape = resolved.shapes[index]
-        if arrays.crossed[i]:
-            yield _crossing(resolved, index)
+        if crossing := arrays.crossings.get(int(i)):
+            yield _crossing(resolved, index, crossing)
         elif area == 0:
             message = f"the {len(shape.points)} points of this {shape.shape_type} enclose no area"
             yield Complaint("zero-area", index, message, AGAIN)
@@ -92,15 +93,21 @@ def _area_complaints(resolved: ResolvedAnnotation, arrays: FigureArrays) -> Iter
             yield Complaint("tiny", index, message, "delete the shape if it was drawn by accident")
 
 
-def _crossing(resolved: ResolvedAnnotation, index: int) -> Complaint:
+def _crossing(resolved: ResolvedAnnotation, index: int, crossing: CrossedOutline) -> Complaint:
     """Report an outline that crosses itself; shapely's reason ends with the place, as `[12 7]`."""
     reason = str(shapely.is_valid_reason(resolved.figures[index]))
     x, y = (float(word) for word in reason.rpartition("[")[2][:-1].split()[:2])
-    message = (
-        f"the outline crosses itself near x, y = {x:.0f}, {y:.0f}; the loops are cut out or lost"
-    )
+    if np.isinf(crossing.doubt):
+        what = "very often"
+    elif crossing.lost < crossing.doubt:
+        what = f"and a loop of {crossing.doubt:.0f} square pixels runs in the other direction"
+    else:
+        what = f"and {crossing.lost:.0f} square pixels, which it encloses twice, are lost"
+    message = f"the outline crosses itself near x, y = {x:.0f}, {y:.0f}, {what}"
+    slight = crossing.doubt < resolved.limits.crossing_area
+    severity: Severity | None = "note" if slight else None
     fix = "move the crossing vertices apart"
-    return Complaint("self-crossing", index, message, fix, place=(x, y))
+    return Complaint("self-crossing", index, message, fix, place=(x, y), severity=severity)
 
 
 def _frame_complaints(resolved: ResolvedAnnotation, arrays: FigureArrays) -> Iterator[Complaint]:

@@ -61,3 +61,10 @@ def test_a_photo_of_floating_point_values_is_refused(tmp_path: Path) -> None:
     (finding,) = found_in(copy_case("ph_f32_train", tmp_path))
     assert (finding.rule, finding.file) == ("photo-unreadable", "labelme/b.json")
     assert "found floating-point values" in finding.message
+
+
+def test_a_window_that_a_crossing_outline_leaves_visible_is_not_hidden(tmp_path: Path) -> None:
+    root = copy_case("v1_hidden_by_crossing", tmp_path)
+    assert [one.rule for one in found_in(root)] == ["self-crossing"]
+    (photo,) = converted(root)
+    assert sorted(segment.area for segment in photo.segments)[0] == 3600
