@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
@@ -55,6 +55,8 @@ def import_(
     source: Annotated[Positional[Path], arg(metavar="SOURCE")],
     dataset: DatasetPath,
     images: Path | None = None,
+    crowds: Literal["auto", "keep"] = "auto",
+    things: tuple[str, ...] = (),
 ) -> None:
     """Convert COCO instances or panoptic annotations, for example from CVAT, to Labelme files.
 
@@ -62,8 +64,12 @@ def import_(
         source: a COCO JSON file, or a folder that contains such files and their photos.
         dataset: folder of the data set; it is created if it does not exist.
         images: folder of the photos, if they are not beside the JSON file.
+        crowds: auto reads iscrowd as "is a mask" where all masks have it; keep makes them crowds.
+        things: the categories of panoptic files that are things; all others are stuff.
     """
     from conversion.importing.importer import import_coco
+    from conversion.importing.options import ImportOptions
 
-    for line in import_coco(source, dataset, images=images).lines():
+    options = ImportOptions(images, crowds, things)
+    for line in import_coco(source, dataset, options).lines():
         print(line)

@@ -20,10 +20,16 @@ Segmentation = list[list[Coordinate]] | Rle | None  # polygons as flat x, y, or 
 class InstanceKeys(msgspec.Struct):
     """The keys of an annotation from another program that determine its pixels."""
 
-    category_id: Id
+    category_id: Id | float
     segmentation: Segmentation = None
-    bbox: list[Coordinate] | None = None
-    iscrowd: int | bool = 0
+    bbox: list[Coordinate | None] | None = None
+    iscrowd: float | bool | None = 0
+
+    @property
+    def xywh(self) -> list[float] | None:
+        """The bbox; None if it is missing or has missing numbers."""
+        numbers = [number for number in self.bbox or () if number is not None]
+        return numbers if self.bbox and len(numbers) == len(self.bbox) else None
 
 
 def instance_values(

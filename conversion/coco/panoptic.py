@@ -14,10 +14,10 @@ import numpy as np
 from scipy import ndimage
 
 from base.errors import InputError
-from base.files import inside
 from base.parsing import read_json, write_json
 from conversion.coco.categories import Category, category_values
 from conversion.coco.cropped_mask import XYWH, Extent
+from conversion.coco.lookup import find_file
 from conversion.coco.png import VOID, SegmentIds, read_segment_ids
 
 ATTRIBUTES = ("occluded", "truncated")  # of segments; `crowd` is COCO's own iscrowd
@@ -67,7 +67,8 @@ class PanopticSet:
 
         Raises InputError if it is missing or damaged, or if its size is not that of the photo.
         """
-        path = inside(self.png_folder, photo.png_name, where=str(self.json_path))
+        name, where = photo.png_name, str(self.json_path)
+        path = find_file(self.png_folder, name, where=where) or self.png_folder / name
         try:
             return read_segment_ids(path, (photo.height, photo.width))
         except InputError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from annotation.dataset import DatasetConfig
 from base.errors import InputError, nearest
@@ -12,22 +13,31 @@ from conversion.coco.file import CocoCategory, CocoFile
 from conversion.coco.links import Id
 from conversion.coco.png import VOID
 from conversion.coco.problems import Problems
+from conversion.importing.options import ImportOptions
+
+MOST_NAMES = 5  # in a line
 
 
 @dataclass(frozen=True)
 class Labels:
     """The categories of one file by id: labels of things, and COCO panoptic ids of stuff.
 
-    `used` are the names of the categories that annotations use.
+    `used` are the names of the categories that annotations use. `crowds` is False if `iscrowd`
+    only marks RLEs. `notes` are lines about how the file was read.
     """
 
     things: dict[Id, str]
     stuff: dict[Id, int]
     used: frozenset[str]
+    crowds: bool = True
+    notes: tuple[str, ...] = ()
 
 
-def read_labels(file: CocoFile, problems: Problems) -> Labels:
+def read_labels(file: CocoFile, options: ImportOptions, problems: Problems) -> Labels:
     """Divide a file's categories into things and stuff.
+
+    If a panoptic file has no thing, its categories are stuff if COCO has stuff of that name, and
+    things otherwise: Datumaro writes isthing 0 for all of them. `options.things` takes precedence.
 
     Unused categories are left out if they only name a group of others, as in files from Roboflow,
     if they have the same name as a used one, or if they are stuff that COCO lacks. Used categories
@@ -37,8 +47,9 @@ def read_labels(file: CocoFile, problems: Problems) -> Labels:
     known = _coco_stuff()
     things: dict[Id, str] = {}
     stuff: dict[Id, int] = {}
-    redundant = _find_redundant(file)
-    for category in file.categories:
+    categories = _with_things(file, options)
+    redundant = _find_redundant(file, categories)
+    for category in categories:
         if category.id in redundant:
             continue
         with problems.collecting(f"{file.path}: categories: id {category.id}"):
@@ -49,21 +60,57 @@ def read_labels(file: CocoFile, problems: Problems) -> Labels:
             things[category.id] = category.label
     _check_clashes(file, problems)
     names = frozenset(c.label for c in file.categories if c.id in file.used)
-    return Labels(things, stuff, names)
+    crowds = options.crowds == "keep" or not file.crowds_mean_rle
+    return Labels(things, stuff, names, crowds, tuple(_notes(file, options, things, crowds)))
+
+
+def _with_things(file: CocoFile, options: ImportOptions) -> tuple[CocoCategory, ...]:
+    """Return the categories of a file, as things or stuff if the file does not state it."""
+    if not file.panoptic:
+        return file.categories
+    if options.things:
+        return tuple(replace(c, isthing=c.label in options.things) for c in file.categories)
+    if _has_things(file):
+        return file.categories
+    known = _coco_stuff()
+    return tuple(replace(c, isthing=c.label not in known) for c in file.categories)
+
+
+def _has_things(file: CocoFile) -> bool:
+    return any(category.isthing for category in file.categories)
+
+
+def _notes(
+    file: CocoFile, options: ImportOptions, things: dict[Id, str], crowds: bool
+) -> Iterator[str]:
+    if file.not_numbers:
+        found = f"{file.not_numbers:,} values are NaN or infinite"
+        yield f"{file.path}: {found}, which JSON does not have; they are read as missing"
+    if not crowds:
+        yield (
+            f"{file.path}: iscrowd is 1 for all {file.crowds.rles:,} masks and for nothing else, so"
+            " they become things, not crowds; if they are crowds, use --crowds keep"
+        )
+    if file.panoptic and not options.things and not _has_things(file) and things:
+        shown = ", ".join(list(things.values())[:MOST_NAMES])
+        yield (
+            f"{file.path}: no category is a thing, so those without COCO stuff of that name become"
+            f" things: {shown}; to choose them yourself, name them with --things"
+        )
 
 
 def _is_stuff(file: CocoFile, category: CocoCategory) -> bool:
     return file.panoptic and category.isthing is False
 
 
-def _find_redundant(file: CocoFile) -> set[Id]:
+def _find_redundant(file: CocoFile, categories: Sequence[CocoCategory]) -> set[Id]:
     """Return the ids of unused categories that can be left out."""
-    groups = {c.supercategory for c in file.categories if c.supercategory != c.name}
-    used = {c.label for c in file.categories if c.id in file.used}
+    groups = {c.supercategory for c in categories if c.supercategory != c.name}
+    used = {c.label for c in categories if c.id in file.used}
     known = _coco_stuff()
     return {
         c.id
-        for c in file.categories
+        for c in categories
         if c.id not in file.used
         and (
             c.name in groups
@@ -77,7 +124,9 @@ def _check_category(file: CocoFile, category: CocoCategory) -> None:
     """Raise InputError for a category that can be neither a label nor COCO's stuff."""
     name, known = category.label, _coco_stuff()
     if file.panoptic and category.isthing is None:
-        raise InputError(f"'{name}': expected isthing 0 or 1, found none")
+        raise InputError(
+            f"'{name}': expected isthing 0 or 1, found none; name the things with --things"
+        )
     if not file.panoptic and category.isthing is False:
         raise InputError(f"'{name}' is stuff, which can only be imported from panoptic sets")
     if _is_stuff(file, category):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,20 +15,29 @@ from base.naming import Names, fold
 from base.progress import track
 from conversion.coco.file import CocoFile, CocoImage
 from conversion.coco.problems import Problems
+from conversion.importing.finding import FoundPhoto, PhotoFinder
 from conversion.importing.labels import Labels, read_labels
-from conversion.importing.source import find_photo, photo_folders
+from conversion.importing.options import ImportOptions
 
 
 @dataclass(frozen=True, eq=False)
 class ImportedPhoto:
-    """One image of a COCO file, its photo, and its name below `images/`."""
+    """One image of a COCO file, its photo, and the names of both below folders of the data set.
+
+    `name` is that of the photo below `images/`, and `map_name` that of its label map.
+    """
 
     file: CocoFile
     labels: Labels
     image: CocoImage
-    path: Path
+    found: FoundPhoto
     size: Size
     name: str = ""
+    map_name: str = ""
+
+    @property
+    def path(self) -> Path:
+        return self.found.path
 
     @cached_property
     def place(self) -> Path:
@@ -49,19 +58,24 @@ class ImportedFile:
         return 0 if self.file.panoptic else 1 if self.file.path.name.startswith("instances") else 2
 
 
-def locate_photos(file: CocoFile, images: Path | None, problems: Problems) -> ImportedFile:
-    """Find a file's photos and compare their sizes; if all are missing, report one problem."""
-    labels = read_labels(file, problems)
-    folders = photo_folders(file, images)
+def locate_photos(
+    file: CocoFile, options: ImportOptions, problems: Problems, *, without: Path
+) -> ImportedFile:
+    """Find a file's photos and compare their sizes; if all are missing, report one problem.
+
+    Nothing in the folder `without` is a photo of the source.
+    """
+    labels = read_labels(file, options, problems)
+    finder = PhotoFinder(file, options.images, without)
     photos: list[ImportedPhoto] = []
     missing, seen = Problems(), set[Path]()
     for image in track(file.images, "find photos"):
         with missing.collecting(image.where):
-            path = find_photo(file, image, folders)
-            if path in seen:
-                raise InputError(f"photo '{image.file_name}' appears twice")
-            seen.add(path)
-            photos.append(ImportedPhoto(file, labels, image, path, _size(image, path)))
+            found = finder.find(image)
+            if found.path in seen:
+                raise InputError(f"photo '{image.file_name}' appears twice: {found.path}")
+            seen.add(found.path)
+            photos.append(ImportedPhoto(file, labels, image, found, _size(image, found.path)))
     if missing.lines and not photos and len(missing.lines) > 1:
         problems.add(f"{file.path}: none of its {len(file.images):,} photos can be used")
         problems.add(missing.lines[0])
@@ -108,12 +122,12 @@ def choose_files(
 
 
 def name_photos(photos: Sequence[ImportedPhoto]) -> list[ImportedPhoto]:
-    """Give each photo its name below `images/`: the one in the file, including folders.
+    """Give each photo its name below `images/`: its path in the source, including folders.
 
     If two splits contain the same name, all photos go into folders named after their split. Names
     that differ only in their suffix would share a Labelme file, so the second gets a number.
     """
-    stored = [_stored_name(photo.image) for photo in photos]
+    stored = [photo.found.stored for photo in photos]
     if all(name.startswith("images/") for name in stored):  # as in files from Label Studio
         stored = [name.removeprefix("images/") for name in stored]
     splits: dict[str, set[str]] = {}
@@ -126,8 +140,11 @@ def name_photos(photos: Sequence[ImportedPhoto]) -> list[ImportedPhoto]:
         wanted = f"{photo.file.split}/{name}" if apart and photo.file.split else name
         stem, suffix = posixpath.splitext(wanted)
         result.append(replace(photo, name=names.take(stem) + suffix))
-    return result
+    taken = {fold(photo.name) for photo in result}
+    return [replace(photo, map_name=_map_name(photo.name, taken)) for photo in result]
 
 
-def _stored_name(image: CocoImage) -> str:
-    return posixpath.normpath(image.file_name.replace("\\", "/"))
+def _map_name(name: str, taken: Collection[str]) -> str:
+    """Return `a.png` for `a.jpg`, but a name with both suffixes if that could be another's map."""
+    stem = posixpath.splitext(name)[0]
+    return f"{name}.png" if fold(stem) in taken else f"{stem}.png"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,18 @@ from conversion.coco.png import VOID
 from conversion.coco.problems import Problems
 from conversion.config import ConversionConfig, read_conversion_config
 from conversion.importing.labels import Labels
+from conversion.importing.splits import SourceSplits
 
 STUFF_FOLDER = "stuff"
+WHY_SMALLER = "COCO has no order of drawing; as-drawn, small things may vanish under large ones"
 
 
-def check_config(root: Path, files: Sequence[tuple[CocoFile, Labels]], problems: Problems) -> None:
+def check_config(
+    root: Path,
+    files: Sequence[tuple[CocoFile, Labels]],
+    splits: SourceSplits,
+    problems: Problems,
+) -> None:
     """Compare what is imported with an existing `dataset.yaml`, which is never changed.
 
     If there is none, check that the new one will be valid. Raises InputError if `root` is a file.
@@ -35,9 +43,9 @@ def check_config(root: Path, files: Sequence[tuple[CocoFile, Labels]], problems:
         config = read_conversion_config(dataset)
         for file, labels in files:
             _check_known(path, dataset.config, config, file, labels, problems)
-    else:
+    elif not problems.lines:  # categories that cannot be read would only give the same again
         with problems.collecting("categories"):
-            parse_config(_config_values(root, files), where=f"in the new {path}")
+            parse_config(_config_values(root, files, splits), where=f"in the new {path}")
 
 
 def _check_known(
@@ -63,26 +71,44 @@ def _check_known(
         problems.add(f"{path}: stuff_sources: expected `- label_maps: {STUFF_FOLDER}`")
 
 
-def write_config(root: Path, files: Sequence[tuple[CocoFile, Labels]]) -> None:
-    """Write `dataset.yaml` if there is none."""
+def write_config(
+    root: Path, files: Sequence[tuple[CocoFile, Labels]], splits: SourceSplits
+) -> None:
+    """Write `dataset.yaml`, and what it refers to, if there is none."""
     path = _config_path(root)
-    if not path.exists():
-        text = yaml.safe_dump(_config_values(root, files), sort_keys=False, allow_unicode=True)
-        write_bytes(path, text.encode())
+    if path.exists():
+        return
+    splits.write(root)
+    values = _config_values(root, files, splits)
+    if values["stuff"]:
+        (root / STUFF_FOLDER).mkdir(parents=True, exist_ok=True)  # even if no photo has stuff
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    write_bytes(path, re.sub(r"(?m)^painting: .*$", rf"\g<0>  # {WHY_SMALLER}", text).encode())
 
 
-def _config_values(root: Path, files: Sequence[tuple[CocoFile, Labels]]) -> dict[str, Any]:
+def _config_values(
+    root: Path, files: Sequence[tuple[CocoFile, Labels]], splits: SourceSplits
+) -> dict[str, Any]:
     """Return the values of a minimal `dataset.yaml`; things are in the order of the files."""
     labels = [one for _, one in files]
     names = {c.id: c.name for c in coco_categories()}
     stuff = sorted({coco_id for one in labels for coco_id in one.stuff.values()} - {VOID})
-    return {
+    values = {
         "name": root.resolve().name or "dataset",
         "things": list(dict.fromkeys(name for one in labels for name in one.things.values())),
         "stuff": [names[coco_id] for coco_id in stuff],
         "stuff_sources": [{"label_maps": STUFF_FOLDER}] if stuff else [],
-        "split": {"train": 0.8, "test": 0.2, "seed": 0},
+        "painting": "smaller-on-top",
+        "split": splits.values(),
     }
+    if not proposes_painting(files):
+        del values["painting"]
+    return values
+
+
+def proposes_painting(files: Sequence[tuple[CocoFile, Labels]]) -> bool:
+    """Return whether annotations may overlap: those of panoptic files do not."""
+    return any(not file.panoptic for file, _ in files)
 
 
 def _config_path(root: Path) -> Path:

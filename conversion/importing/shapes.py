@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,15 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.labelme.annotation import Shape
-from annotation.labelme.geometry import encode_mask_png
+from annotation.labelme.masks import encode_mask_png
 from annotation.photos.files import Size
 from base.errors import InputError
-from conversion.coco.cropped_mask import CroppedMask
-from conversion.coco.file import CocoFile, CocoImage, Problems
+from conversion.coco.cropped_mask import CroppedMask, Extent
+from conversion.coco.file import CocoFile, CocoImage
 from conversion.coco.instances import InstanceKeys
 from conversion.coco.panoptic import ATTRIBUTES
+from conversion.coco.problems import Problems
 from conversion.coco.rle import Rle, decode_rle
+from conversion.importing.boxes import read_box
+from conversion.importing.contradictions import area_has_holes, contradicts_bbox
 from conversion.importing.labels import Labels
+from conversion.importing.remarks import Kind, Remark
 from conversion.painting.merge import KEPT
 
 
@@ -28,12 +33,16 @@ from conversion.painting.merge import KEPT
 class ConvertedImage:
     """The shapes of one image, and its stuff as (H, W) uint8 COCO ids with 0 for none.
 
-    `segments` are the values of its stuff segments in the file.
+    `segments` are the values of its stuff segments in the file. `annotated` is False if the file
+    has no entry for the image. `png` is the file of its segment ids.
     """
 
     shapes: tuple[Shape, ...] = ()
     stuff: NDArray[np.uint8] | None = None
     segments: tuple[dict[str, Any], ...] = ()
+    annotated: bool = True
+    png: Path | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 def shapes_of_instances(
@@ -44,12 +53,29 @@ def shapes_of_instances(
     Annotations that cannot be converted are added to `problems` and left out.
     """
     parts: list[tuple[Shape, ...]] = []
+    remarks: list[Remark] = []
     for place, raw in image.annotations:
-        with problems.collecting(f"{file.path}: annotations[{place}]"):
-            parts.append(_instance_shapes(msgspec.json.decode(raw), labels, size))
+        where = f"{file.path}: annotations[{place}]"
+        with problems.collecting(where):
+            keys, values = _read(raw)
+            shapes, kinds = _instance_shapes(keys, values, labels, size)
+            parts.append(shapes)
+            remarks += [Remark(kind, where) for kind in kinds]
     # COCO has no order, but later shapes are painted over earlier ones: crowds go below things
     parts.sort(key=lambda shapes: not shapes[0].flags.get("crowd", False))
-    return ConvertedImage(tuple(_number_groups(parts)))
+    return ConvertedImage(tuple(_number_groups(parts)), remarks=tuple(remarks))
+
+
+def _read(raw: msgspec.Raw) -> tuple[InstanceKeys, dict[str, Any]]:
+    """Parse one annotation; raises InputError if it can only be read by guessing."""
+    values = msgspec.json.decode(raw)
+    outline = values.get("segmentation") if isinstance(values, dict) else None
+    if isinstance(outline, list) and outline and isinstance(outline[0], int | float):
+        raise InputError(
+            "segmentation: expected a list of polygons, found a flat list of numbers; write"
+            " [[x, y, ...]]"
+        )
+    return msgspec.convert(values, InstanceKeys), values
 
 
 def _number_groups(parts: Sequence[tuple[Shape, ...]]) -> Iterator[Shape]:
@@ -60,28 +86,54 @@ def _number_groups(parts: Sequence[tuple[Shape, ...]]) -> Iterator[Shape]:
         yield from (replace(shape, group_id=group) for shape in shapes)
 
 
-def _instance_shapes(values: Any, labels: Labels, size: Size) -> tuple[Shape, ...]:
-    """Convert one annotation to polygons, one mask, or a rectangle if it has only a box."""
-    keys = msgspec.convert(values, InstanceKeys)
-    label = labels.things.get(keys.category_id, "")
-    flags, rest = split_flags(values)
+def _instance_shapes(
+    keys: InstanceKeys, values: dict[str, Any], labels: Labels, size: Size
+) -> tuple[tuple[Shape, ...], list[Kind]]:
+    """Convert one annotation to polygons, one mask, or a rectangle if it has only a box.
+
+    A rotated box becomes a polygon. Also returns what is remarkable about the annotation.
+    """
+    label = labels.things.get(keys.category_id, "")  # type: ignore[call-overload]  # 1.0 equals 1
+    flags, rest = split_flags(values, crowds=labels.crowds)
     rest.pop("segmentation", None)
     rest.pop("image_id", None)
     extra = {KEPT: rest}
     if isinstance(keys.segmentation, Rle):
-        return (mask_shape(label, decode_rle(keys.segmentation, size), flags, extra),)
+        mask = decode_rle(keys.segmentation, size)
+        found = mask.measure()
+        return (mask_shape(label, mask, flags, extra),), _contradictions(found, keys, size)
     polygons = [polygon for polygon in keys.segmentation or [] if polygon]
     if polygons:
-        return tuple(
+        shapes = tuple(
             Shape(label, _pairs(polygon, number), flags=flags, extra=extra)
             for number, polygon in enumerate(polygons)
         )
-    if keys.bbox is None or len(keys.bbox) != 4:
-        found = "none" if keys.bbox is None else f"{len(keys.bbox)} numbers"
-        raise InputError(f"expected a segmentation, or a bbox of 4 numbers, found {found}")
-    x, y, width, height = keys.bbox
-    corners = ((x, y), (x + width, y + height))
-    return (Shape(label, corners, "rectangle", flags=flags, extra=extra),)
+        kinds = _contradictions([x for polygon in polygons for x in polygon], keys, size)
+        holes = area_has_holes(polygons, values.get("area"), size)
+        return shapes, [*kinds, *(["hole"] if holes else [])]
+    box = read_box(keys.xywh, values)
+    kind = "polygon" if box.rotated else "rectangle"
+    if box.rotated and isinstance(rest.get("attributes"), dict):  # otherwise, it would be applied
+        rest["attributes"].pop("rotation", None)  # again to the polygon
+    shape = Shape(label, box.points, kind, flags=flags, extra=extra)
+    return (shape,), [
+        *(["rotated"] if box.rotated else []),
+        *(["angle"] if box.unknown_angle else []),
+    ]
+
+
+def _contradictions(
+    found: Extent | Sequence[float] | None, keys: InstanceKeys, size: Size
+) -> list[Kind]:
+    """Compare the box of a mask's pixels or of x, y, x, y, ... with the annotation's bbox."""
+    if found is None:
+        return []
+    if isinstance(found, Extent):
+        x, y, width, height = found.xywh
+        xyxy = (x, y, x + width, y + height)
+    else:
+        xyxy = (min(found[::2]), min(found[1::2]), max(found[::2]), max(found[1::2]))
+    return ["bbox"] if contradicts_bbox(xyxy, keys.xywh, size) else []
 
 
 def _pairs(numbers: Sequence[float], place: int) -> tuple[tuple[float, float], ...]:
@@ -93,12 +145,13 @@ def _pairs(numbers: Sequence[float], place: int) -> tuple[tuple[float, float], .
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
-def split_flags(values: dict[str, Any]) -> tuple[dict[str, bool], dict[str, Any]]:
+def split_flags(values: dict[str, Any], *, crowds: bool) -> tuple[dict[str, bool], dict[str, Any]]:
     """Return the flags of an annotation, and its values that are not flags.
 
+    `crowds` is False if `iscrowd` has another meaning in its file.
     `occluded` and `truncated` are beside the other keys or, in files from CVAT, under `attributes`.
     """
-    flags = {"crowd": True} if values.get("iscrowd") else {}
+    flags = {"crowd": True} if crowds and values.get("iscrowd") else {}
     rest = {key: value for key, value in values.items() if key != "iscrowd"}
     inner = dict(rest["attributes"]) if isinstance(rest.get("attributes"), dict) else {}
     for name in ATTRIBUTES:

@@ -1,38 +1,70 @@
-"""Finding COCO files and their photos in the places where annotation tools put them."""
+"""Finding COCO files in the places where annotation tools put them."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import InputError
-from base.files import inside
-from conversion.coco.file import MEMBERS, CocoFile, CocoImage, read_coco
+from conversion.coco.file import MEMBERS, CocoFile, read_coco
 from conversion.coco.problems import Problems
 
+_START = 1 << 20  # bytes of a damaged file that are searched for the names of COCO
 _PREFIX = re.compile(r"(?:instances|panoptic|person_keypoints|stuff)_(\w.*)")
 _SPLIT = re.compile(r"(train|val|valid|validation|test)\d*", re.IGNORECASE)
 
 
-def read_source(source: Path, problems: Problems, *, without: Path) -> list[CocoFile]:
+@dataclass(frozen=True)
+class Source:
+    """The COCO files of a source; `notes` are lines about other JSON files that cannot be read."""
+
+    files: tuple[CocoFile, ...]
+    notes: tuple[str, ...] = ()
+
+
+def read_source(source: Path, problems: Problems, *, without: Path) -> Source:
     """Read a COCO file, or all COCO files in a folder except those in the folder `without`.
 
-    Raises InputError if there is none, or if a file is not valid JSON.
+    A file in the folder that is not valid JSON is left out, unless it is a damaged COCO file.
+    Raises InputError if there is no COCO file, or if `source` is not valid JSON.
     """
     if not source.exists():
         raise InputError(f"{source}: missing; expected a COCO file or a folder with one")
     paths = list(_json_files(source, without)) if source.is_dir() else [source]
-    files = [
-        file for path in paths if (file := read_coco(path, _split_name(source, path), problems))
-    ]
+    files: list[CocoFile] = []
+    notes: list[str] = []
+    for path in paths:
+        try:
+            file = read_coco(path, _split_name(source, path), problems)
+        except InputError as error:
+            if path == source or _mentions_coco(path):
+                raise
+            notes.append(f"left out: {error}")
+        else:
+            files += [file] if file else []
     if not files:
         found = f"{len(paths)} other JSON files" if source.is_dir() else "other JSON"
+        reasons = "".join(f"\n{note}" for note in notes[:3])
         raise InputError(
             f"{source}: expected a COCO file: JSON with {', '.join(MEMBERS)}; found {found}"
+            f"{reasons}"
         )
-    return files
+    return Source(tuple(files), tuple(notes))
+
+
+def _mentions_coco(path: Path) -> bool:
+    """Return whether a file that cannot be read looks like a damaged COCO file."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_START).replace(b"\0", b"")  # zeros as in UTF-16
+    except OSError:
+        return False
+    return start.lstrip(b"\xef\xbb\xbf\xfe\xff \r\n\t").startswith(b"{") and any(
+        f'"{name}"'.encode() in start for name in ("images", "annotations")
+    )
 
 
 def _json_files(source: Path, without: Path) -> Iterator[Path]:
@@ -52,31 +84,3 @@ def _split_name(source: Path, path: Path) -> str:
     folder = path.parent.name
     below = source in path.parent.parents and folder != "annotations"
     return folder if below or _SPLIT.fullmatch(folder) else ""
-
-
-def photo_folders(file: CocoFile, images: Path | None) -> list[Path]:
-    """Return the folders in which a file's photos may be, the most specific one first.
-
-    These are the folder of the file (Roboflow) and `images/` in it (Label Studio). If the file is
-    in `annotations/`, they include the folders beside it named after the split (COCO) and `images/`
-    (CVAT). If `images` is given, only this folder is used.
-    """
-    beside = file.path.absolute().parent
-    bases = [beside, beside.parent] if beside.name == "annotations" else [beside]
-    usual = [*bases, *(base / "images" for base in bases)]
-    folders = usual if images is None else [images]
-    parts = [folder / file.split for folder in folders] if file.split else []
-    return [folder for folder in dict.fromkeys([*parts, *folders]) if folder.is_dir()]
-
-
-def find_photo(file: CocoFile, image: CocoImage, folders: Sequence[Path]) -> Path:
-    """Return the photo of an image.
-
-    Raises InputError if it is in none of the folders, or if its name points outside them.
-    """
-    for folder in folders:
-        path = inside(folder, image.file_name, where="file_name")
-        if path.is_file():
-            return path
-    looked = ", ".join(map(str, folders)) or "no folder, because none of the usual ones exists"
-    raise InputError(f"photo '{image.file_name}' is missing; looked in {looked}")

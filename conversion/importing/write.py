@@ -47,21 +47,22 @@ class _Target:
     beside: Path  # where Labelme looks first
 
     @classmethod
-    def of(cls, root: Path, name: str) -> _Target:
+    def of(cls, root: Path, photo: ImportedPhoto) -> _Target:
+        name = photo.name
         stem = PurePosixPath(name).with_suffix("")
         return cls(
             photo=inside(root / "images", name, where=name),
-            stuff=root / STUFF_FOLDER / f"{stem}.png",
+            stuff=root / STUFF_FOLDER / photo.map_name,
             labelme=root / "labelme" / f"{stem}.json",
             beside=root / "images" / f"{stem}.json",
         )
 
 
-def check_photo(root: Path, photo: ImportedPhoto, problems: Problems) -> None:
+def check_photo(root: Path, photo: ImportedPhoto, problems: Problems) -> ConvertedImage:
     """Convert a photo's annotations and compare the result with existing files of the data set."""
     converted = _convert(photo, problems)
     where = photo.image.where
-    target = _Target.of(root, photo.name)
+    target = _Target.of(root, photo)
     annotation = _annotation(photo, target, converted)
     allowed = {
         target.photo: _same_file(photo.path, target.photo),
@@ -72,6 +73,7 @@ def check_photo(root: Path, photo: ImportedPhoto, problems: Problems) -> None:
     for path, same in allowed.items():
         if os.path.lexists(path) and not same:
             problems.add(f"{path}: exists and differs from what {where} would give; move it away")
+    return converted
 
 
 def _convert(photo: ImportedPhoto, problems: Problems) -> ConvertedImage:
@@ -113,12 +115,12 @@ def _same_map(path: Path, stuff: NDArray[np.uint8]) -> bool:
 def write_photo(root: Path, photo: ImportedPhoto) -> WrittenPhoto:
     """Write the files that are missing; the Labelme file is written last."""
     converted = _convert(photo, Problems())
-    target = _Target.of(root, photo.name)
+    target = _Target.of(root, photo)
     present = target.labelme.exists()
     if not target.photo.exists():
         link_or_copy(photo.path.resolve(), target.photo, kind="hard")
     if converted.stuff is not None and not target.stuff.exists():
         write_bytes(target.stuff, cv2.imencode(".png", converted.stuff)[1].tobytes())
-    if not present:
+    if not present and converted.annotated:
         write_annotation(target.labelme, _annotation(photo, target, converted))
     return WrittenPhoto(len(converted.shapes), converted.stuff is not None, present)

@@ -12,11 +12,11 @@ import numpy as np
 
 from annotation.labelme.annotation import Shape
 from base.errors import InputError
-from base.files import inside
 from conversion.coco.cropped_mask import CroppedMask, union
 from conversion.coco.index import CocoIndex, open_index
 from conversion.coco.instances import Segmentation
 from conversion.coco.links import Id
+from conversion.coco.lookup import find_file
 from conversion.coco.panoptic import png_folders
 from conversion.coco.png import read_segment_ids
 from conversion.coco.rle import Rle, decode_rle
@@ -100,12 +100,13 @@ class CocoStuff:
 
     def _decode(self, raw: Sequence[bytes], name: str) -> list[_Annotation]:
         try:
-            return [msgspec.json.decode(one, type=_Annotation) for one in raw]
+            return [msgspec.json.decode(one, type=_Annotation, strict=False) for one in raw]
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{self.index.path}: annotations of {name}: {error}") from None
 
     def _png(self, file_name: str) -> Path:
-        return inside(self.pngs, file_name, where=f"{self.index.path}: file_name")
+        where = f"{self.index.path}: file_name"
+        return find_file(self.pngs, file_name, where=where) or self.pngs / file_name
 
     def _meaning(self, category_id: Id | None, where: str) -> int:
         if category_id is None or category_id not in self.meanings:

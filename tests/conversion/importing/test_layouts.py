@@ -10,6 +10,7 @@ import pytest
 from annotation.dataset import open_dataset
 from annotation.rules.validate import check_dataset
 from conversion.importing.importer import import_coco
+from conversion.importing.options import ImportOptions
 from tests.conversion.importing.coco_files import (
     TRIANGLE,
     coco,
@@ -165,7 +166,7 @@ def test_a_folder_of_photos_can_be_given(tmp_path: Path) -> None:
     source = coco(tmp_path / "s", instance(1, [TRIANGLE]))
     (tmp_path / "s/a.jpg").rename(photo(tmp_path / "elsewhere/x/b.jpg").with_name("a.jpg"))
     assert "photo 'a.jpg' is missing; looked in" in problem(source, tmp_path / "set")
-    import_coco(source, tmp_path / "set", images=tmp_path / "elsewhere/x")
+    import_coco(source, tmp_path / "set", ImportOptions(images=tmp_path / "elsewhere/x"))
     assert (tmp_path / "set/images/a.jpg").is_file()
 
 

@@ -14,6 +14,7 @@ from annotation.labelme.annotation import read_annotation
 from annotation.labelme.geometry import mask_pixels
 from annotation.rules.validate import check_dataset
 from conversion.importing.importer import import_coco
+from conversion.importing.options import ImportOptions
 from tests.conversion.importing.coco_files import (
     CATEGORY,
     TRIANGLE,
@@ -53,7 +54,7 @@ def test_an_rle_becomes_a_mask_cropped_to_its_box_as_labelme_writes_it(
 ) -> None:
     drawn = ["......", "..##..", ".#..#.", "..##.."]
     source = coco(tmp_path / "s", instance(1, rle(drawn, compressed=compressed), iscrowd=1))
-    import_coco(source, tmp_path / "set")
+    import_coco(source, tmp_path / "set", ImportOptions(crowds="keep"))
     (shape,) = shapes_of(tmp_path / "set")
     assert shape.points == ((1.0, 1.0), (4.0, 3.0))  # first and last pixel: a box of 4x3
     mask, corner = mask_pixels(shape)
