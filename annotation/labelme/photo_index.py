@@ -112,7 +112,7 @@ class PhotoIndex:
         leaves = stored is None
         for name in dict.fromkeys((slashed, unquote(slashed))):
             namesakes = self._by_name.find(fold(PurePosixPath(name).name))
-            if best := _longest_common_end(namesakes, name):
+            if best := longest_common_end(namesakes, name):
                 return Found(best, "name", leaves)
             if namesakes:
                 return Found(None, "not", leaves, tuple(namesakes))
@@ -152,7 +152,7 @@ def _same_case(photos: list[Path], stored: str) -> Path:
     return next((p for p in photos if str(p).endswith(stored)), photos[0])
 
 
-def _longest_common_end(photos: list[Path], name: str) -> Path | None:
+def longest_common_end(photos: list[Path], name: str) -> Path | None:
     """Return the photo that shares the most parent folders with `name`; None if several do."""
     wanted = fold(name).split("/")[::-1]
 
