@@ -5,13 +5,37 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.drawn import free_port
 
+ROOT = Path(__file__).parents[1]
+# Files and folders with the longest tests. With two processes, these run first, because a long test
+# at the end would leave one of the processes without work.
+LONGEST = (
+    "tests/test_pipeline.py",
+    "tests/detr/kernels/test_compiling.py",
+    "tests/detr/training",
+    "tests/detr/prediction",
+    "tests/curation",
+    "tests/annotation/labeling",
+)
+
 # A process that a script starts in the background with `&` ignores Ctrl-C, and so do its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run the longest tests first if several processes share the tests."""
+
+    def rank(item: pytest.Item) -> int:
+        path = item.path.relative_to(ROOT).as_posix()
+        return next((n for n, long in enumerate(LONGEST) if path.startswith(long)), len(LONGEST))
+
+    if hasattr(config, "workerinput"):  # in a process of pytest-xdist
+        items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
