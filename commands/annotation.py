@@ -77,8 +77,9 @@ def validate(
 def _fix(dataset: Dataset, checked: Checked) -> bool:
     """Apply the safe fixes, print what was fixed and what was not; return whether any was made."""
     from annotation.fixing.fix import fix_dataset
+    from conversion.painting.owners import paint_owners
 
-    fixes = fix_dataset(dataset, checked)
+    fixes = fix_dataset(dataset, checked, paint=paint_owners)
     for fix in fixes:
         print(fix.line)
     done = any(fix.done for fix in fixes)

@@ -23,6 +23,7 @@ from annotation.fixing.file_fixes import (
     fix_path,
     fix_size,
 )
+from annotation.fixing.safety import Paint, Safety
 from annotation.fixing.shape_fixes import (
     OUTSIDE,
     NotFixedError,
@@ -74,11 +75,12 @@ class Fixed:
         return printable(f"{outcome} {place}: {self.what} [{self.rule}]")
 
 
-def fix_dataset(dataset: Dataset, checked: Checked) -> list[Fixed]:
+def fix_dataset(dataset: Dataset, checked: Checked, *, paint: Paint) -> list[Fixed]:
     """Fix what is safe to fix among the findings of a check; the files must not have changed since.
 
-    The original of a fixed file is kept beside it as NAME.json.orig until `confirm_fixes` or
-    `undo_fixes` is called.
+    A fix of shapes is made only if the picture that `paint` returns hardly changes and if it causes
+    no finding. The original of a fixed file is kept beside it as NAME.json.orig until
+    `confirm_fixes` or `undo_fixes` is called.
     """
     findings = defaultdict(list)
     for finding in checked.findings:
@@ -92,18 +94,19 @@ def fix_dataset(dataset: Dataset, checked: Checked) -> list[Fixed]:
         own = findings.get(dataset.relative(one.path), [])
         if any(finding.rule in FILE_FIXES or finding.rule in SHAPE_FIXES for finding in own):
             rules = frozenset(finding.rule for finding in own)
-            fixes += _fix_file(FileToFix(dataset, index, one, rules, claims, names, known), own)
+            file = FileToFix(dataset, index, one, rules, claims, names, known)
+            fixes += _fix_file(file, own, paint)
     return fixes
 
 
-def _fix_file(file: FileToFix, findings: Sequence[Finding]) -> list[Fixed]:
+def _fix_file(file: FileToFix, findings: Sequence[Finding], paint: Paint) -> list[Fixed]:
     fixable = [f for f in findings if f.rule in FILE_FIXES or f.rule in SHAPE_FIXES]
     path = file.checked.path
     try:
         data = path.read_bytes()
         annotation = read_annotation(path, known=file.known)
         check_certain(file, annotation, data)
-        fixed, fixes = _fixed(file, annotation, fixable)
+        fixed, fixes = _fixed(file, annotation, fixable, Safety(file, annotation, paint))
         if any(fix.done for fix in fixes):
             replace_with_backup(path, data, lambda temporary: _write(temporary, fixed))
     except (NotFixedError, InputError, OSError) as error:
@@ -127,7 +130,7 @@ def _write(path: Path, annotation: Annotation) -> None:
 
 
 def _fixed(
-    file: FileToFix, annotation: Annotation, findings: Sequence[Finding]
+    file: FileToFix, annotation: Annotation, findings: Sequence[Finding], safety: Safety
 ) -> tuple[Annotation, list[Fixed]]:
     """Return the annotation with all safe fixes, and the outcome of each finding."""
     fixes = []
@@ -138,12 +141,12 @@ def _fixed(
                 fixes.append(_outcome(finding, True, what))
             except NotFixedError as error:
                 fixes.append(_outcome(finding, False, str(error)))
-    shapes, shape_fixes = _fixed_shapes(file, annotation.shapes, findings)
+    shapes, shape_fixes = _fixed_shapes(file, annotation.shapes, findings, safety)
     return replace(annotation, shapes=shapes), [*fixes, *shape_fixes]
 
 
 def _fixed_shapes(
-    file: FileToFix, shapes: Sequence[Shape], findings: Sequence[Finding]
+    file: FileToFix, shapes: Sequence[Shape], findings: Sequence[Finding], safety: Safety
 ) -> tuple[tuple[Shape, ...], list[Fixed]]:
     """Apply the fixes of shapes rule by rule; return the shapes in order and the outcomes."""
     replaced = [[shape] for shape in shapes]
@@ -160,6 +163,9 @@ def _fixed_shapes(
             parts = [shape for one in replacements for shape in one.shapes]
             if not parts:
                 raise NotFixedError(OUTSIDE)
+            if finding.rule != "label-typo":  # the thing appears only now
+                changed = [*replaced[:number], parts, *replaced[number + 1 :]]
+                safety.check(tuple(chain(*replaced)), tuple(chain(*changed)))
         except (NotFixedError, ShapeError) as error:
             fixes.append(_outcome(finding, False, str(error)))
         else:

@@ -1,9 +1,8 @@
-"""Safe fixes of one shape, which hardly change the area that it covers.
+"""Fixes of one shape, which hardly change the area that it covers.
 
-The change is computed from areas of geometries, not from pixels. pycocotools paints the regions
-that an outline encloses an odd number of times. In a figure of eight, these are both halves, and
-the fixed shape covers the same halves: no pixel would change, although the outline is certainly a
-mistake.
+In a figure of eight, conversion paints both halves, and the fixed shape covers the same halves: no
+pixel would change, although the outline is certainly a mistake. Therefore, the area of the outline
+as drawn counts too.
 """
 
 from __future__ import annotations

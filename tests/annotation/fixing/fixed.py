@@ -11,6 +11,7 @@ from annotation.dataset import Dataset
 from annotation.fixing.fix import Fixed, fix_dataset
 from annotation.labelme.annotation import Shape, read_annotation
 from annotation.rules.validate import check_dataset
+from conversion.painting.owners import paint_owners
 from tests.drawn import YAML, draw_dataset, square
 
 
@@ -19,7 +20,7 @@ def drawn(root: Path, *shapes: Shape, yaml: str = YAML) -> Dataset:
 
 
 def fix(dataset: Dataset) -> list[Fixed]:
-    return fix_dataset(dataset, check_dataset(dataset))
+    return fix_dataset(dataset, check_dataset(dataset), paint=paint_owners)
 
 
 def rules(dataset: Dataset) -> list[str]:

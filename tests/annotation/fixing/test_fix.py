@@ -10,6 +10,7 @@ from annotation.fixing.backups import confirm_fixes, undo_fixes
 from annotation.fixing.fix import Fixed, fix_dataset
 from annotation.labelme.annotation import read_annotation, write_annotation
 from annotation.rules.validate import check_dataset
+from conversion.painting.owners import paint_owners
 from tests.annotation.fixing.fixed import change, contents, drawn, fix, only, rules
 from tests.drawn import draw_dataset, square
 
@@ -66,7 +67,7 @@ def test_an_interruption_while_writing_loses_nothing(
 
     monkeypatch.setattr(fix_module, "write_annotation", stop)
     with pytest.raises(KeyboardInterrupt):
-        fix_dataset(dataset, checked)
+        fix_dataset(dataset, checked, paint=paint_owners)
     assert contents(tmp_path) == before
 
 
