@@ -1,7 +1,7 @@
 """Labelme's JSON files, read into frozen dataclasses and written back.
 
-Reads the files of Labelme 3 to 7. Unknown keys and shapes that cannot be parsed are kept, so that
-nothing is lost when a file is written back.
+Reads the files of Labelme 3 to 7, and those of X-AnyLabeling. Unknown keys and shapes that cannot
+be parsed are kept, so that nothing is lost when a file is written back.
 """
 
 from __future__ import annotations
@@ -99,6 +99,8 @@ class _FileKeys(msgspec.Struct, rename="camel"):
     version: str | None = None
 
 
+# X-AnyLabeling's types, which Labelme cannot open; both have the four corners as points
+_FOREIGN_TYPES = {"rotation": "oriented_rectangle", "quadrilateral": "polygon"}
 _SHAPE_KEYS = frozenset(_ShapeKeys.__struct_encode_fields__)
 _FILE_KEYS = frozenset(_FileKeys.__struct_encode_fields__)
 
@@ -158,7 +160,7 @@ def _read_shape(raw: Any) -> Shape:
     return Shape(
         label=keys.label,
         points=tuple(keys.points),
-        shape_type=keys.shape_type or "polygon",
+        shape_type=_FOREIGN_TYPES.get(keys.shape_type or "", keys.shape_type) or "polygon",
         group_id=keys.group_id,
         flags=keys.flags or {},
         description=keys.description,

@@ -24,7 +24,9 @@ POINTS = {
     "linestrip": (2, None),
     "point": (1, 1),
     "points": (1, None),
+    "cuboid": (1, None),
 }
+UNPAINTED = frozenset({"cuboid"})  # of X-AnyLabeling: two faces of a box, whose region is not known
 LINES = frozenset({"line", "linestrip", "point", "points"})  # without area
 
 
@@ -44,7 +46,8 @@ def check_points(shape: Shape) -> NDArray[np.float64]:
     if isinstance(shape, UnreadableShape):
         raise ShapeError("shape-unreadable", shape.reason)
     if shape.shape_type not in POINTS:
-        message = f"shape type '{shape.shape_type}' is unknown; known: {', '.join(POINTS)}"
+        known = ", ".join(name for name in POINTS if name not in UNPAINTED)
+        message = f"shape type '{shape.shape_type}' is unknown; known: {known}"
         raise ShapeError("shape-unreadable", message)
     least, most = POINTS[shape.shape_type]
     count = len(shape.points)
@@ -65,7 +68,7 @@ def outline(shape: Shape) -> NDArray[np.float64]:
     They are (N, 2) float64 x, y in pixels. Raises ShapeError for other shapes and wrong points.
     """
     points = check_points(shape)
-    if shape.shape_type in LINES or shape.shape_type == "mask":
+    if shape.shape_type in LINES | UNPAINTED or shape.shape_type == "mask":
         raise ShapeError("shape-unreadable", f"a {shape.shape_type} has no outline")
     if shape.shape_type == "rectangle" and len(points) == 2:
         (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
@@ -95,13 +98,17 @@ def mask_pixels(shape: Shape) -> tuple[NDArray[np.bool_], tuple[int, int]]:
 def figure(shape: Shape, *, line_width: float = 0) -> BaseGeometry:
     """Return the region that a shape covers, in pixels; invalid if its outline crosses itself.
 
-    Lines and points are widened to `line_width` pixels, and are empty if it is 0. Raises ShapeError
+    Lines and points are widened to `line_width` pixels, and are empty if it is 0. Shapes of the
+    types UNPAINTED are always empty. Raises ShapeError
     as `check_points` and `mask_pixels` do.
     """
     if shape.shape_type == "mask":
         return _mask_figure(*mask_pixels(shape))
     if shape.shape_type in LINES:
         return widened(shape, line_width)
+    if shape.shape_type in UNPAINTED:
+        check_points(shape)
+        return shapely.Polygon()
     points = outline(shape)
     try:
         fast: BaseGeometry = shapely.polygons(points)  # type: ignore[assignment]

@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 
 from annotation.findings import Complaint, Severity
-from annotation.labelme.geometry import LINES
+from annotation.labelme.geometry import LINES, UNPAINTED
 from annotation.labelme.masks import mask_size
 from annotation.rules.crossings import CrossedOutline
 from annotation.rules.figures import FigureArrays, as_array, figure_arrays, intersections
@@ -44,7 +44,15 @@ def _empty_complaints(resolved: ResolvedAnnotation) -> Iterator[Complaint]:
     for index, (shape, figure) in enumerate(zip(resolved.shapes, resolved.figures, strict=True)):
         if figure is None or not figure.is_empty:
             continue
-        if shape.shape_type in LINES and not resolved.config.line_width:
+        if shape.shape_type in UNPAINTED:
+            message = f"a {shape.shape_type} has no outline that can be painted and is left out"
+            yield Complaint(
+                "shape-ignored",
+                index,
+                message,
+                "delete it, or replace it with a polygon; Labelme cannot open it",
+            )
+        elif shape.shape_type in LINES and not resolved.config.line_width:
             message = f"a {shape.shape_type} has no area and is left out"
             fix = "draw a polygon, or set line_width in dataset.yaml"
             yield Complaint("shape-ignored", index, message, fix)
