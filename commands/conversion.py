@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from commands.arguments import DatasetPath
-from commands.datasets import open_dataset
+from commands.datasets import open_dataset, print_empty_splits
 
 
 def stuff(dataset: DatasetPath, weights: str, confidence: float = 0.5) -> None:
@@ -48,6 +48,7 @@ def convert(dataset: DatasetPath, scheduler: str | None = None) -> None:
     print(f"{opened.panoptic}: {state}: {counts} photos, {built.segments} segments")
     for what, count in built.changes.items():
         print(f"{what.replace('_', ' ')}: {count} (manifest.json lists them by photo)")
+    print_empty_splits(opened)
     for file, why in built.left_out:
         print(f"left out: {file}: {why}")
     if built.left_out:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from annotation.dataset import Dataset
 from annotation.rules.checked import Checked, Pixels
 from base.errors import InputError
@@ -42,6 +44,21 @@ def check(dataset: Dataset, *, pixels: Pixels = "known") -> Checked:
     from conversion.building.check import check as check_by_all_rules
 
     return check_by_all_rules(dataset, pixels=pixels)
+
+
+def print_empty_splits(dataset: Dataset) -> None:
+    """Print a warning about each split without photos, if the set is converted."""
+    from conversion.building.prepared import read_manifest
+    from conversion.building.split import empty_split_complaints
+    from conversion.config import read_conversion_config
+
+    try:
+        sizes = read_manifest(dataset.panoptic / "manifest.json").result["photos"]
+    except (OSError, KeyError, msgspec.DecodeError):
+        return
+    shares = read_conversion_config(dataset).split.shares
+    for one in empty_split_complaints(sizes, shares):
+        print(f"{one.severity or 'warning'}: {dataset.panoptic}: {one.message}; {one.fix}")
 
 
 def run_files(run: Path) -> RunFiles:

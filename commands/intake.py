@@ -49,6 +49,8 @@ def collect(
     collected = collect_photos(paths[:-1], paths[-1], long_side=long_side, every=every)
     for line in collected.lines():
         print(line)
+    if not collected.added and not collected.duplicates:
+        raise InputError("no photo could be added; the reasons are above")
 
 
 def import_(

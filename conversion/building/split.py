@@ -127,7 +127,7 @@ def _fixed(
 def split_complaints(
     dataset: Dataset, annotations: Sequence[CheckedAnnotation]
 ) -> Iterator[Complaint]:
-    """Report categories that are in only one split, although the photos are in several.
+    """Report splits without photos, and categories that are in only one of several splits.
 
     The splits are those that the photos have, or will have when the set is converted.
     """
@@ -139,14 +139,34 @@ def split_complaints(
     }
     before = read_remembered(dataset)
     split = split_photos(dataset, counts, group_photos(dataset, sorted(counts), {}, before), before)
+    sizes = Counter(split.values())
+    shares = read_conversion_config(dataset).split.shares
+    yield from empty_split_complaints({name: sizes[name] for name in shares}, shares)
     photos: dict[int, Counter[str]] = defaultdict(Counter)
     for name, own in counts.items():
         for index in own:
             photos[index][split[name]] += 1
     for index, label in enumerate(dataset.config.things):
-        if len(photos[index]) == 1 and len(set(split.values())) > 1:
+        if len(photos[index]) == 1 and len(sizes) > 1:
             ((part, count),) = photos[index].items()
             why = "used in training but never scored" if part == "train" else "not used in training"
             message = f"'{label}' is only in {part}, in {count} photos: {why}"
             fix = "draw it in more photos, or choose another split.seed"
             yield Complaint("category-one-split", None, message, fix)
+
+
+def empty_split_complaints(
+    sizes: Mapping[str, int], shares: Mapping[str, float]
+) -> Iterator[Complaint]:
+    """Report splits without photos, given the number of photos and the share of each split."""
+    total, fix = sum(sizes.values()), "add photos, or choose other shares, seed or lists"
+    for name, count in sizes.items() if total else ():
+        if not count and shares.get(name, 1) > 0:
+            why = (
+                "there is nothing to train on" if name == "train" else "nothing can be scored on it"
+            )
+            message = f"the split '{name}' has no photos of {total}: {why}"
+            yield Complaint("category-one-split", None, message, fix)
+    if all(name == "train" or not share for name, share in shares.items()):
+        message = "all photos are for training: no prediction will be scored"
+        yield Complaint("category-one-split", None, message, fix, severity="note")

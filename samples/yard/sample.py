@@ -41,8 +41,11 @@ def render_yard(out: Path, *, images: int = 600, seed: int = 0, flaws: bool = Fa
 
     `dataset.yaml` is written last: if it exists, the set is complete.
 
-    Raises InputError if the folder contains other files or another sample.
+    Raises InputError if there is no photo to render, or if the folder contains other files or
+    another sample.
     """
+    if images < 1:
+        raise InputError(f"images: expected 1 or more, found {images}")
     sample = Sample(images, seed, flaws)
     if _is_complete(out, sample):
         print(f"{out}: up to date ({images} photos)")
