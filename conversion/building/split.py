@@ -162,10 +162,8 @@ def empty_split_complaints(
     total, fix = sum(sizes.values()), "add photos, or choose other shares, seed or lists"
     for name, count in sizes.items() if total else ():
         if not count and shares.get(name, 1) > 0:
-            why = (
-                "there is nothing to train on" if name == "train" else "nothing can be scored on it"
-            )
-            message = f"the split '{name}' has no photos of {total}: {why}"
+            why = "nothing can be learnt" if name == "train" else "nothing can be scored"
+            message = f"the split '{name}' has none of the {total} photos: {why}"
             yield Complaint("category-one-split", None, message, fix)
     if all(name == "train" or not share for name, share in shares.items()):
         message = "all photos are for training: no prediction will be scored"
