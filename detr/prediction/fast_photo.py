@@ -2,42 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from conversion.coco.png import SegmentIds
 from conversion.coco.results import Result
 from detr.model.fast.output import FastOutput
 from detr.prediction.fast_segments import (
     FastCandidate,
-    FastThresholds,
+    candidates_above,
     find_candidates,
     merge_candidates,
     to_instance,
 )
+from detr.prediction.postprocess import Region
 from detr.prediction.predictor import Predictor
-from detr.prediction.results import (
-    MAX_INSTANCES,
-    DecodedPhoto,
-    PhotoPrediction,
-    to_prediction,
-    to_result,
-)
-
-STUFF = 0.5  # minimum presence of stuff, unless the minimum score of segments is higher
+from detr.prediction.results import MAX_INSTANCES, DecodedPhoto, to_result
+from detr.weights.thresholds import SegmentThresholds
 
 
-def predict_fast_photo(
+@dataclass(frozen=True)
+class FastPhoto:
+    """The candidates that `FastDETR` found in one photo.
+
+    `input_size` is the size (height, width) of the model's input.
+    """
+
+    photo: DecodedPhoto
+    input_size: tuple[int, int]
+    candidates: list[FastCandidate]
+
+    def above(self, thresholds: SegmentThresholds) -> tuple[int, ...]:
+        """Return the indices of the candidates that may become segments."""
+        return candidates_above(self.candidates, thresholds)
+
+    def segments(
+        self, thresholds: SegmentThresholds, *, size: tuple[int, int]
+    ) -> tuple[SegmentIds, list[Region]]:
+        """Return the segment ids of `size` (height, width) and their regions."""
+        return merge_candidates(self.candidates, thresholds, seen=self.input_size, size=size)
+
+    def instances(self, min_score: float) -> list[Result]:
+        """Return the instances of things above a score, the highest first."""
+        things = [c for c in self.candidates if c.category.isthing and c.score > min_score]
+        things.sort(key=lambda candidate: -candidate.score)
+        return [self._instance(candidate) for candidate in things]
+
+    def _instance(self, candidate: FastCandidate) -> Result:
+        found = to_instance(candidate, seen=self.input_size, size=self.photo.size)
+        return to_result(self.photo, found.category, found.score, mask=found.mask, xywh=found.xywh)
+
+
+def find_in_fast_photo(
     predictor: Predictor, photo: DecodedPhoto, output: FastOutput, index: int
-) -> PhotoPrediction:
-    """Return the prediction for photo `index` of a batch."""
-    input_size = output.sizes[index]
+) -> FastPhoto:
+    """Return the candidates of photo `index` of a batch."""
     candidates = find_candidates(output, index, predictor.classes, most=MAX_INSTANCES)
-    thresholds = FastThresholds(predictor.threshold, max(STUFF, predictor.threshold))
-    ids, regions = merge_candidates(candidates, thresholds, seen=input_size, size=photo.size)
-    min_score = predictor.thresholds.instance
-    things = [c for c in candidates if c.category.isthing and c.score > min_score]
-    things.sort(key=lambda candidate: -candidate.score)
-    return to_prediction(photo, ids, regions, [_instance(c, photo, input_size) for c in things])
-
-
-def _instance(candidate: FastCandidate, photo: DecodedPhoto, input_size: tuple[int, int]) -> Result:
-    """Return one instance; `input_size` is the size (height, width) of the model's input."""
-    found = to_instance(candidate, seen=input_size, size=photo.size)
-    return to_result(photo, found.category, found.score, mask=found.mask, xywh=found.xywh)
+    return FastPhoto(photo, output.sizes[index], candidates)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from detr.model.fast.masks import mask_logits
 from detr.model.fast.output import FastOutput
 from detr.model.fast.sizes import canvas_size
 from detr.prediction.postprocess import Region
+from detr.weights.thresholds import SegmentThresholds
 
 SMALLEST = 9  # minimum number of pixels of a segment
 VISIBLE = 0.5  # fraction of its mask of which a thing must keep more, or it is dropped
@@ -28,19 +29,6 @@ STUFF = 0.5  # factor for the presence of stuff where it competes with things
 # minimum mask probability of a pixel in a segment; it is lower if stuff is predicted, because then
 # nearly every pixel belongs to a segment, and pixels between two belong to the more probable one
 LEAST_WITH_STUFF, LEAST_WITHOUT = 0.25, 0.5
-
-
-@dataclass(frozen=True)
-class FastThresholds:
-    """Minimum score of things and presence of stuff; `by_category` (by id) takes precedence."""
-
-    things: float = 0.2
-    stuff: float = 0.5
-    by_category: Mapping[int, float] = field(default_factory=dict)
-
-    def of(self, category: Category) -> float:
-        """Return the threshold of a category."""
-        return self.by_category.get(category.id, self.things if category.isthing else self.stuff)
 
 
 @dataclass(frozen=True)
@@ -104,9 +92,16 @@ def find_candidates(
     ]
 
 
+def candidates_above(
+    candidates: list[FastCandidate], thresholds: SegmentThresholds
+) -> tuple[int, ...]:
+    """Return the indices of the candidates that may become segments."""
+    return tuple(i for i, c in enumerate(candidates) if c.score > thresholds.of(c.category))
+
+
 def merge_candidates(
     candidates: list[FastCandidate],
-    thresholds: FastThresholds,
+    thresholds: SegmentThresholds,
     *,
     seen: tuple[int, int],
     size: tuple[int, int],
@@ -119,7 +114,7 @@ def merge_candidates(
     pixels are dropped, and their pixels reassigned.
     """
     photo = _Photo(size, seen)
-    kept = [i for i, c in enumerate(candidates) if c.score > thresholds.of(c.category)]
+    kept = list(candidates_above(candidates, thresholds))
     first = _assign_pixels([candidates[i] for i in kept], photo)
     visible = zip(kept, first.areas, first.sure_areas, first.mask_areas, strict=True)
     kept = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 
@@ -10,29 +10,41 @@ from detr.data.colours import normalise
 from detr.data.padded import pad
 from detr.data.view import whole_view
 from detr.model.fast.detr import FastDETR
-from detr.prediction.fast_photo import predict_fast_photo
-from detr.prediction.photo import predict_photo
+from detr.prediction.fast_photo import FastPhoto, find_in_fast_photo
+from detr.prediction.photo import DetrPhoto, find_in_photo
 from detr.prediction.predictor import Predictor
-from detr.prediction.results import DecodedPhoto, PhotoPrediction
+from detr.prediction.results import DecodedPhoto, PhotoPrediction, to_prediction
 
 
 def predict_photos(
     predictor: Predictor, photos: Iterable[DecodedPhoto]
 ) -> Iterator[PhotoPrediction]:
-    """Predict photos in order; consecutive photos of one size form a batch."""
+    """Predict photos in order, with the predictor's thresholds."""
+    for found in find_in_photos(predictor, photos):
+        ids, regions = found.segments(predictor.thresholds, size=found.photo.size)
+        instances = found.instances(predictor.min_instance_score)
+        yield to_prediction(found.photo, ids, regions, instances)
+
+
+def find_in_photos(
+    predictor: Predictor, photos: Iterable[DecodedPhoto]
+) -> Iterator[FastPhoto | DetrPhoto]:
+    """Find the candidates of photos in order; consecutive photos of one size form a batch."""
     batch: list[DecodedPhoto] = []
     for photo in photos:
         is_full = len(batch) == predictor.config.batch_size
         if batch and (is_full or photo.pixels.shape != batch[0].pixels.shape):
-            yield from _predict_batch(predictor, batch)
+            yield from _find_in_batch(predictor, batch)
             batch = []
         batch.append(photo)
     if batch:
-        yield from _predict_batch(predictor, batch)
+        yield from _find_in_batch(predictor, batch)
 
 
 @torch.no_grad()
-def _predict_batch(predictor: Predictor, photos: list[DecodedPhoto]) -> list[PhotoPrediction]:
+def _find_in_batch(
+    predictor: Predictor, photos: list[DecodedPhoto]
+) -> Sequence[FastPhoto | DetrPhoto]:
     config, model = predictor.config, predictor.model
     height, width = photos[0].size
     view = whole_view(config, width=width, height=height)
@@ -40,6 +52,6 @@ def _predict_batch(predictor: Predictor, photos: list[DecodedPhoto]) -> list[Pho
     padded = pad(images).to(predictor.device)
     if isinstance(model, FastDETR):
         fast = model(padded)
-        return [predict_fast_photo(predictor, photo, fast, i) for i, photo in enumerate(photos)]
+        return [find_in_fast_photo(predictor, photo, fast, i) for i, photo in enumerate(photos)]
     output = model.detr(padded)
-    return [predict_photo(predictor, model, photo, output, i) for i, photo in enumerate(photos)]
+    return [find_in_photo(predictor, model, photo, output, i) for i, photo in enumerate(photos)]

@@ -59,12 +59,11 @@ def predict(
     write_json(out / "manifest.json", manifest, indent=2)
 
 
-def predict_folder(predictor: Predictor, images: Path, out: Path) -> None:
-    """Predict all photos in `images` with a loaded model; write to the new folder `out`.
+def predict_names(predictor: Predictor, images: Path, names: list[str], out: Path) -> None:
+    """Predict the photos `names` in `images` with a loaded model; write to the new folder `out`.
 
     Raises InputError if photos cannot be read.
     """
-    names = _photo_names(images)
     errors: list[str] = []
     photos = _decode_photos(images, names, RunningDigest(), errors)
     _write(predictor, track(photos, "predict", total=len(names)), png_names(names), out)

@@ -14,15 +14,15 @@ from detr.data.kinds import kinds_of
 from detr.model.detr import DETR
 from detr.model.fast.detr import FastDETR
 from detr.model.segmentation import DETRsegm
-from detr.prediction.postprocess import Detection
 from detr.weights.checkpoint import Checkpoint, load_any, masks_path
 from detr.weights.files import Weights, load_strictly
 from detr.weights.published import find_weights
+from detr.weights.thresholds import SegmentThresholds, same_threshold
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Minimum scores of a segment (None: the configured threshold) and of an instance.
+    """Minimum scores of a segment (None: those of the checkpoint) and of an instance.
 
     Raises InputError unless both are in 0..1.
     """
@@ -38,11 +38,15 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in evaluation mode, the classes of its outputs, and its configuration."""
+    """A model in evaluation mode, the classes of its outputs, and its configuration.
+
+    `thresholds` are those chosen in training, if any.
+    """
 
     model: DETR | DETRsegm | FastDETR
     classes: ClassTable
     config: TrainConfig
+    thresholds: SegmentThresholds | None = None
 
 
 @dataclass(frozen=True)
@@ -53,21 +57,8 @@ class Predictor:
     classes: ClassTable
     config: TrainConfig
     device: torch.device
-    thresholds: Thresholds
-
-    @property
-    def threshold(self) -> float:
-        """The minimum score of a segment."""
-        own = self.thresholds.segment
-        return self.config.threshold if own is None else own
-
-    def is_segment(self, detection: Detection) -> bool:
-        """Return whether a detection becomes a segment."""
-        return detection.beats_no_object and detection.score > self.threshold
-
-    def is_instance(self, detection: Detection) -> bool:
-        """Return whether a detection becomes an instance in COCO's results format."""
-        return detection.category.isthing and detection.score > self.thresholds.instance
+    thresholds: SegmentThresholds
+    min_instance_score: float
 
 
 def find_model_file(source: str | Path) -> Path:
@@ -112,9 +103,10 @@ def _build(loaded: Checkpoint | Weights, where: Path) -> LoadedModel:
     else:
         has_masks, state = loaded.has_masks, loaded.state
         classes = published_classes(loaded.num_classes)
+    thresholds = loaded.thresholds if isinstance(loaded, Checkpoint) else None
     model = _new_model(loaded.config, classes, has_masks=has_masks)
     load_strictly(model, state, where=str(where))
-    return LoadedModel(model.eval(), classes, loaded.config)
+    return LoadedModel(model.eval(), classes, loaded.config, thresholds)
 
 
 def _new_model(
@@ -135,4 +127,9 @@ def _predictor(loaded: LoadedModel, thresholds: Thresholds, *, where: Path) -> P
         )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = model.to(device).requires_grad_(False)
-    return Predictor(model, loaded.classes, loaded.config, device, thresholds)
+    segments = loaded.thresholds
+    if segments is None or thresholds.segment is not None:
+        given = thresholds.segment
+        own = loaded.config.threshold if given is None else given
+        segments = same_threshold(loaded.config, own)
+    return Predictor(model, loaded.classes, loaded.config, device, segments, thresholds.instance)

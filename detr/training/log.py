@@ -76,21 +76,25 @@ def _scalars(line: dict[str, Any]) -> Iterator[tuple[str, float]]:
     for key, value in line.items():
         if isinstance(value, dict):
             yield from ((f"{key}/{name}", number) for name, number in value.items())
-        elif key not in ("stage", "epoch"):
+        elif key not in ("stage", "epoch", "flat_epochs"):
             yield key, value
 
 
-def summary(line: dict[str, Any], epochs: int) -> str:
-    """Return one epoch as text: losses of both splits, scores, and the stage's remaining time."""
+def summary(line: dict[str, Any], epochs: int, *, at_most: bool = False) -> str:
+    """Return one epoch as text: losses of both splits, scores, and the stage's remaining time.
+
+    `at_most` is True if the stage may have fewer epochs.
+    """
     left = line["seconds"] * (epochs - line["epoch"])
     parts = [f"{line['stage']} {line['epoch']}/{epochs} {line['seconds']:.0f} s"]
-    for split in ("train", "test"):
-        losses = line[split]
+    for split in ("train", "tune", "test"):
+        losses = line.get(split, {})
         named = [f"{name.removeprefix('loss_')} {losses[name]:.3f}" for name in _shown(losses)]
-        parts.append(f"{split} {' '.join(named)}")
+        parts += [f"{split} {' '.join(named)}"] * bool(named)
     scores = [f"{name} {100 * value:.1f}" for name, value in line.get("scores", {}).items()]
     parts += [" ".join(scores)] * bool(scores)
-    return " | ".join([*parts, f"{duration(left)} left"] if left else parts)
+    remaining = f"{'at most ' * at_most}{duration(left)} left"
+    return " | ".join([*parts, remaining] if left else parts)
 
 
 def _shown(losses: dict[str, float]) -> list[str]:

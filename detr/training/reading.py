@@ -1,4 +1,4 @@
-"""Reading an epoch's photos, in random order or for testing, from disk or the feature cache."""
+"""Reading an epoch's photos, in random order or for measuring, from disk or the feature cache."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def shuffled_steps(run: Run, stage: Stage, photos: int, epoch: int) -> list[Step
 
 
 def steps_in_order(run: Run, photos: int) -> list[Step]:
-    """Return the steps of testing."""
+    """Return the steps of measuring the losses of held-out photos."""
     return plan_steps(range(photos), run.config, rank=run.processes.rank, world=run.processes.world)
 
 
@@ -59,7 +59,7 @@ def fill_cache(run: Run, model: StageModel) -> FeatureCache | None:
     folder, processes = run.folder / "cache", run.processes
     model.module.eval()
     cache = FeatureCache(folder, model.detr, views=run.config.cached_views, decoded=decoded)
-    for split, epoch in (("train", 0), ("test", None)):
+    for split, epoch in (("train", 0), (run.splits.held_out, None)):
         examples = run.examples(split, model.stage, epoch=epoch)
         photos = cache.fill(
             examples, device=processes.device, rank=processes.rank, world=processes.world

@@ -13,16 +13,23 @@ from base.errors import InputError
 from base.files import digest
 from base.locks import locked
 from base.parsing import write_yaml
+from conversion.building.group_file import group_file_path
 from detr.config import RunConfig, TrainConfig, check_same_run, read_run
 from detr.data.examples import Examples
-from detr.data.splits import Splits, read_splits
+from detr.data.splits import LEAST_PHOTOS, Split, Splits, hold_out, read_splits
 from detr.training.feature_cache import folder_size
 from detr.training.log import write_log, write_tensorboard
 from detr.training.precision import has_bfloat16
 from detr.training.processes import Processes
 from detr.training.schedule import best_epoch, is_finished
 from detr.training.stage_model import STAGES, Stage
-from detr.weights.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
+from detr.weights.checkpoint import (
+    Checkpoint,
+    best_path,
+    checkpoint_path,
+    load_checkpoint,
+    save_checkpoint,
+)
 from detr.weights.init import InitialWeights, read_initial_weights
 
 
@@ -51,7 +58,7 @@ class Run:
         if self.processes.is_first:
             print(text, flush=True)
 
-    def examples(self, split: str, stage: Stage, *, epoch: int | None) -> Examples:
+    def examples(self, split: Split, stage: Stage, *, epoch: int | None) -> Examples:
         """Return the examples of a split; `epoch` is None for photos without augmentation."""
         examples = self.splits.examples(split, self.config)
         return replace(examples, epoch=epoch, with_masks=stage != "boxes")
@@ -77,7 +84,9 @@ def open_run(
     cannot be combined with `stages`.
     """
     config = _with_precision(folder, config, processes)
-    splits, data_digest = read_splits(panoptic), digest(panoptic / "manifest.json")
+    splits = hold_out(read_splits(panoptic), config.train)
+    groups = [group_file_path(panoptic)] if config.train.tune else []  # they select the photos
+    data_digest = digest(panoptic / "manifest.json", *groups)
     paths = {stage: checkpoint_path(folder, stage) for stage in STAGES}
     checkpoints = {stage: load_checkpoint(path) for stage, path in paths.items() if path.exists()}
     run = Run(folder, splits, config.train, config.init, data_digest, processes, checkpoints)
@@ -91,6 +100,7 @@ def open_run(
         write_yaml(folder / "config.yaml", replace(config, init=init))
         _write_log(run)  # the log is outdated if the run was killed after writing a checkpoint
     _warn_about_num_queries(run)
+    _report_held_out(run)
     return run
 
 
@@ -108,9 +118,13 @@ def _with_precision(folder: Path, config: RunConfig, processes: Processes) -> Ru
 
 def _epochs_done(run: Run) -> dict[str, int]:
     """Return the number of finished epochs for each setting in EPOCHS."""
-    boxes = [checkpoint.epoch for stage, checkpoint in run.checkpoints.items() if stage != "masks"]
-    masks = [checkpoint.epoch for stage, checkpoint in run.checkpoints.items() if stage == "masks"]
-    return {"epochs": max(boxes, default=0), "mask_epochs": max(masks, default=0)}
+    done = {
+        # of a plateau schedule, the settings limit the epochs before the rates fall
+        stage: int(checkpoint.history[-1].get("flat_epochs", checkpoint.epoch))
+        for stage, checkpoint in run.checkpoints.items()
+    }
+    boxes = max(done.get("boxes", 0), done.get("joint", 0))
+    return {"epochs": boxes, "mask_epochs": done.get("masks", 0)}
 
 
 def _check_same_data(run: Run) -> None:
@@ -150,6 +164,31 @@ def _warn_about_num_queries(run: Run) -> None:
         )
 
 
+def _report_held_out(run: Run) -> None:
+    """Print how many training photos are held out, or why there are none."""
+    splits, tune = run.splits, run.config.tune
+    if splits.tune is None:
+        return
+    held_out, total = len(splits.tune.photos), len(splits.tune.photos) + len(splits.train.photos)
+    if not held_out:
+        few = total < LEAST_PHOTOS
+        reason = f"fewer than {LEAST_PHOTOS}" if few else "their groups are too large"
+        run.print(
+            f"tune {tune}: none of {total} training photos are held out ({reason}), so no epoch or"
+            " threshold is selected; prediction uses the last epoch and the configured `threshold`"
+        )
+        return
+    run.print(
+        f"tune {tune}: {held_out} of {total} training photos are held out to select epochs and"
+        " thresholds; the test photos are not read"
+    )
+    if not group_file_path(splits.folder).is_file():
+        run.print(
+            f"{group_file_path(splits.folder)}: missing, so photos of one group may be on both"
+            " sides; convert the data set again to write it"
+        )
+
+
 def finished_boxes(run: Run) -> Checkpoint:
     """Return the checkpoint of the boxes stage. Raises InputError unless it is finished."""
     boxes = run.checkpoints.get("boxes")
@@ -169,18 +208,14 @@ def save_epoch(run: Run, stage: Stage, checkpoint: Checkpoint) -> None:
         return
     path, line = checkpoint_path(run.folder, stage), checkpoint.history[-1]
     if line.get("scores") and best_epoch(checkpoint.history) == checkpoint.epoch:
-        save_checkpoint(_variant(path, "best"), checkpoint)
+        save_checkpoint(best_path(path), checkpoint)
     if run.config.keep_every and checkpoint.epoch % run.config.keep_every == 0:
-        save_checkpoint(_variant(path, f"{checkpoint.epoch:04}"), checkpoint)
+        save_checkpoint(path.with_stem(f"{path.stem}-{checkpoint.epoch:04}"), checkpoint)
     # written before the checkpoint: if the run is killed in between, the epoch is trained again and
     # its numbers are replaced
     write_tensorboard(run.folder / "tensorboard", line)
     save_checkpoint(path, checkpoint)
     _write_log(run)
-
-
-def _variant(path: Path, suffix: str) -> Path:
-    return path.with_stem(f"{path.stem}-{suffix}")
 
 
 def _write_log(run: Run) -> None:

@@ -1,4 +1,8 @@
-"""The learning rate schedule, the end of a stage, and its best epoch."""
+"""The learning rate schedule, the end of a stage, and its best epoch.
+
+Everything here depends only on the configuration, the step and the stage's lines of the log, so a
+resumed run has no scheduler state to restore.
+"""
 
 from __future__ import annotations
 
@@ -10,27 +14,61 @@ from detr.config import TrainConfig
 
 SCORES = ("pq", "box_ap")  # an epoch is ranked by the first of these that it has
 FLAT, LEAST = 0.5, 0.02  # flat_cosine: fraction of all steps before the decay; final factor
+DECAY = 0.5  # plateau: length of the decay, relative to the epochs before it
+
+History = Sequence[dict[str, Any]]  # a stage's lines of `log.jsonl`
 
 
-def stage_epochs(config: TrainConfig, stage: str) -> int:
-    """Return the number of epochs of a stage."""
-    return config.mask_epochs if stage == "masks" else config.epochs
+def stage_epochs(config: TrainConfig, stage: str, history: History = ()) -> int:
+    """Return the number of epochs of a stage; of a plateau schedule, the most that it can have.
+
+    Once the rates of a plateau schedule fall, its number of epochs is known.
+    """
+    epochs = config.mask_epochs if stage == "masks" else config.epochs
+    if config.schedule != "plateau":
+        return epochs
+    flat = flat_epochs(config, stage, history) or epochs
+    return flat + math.ceil(DECAY * flat)
 
 
-def rate_factor(config: TrainConfig, stage: str, *, step: int, steps_per_epoch: int) -> float:
+def flat_epochs(config: TrainConfig, stage: str, history: History) -> int | None:
+    """Return after how many epochs the rates of a plateau schedule fall; None if they do not yet.
+
+    That is the case after `patience` epochs without improvement, and after `epochs`. Lines of the
+    log record the number once the rates fall, so that settings changed later do not change it.
+    """
+    if config.schedule != "plateau" or not history:
+        return None
+    if "flat_epochs" in history[-1]:
+        return int(history[-1]["flat_epochs"])
+    last = int(history[-1]["epoch"])
+    most = config.mask_epochs if stage == "masks" else config.epochs
+    return last if last >= most or has_stalled(config, history) else None
+
+
+def rate_factor(
+    config: TrainConfig, stage: str, *, step: int, steps_per_epoch: int, flat: int | None = None
+) -> float:
     """Return the factor for all learning rates at step 0, 1, 2, ... of a stage.
 
-    It depends only on the step, so a resumed run has no scheduler state to restore.
+    `flat` are the epochs before the rates of a plateau schedule fall; None if this is not known.
     """
     warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    if config.schedule == "plateau":
+        falling = (step / steps_per_epoch - flat) / math.ceil(DECAY * flat) if flat else 0.0
+        return warmup * _fall(falling)
     progress = min(1.0, step / (steps_per_epoch * stage_epochs(config, stage)))
     if config.schedule == "cosine":
         return warmup * _half_cosine(progress)
     if config.schedule == "flat_cosine":
-        falling = max(0.0, (progress - FLAT) / (1 - FLAT))
-        return warmup * (LEAST + (1 - LEAST) * _half_cosine(falling))
+        return warmup * _fall((progress - FLAT) / (1 - FLAT))
     drop = config.mask_lr_drop if stage == "masks" else config.lr_drop
     return float(warmup * 0.1 ** (step // steps_per_epoch // drop))
+
+
+def _fall(progress: float) -> float:
+    """Fall by half a cosine from 1 to LEAST as progress rises from 0 to 1; 1 before 0."""
+    return LEAST + (1 - LEAST) * _half_cosine(min(1.0, max(0.0, progress)))
 
 
 def _half_cosine(progress: float) -> float:
@@ -38,28 +76,42 @@ def _half_cosine(progress: float) -> float:
     return (1 + math.cos(math.pi * progress)) / 2
 
 
-def best_epoch(history: Sequence[dict[str, Any]]) -> int | None:
-    """Return the first epoch with the highest score or, without scores, the lowest test loss.
+def best_epoch(history: History) -> int | None:
+    """Return the first epoch with the highest score or, without scores, the lowest held-out loss.
 
-    Returns None if there are neither scores nor test losses.
+    Returns None if there are neither scores nor losses of held-out photos.
     """
-    ranked = [(_score(line), line["epoch"]) for line in history if line.get("scores")]
-    if not ranked:
-        tested = [line for line in history if line["test"]]
-        ranked = [(-line["test"]["loss"], line["epoch"]) for line in tested]
+    ranked = _ranked(history)
     return max(ranked, key=lambda pair: pair[0])[1] if ranked else None  # the first if equal
 
 
-def is_finished(config: TrainConfig, stage: str, history: Sequence[dict[str, Any]]) -> bool:
+def is_finished(config: TrainConfig, stage: str, history: History) -> bool:
     """Return whether a stage has completed all its epochs or stopped early."""
     last = history[-1]["epoch"] if history else 0
-    return last >= stage_epochs(config, stage) or stopped_early(config, history)
+    if config.schedule == "plateau":  # instead of stopping, the rates fall
+        return last >= stage_epochs(config, stage, history)
+    return last >= stage_epochs(config, stage) or has_stalled(config, history)
 
 
-def stopped_early(config: TrainConfig, history: Sequence[dict[str, Any]]) -> bool:
-    """Return whether the last `patience` epochs brought no improvement."""
-    best = best_epoch(history)
-    return bool(config.patience and best and history[-1]["epoch"] - best >= config.patience)
+def has_stalled(config: TrainConfig, history: History) -> bool:
+    """Return whether the last `patience` epochs brought no improvement.
+
+    With scores, only epochs that were scored count, and scores of 0 are not a reason to stop.
+    """
+    ranked = _ranked(history)
+    if not ranked or not config.patience:
+        return False
+    best, epoch = max(ranked, key=lambda pair: pair[0])
+    return best != 0 and ranked[-1][1] - epoch >= config.patience
+
+
+def _ranked(history: History) -> list[tuple[float, int]]:
+    """Return (value, epoch) of all epochs that can be compared; higher values are better."""
+    scored = [(_score(line), line["epoch"]) for line in history if line.get("scores")]
+    if scored:
+        return scored
+    losses = [(line.get("tune", line.get("test")), line["epoch"]) for line in history]
+    return [(-held_out["loss"], epoch) for held_out, epoch in losses if held_out]
 
 
 def _score(line: dict[str, Any]) -> float:

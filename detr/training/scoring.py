@@ -1,4 +1,4 @@
-"""Scores on the test photos during training: box AP or, with masks, panoptic quality and AP."""
+"""Scores on held-out photos during training: box AP or, with masks, panoptic quality and AP."""
 
 from __future__ import annotations
 
@@ -8,44 +8,48 @@ from shutil import rmtree
 import torch
 from torch import Tensor
 
-from conversion.coco.panoptic import PanopticSet, Photo
+from conversion.coco.panoptic import PanopticSet, Photo, read_panoptic
 from conversion.coco.results import Result
 from detr.data.batch import Batch
 from detr.data.boxes import norm_to_pixels
 from detr.data.classes import ClassTable
 from detr.data.loader import plan_steps
-from detr.prediction.predict import predict_folder
+from detr.prediction.predict import predict_names
 from detr.prediction.predictor import Thresholds, checkpoint_predictor
 from detr.training.feature_cache import FeatureCache
 from detr.training.reading import read_steps
 from detr.training.run_folder import Run
-from detr.training.schedule import stage_epochs
+from detr.training.schedule import History, stage_epochs
 from detr.training.stage_model import StageModel, to_device
 from detr.weights.checkpoint import Checkpoint
 from evaluation.scores.precision import box_precision
-from evaluation.scores.scores import evaluate_files
+from evaluation.scores.scores import evaluate_sets
 
 
 def score_epoch(
-    run: Run, model: StageModel, cache: FeatureCache | None, checkpoint: Checkpoint
+    run: Run,
+    model: StageModel,
+    cache: FeatureCache | None,
+    checkpoint: Checkpoint,
+    history: History,
 ) -> dict[str, dict[str, float]]:
     """Return `scores` for the log if they are due: at the configured interval and at the end.
 
-    The first process computes them and the others wait.
+    `history` includes the epoch's line. The first process computes the scores, the others wait.
     """
-    every = run.config.score_every
-    is_last = checkpoint.epoch == stage_epochs(run.config, model.stage)
-    is_due = every and (checkpoint.epoch % every == 0 or is_last) and run.splits.test.photos
+    every, held_out = run.config.score_every, run.splits.held_out_set
+    is_last = checkpoint.epoch == stage_epochs(run.config, model.stage, history)
+    is_due = every and (checkpoint.epoch % every == 0 or is_last) and held_out.photos
     if not is_due:
         return {}
     scores: dict[str, float] = {}
     if run.processes.is_first:
         if model.stage == "boxes":
-            examples = run.examples("test", model.stage, epoch=None)
+            examples = run.examples(run.splits.held_out, model.stage, epoch=None)
             steps = plan_steps(range(len(examples)), run.config)
             read = read_steps(model, examples, steps, cache, "score")
             batches = (batch for _, step_batches in read for batch in step_batches)
-            scores = box_scores(model, batches, run.splits.test, run.splits.classes)
+            scores = box_scores(model, batches, held_out, run.splits.classes)
         else:
             scores = panoptic_scores(run, checkpoint)
     return {"scores": run.processes.broadcast(scores)}
@@ -57,7 +61,7 @@ def box_scores(
 ) -> dict[str, float]:
     """Return the box AP of things, with the most probable class of each query, as published.
 
-    The result is empty if no test photo has a thing.
+    The result is empty if no photo has a thing.
     """
     results: list[Result] = []
     photos = {photo.id: photo for photo in truth.photos}
@@ -89,14 +93,14 @@ def _results(
 def panoptic_scores(run: Run, checkpoint: Checkpoint) -> dict[str, float]:
     """Return the PQ and AP that `predict` and `evaluate` would report for a checkpoint.
 
-    Raises InputError if a test photo cannot be read.
+    The thresholds are the configured ones. Raises InputError if a photo cannot be read.
     """
-    truth = run.splits.test.json_path
+    truth, images = run.splits.held_out_set, run.splits.images(run.splits.held_out)
     folder = run.folder / "checkpoints" / "scoring"
     try:
         predictor = checkpoint_predictor(checkpoint, Thresholds())
-        predict_folder(predictor, run.splits.folder / "test", folder)
-        scores = evaluate_files(truth, folder / "panoptic.json")
+        predict_names(predictor, images, [photo.file_name for photo in truth.photos], folder)
+        scores = evaluate_sets(truth, read_panoptic(folder / "panoptic.json"))
     finally:
         rmtree(folder, ignore_errors=True)
     quality = scores.quality

@@ -51,9 +51,10 @@ from detr.training.run_folder import (
     remove_cache,
     save_epoch,
 )
-from detr.training.schedule import is_finished, rate_factor, stage_epochs
+from detr.training.schedule import History, flat_epochs, is_finished, rate_factor, stage_epochs
 from detr.training.scoring import score_epoch
 from detr.training.stage_model import Stage, StageModel, build_module, prepare_model
+from detr.training.tuning import store_thresholds
 from detr.weights.checkpoint import Checkpoint
 from detr.weights.init import copy_weights
 
@@ -103,6 +104,7 @@ def _train_stage(run: Run, stage: Stage) -> None:
     history = last.history if last else []
     if is_finished(config, stage, history):
         run.print(f"{stage}: already trained (epochs: {len(history)})")
+        store_thresholds(run, stage)  # unless this was done before
         return
 
     model = _build_model(run, stage, last, boxes)
@@ -118,18 +120,21 @@ def _train_stage(run: Run, stage: Stage) -> None:
     try:
         while not is_finished(config, stage, history):
             epoch, start = epoch + 1, monotonic()
-            line = _train_epoch(run, model, optimizer, average, cache, epoch)
+            line = _train_epoch(run, model, optimizer, average, cache, history)
             with average.applied() as unaveraged:
-                line["test"] = _test_epoch(run, model, cache, epoch)
+                line[run.splits.held_out] = _held_out_losses(run, model, cache, epoch)
                 checkpoint = _checkpoint(run, model, optimizer, unaveraged, epoch, boxes)
-                line |= score_epoch(run, model, cache, checkpoint)
+                line |= score_epoch(run, model, cache, checkpoint, [*history, line])
             line["seconds"] = round(monotonic() - start, 2)
             history = [*history, line]
             save_epoch(run, stage, replace(checkpoint, history=history))
-            run.print(summary(line, stage_epochs(config, stage)))
+            may_stop = bool(config.patience) and "flat_epochs" not in line
+            epochs = stage_epochs(config, stage, history)
+            run.print(summary(line, epochs, at_most=may_stop))
     except KeyboardInterrupt:
         run.print(f"stopped in epoch {epoch}; run the same command again to continue")
         raise
+    store_thresholds(run, stage)
 
 
 def _train_epoch(
@@ -138,10 +143,14 @@ def _train_epoch(
     optimizer: torch.optim.Optimizer,
     average: WeightAverage,
     cache: FeatureCache | None,
-    epoch: int,
+    history: History,
 ) -> dict[str, Any]:
-    """Train on every photo once; return the epoch's line of the log, still without test results."""
-    config, stage, processes = run.config, model.stage, run.processes
+    """Train on every photo once; return the epoch's line of the log, without held-out photos.
+
+    `history` are the lines of the epochs before it.
+    """
+    config, stage, processes, epoch = run.config, model.stage, run.processes, len(history) + 1
+    flat = flat_epochs(config, stage, history)
     examples = run.examples("train", stage, epoch=epoch)
     steps = shuffled_steps(run, stage, len(examples), epoch)
     torch.manual_seed(epoch_seed(config, stage, epoch, processes.rank))
@@ -150,7 +159,7 @@ def _train_epoch(
     model.clock.seconds.clear()
     read = read_steps(model, examples, steps, cache, f"{stage} {epoch} train")
     for number, (step, batches) in enumerate(read, start=(epoch - 1) * len(steps)):
-        factor = rate_factor(config, stage, step=number, steps_per_epoch=len(steps))
+        factor = rate_factor(config, stage, step=number, steps_per_epoch=len(steps), flat=flat)
         set_learning_rates(optimizer, factor)
         optimizer.zero_grad()
         losses = step_losses(model, step, batches)  # forward, matching, losses, backward
@@ -165,6 +174,7 @@ def _train_epoch(
     return {
         "stage": stage,
         "epoch": epoch,
+        **({"flat_epochs": flat} if flat else {}),
         **learning_rates(optimizer),
         **mean_norm.compute(processes),
         "train": mean_losses.compute(processes),
@@ -173,15 +183,15 @@ def _train_epoch(
 
 
 @torch.no_grad()
-def _test_epoch(
+def _held_out_losses(
     run: Run, model: StageModel, cache: FeatureCache | None, epoch: int
 ) -> dict[str, float]:
-    """Return the mean losses over the test photos."""
-    examples = run.examples("test", model.stage, epoch=None)
+    """Return the mean losses over the photos that are not trained on; empty if there are none."""
+    examples = run.examples(run.splits.held_out, model.stage, epoch=None)
     steps = steps_in_order(run, len(examples))
     mean_losses = MeanValues()
     model.set_training(False)
-    read = read_steps(model, examples, steps, cache, f"{model.stage} {epoch} test")
+    read = read_steps(model, examples, steps, cache, f"{model.stage} {epoch} {run.splits.held_out}")
     for step, batches in read:
         mean_losses.add(step_losses(model, step, batches), weight=step.photos)
     return mean_losses.compute(run.processes)

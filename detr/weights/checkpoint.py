@@ -14,9 +14,10 @@ from base.errors import InputError
 from base.files import replacing
 from base.parsing import parse
 from conversion.coco.categories import Category, category_values
-from detr.config import TrainConfig
+from detr.config import TrainConfig, read_run
 from detr.data.classes import ClassTable
 from detr.weights.files import State, Weights, find_model, read_torch
+from detr.weights.thresholds import SegmentThresholds
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Checkpoint:
     data_digest: str
     trunk_epoch: int  # epoch of the boxes stage that the masks stage is based on
     history: list[State]
+    # chosen on held-out photos at the end of training; None: the configured one
+    thresholds: SegmentThresholds | None = None
 
 
 def checkpoint_path(run: Path, stage: str) -> Path:
@@ -45,13 +48,22 @@ def checkpoint_path(run: Path, stage: str) -> Path:
 
 
 def masks_path(run: Path) -> Path:
-    """Return the path of the last checkpoint that predicts masks: of the masks or joint stage.
+    """Return the path of the checkpoint with which a run predicts: of the masks or joint stage.
 
-    The best epoch is not used, because it is selected by its score on the test photos, which makes
-    that score too optimistic.
+    It is that of the best epoch if the run holds out training photos (`tune`) and has scored them,
+    and otherwise of the last epoch: if epochs are selected by their scores on the test photos, the
+    score of the best one is too optimistic.
     """
     paths = [checkpoint_path(run, stage) for stage in ("masks", "joint")]
-    return next((path for path in paths if path.exists()), paths[0])
+    last = next((path for path in paths if path.exists()), paths[0])
+    best = best_path(last)
+    tuned = best.exists() and (run / "config.yaml").is_file() and read_run(run).train.tune > 0
+    return best if tuned else last
+
+
+def best_path(last: Path) -> Path:
+    """Return the path of a stage's best checkpoint, given that of its last one."""
+    return last.with_stem(f"{last.stem}-best")
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -61,6 +73,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "classes": list(checkpoint.classes.category_ids),
         "categories": category_values(checkpoint.classes.categories),
         "config": msgspec.to_builtins(checkpoint.config),
+        "thresholds": msgspec.to_builtins(checkpoint.thresholds),
     }
     with replacing(path) as temporary:
         torch.save(values, temporary)
@@ -93,6 +106,8 @@ def _parse(values: dict[str, Any], path: Path) -> Checkpoint:
         )
         classes = ClassTable(categories, tuple(values.pop("classes")))
         config = parse(TrainConfig, values.pop("config"), where=str(path))
-        return Checkpoint(**values, classes=classes, config=config)
+        found = values.pop("thresholds", None)  # earlier versions had none
+        thresholds = None if found is None else parse(SegmentThresholds, found, where=str(path))
+        return Checkpoint(**values, classes=classes, config=config, thresholds=thresholds)
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: is not a checkpoint of this project: {error}") from None

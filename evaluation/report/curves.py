@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -15,12 +15,16 @@ from base.files import replacing
 
 @dataclass(frozen=True)
 class Epoch:
-    """What the curves need from a line of `log.jsonl`: losses by name, None if not finite."""
+    """What the curves need from a line of `log.jsonl`: losses by name, None if not finite.
+
+    A run measures either the test photos or, as `tune`, photos held out of the training split.
+    """
 
     stage: str
     epoch: int
     train: dict[str, float | None]
-    test: dict[str, float | None]
+    tune: dict[str, float | None] = field(default_factory=dict)
+    test: dict[str, float | None] = field(default_factory=dict)
 
 
 def read_log(path: Path) -> list[Epoch]:
@@ -45,7 +49,7 @@ def read_log(path: Path) -> list[Epoch]:
 
 
 def draw_curves(log: Sequence[Epoch], folder: Path) -> list[Path]:
-    """Draw one picture per stage: the total loss and its terms by epoch, for train and test.
+    """Draw one picture per stage: the total loss and its terms by epoch, for each measured split.
 
     Returns the paths of the PNGs in `folder`; a stage without losses has none.
     """
@@ -70,9 +74,11 @@ def _draw_stage(lines: Sequence[Epoch], names: Sequence[str], title: str, path: 
     figure = Figure(figsize=(3.2 * len(names), 3))  # not pyplot's, which may need a display
     grid = figure.subplots(1, len(names), squeeze=False)
     epochs = [line.epoch for line in lines]
+    measured = [s for s in ("train", "tune", "test") if any(getattr(line, s) for line in lines)]
     for axes, name in zip(grid[0], names, strict=True):
-        for split, style in (("train", "-"), ("test", "--")):
+        for split in measured:
             values = [getattr(line, split).get(name) for line in lines]
+            style = "-" if split == "train" else "--"
             axes.plot(epochs, values, style, marker="." if len(lines) < 4 else "", label=split)
         axes.set_title("total loss" if name == "loss" else name, fontsize=10)
         axes.set_xlabel("epoch")

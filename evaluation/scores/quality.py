@@ -46,37 +46,61 @@ class PanopticQuality:
     categories: dict[str, CategoryQuality]
 
 
+class QualitySums:
+    """Sums over matched photos, by category, from which panoptic quality is computed."""
+
+    def __init__(self) -> None:
+        self._iou: defaultdict[int, float] = defaultdict(float)
+        self._tp: Counter[int] = Counter()
+        self._fp: Counter[int] = Counter()
+        self._fn: Counter[int] = Counter()
+
+    def add(self, match: PhotoMatch) -> None:
+        """Add a photo."""
+        for pair in match.tp:
+            self._iou[pair.truth.category_id] += pair.iou
+            self._tp[pair.truth.category_id] += 1
+        self._fp.update(segment.category_id for segment in match.fp)
+        self._fn.update(segment.category_id for segment in match.fn)
+
+    def __add__(self, other: QualitySums) -> QualitySums:
+        """Return the sums over the photos of both."""
+        both = QualitySums()
+        for part in (self, other):
+            for category_id, iou in part._iou.items():
+                both._iou[category_id] += iou
+            both._tp.update(part._tp)
+            both._fp.update(part._fp)
+            both._fn.update(part._fn)
+        return both
+
+    def quality(self, categories: Sequence[Category]) -> PanopticQuality:
+        """Compute the panoptic quality for the categories of the ground truth."""
+        by_id = {c.id: self._of_category(c.id) for c in categories}
+        things = [by_id[c.id] for c in categories if c.isthing]
+        stuff = [by_id[c.id] for c in categories if not c.isthing]
+        return PanopticQuality(
+            all=_mean([*things, *stuff]),
+            things=_mean(things),
+            stuff=_mean(stuff),
+            categories={c.name: by_id[c.id] for c in categories},
+        )
+
+    def _of_category(self, category_id: int) -> CategoryQuality:
+        tp, fp, fn = (counts[category_id] for counts in (self._tp, self._fp, self._fn))
+        sq = self._iou[category_id] / tp if tp else 0.0
+        rq = tp / (tp + fp / 2 + fn / 2) if tp else 0.0
+        return CategoryQuality(sq * rq, sq, rq, tp, fp, fn)
+
+
 def panoptic_quality(
     matches: Iterable[PhotoMatch], categories: Sequence[Category]
 ) -> PanopticQuality:
     """Compute the panoptic quality of matched photos for the categories of the ground truth."""
-    iou_sum: defaultdict[int, float] = defaultdict(float)
-    tp: Counter[int] = Counter()
-    fp: Counter[int] = Counter()
-    fn: Counter[int] = Counter()
+    sums = QualitySums()
     for match in matches:
-        for pair in match.tp:
-            iou_sum[pair.truth.category_id] += pair.iou
-            tp[pair.truth.category_id] += 1
-        fp.update(segment.category_id for segment in match.fp)
-        fn.update(segment.category_id for segment in match.fn)
-    by_id = {
-        c.id: _category_quality(iou_sum[c.id], tp[c.id], fp[c.id], fn[c.id]) for c in categories
-    }
-    things = [by_id[c.id] for c in categories if c.isthing]
-    stuff = [by_id[c.id] for c in categories if not c.isthing]
-    return PanopticQuality(
-        all=_mean([*things, *stuff]),
-        things=_mean(things),
-        stuff=_mean(stuff),
-        categories={c.name: by_id[c.id] for c in categories},
-    )
-
-
-def _category_quality(iou_sum: float, tp: int, fp: int, fn: int) -> CategoryQuality:
-    sq = iou_sum / tp if tp else 0.0
-    rq = tp / (tp + fp / 2 + fn / 2) if tp else 0.0
-    return CategoryQuality(sq * rq, sq, rq, tp, fp, fn)
+        sums.add(match)
+    return sums.quality(categories)
 
 
 def _mean(qualities: Sequence[CategoryQuality]) -> MeanQuality:

@@ -11,15 +11,16 @@ from conversion.coco.png import SegmentIds
 from detr.data.padded import pad
 from detr.prediction.fast_segments import (
     FastCandidate,
-    FastThresholds,
     find_candidates,
     merge_candidates,
     to_instance,
 )
+from detr.weights.thresholds import SegmentThresholds
 from tests.detr.model.fast.models import CLASSES, fast_model, photo
 
 BALL, SKY, BOX, GRASS, ROAD = CLASSES.categories
 SEEN = (32, 48)
+DEFAULT = SegmentThresholds(things=0.2, stuff=0.5)
 
 
 def candidate(
@@ -36,12 +37,10 @@ ALL = slice(None)
 
 def merged(
     *candidates: FastCandidate,
-    thresholds: FastThresholds | None = None,
+    thresholds: SegmentThresholds = DEFAULT,
     size: tuple[int, int] = SEEN,
 ) -> tuple[SegmentIds, list[tuple[str, tuple[int, ...]]]]:
-    ids, regions = merge_candidates(
-        list(candidates), thresholds or FastThresholds(), seen=SEEN, size=size
-    )
+    ids, regions = merge_candidates(list(candidates), thresholds, seen=SEEN, size=size)
     assert ids.dtype == np.uint32 and ids.shape == size
     assert set(np.unique(ids)) - {0} == set(range(1, len(regions) + 1))
     return ids, [(r.category.name, r.members) for r in regions]
@@ -77,7 +76,7 @@ def test_thresholds_apply_to_kinds_and_categories() -> None:
         candidate(SKY, 0.4, ALL, ALL),
     ]
     assert [name for name, _ in merged(*found)[1]] == ["ball", "box"]
-    strict = FastThresholds(things=0.2, stuff=0.3, by_category={BOX.id: 0.35})
+    strict = SegmentThresholds(things=0.2, stuff=0.3, by_category={BOX.id: 0.35})
     assert [name for name, _ in merged(*found, thresholds=strict)[1]] == ["ball", "sky"]
 
 

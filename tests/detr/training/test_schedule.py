@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from detr.config import TrainConfig
-from detr.training.schedule import best_epoch, is_finished, rate_factor, stopped_early
+from detr.training.schedule import (
+    best_epoch,
+    flat_epochs,
+    has_stalled,
+    is_finished,
+    rate_factor,
+    stage_epochs,
+)
 
 
 def test_rates_rise_then_fall() -> None:
@@ -29,9 +39,9 @@ def history(*losses: float) -> list[dict[str, object]]:
 def test_early_stopping_counts_from_the_best_epoch() -> None:
     config = TrainConfig(patience=2)
     assert best_epoch(history(3, 2, 2.5)) == 2
-    assert not stopped_early(config, history(3, 2, 2.5))
-    assert stopped_early(config, history(3, 2, 2.5, 2.5))
-    assert not stopped_early(TrainConfig(), history(3, 2, 2.5, 2.5))
+    assert not has_stalled(config, history(3, 2, 2.5))
+    assert has_stalled(config, history(3, 2, 2.5, 2.5))
+    assert not has_stalled(TrainConfig(), history(3, 2, 2.5, 2.5))
 
 
 def test_scores_take_precedence_over_losses() -> None:
@@ -39,6 +49,78 @@ def test_scores_take_precedence_over_losses() -> None:
     scored += [{"epoch": 2, "scores": {}, "test": {"loss": 1.0}}]
     assert best_epoch(scored) == 1
     assert best_epoch([{"epoch": 1, "test": {}}]) is None
+
+
+def scored(*scores: float | None) -> list[dict[str, Any]]:
+    """Return one line for each epoch; None for one without scores."""
+    lines: list[dict[str, Any]] = [
+        {"epoch": i, "tune": {"loss": 1.0}} for i in range(1, 1 + len(scores))
+    ]
+    for line, score in zip(lines, scores, strict=True):
+        line |= {} if score is None else {"scores": {"pq": score}}
+    return lines
+
+
+def test_epochs_without_scores_do_not_count_as_stalled() -> None:
+    config = TrainConfig(patience=2)
+    assert not has_stalled(config, scored(None, 0.5, None, None, None))  # not scored since
+    assert has_stalled(config, scored(None, 0.5, None, 0.5))
+    assert not has_stalled(config, scored(0.0, 0.0, 0.0, 0.0))  # nothing has been learnt yet
+    assert has_stalled(config, scored(0.0, 0.1, 0.0, 0.0))
+
+
+def test_losses_of_tuning_photos_rank_epochs() -> None:
+    lines = [{"epoch": i, "tune": {"loss": x}} for i, x in enumerate((3, 2, 2.5), start=1)]
+    assert best_epoch(lines) == 2
+    assert best_epoch([{"epoch": 1, "tune": {}}]) is None
+
+
+def trained(config: TrainConfig, scores: list[float]) -> list[dict[str, Any]]:
+    """Return the log of a stage that scores as given in its epochs, until it is finished."""
+    history: list[dict[str, Any]] = []
+    while not is_finished(config, "joint", history):
+        flat = flat_epochs(config, "joint", history)
+        line = {"epoch": len(history) + 1, "tune": {"loss": 1.0}}
+        line |= {"scores": {"pq": scores[min(len(history), len(scores) - 1)]}}
+        history.append(line | ({"flat_epochs": flat} if flat else {}))
+    return history
+
+
+def test_rates_of_a_plateau_schedule_fall_when_scores_stall() -> None:
+    config = TrainConfig(schedule="plateau", epochs=20, patience=2, warmup_steps=5)
+    history = trained(
+        config, [0.1, 0.2, 0.3, 0.4, 0.4, 0.3, 0.9]
+    )  # the best of 6 epochs is the 4th
+    flats = [flat_epochs(config, "joint", history[:epoch]) for epoch in range(len(history))]
+    assert flats == [*[None] * 6, 6, 6, 6]  # 6 flat epochs, and half as many more
+    assert [line.get("flat_epochs") for line in history] == flats
+
+    def rate(step: int) -> float:
+        flat = flats[min(step // 10, 8)]
+        return rate_factor(config, "joint", step=step, steps_per_epoch=10, flat=flat)
+
+    assert [rate(0), rate(4), rate(59), rate(60)] == pytest.approx([0.2, 1, 1, 1])
+    assert [rate(75), rate(90)] == pytest.approx([0.51, 0.02])
+    assert sorted(map(rate, range(60, 90)), reverse=True) == [*map(rate, range(60, 90))]
+
+
+def test_a_plateau_schedule_has_a_limit() -> None:
+    config = TrainConfig(schedule="plateau", epochs=4, patience=2)
+    assert stage_epochs(config, "joint") == 6
+    history = trained(config, [i / 10 for i in range(1, 10)])
+    assert [line.get("flat_epochs") for line in history] == [None] * 4 + [4] * 2
+    assert stage_epochs(config, "joint", scored(0.5, 0.1, 0.1)) == 3 + 2
+    assert len(trained(replace(config, epochs=1), [0.5])) == 2
+
+
+def test_settings_changed_while_the_rates_fall_do_not_change_the_schedule() -> None:
+    config = TrainConfig(schedule="plateau", epochs=20, patience=1)
+    history = trained(config, [0.5, 0.4])
+    assert [line.get("flat_epochs") for line in history] == [None, None, 2]
+    for changed in (replace(config, patience=9), replace(config, epochs=2, patience=1)):
+        assert flat_epochs(changed, "joint", history) == 2
+        assert is_finished(changed, "joint", history)
+    assert not is_finished(replace(config, patience=9), "joint", history[:2])
 
 
 def test_a_stage_is_finished_after_its_last_epoch_or_early() -> None:

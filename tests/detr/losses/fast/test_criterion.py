@@ -16,7 +16,8 @@ from detr.losses.fast.criterion import fast_losses
 from detr.losses.fast.targets import count_targets
 from detr.model.fast.detr import FastDETR
 from detr.model.fast.output import FastOutput
-from detr.prediction.fast_segments import FastThresholds, find_candidates, merge_candidates
+from detr.prediction.fast_segments import find_candidates, merge_candidates
+from detr.weights.thresholds import SegmentThresholds
 from tests.detr.losses.fast.scenes import BALL, GRASS, meadow, nothing, prepared, segment_map
 from tests.detr.model.fast.models import CLASSES, KINDS, fast_model, photo, small_config
 
@@ -178,7 +179,10 @@ def test_the_model_overfits_a_drawn_photo() -> None:
         optimizer.step()
     output = model.eval()(image)
     ids, regions = merge_candidates(
-        find_candidates(output, 0, CLASSES), FastThresholds(), seen=(64, 96), size=(64, 96)
+        find_candidates(output, 0, CLASSES),
+        SegmentThresholds(things=0.2, stuff=0.5),
+        seen=(64, 96),
+        size=(64, 96),
     )
     assert sorted(r.category.name for r in regions) == ["ball", "box", "grass", "sky"]
     names = np.array(["", *(region.category.name for region in regions)])[ids]
