@@ -1,6 +1,7 @@
 """Time and memory of training steps and inference, compared with the DETR of `transformers`.
 
-Two threads, batches of 2 photos, 7 instances per photo, random weights and photos. Each side of a
+Two threads, batches of 2 photos (fast step: 4), 7 instances per photo (`variant: fast`: 6 and 3 of
+stuff), random weights and photos. Each side of a
 case runs in its own processes, in turns; each figure is the median over all of them. Both sides
 train the same parameters and end a step with clipping and AdamW. Our steps run as in `train` with
 its default settings: in bfloat16 if the processor has instructions for it, otherwise in float32.
@@ -24,11 +25,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from base.memory import keep_freed_memory
+from benchmarks.detr_fast import fast_step, prediction
 from benchmarks.detr_inputs import CLOCK, FULL, SMALL
 from benchmarks.detr_ours import our_boxes_step, our_inference, our_masks_step
 from benchmarks.detr_peer import peer_inference, peer_step
@@ -42,13 +44,22 @@ SPINS = "300000"
 class Case:
     """Sides to time for `steps` steps per process.
 
-    `limits` holds the targets of some sides: their time as a share of the time of `beside`.
+    `limits` holds the targets of some sides: their time as a share of the time of `beside`;
+    `seconds` holds targets in seconds per step.
     """
 
     sides: tuple[str, ...]
     beside: str
     steps: int
-    limits: dict[str, float]
+    limits: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def targets(self) -> str:
+        """Describe the targets in a few words."""
+        shares = [f"{side} {limit:g} of {self.beside}" for side, limit in self.limits.items()]
+        return ", ".join(
+            [*shares, *(f"{side} {limit:g} s" for side, limit in self.seconds.items())]
+        )
 
 
 BOXES = ("ours", "ours-float32", "peer-kept", "peer")
@@ -59,16 +70,27 @@ CASES = {
         ("ours", "ours-cached", "all", "peer"), "all", 5, {"ours": 0.2, "ours-cached": 0.1}
     ),
     "masks step in float32": Case(
-        ("ours-float32", "ours-cached-float32", "all-float32"), "all-float32", 5, {}
+        ("ours-float32", "ours-cached-float32", "all-float32"), "all-float32", 5
     ),
     "inference with masks, ResNet-50, 512x512": Case(
         ("ours", "all", "peer"), "all", 5, {"ours": 0.333}
+    ),
+    "fast step, batch 4, 320x256": Case(
+        ("ours", "ours-frozen", "ours-float32", "ours-frozen-float32"),
+        "ours",
+        20,
+        seconds={"ours": 0.4, "ours-frozen": 0.4},
+    ),
+    "fast prediction with masks, 320x256": Case(
+        ("fast", "published"), "published", 20, {"fast": 0.333}
     ),
 }
 
 
 def make_step(case: str, side: str) -> Callable[[], None]:
     """Build the step that is timed for one side of one case."""
+    if case.startswith("fast"):
+        return fast_step(side) if "step" in case else prediction(side)
     ours = side.startswith(("ours", "all"))
     if case.startswith("boxes"):
         config, size = (SMALL, 256) if "small" in case else (FULL, 512)
@@ -122,8 +144,7 @@ def compare(case: str) -> None:
             peak[side] = max(peak[side], int(memory))
     wall = {side: statistics.median(values[::2]) for side, values in taken.items()}
     busy = {side: statistics.median(values[1::2]) for side, values in taken.items()}
-    allowed = ", ".join(f"{side} {limit:g}" for side, limit in CASES[case].limits.items())
-    print(f"{case} (targets, relative to {beside}: {allowed})")
+    print(f"{case} (targets: {CASES[case].targets()})")
     for side in sides:
         print(
             f"  {side:19} {wall[side]:7.3f} s, {wall[side] / wall[beside]:.3f} of {beside};"
