@@ -65,6 +65,7 @@ RULES: dict[str, Severity] = {
     "size-outlier": "note",
     "aspect-outlier": "note",
     "category-one-split": "warning",
+    "split-leak": "warning",
     # stuff
     "stuff-source": "error",
     "map-ambiguous": "error",

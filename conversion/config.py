@@ -16,6 +16,8 @@ from base.errors import InputError, nearest
 from base.parsing import parse
 
 LEAST_CONFIDENCE = 0.5  # of a predicted segment if the data set does not specify one
+# Roboflow names the copies of street.jpg that it made street_jpg.rf.HASH.jpg
+COPIES_PATTERN = r"([^/]+)\.rf\.[^/.]+\.\w+$"
 STUFF_KINDS = ("label_maps", "coco", "pixelmaps", "shapes", "prediction")
 
 # All keys of `dataset.yaml`. Digests are computed from the values in this order: if it changes,

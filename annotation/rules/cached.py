@@ -109,10 +109,10 @@ class CachedChecks:
         return sha256(b"".join(parts)).digest()
 
     def _names(self) -> bytes:
-        """Return a digest of the names of all photos."""
+        """Return a digest of the names of all photos and pictures."""
         if not self._photo_names:
             start, total = len(str(self._dataset.images)), sha256()
-            for text in self._index.photos.texts:
+            for text in (*self._index.photos.texts, *self._index.unsupported.texts):
                 total.update(text[start:].encode(errors="surrogateescape") + b"\0")
             self._photo_names = total.digest()
         return self._photo_names
@@ -138,11 +138,12 @@ class CachedInspections:
         self._cache, self._version = cache, pixels_version()
 
     def inspect(
-        self, tasks: Sequence[InspectionTask], *, decode: bool = True
+        self, tasks: Sequence[InspectionTask], *, decode: bool = True, keep_problems: bool = True
     ) -> Iterator[PhotoInspection | None]:
         """Yield the inspection of each photo, in order.
 
-        Without `decode`, yield only what is in the cache, and None for all other photos.
+        Without `decode`, yield only what is in the cache, and None for all other photos. Without
+        `keep_problems`, problems are not stored, so that later checks report the same as before.
         """
         known = [self.known(task.digest, task.annotation_digest) for task in tasks]
         new = [task for task, one in zip(tasks, known, strict=True) if not _is_complete(task, one)]
@@ -156,7 +157,8 @@ class CachedInspections:
                 yield one
                 continue
             inspected = next(fresh)
-            self._keep(task, inspected)
+            if keep_problems or inspected.photo.problem is None:
+                self._keep(task, inspected)
             yield inspected
 
     def known(self, digest: bytes, annotation_digest: bytes = b"") -> PhotoInspection | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from annotation.dataset import Dataset
 from annotation.rules.checked import Checked, Pixels
 from annotation.rules.validate import check_dataset
+from conversion.building.leaks import leak_complaints
 from conversion.building.split import split_complaints
 from conversion.stuff.rules import stuff_complaints
 
@@ -16,4 +17,6 @@ def check(dataset: Dataset, *, pixels: Pixels = "known") -> Checked:
     Raises InputError if the set has no annotations, or if the lists or groups of its split are
     wrong.
     """
-    return check_dataset(dataset, pixels=pixels, set_rules=[split_complaints, stuff_complaints])
+    return check_dataset(
+        dataset, pixels=pixels, set_rules=[split_complaints, leak_complaints, stuff_complaints]
+    )

@@ -14,6 +14,7 @@ import msgspec
 from annotation.dataset import Dataset
 from conversion.building.contents import Contents
 from conversion.building.group_file import GroupFile
+from conversion.building.leaks import Leak, find_leaks
 from conversion.building.split import rule_of
 from conversion.coco.categories import Category, category_values
 from conversion.config import ConversionConfig
@@ -24,7 +25,8 @@ class BuildResult:
     """What `convert` did; `fresh` is False if the set was already up to date.
 
     `changes` counts what the set's rules changed: hidden and dropped things, and pixels.
-    `left_out` lists annotation files and reasons.
+    `left_out` lists annotation files and reasons. `leaks` are photos of other splits that have a
+    twin in train.
     """
 
     fresh: bool
@@ -32,6 +34,7 @@ class BuildResult:
     segments: int
     changes: dict[str, int]
     left_out: tuple[tuple[str, str], ...] = ()
+    leaks: tuple[Leak, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ class PreparedSet:
                 changes[name] += len(value) if isinstance(value, list) else value
         sizes = contents.sizes()
         photos = {split: sizes.get(split, 0) for split in self.splits()}
-        return BuildResult(True, photos, segments, dict(changes), self.left_out)
+        leaks = find_leaks(self.dataset, contents)
+        return BuildResult(True, photos, segments, dict(changes), self.left_out, leaks)
 
 
 # --- split.json ---

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from base.files import write_bytes
+from conversion.config import COPIES_PATTERN
 from conversion.importing.photos import ImportedPhoto
 
 LISTS = "splits"  # folder of the new data set with a list of photos for each split
-# Roboflow names the copies of street.jpg that it made street_jpg.rf.HASH.jpg
-COPIES = r"([^/]+)\.rf\.[^/.]+\.\w+$"
 _STANDARD = re.compile(r"(train)(?:ing)?\d*|(val)(?:id|idation)?\d*|(test)\d*", re.IGNORECASE)
 
 
@@ -37,7 +36,7 @@ class SourceSplits:
             shares["train"] = round(1 - sum(s for name, s in shares.items() if name != "train"), 4)
         values: dict[str, object] = {**(shares or {"train": 0.8, "test": 0.2}), "seed": 0}
         if self.copies:
-            values["group_pattern"] = COPIES
+            values["group_pattern"] = COPIES_PATTERN
         if self.lists:
             values["lists"] = {name: f"{LISTS}/{name}.txt" for name in self.lists}
         return values
@@ -75,7 +74,7 @@ def plan_splits(photos: Sequence[ImportedPhoto]) -> SourceSplits:
         notes.append(
             f"warning: the source has copies of training photos in other splits: {shown}; their"
             " scores will be too high; to divide the photos anew, remove split.lists from"
-            f" dataset.yaml and add `group_pattern: '{COPIES}'`"
+            f" dataset.yaml and add `group_pattern: '{COPIES_PATTERN}'`"
         )
     elif copies:
         notes.append("names like *.rf.* are copies of one photo; they stay in one split")
@@ -91,7 +90,7 @@ def _standard_name(split: str) -> str:
 def _groups_of_copies(photos: Sequence[ImportedPhoto]) -> list[list[str]]:
     groups: dict[str, list[str]] = defaultdict(list)
     for photo in photos:
-        if match := re.search(COPIES, photo.name):
+        if match := re.search(COPIES_PATTERN, photo.name):
             groups[match[1]].append(photo.name)
     return list(groups.values())
 
