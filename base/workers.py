@@ -40,7 +40,7 @@ def in_processes(
     they are needed, so there may be any number of them. A few tasks, or all on one core, are
     finished in this process, without `prepare`. Raises InputError if a process is killed.
     """
-    cores, rest = _cores(), iter(tasks)
+    cores, rest = count_cores(), iter(tasks)
     few = FEW * at_once // AT_ONCE
     first = list(islice(rest, few + 1))
     if len(first) <= few or cores == 1:
@@ -74,7 +74,7 @@ def alone() -> AbstractContextManager[object]:
     return _alone
 
 
-def _cores() -> int:
+def count_cores() -> int:
     """Count the cores that this process may use; containers and `taskset` can limit them."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -8,13 +8,14 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from commands.arguments import DatasetPath, RunOrWeights, Settings
-from commands.datasets import open_dataset
+from commands.datasets import open_dataset, print_split_warnings
 from commands.printing import console
 
 
 def train(
     dataset: DatasetPath,
     run: Path,
+    time: str | None = None,
     stage: Literal["boxes", "masks", "both", "joint"] = "both",
     config: Path | None = None,
     set: Settings = (),
@@ -23,7 +24,9 @@ def train(
 ) -> None:
     """Train DETR; resume a run that was stopped.
 
-    The published variant trains boxes, then masks on the frozen box model; `variant: fast` trains
+    Settings that are not given are chosen for the photos, the machine and the time, and printed
+    with the reasons; `--set variant=detr` trains the published variant with its published settings
+    instead. That variant trains boxes, then masks on the frozen box model; `variant: fast` trains
     both together.
 
     A run can start from other weights: it uses the parameters that fit, and the outputs of
@@ -32,26 +35,42 @@ def train(
     Args:
         dataset: folder with dataset.yaml; must be converted.
         run: folder for checkpoints, log.jsonl and config.yaml.
+        time: how long the training may take, such as 90s, 10m or 2h; default: until the score stops
+            rising.
         stage: both trains boxes, then masks; joint trains both at once, always for variant fast.
-        config: training configuration; default: DATASET/train.yaml, or the variant's defaults.
-        set: override values of the configuration; if a key is repeated, its last value is used.
+        config: training configuration; default: DATASET/train.yaml, if there is one.
+        set: settings that take precedence over the configuration; if a key is repeated, its last
+            value is used.
         init: weights to start from: a checkpoint of a run, or a file or name of published weights.
-        dry_run: measure one step per stage and print what training would cost; train nothing.
+        dry_run: print the choices and what training would cost, measured on a few steps; train
+            nothing.
     """
-    from detr.config import RunConfig
+    from base.durations import parse_duration
+    from detr.planning.opening import opening_lines
+    from detr.planning.plan import Request, plan_run
+    from detr.planning.times import cost_table
     from detr.settings import read_settings
-    from detr.training.dry_run import cost_table, estimate_costs
+    from detr.training.processes import join_processes
     from detr.training.train import stages_of
     from detr.training.train import train as run_training
 
+    seconds = None if time is None else parse_duration(time, where="--time")
     opened = open_dataset(dataset)
     default = dataset / "train.yaml"
     path = config or (default if default.is_file() else None)
-    values = read_settings(path, [value for values in set for value in values]).config()
-    if dry_run:
-        console.print(cost_table(estimate_costs(opened.panoptic, values, stages_of(stage, values))))
-    else:
-        run_training(opened.panoptic, run, RunConfig(str(dataset.resolve()), values, init), stage)
+    settings = read_settings(path, [value for values in set for value in values])
+    asked = Request(str(dataset.resolve()), settings, stage, init, seconds, count_flops=dry_run)
+    with join_processes() as processes:
+        plan = plan_run(opened.panoptic, run, asked, processes)
+        train_config = plan.config.train
+        if processes.is_first:
+            print_split_warnings(opened)
+            for line in opening_lines(plan, run, stages_of(stage, train_config)):
+                print(line, flush=True)
+        if dry_run:
+            console.print(cost_table(plan.costs, plan.times, train_config))
+        else:
+            run_training(opened.panoptic, run, plan.config, stage)
 
 
 def predict(

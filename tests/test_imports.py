@@ -68,6 +68,7 @@ LAYOUT: dict[str, tuple[str, dict[str, str]]] = {
             "weights": "config kernels data model losses",
             "prediction": "config kernels data model weights",
             "training": "config kernels data model losses weights prediction",
+            "planning": "config settings kernels data model losses weights prediction training",
         },
     ),
     "samples": ("base annotation.labelme", {"yard": ""}),

@@ -70,13 +70,16 @@ def set_gradient_sync(module: nn.Module, enabled: bool) -> None:
 
 @contextmanager
 def join_processes() -> Iterator[Processes]:
-    """Join the processes that torchrun started; without torchrun, yield this process alone."""
+    """Join the processes that torchrun started; without torchrun, yield this process alone.
+
+    Processes that have already joined stay joined.
+    """
     rank, world = (int(os.environ.get(name, d)) for name, d in (("RANK", 0), ("WORLD_SIZE", 1)))
     device = torch.device("cpu")
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(device)
-    if world == 1:
+    if world == 1 or distributed.is_initialized():
         yield Processes(rank, world, device)
         return
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)

@@ -24,7 +24,6 @@ from samples.yard.setting import HEIGHT, WIDTH
 from samples.yard.shapes import draw_shapes
 
 JPEG_QUALITY = 92
-TRAIN_YAML = Path(__file__).parent / "train.yaml"
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,6 @@ def render_yard(out: Path, *, images: int = 600, seed: int = 0, flaws: bool = Fa
     _render_photos(out, sample)
     if flaws:
         plant_flaws(out, seed=seed)
-    write_bytes(out / "train.yaml", TRAIN_YAML.read_bytes())
     write_yaml(out / "dataset.yaml", _config("yard-flaws" if flaws else "yard"))
 
 

@@ -12,7 +12,7 @@ from base.errors import InputError
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use several processes for a few tasks, even on one core."""
-    monkeypatch.setattr(workers, "_cores", lambda: 2)
+    monkeypatch.setattr(workers, "count_cores", lambda: 2)
     monkeypatch.setattr(workers, "FEW", 10)
 
 

@@ -116,9 +116,9 @@ def test_any_number_of_processes_gives_the_same_bytes(
 ) -> None:
     dataset = draw(tmp_path / "one", 70)
     with monkeypatch.context() as patch:
-        patch.setattr("base.workers._cores", lambda: 1)
+        patch.setattr("base.workers.count_cores", lambda: 1)
         convert(dataset)
-    monkeypatch.setattr("base.workers._cores", lambda: 3)
+    monkeypatch.setattr("base.workers.count_cores", lambda: 3)
     assert tree_of_fresh(tmp_path / "three", 70) == tree(dataset)
 
 

@@ -1,4 +1,4 @@
-"""The estimated cost of training."""
+"""The measured cost of training steps."""
 
 from __future__ import annotations
 
@@ -11,33 +11,40 @@ import pytest
 
 from base.parsing import write_yaml
 from detr.config import TrainConfig
+from detr.data.splits import read_splits
 from detr.model.detr import DETR
-from detr.training.dry_run import estimate_costs
+from detr.planning.cost import StepCost, measure_steps
+from detr.training.processes import Processes
+from detr.training.stage_model import Stage
 from detr.training.train import stages_of
 from tests.detr.drawn import draw_set
-from tests.detr.training.runs import CONFIG, DATASET_YAML, FAST, ROOT
+from tests.detr.training.runs import CONFIG, CPU, DATASET_YAML, FAST, ROOT
+
+
+def costs_of(panoptic: Path, config: TrainConfig, *stages: Stage) -> tuple[StepCost, ...]:
+    processes = Processes(0, 1, CPU)
+    return measure_steps(read_splits(panoptic), config, stages, processes, count_flops=True)
 
 
 def test_costs_match_the_model_and_grow_with_the_size_of_photos(tmp_path: Path) -> None:
     panoptic = draw_set(tmp_path / "panoptic")
-    boxes, masks = estimate_costs(panoptic, CONFIG, ("boxes", "masks"))
+    boxes, masks = costs_of(panoptic, CONFIG, "boxes", "masks")
     weights = sum(p.numel() for p in DETR(CONFIG, 4, pretrained=False).parameters())
     assert boxes.parameters == weights > boxes.trained_parameters
     assert masks.parameters == weights + masks.trained_parameters
-    assert (boxes.epochs, masks.epochs) == (CONFIG.epochs, CONFIG.mask_epochs)
-    assert boxes.step_seconds > 0
-    assert boxes.epoch_seconds > 2 * boxes.step_seconds  # 4 photos, 2 per step
+    assert boxes.seconds > 0 and boxes.reading_seconds > 0
+    assert boxes.photos == masks.photos == CONFIG.batch_size
     large = TrainConfig(**{**vars(CONFIG), "train_sizes": (256,), "max_size": 400})
-    (cost,) = estimate_costs(panoptic, large, ("boxes",))
-    assert cost.step_flops > 4 * boxes.step_flops
+    (cost,) = costs_of(panoptic, large, "boxes")
+    assert (cost.flops or 0) > 4 * (boxes.flops or 0) > 0
 
 
 def test_the_fast_variant_has_one_stage(tmp_path: Path) -> None:
     panoptic = draw_set(tmp_path / "panoptic")
-    (cost,) = estimate_costs(panoptic, FAST, stages_of("both", FAST))
-    assert cost.stage == "joint" and cost.epochs == FAST.epochs
+    (cost,) = costs_of(panoptic, FAST, *stages_of("both", FAST))
+    assert cost.stage == "joint"
     assert 0 < cost.trained_parameters < cost.parameters
-    assert cost.step_flops > 1e9
+    assert (cost.flops or 0) > 1e9
 
 
 def test_fused_operations_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,14 +56,14 @@ def test_fused_operations_are_counted(tmp_path: Path, monkeypatch: pytest.Monkey
             "detr.kernels.torch_private.can_fuse_convolutions", lambda dtype, fuses=fuses: fuses
         )
         config = replace(CONFIG, backbone="resnet18")
-        counts += [cost.step_flops for cost in estimate_costs(panoptic, config, ("boxes", "masks"))]
+        counts += [cost.flops for cost in costs_of(panoptic, config, "boxes", "masks")]
     assert counts[:2] == counts[2:]
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     draw_set(tmp_path / "set" / "panoptic")
     (tmp_path / "set" / "dataset.yaml").write_text(DATASET_YAML)
-    write_yaml(tmp_path / "set" / "train.yaml", CONFIG)
+    before = sorted(tmp_path.rglob("*"))
     command = [sys.executable, "pipeline.py", "train", str(tmp_path / "set"), "--dry-run"]
     done = subprocess.run(
         [*command, "--run", str(tmp_path / "run")], cwd=ROOT, capture_output=True, text=True
@@ -64,7 +71,8 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for row in ("parameters", "FLOPs per step", "peak memory", "time per epoch"):
         assert row in done.stdout
-    assert not (tmp_path / "run").exists()
+    assert "num_queries 20: up to " in done.stdout  # with the reason
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_run_continues_from_another_working_directory(tmp_path: Path) -> None:

@@ -1,0 +1,103 @@
+"""Continuing a run: it keeps the settings that were chosen when it was started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from base.durations import duration
+from base.errors import InputError
+from detr.config import RunConfig, read_run
+from detr.planning.choice import Choice
+from detr.settings import Settings
+from detr.training.schedule import is_finished, stage_epochs
+from detr.training.stage_model import STAGES
+from detr.weights.checkpoint import checkpoint_path
+
+Line = dict[str, Any]  # of the log
+
+
+@dataclass(frozen=True)
+class Continued:
+    """The configuration of a run that is continued, and what to say about it."""
+
+    config: RunConfig
+    choices: tuple[Choice, ...]  # made when it was started
+    seconds_left: float | None  # None: unknown, because a stage has not begun
+    note: str
+
+
+def is_started(folder: Path) -> bool:
+    """Return whether a run has finished an epoch, after which its settings no longer change."""
+    return any(checkpoint_path(folder, stage).exists() for stage in STAGES)
+
+
+def continue_run(
+    folder: Path,
+    dataset: str,
+    settings: Settings,
+    *,
+    init: str | None,
+    seconds: float | None,
+) -> Continued:
+    """Return the configuration of a run that is continued; given settings take precedence.
+
+    If another time is asked for than before, the number of epochs changes. Raises InputError if the
+    number of epochs was not chosen for a time.
+    """
+    started, lines = read_run(folder), _read_log(folder)
+    given = replace(settings, values={"variant": started.train.variant, **settings.values})
+    chosen = {key: getattr(started.train, key) for key in started.chosen}
+    note = f"{folder}: continues with the settings in {folder / 'config.yaml'}"
+    if seconds is not None and seconds != started.time:
+        _check_time(folder, started, settings)
+        chosen["epochs"] = _epochs_in(lines, seconds)
+        note += f", but with {chosen['epochs']} epochs instead of {started.train.epochs}, for"
+        note += f" {duration(seconds)} of training in all"
+    time = started.time if seconds is None else seconds
+    config = RunConfig(dataset, given.config(chosen), init, time, started.chosen)
+    return Continued(config, _stored_choices(config), _seconds_left(config, lines), note)
+
+
+def _read_log(folder: Path) -> list[Line]:
+    text = (folder / "log.jsonl").read_bytes()
+    return [msgspec.json.decode(line) for line in text.splitlines()]
+
+
+def _stored_choices(config: RunConfig) -> tuple[Choice, ...]:
+    keys: dict[str, list[str]] = {}
+    for key, reason in config.chosen.items():
+        keys.setdefault(reason, []).append(key)
+    values = vars(config.train)
+    return tuple(Choice({k: values[k] for k in each}, reason) for reason, each in keys.items())
+
+
+def _check_time(folder: Path, started: RunConfig, settings: Settings) -> None:
+    """Raise InputError unless the epochs of a run were chosen for a time."""
+    if "epochs" in settings.values:
+        raise InputError("--time: expected no `epochs`, which it determines; give one of them")
+    if started.time is None:
+        raise InputError(
+            f"{folder}: was started without --time, so its time cannot be changed; leave out"
+            " --time, or use another --run"
+        )
+
+
+def _epochs_in(lines: list[Line], seconds: float) -> int:
+    """Return the number of epochs for a time that includes that of the finished epochs."""
+    spent = sum(line["seconds"] for line in lines)
+    return len(lines) + max(0, int((seconds - spent) / (spent / len(lines))))
+
+
+def _seconds_left(config: RunConfig, lines: list[Line]) -> float | None:
+    """Return the remaining time of the stages that have begun, from the time of their epochs."""
+    left = 0.0
+    for stage in {line["stage"]: None for line in lines}:
+        own = [line for line in lines if line["stage"] == stage]
+        if not is_finished(config.train, stage, own):
+            mean = sum(line["seconds"] for line in own) / len(own)
+            left += mean * (stage_epochs(config.train, stage, own) - len(own))
+    return left

@@ -1,0 +1,102 @@
+"""Choices that depend on measured steps and on the time."""
+
+from __future__ import annotations
+
+from math import ceil, sqrt
+
+from base.durations import duration
+from detr.config import TrainConfig
+from detr.planning.choice import Choice
+from detr.planning.constants import (
+    FEW_HELD_OUT,
+    FREEZE_STEPS,
+    FROZEN_STEP,
+    LEAST_REDUCTION,
+    LEAST_SHORT_SIDE,
+    LEAST_STEPS,
+    LONG_RUN,
+    MOST_STEPS,
+    PATIENCE_STEPS,
+    SCORING_SHARE,
+    STEPS_BETWEEN_SCORES,
+    UNSCORED_STEPS,
+    WARMUP_SHARE,
+    WARMUP_STEPS,
+)
+from detr.planning.cost import StepCost
+from detr.planning.machine import Machine
+from detr.planning.set_rules import resolution
+from detr.planning.survey import Survey
+from detr.planning.times import Times, step_seconds
+
+
+def affordable_resolution(
+    wanted: Choice, survey: Survey, machine: Machine, *, step: float, seconds: float | None
+) -> Choice:
+    """Reduce the wanted resolution until enough steps fit into the time.
+
+    `step` is the time of a step at the wanted resolution; it is proportional to the area.
+    """
+    time = LONG_RUN if seconds is None else seconds
+    if machine.gpu is None:
+        step *= FROZEN_STEP  # the backbone is frozen before the resolution is reduced
+    wide, high = wanted.values["max_size"], wanted.values["min_size"]
+    least = max(LEAST_REDUCTION, LEAST_SHORT_SIDE / high)
+    share = max(sqrt(time / step / LEAST_STEPS), least)
+    within = f"in {duration(LONG_RUN)}" if seconds is None else "into the time"
+    why = f"reduced from {wide}x{high}, so that more steps fit {within}"
+    reduced = resolution(survey, wide * share, why)
+    return reduced if reduced.values["max_size"] < wide else wanted
+
+
+def choose_frozen(machine: Machine, *, step: float, seconds: float | None) -> Choice | None:
+    """Freeze the backbone if few steps fit into the time on a CPU; `step`: without freezing."""
+    if machine.gpu or seconds is None or seconds / step >= FREEZE_STEPS:
+        return None
+    why = f"the backbone is frozen: only about {seconds / step:.0f} steps would fit otherwise"
+    return Choice({"lr_backbone": 0.0}, why)
+
+
+def choose_workers(cost: StepCost, machine: Machine) -> Choice:
+    """Choose the fewest reading processes of which more would hardly make steps faster."""
+    times = [step_seconds(cost, workers, machine) for workers in range(machine.cores + 1)]
+    number = next(n for n, time in enumerate(times) if time <= 1.1 * min(times))
+    why = f"reading the photos of a step takes {cost.reading_seconds:.2g} s, computing it"
+    return Choice({"num_workers": number}, f"{why} {cost.seconds:.2g} s")
+
+
+def choose_scoring(times: Times, held_out: int) -> Choice:
+    """Choose how often the held-out photos are scored."""
+    if not held_out:
+        return Choice({"score_every": 0}, "no photos are held out")
+    by_time = times.scoring / (SCORING_SHARE * times.epoch)
+    every = max(1, ceil(max(by_time, STEPS_BETWEEN_SCORES / times.steps)))
+    scoring = f"scoring {held_out} photos takes about {duration(times.scoring)}"
+    return Choice({"score_every": every}, f"{scoring}, an epoch {duration(times.epoch)}")
+
+
+def choose_end(
+    times: Times, config: TrainConfig, held_out: int, seconds: float | None
+) -> tuple[Choice, ...]:
+    """Choose the schedule, and the number of epochs from the time, if one was asked for."""
+    if seconds is not None:
+        epochs = times.epochs_in(seconds, config.score_every)
+        why = f"{epochs} x {times.steps} steps of {times.step:.2g} s, and scoring, fit into"
+        return (Choice({"schedule": "flat_cosine", "epochs": epochs}, f"{why} the time"),)
+    if held_out < FEW_HELD_OUT:
+        epochs = ceil(UNSCORED_STEPS / times.steps)
+        why = f"about {UNSCORED_STEPS} steps; {held_out} photos held out do not show when to stop"
+        return (Choice({"schedule": "flat_cosine", "epochs": epochs}, why),)
+    patience = config.patience or max(3 * config.score_every, ceil(PATIENCE_STEPS / times.steps))
+    epochs = max(patience, ceil(MOST_STEPS / times.steps))
+    why = f"until PQ has not risen for {patience} epochs ({patience * times.steps} steps)"
+    values = {"schedule": "plateau", "patience": patience, "epochs": epochs}
+    return (Choice(values, f"{why}, then at lower rates"),)
+
+
+def choose_warmup(times: Times, epochs: int) -> Choice:
+    """Choose the number of steps over which the learning rates rise."""
+    tenth = max(1, round(WARMUP_SHARE * times.steps * epochs))
+    if tenth >= WARMUP_STEPS:
+        return Choice({"warmup_steps": WARMUP_STEPS}, "less than a tenth of all steps")
+    return Choice({"warmup_steps": tenth}, "a tenth of all steps")

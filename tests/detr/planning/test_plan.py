@@ -1,0 +1,132 @@
+"""The plan of a new run, measured on a drawn set, and of a run that is continued."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import pytest
+
+from base.errors import InputError
+from base.parsing import write_yaml
+from detr.config import RunConfig, TrainConfig, read_run
+from detr.planning.continued import continue_run
+from detr.planning.opening import opening_lines
+from detr.planning.plan import Plan, Request, plan_run
+from detr.settings import Settings
+from detr.training.processes import Processes
+from detr.training.train import train
+from tests.detr.drawn import draw_set
+from tests.detr.training.runs import CONFIG, CPU, FAST, read_log
+
+ALONE = Processes(0, 1, CPU)
+CHOSEN = {"num_queries": "for a test", "epochs": "for a test", "num_workers": "for another"}
+
+
+@pytest.fixture(scope="module")
+def panoptic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_set(tmp_path_factory.mktemp("planned") / "panoptic", train=24)
+
+
+def plan(panoptic: Path, run: Path, *, seconds: float | None = None, **given: Any) -> Plan:
+    return plan_run(panoptic, run, Request("drawn", Settings(given), seconds=seconds), ALONE)
+
+
+def test_a_run_configures_itself_and_says_why(panoptic: Path, tmp_path: Path) -> None:
+    planned = plan(panoptic, tmp_path / "run", seconds=90)
+    train, chosen = planned.config.train, planned.config.chosen
+    assert train.variant == "fast" and planned.config.time == 90
+    assert {"min_size", "max_size", "num_queries", "batch_size", "epochs"} <= chosen.keys()
+    assert {"warmup_steps", "score_every", "num_workers"} <= chosen.keys()
+    assert planned.seconds is not None and planned.seconds <= 90
+    lines = opening_lines(planned, tmp_path / "run", ("joint",))
+    for key, reason in chosen.items():
+        assert any(f"{key} " in line and reason in line for line in lines), key
+    for start in ("device: CPU", "photos: 22 to train on, 2", "model: ", "time: ", "weights: "):
+        assert any(line.startswith(start) for line in lines), start
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_given_by_hand_are_not_chosen(panoptic: Path, tmp_path: Path) -> None:
+    given = {"num_queries": 7, "min_size": 64, "epochs": 3, "lr_backbone": 1e-6}
+    planned = plan(panoptic, tmp_path / "run", **given)
+    train = planned.config.train
+    assert {key: getattr(train, key) for key in given} == given
+    assert planned.config.chosen.keys().isdisjoint(given)
+    assert train.max_size == 96  # in the proportions of the photos
+    assert train.schedule == "flat_cosine"
+
+
+def test_the_published_variant_does_not_configure_itself(panoptic: Path, tmp_path: Path) -> None:
+    values = {name: getattr(CONFIG, name) for name in vars(CONFIG)}
+    planned = plan(panoptic, tmp_path / "run", **values)
+    assert planned.config == RunConfig("drawn", CONFIG)
+    assert planned.choices == () and len(planned.times) == 2  # boxes and masks
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"variant": "detr"}, "--time: `variant: detr` does not configure itself"),
+        ({"epochs": 3}, "--time: expected no `epochs`"),
+        ({"schedule": "step"}, "--time: expected no `schedule`"),
+    ],
+)
+def test_settings_that_contradict_the_time_are_errors(
+    given: dict[str, Any], message: str, panoptic: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        plan(panoptic, tmp_path / "run", seconds=60, **given)
+
+
+@pytest.fixture(scope="module")
+def started(panoptic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with a time and with choices that a new measurement would not make."""
+    run = tmp_path_factory.mktemp("started") / "run"
+    config = replace(FAST, num_queries=33, num_workers=0, epochs=1)
+    train(panoptic, run, RunConfig("drawn", config, None, 600, CHOSEN), "both")
+    return run
+
+
+def given_settings(config: TrainConfig) -> dict[str, Any]:
+    return {name: value for name, value in vars(config).items() if name not in CHOSEN}
+
+
+def test_a_continued_run_keeps_its_choices(panoptic: Path, started: Path) -> None:
+    planned = plan(panoptic, started, seconds=600, **given_settings(FAST))
+    stored = read_run(started)
+    assert replace(planned.config.train, precision=stored.train.precision) == stored.train
+    assert planned.config.train.num_queries == 33
+    assert (planned.config.time, planned.config.chosen) == (600, CHOSEN)
+    assert planned.costs == () and planned.seconds == 0  # nothing is measured
+    lines = opening_lines(planned, started, ("joint",))
+    assert "continues with the settings in" in lines[0]
+    assert any("num_queries 33" in line and "for a test" in line for line in lines)
+    before = read_log(started)
+    train(panoptic, started, planned.config, "both")  # the same run, which is finished
+    assert read_log(started) == before
+
+
+def test_another_time_changes_the_number_of_epochs(started: Path) -> None:
+    (line,) = read_log(started)
+    settings = Settings(given_settings(FAST))
+    longer = continue_run(started, "drawn", settings, init=None, seconds=3600)
+    assert longer.config.train.epochs > 10 and longer.config.time == 3600
+    assert "epochs instead of 1, for 60 min of training in all" in longer.note
+    assert longer.seconds_left is not None and 1800 < longer.seconds_left < 3600
+    shorter = continue_run(started, "drawn", settings, init=None, seconds=0.001)
+    assert shorter.config.train.epochs == line["epoch"]  # finished epochs are kept
+
+
+def test_another_time_must_be_able_to_determine_the_epochs(started: Path, tmp_path: Path) -> None:
+    settings = given_settings(FAST)
+    with pytest.raises(InputError, match="--time: expected no `epochs`"):
+        by_hand = Settings({**settings, "epochs": 3})
+        continue_run(started, "drawn", by_hand, init=None, seconds=60)
+    untimed = tmp_path / "untimed"
+    copytree(started, untimed)
+    write_yaml(untimed / "config.yaml", replace(read_run(started), time=None))
+    with pytest.raises(InputError, match="untimed: was started without --time"):
+        continue_run(untimed, "drawn", Settings(settings), init=None, seconds=60)
