@@ -6,12 +6,14 @@ Type annotations are not strings here, because msgspec would have to compile eac
 import os
 from collections import Counter
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from annotation.findings import RULES
+from annotation.photos.flat import flat_annotations, flat_photos, is_flat
 from annotation.photos.listing import Paths, list_files, list_photos
 from base.errors import InputError, nearest
 from base.files import inside
@@ -143,9 +145,15 @@ class Dataset:
     config: DatasetConfig
     conversion: dict[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def is_flat(self) -> bool:
+        """Whether photos and annotations lie side by side in the set's own folder."""
+        return is_flat(self.root)
+
     @property
     def images(self) -> Path:
-        return self.root / "images"
+        """The folder of the photos: `images/`, or that of the set if it is flat."""
+        return self.root if self.is_flat else self.root / "images"
 
     @property
     def labelme(self) -> Path:
@@ -156,11 +164,20 @@ class Dataset:
         return self.root / "panoptic"
 
     def photos(self) -> Paths:
-        """All photos under `images/`, sorted by path."""
-        return list_photos(self.images)
+        """All photos under `images/`, or directly in the folder of a flat set, sorted by path.
+
+        A set of Labelme files may have no `images/`, if the files contain the photos. Raises
+        InputError for other sets without that folder.
+        """
+        if not self.images.exists() and self.labelme.is_dir():
+            return Paths([])
+        return flat_photos(self.root) if self.is_flat else list_photos(self.images)
 
     def annotations(self) -> Paths:
         """All Labelme files under `labelme/` and beside the photos, sorted by path."""
+        if self.is_flat:
+            separate = list_files(".json", self.labelme)
+            return Paths([*flat_annotations(self.root).texts, *separate.texts])
         return list_files(".json", self.images, self.labelme)
 
     def relative(self, path: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from commands.arguments import DatasetPath
-from commands.datasets import open_dataset, print_empty_splits
+from commands.datasets import open_dataset, open_or_propose, print_split_warnings
 
 
 def stuff(dataset: DatasetPath, weights: str, confidence: float = 0.5) -> None:
@@ -36,19 +36,19 @@ def convert(dataset: DatasetPath, scheduler: str | None = None) -> None:
     status is then 1.
 
     Args:
-        dataset: folder with dataset.yaml.
+        dataset: folder with dataset.yaml; if that file is missing, one is proposed from the labels.
         scheduler: address of a Dask scheduler whose workers paint photos, such as tcp://127.0.0.1:8786.
     """
     from conversion.building.build import convert as build
 
-    opened = open_dataset(dataset)
+    opened = open_or_propose(dataset)
     built = build(opened, scheduler=scheduler)
     state = "built" if built.fresh else "up to date"
     counts = ", ".join(f"{count} {name}" for name, count in built.photos.items())
     print(f"{opened.panoptic}: {state}: {counts} photos, {built.segments} segments")
     for what, count in built.changes.items():
         print(f"{what.replace('_', ' ')}: {count} (manifest.json lists them by photo)")
-    print_empty_splits(opened)
+    print_split_warnings(opened)
     for file, why in built.left_out:
         print(f"left out: {file}: {why}")
     if built.left_out:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 from annotation.dataset import Dataset
@@ -67,10 +68,12 @@ def _is_unedited(path: Path, backup: Path) -> bool:
 
 def _backups(dataset: Dataset) -> list[tuple[Path, Path]]:
     """Return the fixed files and their backups, sorted."""
+    walks = [os.walk(dataset.labelme), os.walk(dataset.images)]
+    if dataset.is_flat:
+        walks[1] = islice(walks[1], 1)  # only the folder itself
     return sorted(
         (Path(folder, name.removesuffix(SUFFIX)), Path(folder, name))
-        for root in (dataset.images, dataset.labelme)
-        for folder, _, names in os.walk(root)
+        for folder, _, names in chain(*walks)
         for name in names
         if name.endswith(SUFFIX)
         and name.lower().endswith(f".json{SUFFIX}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -19,14 +20,16 @@ from annotation.fixing.shape_fixes import NotFixedError
 from annotation.labelme.annotation import Annotation
 from annotation.labelme.decoding import BYTE_ORDER_MARKS, CODE_PAGES, known_words
 from annotation.labelme.photo_index import PhotoIndex
-from annotation.photos.files import open_embedded
+from annotation.photos.files import SUFFIXES, open_embedded
 from annotation.rules.checked import CheckedAnnotation
 from annotation.rules.files import stored_size
 from base.errors import InputError
-from base.naming import fold
+from base.files import write_bytes
+from base.naming import fold, readable_stem
 
 # rules whose findings make it uncertain which photo the shapes were drawn on
 PHOTO_DOUBTS = frozenset({"photo-rotation", "photo-embedded", "photo-unreadable", "photo-missing"})
+PATHS = frozenset({"photo-path", "photo-path-leaves"})
 FRAME_DOUBTS = PHOTO_DOUBTS | {"photo-size", "annotation-orphan"}
 
 
@@ -147,7 +150,7 @@ def fix_size(file: FileToFix, annotation: Annotation) -> tuple[Annotation, str]:
     these cases.
     """
     stored, size = stored_size(annotation), file.checked.size
-    if stored is None or size is None or file.rules & PHOTO_DOUBTS or "photo-path" in file.rules:
+    if stored is None or size is None or file.rules & (PHOTO_DOUBTS | PATHS):
         raise NotFixedError("it is not certain which photo this is; see the other findings")
     if not _points_within(annotation, size, file):
         raise NotFixedError("shapes extend outside the photo; it may be the wrong one")
@@ -161,6 +164,34 @@ def fix_size(file: FileToFix, annotation: Annotation) -> tuple[Annotation, str]:
             raise NotFixedError("this may not be the photo that was annotated; check it in Labelme")
     what = f"size is now that of the photo, {width}x{height}"
     return replace(annotation, height=height, width=width), what
+
+
+def fix_missing_photo(file: FileToFix, annotation: Annotation) -> tuple[Annotation, str]:
+    """Write the copy of a missing photo that the file contains into the folder of the photos.
+
+    Raises NotFixedError if there is no copy, if it cannot be read, or if the name is taken.
+    """
+    found = file.index.find(file.checked.path, annotation.image_path)
+    if found.photo is not None or found.candidates or annotation.image_data is None:
+        raise NotFixedError("several photos may be meant; correct imagePath")
+    try:
+        with open_embedded(annotation.image_data) as image:
+            suffix = SUFFIXES[str(image.format)][0]
+            image.load()
+    except InputError as error:
+        raise NotFixedError(f"imageData {error}") from None
+    except Exception as error:  # Pillow raises almost any exception for a damaged file
+        raise NotFixedError(f"imageData cannot be decoded: {error}") from None
+    named = re.split(r"[/\\]", annotation.image_path)[-1]
+    stems = dict.fromkeys((readable_stem(named), file.checked.path.stem))
+    places = [file.dataset.images / f"{stem}{suffix}" for stem in stems]
+    path = next((place for place in places if not place.exists()), None)
+    if path is None:
+        raise NotFixedError(f"there is another photo named {places[0].name}")
+    write_bytes(path, base64.b64decode(annotation.image_data))
+    stored = os.path.relpath(path, file.checked.path.parent).replace(os.sep, "/")
+    what = f"the copy of the photo is now {file.dataset.relative(path)}"
+    return replace(annotation, image_path=stored), what
 
 
 def _points_within(annotation: Annotation, size: tuple[int, int], file: FileToFix) -> bool:

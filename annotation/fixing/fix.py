@@ -20,6 +20,7 @@ from annotation.fixing.file_fixes import (
     check_certain,
     fix_encoding,
     fix_keys,
+    fix_missing_photo,
     fix_path,
     fix_size,
 )
@@ -46,6 +47,7 @@ from base.progress import track
 FILE_FIXES = {
     "file-encoding": fix_encoding,
     "file-duplicate-keys": fix_keys,
+    "photo-missing": fix_missing_photo,
     "photo-size": fix_size,
     "photo-path": fix_path,
     "photo-path-leaves": fix_path,

@@ -22,6 +22,7 @@ from annotation.intake.origins import (
     write_groups,
 )
 from annotation.intake.sources import SourcePhoto, open_source
+from annotation.photos.flat import check_not_flat
 from annotation.photos.listing import list_photos
 from base.errors import InputError
 from base.files import digest, write_bytes
@@ -104,6 +105,7 @@ def collect(
     before anything is changed, if a source is missing, of an unknown kind or without photos.
     """
     _check_options(sources, root, long_side=long_side, every=every)
+    check_not_flat(root)
     opened = [open_source(path, every=every, dataset=root) for path in sources]
     table = read_groups(root)
     run = _Run.start(root, long_side)

@@ -16,7 +16,6 @@ from annotation.fixing.shape_fixes import normalized_label
 from annotation.labelme.annotation import NotReadableError, UnreadableShape, read_annotation
 from annotation.labelme.decoding import known_words
 from annotation.photos.groups import read_photo_groups
-from annotation.photos.listing import list_photos
 from annotation.rules.labels import find_spelling
 from base.errors import InputError
 from base.files import write_bytes
@@ -54,7 +53,7 @@ def propose_config(root: Path) -> DatasetConfig:
             del counts[label]
     things = _group_spellings(counts)
     if not things:
-        found = f"no labels were found below {root / 'labelme'} and {root / 'images'}"
+        found = f"no labels were found in {root}, {root / 'labelme'} and {root / 'images'}"
         raise InputError(f"{path}: missing, and {found}; create it with `things: [...]`")
     text = "\n".join(_lines(root, things)) + "\n"
     config = parse_config(yaml.safe_load(text), where=str(path))
@@ -65,7 +64,7 @@ def propose_config(root: Path) -> DatasetConfig:
 def _count_labels(root: Path) -> Counter[str]:
     """Count the shapes by label in all files that can be read; validation reports the others."""
     dataset = Dataset(root, DatasetConfig("unknown", ("unknown",)))  # only its folders are used
-    photos = list_photos(dataset.images) if dataset.images.is_dir() else []
+    photos = dataset.photos() if dataset.images.is_dir() else []
     known = known_words(photo.name for photo in photos)
     counts: Counter[str] = Counter()
     for path in track(dataset.annotations(), "read labels"):

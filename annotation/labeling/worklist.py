@@ -98,7 +98,8 @@ def annotation_paths(dataset: Dataset, status: AnnotationStatus) -> dict[Path, P
     beside the photos. If another photo uses the name (a.jpg, a.png), the suffix is added to it.
     """
     present = dataset.annotations()
-    beside = bool(present) and not any(p.is_relative_to(dataset.labelme) for p in present)
+    apart = any(path.is_relative_to(dataset.labelme) for path in present)
+    beside = dataset.is_flat or (bool(present) and not apart)
     folder = dataset.images if beside else dataset.labelme
     taken = {fold(str(path)) for path in present}
     found = {}

@@ -16,7 +16,8 @@ import numpy as np
 
 from annotation.dataset import Dataset
 from annotation.labelme.decoding import known_words
-from annotation.photos.listing import Paths
+from annotation.photos.flat import files_in
+from annotation.photos.listing import OTHER_SUFFIXES, Paths, list_files
 from base.naming import fold
 
 LONGEST_PATH = 4096  # characters; Linux cannot open longer paths
@@ -27,13 +28,15 @@ class Found:
     """The photo of an annotation, or None if it was not found.
 
     `how` says how it was found: at imagePath, elsewhere in the set by the name in imagePath, or
-    by the name of the annotation file. `leaves`: imagePath points outside the set.
+    by the name of the annotation file. `leaves`: imagePath points outside the set. `unsupported` is
+    a picture with that name whose format is not supported, if no photo was found.
     """
 
     photo: Path | None
     how: Literal["path", "name", "stem", "not"]
     leaves: bool = False
     candidates: tuple[Path, ...] = ()  # if several photos have the name
+    unsupported: Path | None = None
 
 
 class _Lookup:
@@ -83,7 +86,14 @@ class PhotoIndex:
 
     @cached_property
     def _folders(self) -> dict[str, str]:
-        return {folder.name: str(folder) for folder in (self.dataset.labelme, self.dataset.images)}
+        return {"labelme": str(self.dataset.labelme), "images": str(self.dataset.images)}
+
+    @cached_property
+    def unsupported(self) -> Paths:
+        """The pictures in `images/` whose format is not supported."""
+        if self.dataset.is_flat:
+            return files_in(self.dataset.root, OTHER_SUFFIXES)
+        return list_files(OTHER_SUFFIXES, self.dataset.images)
 
     @cached_property
     def _by_path(self) -> _Lookup:
@@ -119,7 +129,12 @@ class PhotoIndex:
         same_stem = self._by_stem.find(fold(_without_suffix(inner)))
         if len(same_stem) == 1:
             return Found(same_stem[0], "stem", leaves)
-        return Found(None, "not", leaves)
+        return Found(None, "not", leaves, unsupported=self._unsupported(slashed, inner))
+
+    def _unsupported(self, slashed: str, inner: str) -> Path | None:
+        """Return the unsupported picture with the name in imagePath or that of the annotation."""
+        wanted = {fold(_without_suffix(_last_part(name))) for name in (slashed, inner)}
+        return next((one for one in self.unsupported if fold(one.stem) in wanted), None)
 
     def _split(self, annotation: Path) -> tuple[str, str]:
         """Split a path into the set's folder, images or labelme, and the path below it."""

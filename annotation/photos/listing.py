@@ -10,6 +10,8 @@ from typing import overload
 from base.errors import InputError
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+# pictures that people have, but that are not read
+OTHER_SUFFIXES = (".gif", ".avif", ".heic", ".heif", ".jxl", ".jp2", ".dng", ".cr2", ".nef", ".arw")
 
 
 class Paths(Sequence[Path]):

@@ -30,25 +30,35 @@ def file_complaints(annotation: Annotation) -> Iterator[Complaint]:
 
 def photo_complaints(annotation: Annotation, found: Found) -> Iterator[Complaint]:
     """Check that the photo was found at imagePath."""
-    path = annotation.image_path
-    if found.leaves:
-        message = f"imagePath '{path}' is outside the set"
-        yield Complaint("photo-path-leaves", None, message, "move the photo to images/")
+    path = f"imagePath '{annotation.image_path}'"
+    place = " leads out of the set" if found.leaves else ""
     if found.candidates:
         names = ", ".join(f"{p.parent.name}/{p.name}" for p in found.candidates[:3])
-        message = f"imagePath '{path}': expected one photo of that name, found several: {names}"
+        message = f"{path}{place}: expected one photo of that name, found several: {names}"
         yield Complaint("photo-missing", None, message, "correct imagePath")
-    elif found.how == "not" and annotation.image_data:
-        message = f"imagePath '{path}': the photo is missing; the file contains a copy of it"
-        yield Complaint("photo-missing", None, message, "restore the photo")
-    elif found.how == "not":
-        message = f"imagePath '{path}': no such photo in images/, and none with this file's name"
-        yield Complaint(
-            "annotation-orphan", None, message, "restore the photo, or delete this file"
-        )
-    elif found.how != "path" and found.photo is not None:
-        message = f"imagePath '{path}': no such photo; found {found.photo.name} by its {found.how}"
-        yield Complaint("photo-path", None, message, "correct imagePath")
+    elif found.unsupported is not None:
+        yield unsupported(found.unsupported)
+    elif found.photo is None and annotation.image_data:
+        message = f"{path}{place}: the photo is missing; the file contains a copy of it"
+        yield Complaint("photo-missing", None, message, "use --fix, which writes the copy out")
+    elif found.photo is None:
+        message = f"{path}{place}: no such photo in images/, and none with this file's name"
+        fix = "move the photo to images/" if found.leaves else "restore the photo"
+        yield Complaint("annotation-orphan", None, message, f"{fix}, or delete this file")
+    elif found.leaves:
+        message = f"{path}{place}; {found.photo.name} was found by its {found.how} and is used"
+        yield Complaint("photo-path-leaves", None, message, "use --fix, or correct imagePath")
+    elif found.how != "path":
+        message = f"{path}: no such photo; found {found.photo.name} by its {found.how}"
+        yield Complaint("photo-path", None, message, "use --fix, or correct imagePath")
+
+
+def unsupported(picture: Path) -> Complaint:
+    """Return the complaint about a picture whose format is not supported."""
+    kind, png = picture.suffix[1:].upper(), f"{picture.stem}.png"
+    message = f"{picture.name}: {kind} photos are not supported"
+    fix = f"convert it to PNG or JPEG, for example with `magick {picture.name} {png}`"
+    return Complaint("photo-unreadable", None, message, fix)
 
 
 def header_complaints(annotation: Annotation, header: Header) -> Iterator[Complaint]:

@@ -16,6 +16,7 @@ from annotation.rules.alike import ComparedPhoto, alike_complaints
 from annotation.rules.cache import Cache, open_cache
 from annotation.rules.cached import CachedChecks, CachedInspections
 from annotation.rules.checked import Checked, CheckedAnnotation, CheckedFile, Pixels, SetRule
+from annotation.rules.files import unsupported
 from annotation.rules.judge import judge
 from annotation.rules.pixels import InspectionTask, PhotoInspection, inspection_complaints
 from annotation.rules.sets import Tally
@@ -189,3 +190,10 @@ def _photo_orphans(
         if photo not in annotated and photo.stem not in unreadable:
             message = "has no Labelme file and is left out"
             yield photo, Complaint("photo-orphan", None, message, "annotate it, or ignore this")
+    for picture in index.unsupported:
+        if picture.stem not in unreadable:  # otherwise reported at its annotation
+            one = unsupported(picture)
+            yield (
+                picture,
+                replace(one, rule="photo-orphan", message=f"{one.message}; it is left out"),
+            )

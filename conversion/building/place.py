@@ -163,7 +163,7 @@ def _link_photos(prepared: PreparedSet, split: str) -> None:
             (folder / name).unlink()
     _remove_empty(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    images, below = prepared.dataset.root.resolve() / "images", folder.resolve()
+    images, below = prepared.dataset.images.resolve(), folder.resolve()
     for name in prepared.contents.photos(split):
         link, source, real_folder = folder / name, images / name, (below / name).parent
         with suppress(OSError):  # missing, or a copy; comparing first takes a third of the time

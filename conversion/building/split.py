@@ -165,6 +165,6 @@ def empty_split_complaints(
             why = "nothing can be learnt" if name == "train" else "nothing can be scored"
             message = f"the split '{name}' has none of the {total} photos: {why}"
             yield Complaint("category-one-split", None, message, fix)
-    if all(name == "train" or not share for name, share in shares.items()):
+    if set(shares) == {"train"}:  # with `test: 0`, somebody has decided that
         message = "all photos are for training: no prediction will be scored"
         yield Complaint("category-one-split", None, message, fix, severity="note")

@@ -22,7 +22,7 @@ def write_yolo(dataset: Dataset, splits: Splits, out: Path) -> None:
     """Write the things of all splits; the photos are links."""
     things = [c for c in next(iter(splits.values())).categories if c.isthing]
     class_of = {c.id: number for number, c in enumerate(things)}
-    images = dataset.root.resolve() / "images"
+    images = dataset.images.resolve()
     for one in track_photos(splits):
         photo, where = one.photo, str(one.panoptic.json_path)
         # PNG names without .png are unique, while the photos a.jpg and a.png would share a.txt

@@ -68,3 +68,10 @@ def test_a_window_that_a_crossing_outline_leaves_visible_is_not_hidden(tmp_path:
     assert [one.rule for one in found_in(root)] == ["self-crossing"]
     (photo,) = converted(root)
     assert sorted(segment.area for segment in photo.segments)[0] == 3600
+
+
+@pytest.mark.parametrize(("name", "kind"), [("ph_gif", "gif"), ("ph_avif", "avif")])
+def test_a_photo_of_an_unsupported_kind_is_named(name: str, kind: str, tmp_path: Path) -> None:
+    (finding,) = found_in(copy_case(name, tmp_path))
+    assert finding.message == f"a.{kind}: {kind.upper()} photos are not supported"
+    assert finding.fix.startswith("convert it to PNG or JPEG")

@@ -9,7 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from annotation.dataset import Dataset
 from annotation.labelme.annotation import Shape, read_annotation
+from conversion.config import open_valid_dataset
 from tests.annotation.fixing.fixed import change, contents, drawn, fix, only, rules, shapes_of
 from tests.annotation.fixing.test_shape_fixes import FORK
 from tests.drawn import YAML, draw_dataset, square
@@ -53,10 +55,7 @@ def test_the_size_is_not_fixed_if_shapes_extend_outside_the_photo(tmp_path: Path
 def test_the_path_is_fixed(tmp_path: Path) -> None:
     dataset = drawn(tmp_path)
     change(dataset, imagePath="C:\\old\\A.JPG")
-    assert [(f.rule, f.done) for f in fix(dataset)] == [
-        ("photo-path-leaves", True),
-        ("photo-path", True),
-    ]
+    assert [(f.rule, f.done) for f in fix(dataset)] == [("photo-path-leaves", True)]
     assert read_annotation(dataset.labelme / "a.json").image_path == "../images/a.jpg"
     assert rules(dataset) == []
 
@@ -156,3 +155,38 @@ def test_group_ids_of_unreadable_shapes_are_not_used_again(tmp_path: Path) -> No
     change(dataset, shapes=[*json.loads(path.read_text())["shapes"], unreadable])
     assert any(f.done for f in fix(dataset))
     assert [shape.group_id for shape in shapes_of(dataset)[1:3]] == [6, 6]
+
+
+def embedded_only(root: Path, name: str = "../images/a.jpg") -> Dataset:
+    """A set whose only photo is the copy in its Labelme file."""
+    dataset = drawn(root)
+    photo = root / "images/a.jpg"
+    change(dataset, imageData=base64.b64encode(photo.read_bytes()).decode(), imagePath=name)
+    photo.unlink()
+    return dataset
+
+
+@pytest.mark.parametrize("name", ["../images/a.jpg", "C:\\old\\a.jpg", "a.gif"])
+def test_an_embedded_photo_is_written_out(tmp_path: Path, name: str) -> None:
+    expected = (drawn(tmp_path / "other").images / "a.jpg").read_bytes()
+    dataset = embedded_only(tmp_path / "set", name)
+    fixed = only(fix(dataset), "photo-missing")
+    assert (fixed.done, fixed.what) == (True, "the copy of the photo is now images/a.jpg")
+    assert (dataset.images / "a.jpg").read_bytes() == expected
+    assert rules(open_valid_dataset(dataset.root)) == []
+
+
+def test_an_embedded_photo_is_written_out_where_there_is_no_folder_of_photos(
+    tmp_path: Path,
+) -> None:
+    embedded_only(tmp_path).images.rmdir()
+    dataset = open_valid_dataset(tmp_path)
+    assert only(fix(dataset), "photo-missing").done
+    assert rules(open_valid_dataset(tmp_path)) == []
+
+
+def test_a_damaged_copy_is_not_written_out(tmp_path: Path) -> None:
+    dataset = embedded_only(tmp_path)
+    change(dataset, imageData=base64.b64encode(b"no photo").decode())
+    assert not any(one.done for one in fix(dataset))
+    assert list(dataset.images.iterdir()) == []
