@@ -46,8 +46,9 @@ def check(dataset: Dataset, *, pixels: Pixels = "known") -> Checked:
     return check_by_all_rules(dataset, pixels=pixels)
 
 
-def print_empty_splits(dataset: Dataset) -> None:
-    """Print a warning about each split without photos, if the set is converted."""
+def print_split_warnings(dataset: Dataset) -> None:
+    """Print warnings about empty splits and about leaks between them, if the set is converted."""
+    from conversion.building.leaks import LEAK_FIX, read_leaks
     from conversion.building.prepared import read_manifest
     from conversion.building.split import empty_split_complaints
     from conversion.config import read_conversion_config
@@ -59,6 +60,8 @@ def print_empty_splits(dataset: Dataset) -> None:
     shares = read_conversion_config(dataset).split.shares
     for one in empty_split_complaints(sizes, shares):
         print(f"{one.severity or 'warning'}: {dataset.panoptic}: {one.message}; {one.fix}")
+    for leak in read_leaks(dataset.panoptic):
+        print(f"warning: {dataset.panoptic}: {leak.message}; {LEAK_FIX}")
 
 
 def run_files(run: Path) -> RunFiles:

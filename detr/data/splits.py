@@ -12,7 +12,7 @@ from base.errors import InputError
 from base.files import digest
 from conversion.building.assignment import assign_splits, count_table
 from conversion.building.group_file import read_groups
-from conversion.coco.panoptic import PanopticSet, Photo, read_panoptic, split_json
+from conversion.coco.panoptic import PanopticSet, Photo, find_split_jsons, read_panoptic, split_json
 from detr.config import TrainConfig
 from detr.data.classes import ClassTable, packed_classes
 from detr.data.examples import Examples
@@ -63,9 +63,15 @@ class Splits:
 def read_splits(folder: Path) -> Splits:
     """Read the folder `panoptic/` of a data set.
 
-    Raises InputError if it has not been built or has no photos to train on.
+    Raises InputError if it has not been built, has no split "test", or has no photos to train on.
     """
     json_paths = [split_json(folder, split) for split in ("train", "test")]
+    found = list(find_split_jsons(folder))
+    if found and "test" not in found:
+        raise InputError(
+            f"{folder}: expected a split 'test', on which runs are scored, found the splits"
+            f" {', '.join(found)}; rename one in `split` of dataset.yaml, and convert again"
+        )
     for path in (*json_paths, folder / "manifest.json"):
         if not path.is_file():
             raise InputError(f"{path}: missing; build the panoptic data set first")

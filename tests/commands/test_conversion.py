@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from commands.conversion import convert
-from commands.datasets import check, print_empty_splits
+from commands.datasets import check, print_split_warnings
 from conversion.config import open_valid_dataset
 from tests.drawn import YAML, draw_dataset, square
 
@@ -36,7 +36,7 @@ def test_a_split_without_photos_is_said_at_once(
     assert (finding.severity, message in finding.message) == (severity, True)
     convert(tmp_path)
     assert f"{severity}: {dataset.panoptic}: {message}" in capsys.readouterr().out
-    print_empty_splits(open_valid_dataset(tmp_path))  # as `train` does
+    print_split_warnings(open_valid_dataset(tmp_path))  # as `train` does
     assert message in capsys.readouterr().out
 
 
@@ -45,4 +45,15 @@ def test_nothing_is_said_where_every_split_has_photos(
 ) -> None:
     draw_dataset(tmp_path, {"a": BOX, "b": BOX, "c": BOX, "d": BOX})
     convert(tmp_path)
-    assert "warning" not in capsys.readouterr().out
+    assert "the split" not in capsys.readouterr().out
+
+
+def test_photos_of_test_that_look_like_photos_of_train_are_said_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = draw_dataset(tmp_path, {"a": BOX, "b": BOX, "c": BOX, "d": BOX})  # all look alike
+    convert(tmp_path)
+    message = f"warning: {dataset.panoptic}: 2 of 2 photos of test look like photos of train"
+    assert message in capsys.readouterr().out
+    print_split_warnings(open_valid_dataset(tmp_path))  # as `train` does
+    assert message in capsys.readouterr().out
