@@ -49,6 +49,11 @@ def coco(folder: Path, *annotations: dict[str, Any], **members: Any) -> Path:
     return write(folder / "coco.json", {**value, **members})
 
 
+def notes(done: Imported, text: str) -> list[str]:
+    """The lines of an import that contain a text."""
+    return [line for line in done.lines() if text in line]
+
+
 def shapes_in(done: Imported) -> int:
     return sum(one.shapes for one in done.written)
 
