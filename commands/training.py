@@ -86,7 +86,7 @@ def predict(
         run: training run, file of published weights, or published name such as detr-r50-panoptic.
         images: folder of photos.
         out: folder for panoptic.json, its PNGs and instances.json.
-        threshold: minimum score of a segment; default: the value of the run, or DETR's 0.85.
+        threshold: minimum score of a segment; default: those that training chose or configured.
         instance_threshold: minimum score of an instance in instances.json.
     """
     from detr.prediction.predict import predict as run_prediction
