@@ -3,6 +3,7 @@ DATASET ?= datasets/yard
 RUN     ?= runs/$(notdir $(patsubst %/,%,$(DATASET)))
 PORT    ?= 5151
 CONFIG  ?=
+TIME    ?=
 PYTHON  ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p) 2>/dev/null)))
 
 VENV     := .venv
@@ -49,7 +50,7 @@ dataset: dataset-folder  ## validate DATASET, convert it to COCO panoptic, load 
 
 train: dataset-folder  ## train on DATASET, predict its test photos, evaluate, write the report
 	@echo "== convert $(DATASET)"; $(PIPELINE) convert $(DATASET) || test -f $(DATASET)/panoptic/manifest.json
-	@echo "== train $(RUN)"; $(PIPELINE) train $(DATASET) --run $(RUN) $(if $(CONFIG),--config $(CONFIG))
+	@echo "== train $(RUN)"; $(PIPELINE) train $(DATASET) --run $(RUN) $(if $(TIME),--time $(TIME)) $(if $(CONFIG),--config $(CONFIG))
 	@echo "== predict $(RUN)"; $(PIPELINE) predict $(RUN) $(DATASET)/panoptic/test --out $(RUN)/predictions
 	@echo "== evaluate $(RUN)"; $(PIPELINE) evaluate $(TRUTH) $(PREDICTED) --json $(RUN)/scores.json
 	@echo "== report $(RUN)"; $(PIPELINE) report $(RUN)
@@ -60,8 +61,9 @@ review: dataset-folder  ## show the predictions of RUN beside the ground truth i
 
 demo: DATASET := datasets/yard
 demo: RUN := runs/yard
+demo: TIME := 4m
 demo: setup  ## run the full pipeline non-interactively on yard (about 10 minutes on 2 cores)
-	@$(MAKE) --no-print-directory dataset train DATASET=$(DATASET) RUN=$(RUN)
+	@$(MAKE) --no-print-directory dataset train DATASET=$(DATASET) RUN=$(RUN) TIME=$(TIME)
 	@echo "== review $(RUN)"; $(PIPELINE) review $(RUN) --no-app
 	@echo
 	@echo "done. Results:"
