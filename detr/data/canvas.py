@@ -34,7 +34,7 @@ class CanvasView:
         """Transform pixels (H, W, 3) to the canvas, grey around the photo."""
         return self._on_canvas(self.view.transform_photo(pixels), GREY)
 
-    def transform_ids(self, ids: NDArray[T]) -> NDArray[T]:
+    def transform_ids(self, ids: NDArray[np.uint32]) -> NDArray[np.uint32]:
         """Transform segment ids (H, W) to the canvas, 0 (void) around the photo."""
         return self._on_canvas(self.view.transform_ids(ids), 0)
 

@@ -41,7 +41,7 @@ class Examples(Dataset[tuple[Tensor, SegmentMap]]):
     config: TrainConfig
     epoch: int | None = None
     with_masks: bool = True
-    memory: PhotoMemory = field(default_factory=PhotoMemory)  # those not in it are read from disk
+    memory: PhotoMemory = field(default_factory=PhotoMemory)
 
     def __len__(self) -> int:
         return len(self.panoptic.photos)
@@ -84,13 +84,12 @@ class Examples(Dataset[tuple[Tensor, SegmentMap]]):
 
     def image(self, photo: Photo, view: View | CanvasView) -> Tensor:
         """Read a photo and convert it to the model's input, (3, H, W) float32 RGB."""
-        kept = self.memory.pixels.get(photo.id)
-        bgr = view.transform_photo(self.read_pixels(photo) if kept is None else kept)
+        bgr = view.transform_photo(self.memory.pixels(photo, self._read_pixels))
         if self.epoch is not None and self.config.photometric:
             bgr = jitter_colours(bgr, self._rng(photo, "colours"), self.config.photometric)
         return normalise(bgr, self.config.backbone)
 
-    def read_pixels(self, photo: Photo) -> NDArray[np.uint8]:
+    def _read_pixels(self, photo: Photo) -> NDArray[np.uint8]:
         """Read a photo (H, W, 3) BGR. Raises InputError if it does not match the data set."""
         path = self.photo_path(photo)
         bgr = read_photo(path)
@@ -104,11 +103,7 @@ class Examples(Dataset[tuple[Tensor, SegmentMap]]):
     def segments(self, photo: Photo, view: View | CanvasView) -> SegmentMap:
         """Return the segments that are visible in the view, without crowds."""
         learned = [segment for segment in photo.segments if not segment.iscrowd]
-        if photo.id in self.memory.ids:
-            values, indices = self.memory.ids[photo.id]
-            ids = values[view.transform_ids(indices)]
-        else:
-            ids = view.transform_ids(self.panoptic.segment_ids(photo))
+        ids = view.transform_ids(self.memory.ids(photo, self.panoptic.segment_ids))
         found = find_segments(ids, [segment.id for segment in learned])
         where = str(self.panoptic.json_path)
         labels = [self.classes.index(learned[i].category_id, where=where) for i in found.wanted]

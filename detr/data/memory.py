@@ -4,45 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from base.progress import track
 from conversion.coco.panoptic import PanopticSet, Photo
-from conversion.coco.png import VOID, SegmentIds
+from conversion.coco.png import SegmentIds
 
-SHARE = 0.25  # maximum share of the available memory
-BYTES = 3 + 2  # per pixel: of the photo and of its segment ids
+SHARE = 0.25  # of the available memory that the photos of a split may take
+BYTES = 3 + 4  # per pixel: of the photo and of its segment ids
+T = TypeVar("T")
 Pixels = NDArray[np.uint8]  # (H, W, 3) BGR
 
 
 @dataclass
 class PhotoMemory:
-    """Photos and segment ids by photo id. It is filled before worker processes share it.
+    """Pixels and segment ids by photo id, kept when they are first read, if `keeps`.
 
-    The ids are a table of values (N,) and an index into it for every pixel (H, W), which takes half
-    the memory. Index 0 is void.
+    Each worker process has its own, which lasts for one epoch.
     """
 
-    pixels: dict[int, Pixels] = field(default_factory=dict)
-    ids: dict[int, tuple[SegmentIds, NDArray[np.uint16]]] = field(default_factory=dict)
+    keeps: bool = False
+    _pixels: dict[int, Pixels] = field(default_factory=dict)
+    _ids: dict[int, SegmentIds] = field(default_factory=dict)
 
-    def fill(
-        self,
-        panoptic: PanopticSet,
-        read_pixels: Callable[[Photo], Pixels],
-        title: str,
-    ) -> None:
-        """Read all photos of a split if they fit into a quarter of the available memory."""
-        size = sum(photo.width * photo.height for photo in panoptic.photos) * BYTES
-        if size > SHARE * psutil.virtual_memory().available:
-            return
-        for photo in track(panoptic.photos, title):
-            self.pixels[photo.id] = read_pixels(photo)
-            ids = panoptic.segment_ids(photo)
-            # index 0 is void, as the part of a view that the photo does not cover
-            values, indices = np.unique(np.append(VOID, ids), return_inverse=True)
-            if len(values) <= np.iinfo(np.uint16).max:
-                self.ids[photo.id] = (values, indices[1:].reshape(ids.shape).astype(np.uint16))
+    def pixels(self, photo: Photo, read: Callable[[Photo], Pixels]) -> Pixels:
+        """Return the pixels of a photo; `read` reads them if they are not kept."""
+        return self._get(self._pixels, photo, read)
+
+    def ids(self, photo: Photo, read: Callable[[Photo], SegmentIds]) -> SegmentIds:
+        """Return the segment ids (H, W) of a photo; `read` reads them if they are not kept."""
+        return self._get(self._ids, photo, read)
+
+    def _get(self, kept: dict[int, T], photo: Photo, read: Callable[[Photo], T]) -> T:
+        found = kept[photo.id] if photo.id in kept else read(photo)
+        if self.keeps:
+            kept[photo.id] = found
+        return found
+
+
+def fits_in_memory(panoptic: PanopticSet, *, processes: int = 1) -> bool:
+    """Return whether every process of a machine may keep the photos of a split in memory."""
+    size = sum(photo.width * photo.height for photo in panoptic.photos) * BYTES
+    available: int = psutil.virtual_memory().available
+    return size * processes <= SHARE * available

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from detr.config import TrainConfig
 
-T = TypeVar("T", bound=np.generic)
 MIN_SIDE = 32  # pixels: the backbone's largest stride
 
 
@@ -36,7 +34,7 @@ class View:
         resized = np.asarray(cv2.resize(crop, size, interpolation=method))
         return resized[:, ::-1] if self.mirrored else resized
 
-    def transform_ids(self, ids: NDArray[T]) -> NDArray[T]:
+    def transform_ids(self, ids: NDArray[np.uint32]) -> NDArray[np.uint32]:
         """(H, W) to (out_height, out_width); each pixel takes the id at its centre."""
         rows = self.y + _centres(self.height, self.out_height)
         columns = self.x + _centres(self.width, self.out_width)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from shutil import rmtree
@@ -16,6 +16,7 @@ from base.parsing import write_yaml
 from conversion.building.group_file import group_file_path
 from detr.config import RunConfig, TrainConfig, check_same_run, read_run
 from detr.data.examples import Examples
+from detr.data.memory import PhotoMemory, fits_in_memory
 from detr.data.splits import LEAST_PHOTOS, Split, Splits, hold_out, read_splits
 from detr.training.feature_cache import folder_size
 from detr.training.log import write_log, write_tensorboard
@@ -44,6 +45,7 @@ class Run:
     data_digest: str
     processes: Processes
     checkpoints: dict[Stage, Checkpoint]
+    memories: dict[Split, PhotoMemory] = field(default_factory=dict)
 
     @cached_property
     def initial_weights(self) -> InitialWeights | None:
@@ -61,7 +63,11 @@ class Run:
     def examples(self, split: Split, stage: Stage, *, epoch: int | None) -> Examples:
         """Return the examples of a split; `epoch` is None for photos without augmentation."""
         examples = self.splits.examples(split, self.config)
-        return replace(examples, epoch=epoch, with_masks=stage != "boxes")
+        if split not in self.memories:
+            fits = fits_in_memory(examples.panoptic, processes=self.processes.world)
+            self.memories[split] = PhotoMemory(keeps=fits and not self.config.num_workers)
+        memory = self.memories[split]
+        return replace(examples, epoch=epoch, with_masks=stage != "boxes", memory=memory)
 
 
 def lock_run(folder: Path, processes: Processes) -> AbstractContextManager[object]:

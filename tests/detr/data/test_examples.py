@@ -15,7 +15,7 @@ from conversion.coco.panoptic import PanopticSet, Photo, write_panoptic
 from detr.config import FAST, TrainConfig
 from detr.data.examples import Examples
 from detr.data.loader import read_batches
-from detr.data.memory import PhotoMemory
+from detr.data.memory import PhotoMemory, fits_in_memory
 from detr.data.padded import pad
 from detr.data.splits import read_splits
 from detr.data.targets import SegmentMap, Target
@@ -147,30 +147,27 @@ def test_errors_name_the_file_and_what_does_not_match(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("variant", ["detr", "fast"])
-def test_memory_changes_no_example(tmp_path: Path, variant: str) -> None:
+def test_kept_photos_are_read_once_and_change_no_example(tmp_path: Path, variant: str) -> None:
     draw_set(tmp_path, train=3, test=1)
     config = TrainConfig(**(FAST if variant == "fast" else {}) | {"min_size": 40, "max_size": 80})
     read = replace(read_splits(tmp_path).examples("train", config), epoch=1)
-    from_disk = [read[index] for index in range(len(read))]
-    memory = PhotoMemory()
-    memory.fill(read.panoptic, read.read_pixels, "read")
+    kept = replace(read, memory=PhotoMemory(keeps=True))
+    list(map(kept.__getitem__, range(3)))
+    second = [replace(read, epoch=2)[index] for index in range(3)]
     for file in (*(tmp_path / "train").iterdir(), *(tmp_path / "panoptic_train").iterdir()):
         file.unlink()  # from now on, nothing can be read from disk
-    kept = replace(read, memory=memory)
-    for index, (expected_image, expected) in enumerate(from_disk):
-        image, segments = kept[index]
+    for index, (expected_image, expected) in enumerate(second):
+        image, segments = replace(kept, epoch=2)[index]
         assert torch.equal(image, expected_image)
         assert torch.equal(segments.indices, expected.indices)
         assert torch.equal(segments.labels, expected.labels)
+    with pytest.raises(InputError):
+        replace(kept, memory=PhotoMemory())[0]
 
 
-def test_photos_that_do_not_fit_are_not_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_photos_fit_into_a_quarter_of_the_memory(tmp_path: Path) -> None:
     draw_set(tmp_path, train=3, test=1)
-    read = read_splits(tmp_path).examples("train", PLAIN)
-    monkeypatch.setattr("detr.data.memory.SHARE", 1e-12)
-    memory = PhotoMemory()
-    memory.fill(read.panoptic, read.read_pixels, "read")
-    assert not memory.pixels
-    assert len(read[0]) == 2
+    panoptic = read_splits(tmp_path).train
+    assert fits_in_memory(panoptic)
+    huge = tuple(replace(photo, width=10**7, height=10**7) for photo in panoptic.photos)
+    assert not fits_in_memory(replace(panoptic, photos=huge))

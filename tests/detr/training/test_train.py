@@ -217,7 +217,7 @@ def test_a_fast_run_starts_from_the_weights_of_another(
 ) -> None:
     """Its first test loss is the last one of the other run, whose weights hardly change."""
     train(panoptic, tmp_path / "first", run_config(FAST), "both")
-    frozen = run_config(FAST, epochs=1, lr=1e-12, lr_backbone=1e-12)
+    frozen = run_config(FAST, epochs=1, lr=1e-12, lr_backbone=1e-12, lr_muon=1e-12)
     weights = str(tmp_path / "first/checkpoints/joint.pt")
     capsys.readouterr()
     train(panoptic, tmp_path / "second", replace(frozen, init=weights), "both")
