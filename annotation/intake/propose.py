@@ -45,36 +45,49 @@ def propose_config(root: Path) -> DatasetConfig:
     path = root / "dataset.yaml"
     if os.path.lexists(path):
         raise InputError(f"{path}: already exists and is never overwritten")
-    counts = _count_labels(root)
-    defaults = DatasetConfig("defaults", ("thing",))
+    found = _read_names(root)
+    counts, defaults = found.labels, DatasetConfig("defaults", ("thing",))
     special = (*defaults.holes, *defaults.ignored)
     for label in list(counts):
         if any(_same(label, one) for one in special):
             del counts[label]
     things = _group_spellings(counts)
     if not things:
-        found = f"no labels were found in {root}, {root / 'labelme'} and {root / 'images'}"
-        raise InputError(f"{path}: missing, and {found}; create it with `things: [...]`")
-    text = "\n".join(_lines(root, things)) + "\n"
+        why = f"no labels were found in {root}, {root / 'labelme'} and {root / 'images'}"
+        raise InputError(f"{path}: missing, and {why}; create it with `things: [...]`")
+    lines = [*_lines(root, things), *_flag_lines(found, defaults)]
+    text = "\n".join(lines) + "\n"
     config = parse_config(yaml.safe_load(text), where=str(path))
     write_bytes(path, text.encode())
     return config
 
 
-def _count_labels(root: Path) -> Counter[str]:
-    """Count the shapes by label in all files that can be read; validation reports the others."""
+@dataclass(frozen=True)
+class FoundNames:
+    """The number of shapes by label, and the flags of shapes and of photos, set or not."""
+
+    labels: Counter[str]
+    shape_flags: frozenset[str]
+    photo_flags: frozenset[str]
+
+
+def _read_names(root: Path) -> FoundNames:
+    """Read the labels and flags in all files that can be read; validation reports the others."""
     dataset = Dataset(root, DatasetConfig("unknown", ("unknown",)))  # only its folders are used
     photos = dataset.photos() if dataset.images.is_dir() else []
     known = known_words(photo.name for photo in photos)
     counts: Counter[str] = Counter()
+    on_shapes, on_photos = set[str](), set[str]()
     for path in track(dataset.annotations(), "read labels"):
         try:
-            shapes = read_annotation(path, known=known).shapes
+            annotation = read_annotation(path, known=known)
         except NotReadableError:
             continue
-        readable = (shape for shape in shapes if not isinstance(shape, UnreadableShape))
+        readable = [one for one in annotation.shapes if not isinstance(one, UnreadableShape)]
         counts.update(shape.label for shape in readable if shape.label)
-    return counts
+        on_shapes.update(flag for one in readable for flag in one.flags)
+        on_photos.update(annotation.flags)
+    return FoundNames(counts, frozenset(on_shapes), frozenset(on_photos))
 
 
 def _group_spellings(counts: Counter[str]) -> list[ProposedThing]:
@@ -112,6 +125,15 @@ def _lines(root: Path, things: Sequence[ProposedThing]) -> Iterator[str]:
     yield from ("  train: 0.8", "  test: 0.2", "  seed: 0")
     if _has_groups(root / "photos.csv"):
         yield "  group_by: photos.csv  # keep the photos of a group in one split"
+
+
+def _flag_lines(found: FoundNames, defaults: DatasetConfig) -> Iterator[str]:
+    """Yield the lines of the flags, if there are some that are not known without these lines."""
+    for key in ("shape_flags", "photo_flags"):
+        known, used = getattr(defaults, key), getattr(found, key)
+        if new := sorted(used - set(known)):
+            flags = ", ".join(map(_scalar, (*known, *new)))
+            yield f"{key}: [{flags}]  # the flags in the files"
 
 
 def _scalar(text: str) -> str:

@@ -46,7 +46,11 @@ def check_annotation(
         return CheckedFile(CheckedAnnotation(path, None, None, usable=False), findings)
     photo, header, complaints = _check_photo(index, path, annotation)
     size = stored_size(annotation) if header is None else header.size
-    resolved = resolve_annotation(path, annotation, photo, size, dataset.config)
+    # Shapes that were drawn on a picture of another size are outside the photo, or cover all of it,
+    # for one reason, which is reported once.
+    wrong = {one.rule for one in complaints} & {"photo-size", "photo-rotation"}
+    frame = None if dataset.config.has_error(*wrong) else size
+    resolved = resolve_annotation(path, annotation, photo, frame, dataset.config)
     complaints += [
         *file_complaints(annotation),
         *label_complaints(resolved),

@@ -98,15 +98,20 @@ def _forbidden_groups(resolved: ResolvedAnnotation) -> Iterator[Complaint]:
 
 
 def _unknown_flags(resolved: ResolvedAnnotation) -> Iterator[Complaint]:
-    """Report each unknown flag once per file, at the first shape that has it, set or not."""
+    """Report each unknown flag that is set once per file, at the first shape that has it.
+
+    Labelme writes the flags of its own settings into every file; those that are not set mean
+    nothing.
+    """
     config, first = resolved.config, dict[str, int]()
     for index, shape in enumerate(resolved.shapes):
-        for flag in shape.flags:
-            if flag not in config.shape_flags:
+        for flag, on in shape.flags.items():
+            if on and flag not in config.shape_flags:
                 first.setdefault(flag[: _LONGEST + 1], index)
     for flag, index in list(first.items())[:_MOST_FLAGS]:
         yield _unknown_flag(flag, index, "shape_flags", config.shape_flags)
-    photo_flags = [f for f in resolved.annotation.flags if f not in config.photo_flags]
+    flags = resolved.annotation.flags.items()
+    photo_flags = [flag for flag, on in flags if on and flag not in config.photo_flags]
     for flag in photo_flags[:_MOST_FLAGS]:
         yield _unknown_flag(flag[: _LONGEST + 1], None, "photo_flags", config.photo_flags)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import pytest
 
 from annotation.dataset import open_dataset
 from annotation.intake.propose import propose_config
-from annotation.labelme.annotation import Shape
+from annotation.labelme.annotation import Shape, read_annotation, write_annotation
 from base.errors import InputError
 from conversion.config import ConversionConfig, StuffSource, read_conversion_config
 from tests.drawn import draw_photo, square
@@ -42,6 +43,16 @@ def test_misspelt_labels_are_listed_with_the_correct_one(tmp_path: Path) -> None
     assert propose_config(tmp_path).things == ("window", "barrier", "carrier")
     text = (tmp_path / "dataset.yaml").read_text()
     assert "20 shapes; probably misspelt: 8 'Window'; probably misspelt: 2 'windwo'" in text
+
+
+def test_the_flags_in_the_files_are_listed(tmp_path: Path) -> None:
+    shape = replace(square("door", 2, 2, 5), flags={"occluded": True, "red": False, "a: b": True})
+    path = draw_photo(tmp_path, "a", [shape])
+    write_annotation(path, replace(read_annotation(path), flags={"night": True}))
+    config = propose_config(tmp_path)
+    assert config.shape_flags == ("crowd", "occluded", "truncated", "checked", "a: b", "red")
+    assert config.photo_flags == ("exclude", "night")
+    assert "[crowd, occluded, truncated, checked, " in (tmp_path / "dataset.yaml").read_text()
 
 
 def test_a_thing_called_hole_is_kept(tmp_path: Path) -> None:
