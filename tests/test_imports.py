@@ -39,7 +39,7 @@ LAYOUT: dict[str, tuple[str, dict[str, str]]] = {
             "stuff": "config coco painting",
             "building": "config coco painting stuff",
             "importing": "config coco painting",
-            "exporting": "config coco painting stuff building",
+            "exporting": "config coco painting stuff building importing",
         },
     ),
     "evaluation": (

@@ -26,6 +26,7 @@ from conversion.building.prepared import (
     split_file,
 )
 from conversion.building.split import read_split_file
+from conversion.coco.file import CROWDS_ARE_CROWDS, CROWDS_KEY
 from conversion.coco.writing import coco_file
 
 KINDS: tuple[Literal["panoptic", "instances"], ...] = ("panoptic", "instances")
@@ -178,7 +179,10 @@ def _coco_json(
 ) -> Iterator[bytes]:
     """Yield one JSON file of a split."""
     categories, contents = prepared.categories, prepared.contents
-    info: dict[str, Any] = {"description": prepared.dataset.config.name}
+    info: dict[str, Any] = {
+        "description": prepared.dataset.config.name,
+        CROWDS_KEY: CROWDS_ARE_CROWDS,
+    }
     if kind == "instances":
         categories = tuple(c for c in categories if c.isthing)
         info["masks"] = prepared.config.instances

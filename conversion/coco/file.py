@@ -50,7 +50,8 @@ class CocoFile:
     """One COCO file; `split` comes from its name or folder, and is "" if neither has one.
 
     `used` are the ids of the categories that annotations use. `header` is everything except images
-    and annotations. `not_numbers` counts NaN and infinities, which are read as missing values.
+    and annotations. `last_annotation_id` is the highest id that is a number. `not_numbers` counts
+    NaN and infinities, which are read as missing values.
     """
 
     path: Path
@@ -61,7 +62,14 @@ class CocoFile:
     used: frozenset[Id]
     header: dict[str, Any]
     crowds: CrowdUse
+    last_annotation_id: int = 0
     not_numbers: int = 0
+
+    @property
+    def last_image_id(self) -> int:
+        """The highest id of an image that is a number."""
+        ids = (image.values.get("id") for image in self.images)
+        return max((int(one) for one in ids if isinstance(one, int | float)), default=0)
 
     @property
     def crowds_mean_rle(self) -> bool:
@@ -134,6 +142,7 @@ def read_coco(path: Path, split: str, problems: Problems) -> CocoFile | None:
         used=links.categories,
         header=header,
         crowds=links.crowds,
+        last_annotation_id=links.last_id,
         not_numbers=text.not_numbers,
     )
 

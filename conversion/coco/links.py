@@ -48,10 +48,12 @@ class Links:
     has_segments: bool
     count: int
     crowds: CrowdUse
+    last_id: int  # the highest id that is a number; segments included
 
 
 class _SegmentLink(msgspec.Struct):
     category_id: Id
+    id: Id | None = None
 
 
 class _Link(msgspec.Struct):
@@ -63,6 +65,12 @@ class _Link(msgspec.Struct):
     id: Id | None = None
     iscrowd: float | bool | None = None
     segmentation: msgspec.Raw = msgspec.Raw(b"null")
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of the annotation or its segments that are numbers."""
+        found = [self.id, *(segment.id for segment in self.segments_info or ())]
+        return [one for one in found if isinstance(one, int)]
 
     @property
     def category_ids(self) -> list[Id | None]:
@@ -97,6 +105,7 @@ def read_links(
         has_segments=any(link.segments_info is not None for _, link in links),
         count=len(links),
         crowds=_crowd_use(links),
+        last_id=max((i for _, link in links for i in link.ids), default=0),
     )
 
 

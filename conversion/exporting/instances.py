@@ -21,8 +21,17 @@ from base.memory import keep_freed_memory
 from base.progress import track
 from conversion.coco.categories import Category, category_values, dataset_categories
 from conversion.coco.cropped_mask import CroppedMask, Extent, union
+from conversion.coco.file import CROWDS_ARE_CROWDS, CROWDS_KEY
 from conversion.coco.instances import instance_values
 from conversion.coco.rle import encode_cropped
+from conversion.exporting.kept_ids import (
+    KeptIds,
+    SourceIds,
+    annotation_id,
+    image_id,
+    read_source_ids,
+    with_source_ids,
+)
 from conversion.painting.measure import measure_outlines
 from conversion.painting.raster import shape_masks
 
@@ -42,16 +51,20 @@ def export_instances(dataset: Dataset, path: Path) -> Exported:
     """Write the COCO instances of all annotations to `path`; damaged annotations are left out.
 
     Shapes with the same label and `group_id` are one instance, without their holes. Areas and boxes
-    are those of pycocotools' pixels. Polygons are written as polygons, other masks as RLE.
+    are those of pycocotools' pixels. Polygons are written as polygons, other masks as RLE. Images,
+    annotations and categories of an imported set keep their ids.
     """
     keep_freed_memory()
     config = dataset.config
-    categories = dataset_categories(config.things, (), where=str(dataset.root / "dataset.yaml"))
+    source = read_source_ids(dataset)
+    own = dataset_categories(config.things, (), where=str(dataset.root / "dataset.yaml"))
+    categories = with_source_ids(own, source)
     reader = _Reader(dataset, categories)
     left_out: list[str] = []
-    lines = _Lines()
+    lines = _Lines(source)
     with replacing(path) as temporary, temporary.open("wb") as out:
-        out.write(b'{"annotations":[')  # first, because `images` are known last
+        info = msgspec.json.encode({CROWDS_KEY: CROWDS_ARE_CROWDS})
+        out.write(b'{"info":' + info + b',"annotations":[')  # `images` are known last
         files = track(dataset.annotations(), "export")
         while some := list(islice(files, AT_ONCE)):
             photos = []
@@ -73,6 +86,7 @@ class _Outline:
     category_id: int
     polygon: list[float]
     attributes: tuple[str, ...]
+    source_id: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +98,15 @@ class _Measured:
     attributes: tuple[str, ...]
     iscrowd: bool
     extent: Extent
+    source_id: object
 
 
 @dataclass(frozen=True, slots=True)
 class _ExportedPhoto:
-    """One photo with its instances."""
+    """One photo with its instances; `source_id` is its id in the file that was imported."""
 
     name: str
+    source_id: object
     size: Size
     outlines: list[_Outline]
     others: list[_Measured]
@@ -135,7 +151,7 @@ class _Reader:
             outlines, others = self._instances(annotation.shapes, height, width)
         except InputError as error:  # a shape that covers nothing
             raise InputError(f"{file}: {error}") from None
-        return _ExportedPhoto(name, (height, width), outlines, others)
+        return _ExportedPhoto(name, image_id(annotation), (height, width), outlines, others)
 
     def _instances(
         self, shapes: Sequence[Shape], height: int, width: int
@@ -148,22 +164,27 @@ class _Reader:
                 continue
             polygons = instance_outlines(instance, shapes)
             attributes = tuple(sorted(instance.flags - {"crowd"})) if instance.flags else ()
+            source_id = annotation_id(shapes[instance.parts[0]])
             if polygons and len(polygons) == 1:
-                outlines.append(_Outline(category, polygons[0], attributes))
+                outlines.append(_Outline(category, polygons[0], attributes, source_id))
                 continue
             mask = _pixels(instance, shapes, height, width, self._dataset.config.line_width)
             if extent := mask.measure():
                 segmentation = polygons or encode_cropped(mask, height=height, width=width)
                 iscrowd = instance.ignored or "crowd" in instance.flags
-                others.append(_Measured(category, segmentation, attributes, iscrowd, extent))
+                others.append(
+                    _Measured(category, segmentation, attributes, iscrowd, extent, source_id)
+                )
         return outlines, others
 
 
 class _Lines:
-    """Encodes images and annotations as JSON; both are numbered from 1."""
+    """Encodes images and annotations as JSON, with the ids of their source where they have one."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: SourceIds) -> None:
         self._encode = msgspec.json.Encoder().encode
+        self._images = KeptIds(source.last_image)
+        self._annotations = KeptIds(source.last_annotation)
         self.images: list[bytes] = []
         self.count = 0
 
@@ -173,14 +194,14 @@ class _Lines:
         sizes = [photo.size for photo in photos for _ in photo.outlines]
         extents = iter(measure_outlines(polygons, sizes))
         for photo in photos:
-            number, (height, width) = len(self.images) + 1, photo.size
+            number, (height, width) = self._images.take(photo.source_id), photo.size
             image = {"id": number, "file_name": photo.name, "width": width, "height": height}
             self.images.append(self._encode(image))
             for outline in photo.outlines:
                 area, box = next(extents)
                 if area:  # otherwise, it is outside the picture
                     values = instance_values(
-                        id=self.count + 1,
+                        id=self._annotations.take(outline.source_id),
                         image_id=number,
                         category_id=outline.category_id,
                         segmentation=[outline.polygon],
@@ -192,7 +213,7 @@ class _Lines:
                     yield self._line(values)
             for other in photo.others:
                 values = instance_values(
-                    id=self.count + 1,
+                    id=self._annotations.take(other.source_id),
                     image_id=number,
                     category_id=other.category_id,
                     segmentation=other.segmentation,

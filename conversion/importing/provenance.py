@@ -32,6 +32,7 @@ def write_provenance(root: Path, source: Path, files: Sequence[CocoFile]) -> Non
     entries = list(read_provenance(root).sources)
     for file in files:
         name = os.path.relpath(file.path, source.absolute().parent).replace(os.sep, "/")
-        entry = {"file": name, "split": file.split, **file.header}
+        last = {"images": file.last_image_id, "annotations": file.last_annotation_id}
+        entry = {"file": name, "split": file.split, "last_ids": last, **file.header}
         entries += [] if entry in entries else [entry]
     write_json(root / PROVENANCE, Provenance(tuple(entries)), indent=2)

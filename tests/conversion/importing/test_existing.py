@@ -103,9 +103,9 @@ def test_an_existing_dataset_yaml_must_list_the_labels(tmp_path: Path) -> None:
     source = panoptic(tmp_path / "s", ids, [segment(2, 6), segment(3, 5)], PANOPTIC)
     root = tmp_path / "set"
     root.mkdir()
-    (root / "dataset.yaml").write_text("name: x\nthings: [boxes]\nstuff: [roof-merged]\n")
+    (root / "dataset.yaml").write_text("name: x\nthings: [boxs]\nstuff: [roof-merged]\n")
     text = problem(source, root)
-    assert f"things: 'box' of {source} is missing; did you mean 'boxes'?" in text
+    assert f"things: 'box' of {source} is missing; did you mean 'boxs'?" in text
     assert f"stuff: 'road' of {source} is missing; known: roof-merged" in text
     assert "stuff_sources: expected `- label_maps: stuff`" in text
     yaml = "name: x\nthings: [box, boxes]\nstuff: [road]\nstuff_sources: [{label_maps: stuff}]\n"
