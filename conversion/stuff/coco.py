@@ -62,6 +62,10 @@ class CocoStuff:
         """Return what determines the meaning of pixels, except the entry of the photo."""
         return "coco", _READING, self.confidence, sorted(self.meanings.items(), key=str)
 
+    def has(self, name: str) -> bool:
+        """Return whether the file contains the photo `name`."""
+        return self._find(name) is not None
+
     def _find(self, name: str) -> int | None:
         """Return the row of a photo; the ids of a prediction are not those of COCO photos."""
         return self.index.find(name, shared=self.shared, by_id=self.confidence is None)

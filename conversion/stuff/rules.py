@@ -10,17 +10,20 @@ from annotation.rules.checked import CheckedAnnotation
 from base.errors import InputError
 from conversion.coco.categories import categories_of
 from conversion.config import read_conversion_config
+from conversion.stuff.coco import CocoStuff
 from conversion.stuff.map_names import MOST_EXAMPLES, MapNames
 from conversion.stuff.maps import LabelMaps
-from conversion.stuff.sources import open_source, source_names
+from conversion.stuff.sources import open_source, photo_names, source_names
+
+MOST_BYTES = 64 << 20
 
 
 def stuff_complaints(
     dataset: Dataset, annotations: Sequence[CheckedAnnotation]
 ) -> Iterator[Complaint]:
-    """Report sources that `convert` refuses, and label maps that belong to no photo or several.
+    """Report sources that `convert` refuses, and files that belong to no photo or several.
 
-    The contents of COCO files are not read, because large ones take seconds.
+    COCO files of more than MOST_BYTES are not read, because that takes seconds.
     """
     config = read_conversion_config(dataset)
     if not config.stuff_sources:
@@ -37,13 +40,26 @@ def stuff_complaints(
                 path = dataset.inside(file, where=f"stuff_sources[{index}]")
                 if not path.is_file():
                     raise InputError(f"stuff_sources[{index}]: {path}: missing")
-                continue
+                if path.stat().st_size > MOST_BYTES:
+                    continue
             source = open_source(dataset, one, names, categories, index=index)
         except InputError as error:
             yield Complaint("stuff-source", None, str(error))
             continue
         if isinstance(source, LabelMaps):
             yield from _map_complaints(dataset, source.names)
+        elif isinstance(source, CocoStuff):
+            yield from _coco_complaints(dataset, source)
+
+
+def _coco_complaints(dataset: Dataset, source: CocoStuff) -> Iterator[Complaint]:
+    names = list(photo_names(dataset))
+    if names and not any(map(source.has, names)):
+        message = (
+            f"{dataset.relative(source.index.path)}: contains none of the {len(names):,} photos"
+        )
+        fix = "its file_name must be the path of a photo below images/, or the end of it"
+        yield Complaint("map-unmatched", None, message, fix)
 
 
 def _map_complaints(dataset: Dataset, names: MapNames) -> Iterator[Complaint]:

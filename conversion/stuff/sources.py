@@ -135,7 +135,7 @@ def open_source(
         return _open_label_maps(dataset, source, names, categories, where=where)
     if source.pixelmaps is not None:
         folder = _folder(dataset, source.pixelmaps, "pixel maps", where=where)
-        maps = match_maps(folder, _photo_names(dataset), by_id=True)
+        maps = match_maps(folder, photo_names(dataset), by_id=True)
         return LabelMaps(maps, pixelmap_meanings(names), False, "ids of COCO's stuff task")
     if source.shapes is not None:
         return open_shapes(dataset.config, source, names, where=where)
@@ -158,11 +158,11 @@ def _folder(dataset: Dataset, relative: str, kind: str, *, where: str) -> Path:
 
 def _shared_names(dataset: Dataset) -> frozenset[str]:
     """Return names without folders that several photos have, so that they identify no photo."""
-    counts = Counter(name.rpartition("/")[2] for name in _photo_names(dataset))
+    counts = Counter(name.rpartition("/")[2] for name in photo_names(dataset))
     return frozenset(name for name, count in counts.items() if count > 1)
 
 
-def _photo_names(dataset: Dataset) -> Iterator[str]:
+def photo_names(dataset: Dataset) -> Iterator[str]:
     """Yield the name of each photo below `images/`."""
     start = len(str(dataset.images)) + 1
     for text in dataset.photos().texts if dataset.images.is_dir() else ():
@@ -178,7 +178,7 @@ def _open_label_maps(
     where: str,
 ) -> LabelMaps:
     folder = _folder(dataset, source.label_maps or "", "label maps", where=where)
-    maps = match_maps(folder, _photo_names(dataset))
+    maps = match_maps(folder, photo_names(dataset))
     if source.table is None:
         return LabelMaps(maps, id_meanings(names, categories), False, "COCO panoptic ids")
     table = source.table

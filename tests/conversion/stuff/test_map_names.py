@@ -14,7 +14,7 @@ from PIL import Image
 from base.errors import InputError
 from conversion.building.check import check
 from conversion.stuff.map_names import match_maps
-from tests.conversion.stuff.source_files import NAME, grey, halves, reader, stuff
+from tests.conversion.stuff.source_files import NAME, grey, halves, panoptic, reader, stuff
 from tests.drawn import ROAD, SKY, draw_dataset
 
 MAPS = "stuff_sources: [{label_maps: maps}]"
@@ -89,6 +89,20 @@ def test_maps_that_belong_to_no_photo_are_a_finding(tmp_path: Path) -> None:
     (found,) = [f for f in check(dataset).findings if f.rule == "map-unmatched"]
     assert found.file == "dataset.yaml"
     assert found.message.startswith("maps: 3 maps belong to no photo and are not used: a.tif, a_la")
+
+
+def test_a_coco_file_without_any_photo_is_a_finding(tmp_path: Path) -> None:
+    panoptic(tmp_path / "p.json", halves(1, 1), [{"id": 1, "category_id": ROAD}])
+    for photos, expected in (({"A": []}, 0), ({"b": [], "c": []}, 1)):
+        root = tmp_path / str(expected)
+        dataset = draw_dataset(root, photos, yaml=NAME + "stuff_sources: [{coco: p.json}]")
+        (tmp_path / "p.json").rename(root / "p.json")
+        (tmp_path / "p").rename(root / "p")
+        found = [f.message for f in check(dataset).findings if f.rule == "map-unmatched"]
+        assert len(found) == expected
+        (root / "p.json").rename(tmp_path / "p.json")
+        (root / "p").rename(tmp_path / "p")
+    assert found == ["p.json: contains none of the 2 photos"]
 
 
 def test_a_source_that_cannot_be_opened_is_a_finding(tmp_path: Path) -> None:
