@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
+from annotation.intake.adopting import FoundAnnotation, adopt_annotation
 from annotation.intake.cleaning import CleanPhoto, Frame, RefusedError, clean_frame, clean_photo
 from annotation.intake.origins import (
     NearDuplicate,
@@ -54,8 +55,9 @@ class Duplicate:
 class Collected:
     """The result of one run.
 
-    `near_duplicates` has one entry for each added photo that looks like an earlier one, and
-    `other_files` counts the files in the sources that are not photos, by suffix.
+    `near_duplicates` has one entry for each added photo that looks like an earlier one,
+    `other_files` counts the files in the sources that are not photos, by suffix, and `adopted` the
+    annotations that were brought along.
     """
 
     root: Path
@@ -64,6 +66,7 @@ class Collected:
     near_duplicates: tuple[NearDuplicate, ...]
     refused: tuple[RefusedPhoto, ...]
     other_files: Mapping[str, int]
+    adopted: int = 0
 
     def lines(self) -> Iterator[str]:
         """Yield a summary, and a line for each photo that a person may want to check."""
@@ -73,6 +76,8 @@ class Collected:
             f"{len(self.duplicates) - len(others)} already present, "
             f"{len(others)} exact duplicates skipped, {len(self.refused)} refused"
         )
+        if self.adopted:
+            yield f"{self.root / 'labelme'}: {self.adopted} annotations brought along"
         yield from (f"duplicate: {one.origin} is the same as {one.image}" for one in others)
         for pair in self.near_duplicates:
             if not pair.same_source:
@@ -101,8 +106,10 @@ def collect(
 
     `long_side` limits the longer side in pixels, `every` is the time between video frames in
     seconds. The EXIF rotation is applied, location metadata is removed, and near-duplicates share a
-    group in `photos.csv`. The same call completes a run that was interrupted. Raises InputError,
-    before anything is changed, if a source is missing, of an unknown kind or without photos.
+    group in `photos.csv`. Labelme files with the names of the photos are copied to `root/labelme/`,
+    unless the set has an annotation of the photo already. The same call completes a run that was
+    interrupted. Raises InputError, before anything is changed, if a source is missing, of an
+    unknown kind or without photos, or if the set is flat.
     """
     _check_options(sources, root, long_side=long_side, every=every)
     check_not_flat(root)
@@ -123,6 +130,7 @@ def collect(
         tuple(one for one in alike if one.image in new),
         tuple(run.refused),
         sum((Counter(source.other_files) for source in opened), Counter()),
+        run.adopted,
     )
 
 
@@ -147,6 +155,7 @@ class _Run:
         self.added: list[Origin] = []
         self.duplicates: list[Duplicate] = []
         self.refused: list[RefusedPhoto] = []
+        self.adopted = 0
         self.shared: list[tuple[str, str]] = []  # sources that have a photo in common
         self._root, self._long_side = root, long_side
         self._by_digest: dict[str, Origin] = {}
@@ -170,8 +179,20 @@ class _Run:
                 self._skip(found, self._by_digest[original])
             else:
                 self._store(found, original, _clean(content, self._long_side))
+            if found.annotation is not None and isinstance(content, bytes):
+                self._adopt(found, found.annotation, self._by_digest[original].image, content)
         except RefusedError as error:
             self.refused.append(RefusedPhoto(found.origin, str(error)))
+
+    def _adopt(
+        self, found: SourcePhoto, annotation: FoundAnnotation, image: str, photo: bytes
+    ) -> None:
+        try:
+            data = found.load_annotation()
+            self.adopted += adopt_annotation(self._root, image, data, photo, annotation)
+        except (RefusedError, InputError) as error:
+            why = str(error).removeprefix(f"{annotation.path}: ")
+            self.refused.append(RefusedPhoto(annotation.path, f"{why}; the photo was added"))
 
     def _skip(self, found: SourcePhoto, known: Origin) -> None:
         same_source = known.source == found.group

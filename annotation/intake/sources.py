@@ -14,6 +14,7 @@ from pathlib import Path, PurePath, PurePosixPath
 import cv2
 import numpy as np
 
+from annotation.intake.adopting import FoundAnnotation, find_annotations
 from annotation.intake.cleaning import Frame, RefusedError
 from annotation.photos.files import MAX_BYTES, check_size
 from annotation.photos.listing import PHOTO_SUFFIXES
@@ -29,13 +30,16 @@ class SourcePhoto:
 
     `origin` tells people where it is. Its name in the set is made from `path`, its path in the
     source. Photos with the same `group` belong in one split. `load` raises RefusedError if it
-    cannot be read.
+    cannot be read. `annotation` is the file with its name that may be its annotation, which
+    `load_annotation` reads in the same way.
     """
 
     origin: str
     path: str
     group: str
     load: Callable[[], bytes | Frame]
+    annotation: FoundAnnotation | None = None
+    load_annotation: Callable[[], bytes] = bytes
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ def open_source(path: Path, *, every: float, dataset: Path) -> Source:
     if suffix in VIDEO_SUFFIXES:
         return Source(_count_frames(path, every), {}, partial(_frames, path, every))
     if suffix in PHOTO_SUFFIXES:
-        return Source(1, {}, lambda: iter([_photo_file(path, path.name)]))
+        beside = find_annotations([path.name], [one.name for one in path.parent.glob("*.json")])
+        return Source(1, {}, lambda: iter([_photo_file(path.parent, path.name, beside)]))
     known = " ".join(sorted({*PHOTO_SUFFIXES, *VIDEO_SUFFIXES}))
     found = printable(suffix) or "no suffix"
     raise InputError(
@@ -81,17 +86,20 @@ def _open_folder(folder: Path, dataset: Path) -> Source:
         and path.is_file()
         and not path.resolve().is_relative_to(dataset)
     )
-    photos = [path for path in files if path.suffix.lower() in PHOTO_SUFFIXES]
-    other_files = _other_files(files)
+    photos = [path.as_posix() for path in files if path.suffix.lower() in PHOTO_SUFFIXES]
+    found = find_annotations(photos, (path.as_posix() for path in files))
+    other_files = _other_files(files, found)
     _check_any(folder, photos, other_files)
     return Source(
-        len(photos), other_files, lambda: (_photo_file(folder / p, p.as_posix()) for p in photos)
+        len(photos), other_files, lambda: (_photo_file(folder, photo, found) for photo in photos)
     )
 
 
-def _photo_file(path: Path, relative: str) -> SourcePhoto:
-    origin = printable(path.as_posix())
-    return SourcePhoto(origin, relative, origin, partial(_read_file, path))
+def _photo_file(folder: Path, name: str, annotations: Mapping[str, FoundAnnotation]) -> SourcePhoto:
+    origin, load = printable((folder / name).as_posix()), partial(_read_file, folder / name)
+    if (found := annotations.get(name)) is None:
+        return SourcePhoto(origin, name, origin, load)
+    return SourcePhoto(origin, name, origin, load, found, partial(_read_file, folder / found.path))
 
 
 def _read_file(path: Path) -> bytes:
@@ -113,18 +121,26 @@ def _open_zip(path: Path) -> Source:
         raise InputError(f"{path}: cannot be read as a zip file: {error}") from None
     files = [m for m in members if not m.is_dir() and not _is_hidden(path_parts(m.filename))]
     photos = [m for m in files if _suffix(m.filename) in PHOTO_SUFFIXES]
-    other_files = _other_files(PurePosixPath(m.filename) for m in files)
+    found = find_annotations((m.filename for m in photos), (m.filename for m in files))
+    other_files = _other_files((PurePosixPath(m.filename) for m in files), found)
     _check_any(path, photos, other_files)
-    return Source(len(photos), other_files, partial(_members, path, photos))
+    return Source(len(photos), other_files, partial(_members, path, photos, found))
 
 
-def _members(path: Path, members: Iterable[zipfile.ZipInfo]) -> Iterator[SourcePhoto]:
+def _members(
+    path: Path, members: Iterable[zipfile.ZipInfo], annotations: Mapping[str, FoundAnnotation]
+) -> Iterator[SourcePhoto]:
     """Yield the photos of a zip file. Their names are never used as paths to write to."""
     with zipfile.ZipFile(path) as archive:
         for member in members:
-            origin = printable(f"{path.as_posix()}/{member.filename}")
+            name = member.filename
+            origin = printable(f"{path.as_posix()}/{name}")
             load = partial(_read_member, archive, member)
-            yield SourcePhoto(origin, member.filename, origin, load)
+            if (found := annotations.get(name)) is None:
+                yield SourcePhoto(origin, name, origin, load)
+            else:
+                load_found = partial(_read_member, archive, archive.getinfo(found.path))
+                yield SourcePhoto(origin, name, origin, load, found, load_found)
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
@@ -221,8 +237,12 @@ def _suffix(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
 
 
-def _other_files(files: Iterable[PurePath]) -> Mapping[str, int]:
-    suffixes = (path.suffix.lower() for path in files)
+def _other_files(
+    files: Iterable[PurePath], annotations: Mapping[str, FoundAnnotation]
+) -> Mapping[str, int]:
+    """Count the files that are neither photos nor may be annotations of photos, by suffix."""
+    used = {found.path for found in annotations.values()}
+    suffixes = (path.suffix.lower() for path in files if path.as_posix() not in used)
     return Counter(printable(s) or "no suffix" for s in suffixes if s not in PHOTO_SUFFIXES)
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from annotation.labelme.decoding import Decoded, decode_json
+from annotation.labelme.decoding import decode_json
 from base.errors import InputError
 from base.files import check_regular
 from base.mismatches import describe_mismatch
@@ -111,12 +111,29 @@ def read_annotation(path: Path, *, known: Collection[str] = ()) -> Annotation:
     `known` words (labels, names of photos) help to recognise Windows code pages. Raises
     NotReadableError, which names the file, the place, what was expected and what was found.
     """
-    decoded = _decode_file(path, known)
+    try:
+        check_regular(path, most_bytes=MOST_BYTES)
+        with open(path, "rb") as file:  # noqa: PTH123 (twice as fast for small files)
+            data = file.read()
+    except InputError as error:
+        raise NotReadableError("file-unreadable", f"{path}: {error}") from None
+    except OSError as error:
+        message = f"{path}: cannot be read: {error.strerror}"
+        raise NotReadableError("file-unreadable", message) from None
+    return decode_annotation(data, where=str(path), known=known)
+
+
+def decode_annotation(data: bytes, *, where: str, known: Collection[str] = ()) -> Annotation:
+    """Decode the bytes of one Labelme file, which `where` names, as `read_annotation` does."""
+    try:
+        decoded = decode_json(data, known=known)
+    except ValueError as error:
+        raise NotReadableError("file-not-json", f"{where}: is not valid JSON: {error}") from None
     try:
         keys = msgspec.convert(decoded.value, _FileKeys)
     except msgspec.ValidationError as error:
         mismatch = describe_mismatch(str(error), _FileKeys, decoded.value)
-        message = f"{path}: is not a Labelme file: {mismatch}"
+        message = f"{where}: is not a Labelme file: {mismatch}"
         raise NotReadableError("file-not-labelme", message) from None
     return Annotation(
         image_path=keys.image_path,
@@ -130,22 +147,6 @@ def read_annotation(path: Path, *, known: Collection[str] = ()) -> Annotation:
         encoding=decoded.encoding,
         repeated_keys=decoded.repeated_keys,
     )
-
-
-def _decode_file(path: Path, known: Collection[str]) -> Decoded:
-    try:
-        check_regular(path, most_bytes=MOST_BYTES)
-        with open(path, "rb") as file:  # noqa: PTH123 (twice as fast for small files)
-            data = file.read()
-    except InputError as error:
-        raise NotReadableError("file-unreadable", f"{path}: {error}") from None
-    except OSError as error:
-        message = f"{path}: cannot be read: {error.strerror}"
-        raise NotReadableError("file-unreadable", message) from None
-    try:
-        return decode_json(data, known=known)
-    except ValueError as error:
-        raise NotReadableError("file-not-json", f"{path}: is not valid JSON: {error}") from None
 
 
 def _read_shape(raw: Any) -> Shape:

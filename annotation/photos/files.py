@@ -216,14 +216,19 @@ def read_header(path: Path) -> Header:
     """
     try:
         with open_photo(path) as image:
-            orientation = read_orientation(image)
-            width, height = image.size
-            tiff, bits = image.format == "TIFF", bits_per_channel(image)
+            return header_of_image(image)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def header_of_image(image: Image.Image) -> Header:
+    """Return what the header of an opened photo says."""
+    orientation, (width, height) = read_orientation(image), image.size
+    tiff = image.format == "TIFF"
     # Pillow reports the size of a TIFF after rotation, and the stored size of other formats
     swapped = orientation in _SWAPPING_ORIENTATIONS and not tiff
-    return Header((width, height) if swapped else (height, width), orientation, bits, tiff)
+    size = (width, height) if swapped else (height, width)
+    return Header(size, orientation, bits_per_channel(image), tiff)
 
 
 def photo_size(path: Path) -> Size:
