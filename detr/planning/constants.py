@@ -21,7 +21,7 @@ MULTIPLE = 32  # pixels: sizes that the features need not be padded to
 
 # queries
 RESERVE = 1.3  # times the things of the most crowded training photo
-FEWEST_QUERIES, MOST_QUERIES = 20, 300
+FEWEST_QUERIES, MOST_QUERIES = 40, 300
 
 # steps: many cheap steps win over fewer with larger batches
 BATCH_CPU, BATCH_GPU = 4, 8  # photos; a GPU is not busy with fewer
@@ -39,8 +39,8 @@ WARMUP_STEPS, WARMUP_SHARE = 150, 0.1  # at most; of all steps
 LONG_RUN = 7200  # seconds that a run without a time limit may take, for the choice of a resolution
 PATIENCE_STEPS = 1500  # steps without a better score that end the flat part of the rates
 MOST_STEPS = 30000  # of the flat part, without a time limit
-FEW_HELD_OUT = 5  # photos; the scores of fewer say too little to stop a run
-UNSCORED_STEPS = 1500  # of a run without a time limit with fewer photos held out than that
+FEW_SCORED = 5  # photos; the scores of fewer say too little to stop a run
+UNSCORED_STEPS = 1500  # of a run without a time limit with fewer photos to score than that
 SCORING_SHARE = 0.05  # of the time, at most
 STEPS_BETWEEN_SCORES = 100  # at least
 
@@ -48,6 +48,6 @@ STEPS_BETWEEN_SCORES = 100  # at least
 START = 8.0  # imports, reading the data set and the initial weights
 EPOCH = 1.0  # writing a checkpoint and the log
 SCORING = 1.0  # starting and evaluating a prediction of the held-out photos
-SCORED_PHOTO = 1.0  # time to score a photo, relative to that of training on it
-TESTED_PHOTO = 0.33  # time to compute the losses of a photo, relative to that of training on it
+SCORED_PHOTO = 0.9  # time to score a photo, relative to that of training on it
+TESTED_PHOTO = 0.45  # time to compute the losses of a photo, relative to that of training on it
 SLOWER = 1.05  # a long run on a quiet machine, relative to a few measured steps

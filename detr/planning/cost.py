@@ -15,6 +15,7 @@ from base.memory import keep_freed_memory
 from detr.config import TrainConfig
 from detr.data.batch import Batch
 from detr.data.loader import Step, plan_steps, read_batches
+from detr.data.memory import PhotoMemory, fits_in_memory
 from detr.data.splits import Splits
 from detr.kernels.compiling import explained_compiler_errors
 from detr.kernels.memory import explained_memory_errors
@@ -36,7 +37,8 @@ class StepCost:
     trained_parameters: int
     photos: int  # in all processes
     seconds: float  # without reading the photos
-    reading_seconds: float  # in one process
+    reading_seconds: float  # in one process, from disk
+    kept_seconds: float | None  # reading photos kept in memory; None if they do not fit
     peak_memory: int
     flops: int | None = None  # forward and backward, if they were counted
 
@@ -73,9 +75,15 @@ def _measure(
     steps = plan_steps(order, config, rank=processes.rank, world=processes.world)
     steps = [step for step in steps if step.photos == steps[0].photos]  # the last may be smaller
     steps = (steps * MEASURED_STEPS)[:MEASURED_STEPS]
+    fits = fits_in_memory(examples.panoptic, processes=processes.world)
+    examples = replace(examples, memory=PhotoMemory(keeps=True))
     start = perf_counter()
     read = [list(read_batches(examples, step.batches)) for step in steps]
     reading = (perf_counter() - start) / len(steps)
+    start = perf_counter()
+    for step in steps:
+        list(read_batches(examples, step.batches))
+    kept = (perf_counter() - start) / len(steps)
 
     optimizer = build_optimizer(module, config, lr=config.lr)
     _train_step(model, optimizer, steps[0], read[0])  # the first step also allocates and tunes
@@ -95,6 +103,7 @@ def _measure(
         photos=steps[0].photos,
         seconds=seconds,
         reading_seconds=reading,
+        kept_seconds=kept if fits else None,
         peak_memory=_peak_memory(processes.device),
         flops=flops,
     )

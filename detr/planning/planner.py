@@ -67,10 +67,10 @@ class Planner:
         self._add(choose_workers(cost, machine))
         photos = count_photos(self._splits)
         times = expected_times(cost, self.config, photos, machine)
-        self._add(choose_scoring(times, photos.held_out))
+        self._add(choose_scoring(times, photos.scored))
         if not {"epochs", "schedule"} & settings.values.keys():
             left = self._seconds_left()
-            self._add(*choose_end(times, self.config, photos.held_out, left))
+            self._add(*choose_end(times, self.config, photos.scored, left))
         self._add(choose_warmup(times, self.config.epochs))
         return cost
 

@@ -8,7 +8,7 @@ from base.durations import duration
 from detr.config import TrainConfig
 from detr.planning.choice import Choice
 from detr.planning.constants import (
-    FEW_HELD_OUT,
+    FEW_SCORED,
     FREEZE_STEPS,
     FROZEN_STEP,
     LEAST_REDUCTION,
@@ -61,31 +61,37 @@ def choose_workers(cost: StepCost, machine: Machine) -> Choice:
     """Choose the fewest reading processes of which more would hardly make steps faster."""
     times = [step_seconds(cost, workers, machine) for workers in range(machine.cores + 1)]
     number = next(n for n, time in enumerate(times) if time <= 1.1 * min(times))
+    if not number and cost.kept_seconds is not None:
+        return Choice({"num_workers": 0}, "the photos are kept in memory")
     why = f"reading the photos of a step takes {cost.reading_seconds:.2g} s, computing it"
     return Choice({"num_workers": number}, f"{why} {cost.seconds:.2g} s")
 
 
-def choose_scoring(times: Times, held_out: int) -> Choice:
-    """Choose how often the held-out photos are scored."""
-    if not held_out:
+def choose_scoring(times: Times, scored: int) -> Choice:
+    """Choose how many epochs lie between scorings of this many photos."""
+    if not scored:
         return Choice({"score_every": 0}, "no photos are held out")
     by_time = times.scoring / (SCORING_SHARE * times.epoch)
     every = max(1, ceil(max(by_time, STEPS_BETWEEN_SCORES / times.steps)))
-    scoring = f"scoring {held_out} photos takes about {duration(times.scoring)}"
+    scoring = f"scoring {scored} photos takes about {duration(times.scoring)}"
     return Choice({"score_every": every}, f"{scoring}, an epoch {duration(times.epoch)}")
 
 
 def choose_end(
-    times: Times, config: TrainConfig, held_out: int, seconds: float | None
+    times: Times, config: TrainConfig, scored: int, seconds: float | None
 ) -> tuple[Choice, ...]:
     """Choose the schedule, and the number of epochs from the time, if one was asked for."""
     if seconds is not None:
         epochs = times.epochs_in(seconds, config.score_every)
-        why = f"{epochs} x {times.steps} steps of {times.step:.2g} s, and scoring, fit into"
-        return (Choice({"schedule": "flat_cosine", "epochs": epochs}, f"{why} the time"),)
-    if held_out < FEW_HELD_OUT:
+        why = (
+            f"{epochs} x {times.steps} steps of {times.step:.2g} s, and scoring, fit into the time"
+        )
+        if times.total(epochs, config.score_every) > seconds:
+            why = f"the fewest, although {times.steps} steps of {times.step:.2g} s exceed the time"
+        return (Choice({"schedule": "flat_cosine", "epochs": epochs}, why),)
+    if scored < FEW_SCORED:
         epochs = ceil(UNSCORED_STEPS / times.steps)
-        why = f"about {UNSCORED_STEPS} steps; {held_out} photos held out do not show when to stop"
+        why = f"about {UNSCORED_STEPS} steps; scores of {scored} photos do not show when to stop"
         return (Choice({"schedule": "flat_cosine", "epochs": epochs}, why),)
     patience = config.patience or max(3 * config.score_every, ceil(PATIENCE_STEPS / times.steps))
     epochs = max(patience, ceil(MOST_STEPS / times.steps))

@@ -26,17 +26,19 @@ from detr.training.schedule import stage_epochs
 
 @dataclass(frozen=True)
 class Photos:
-    """Numbers of photos: trained on, held out of training for scores, and of the test split."""
+    """Numbers of photos by their use."""
 
     trained: int
-    held_out: int
+    held_out: int  # of the training split
     test: int
+    scored: int  # during training: the held-out ones or, with `tune: 0`, those of the test split
 
 
 @dataclass(frozen=True)
 class Times:
     """Expected seconds of the parts of a stage."""
 
+    once: float  # starting, decoding photos that are then kept, choosing thresholds
     step: float  # with reading
     steps: int  # of an epoch
     epoch: float  # training and computing the losses of photos that are not trained on
@@ -45,11 +47,11 @@ class Times:
     def total(self, epochs: int, score_every: int) -> float:
         """Return the seconds of a stage from the start of the program, with its last scoring."""
         scorings = ceil(epochs / score_every) if score_every else 0
-        return START + epochs * self.epoch + scorings * self.scoring
+        return self.once + epochs * self.epoch + scorings * self.scoring
 
     def epochs_in(self, seconds: float, score_every: int) -> int:
         """Return the number of epochs, at least 1, that fit into a time."""
-        epochs = max(1, int((seconds - START) / self.epoch))
+        epochs = max(1, int((seconds - self.once) / self.epoch))
         while epochs > 1 and self.total(epochs, score_every) > seconds:
             epochs -= 1
         return epochs
@@ -58,7 +60,12 @@ class Times:
 def count_photos(splits: Splits) -> Photos:
     """Count the photos of splits by their use."""
     held_out = splits.tune.photos if splits.tune else ()
-    return Photos(len(splits.train.photos), len(held_out), len(splits.test.photos))
+    return Photos(
+        trained=len(splits.train.photos),
+        held_out=len(held_out),
+        test=len(splits.test.photos),
+        scored=len(splits.held_out_set.photos),
+    )
 
 
 def expected_times(cost: StepCost, config: TrainConfig, photos: Photos, machine: Machine) -> Times:
@@ -66,22 +73,29 @@ def expected_times(cost: StepCost, config: TrainConfig, photos: Photos, machine:
     step = SLOWER * step_seconds(cost, config.num_workers, machine)
     steps = ceil(photos.trained / cost.photos)
     photo = step / cost.photos
-    scored = photos.held_out or photos.test
+    decoding = 0.0 if config.num_workers else cost.reading_seconds - _reading(cost)
+    # only the first process scores
+    scoring = photos.scored * photo * machine.world * SCORED_PHOTO + SCORING
     return Times(
+        once=START + steps * max(0.0, decoding) + (scoring if photos.held_out else 0.0),
         step=step,
         steps=steps,
-        epoch=steps * step + scored * photo * TESTED_PHOTO + EPOCH,
-        # only the first process scores
-        scoring=scored * photo * machine.world * SCORED_PHOTO + SCORING,
+        epoch=steps * step + photos.scored * photo * TESTED_PHOTO + EPOCH,
+        scoring=scoring,
     )
 
 
 def step_seconds(cost: StepCost, num_workers: int, machine: Machine) -> float:
     """Return the seconds of a step, with reading in this number of other processes."""
     if not num_workers:
-        return cost.seconds + cost.reading_seconds
+        return cost.seconds + _reading(cost)
     taken = 0.0 if machine.gpu else cost.reading_seconds / machine.cores  # from the same cores
     return max(cost.seconds + taken, cost.reading_seconds / min(num_workers, machine.cores))
+
+
+def _reading(cost: StepCost) -> float:
+    """Return the seconds of reading a step's photos in the training process, after an epoch."""
+    return cost.reading_seconds if cost.kept_seconds is None else cost.kept_seconds
 
 
 def cost_table(costs: Sequence[StepCost], times: Sequence[Times], config: TrainConfig) -> Table:

@@ -31,5 +31,12 @@ def make_set(
 def step_cost(seconds: float, **changed: Any) -> StepCost:
     values = {"stage": "joint", "parameters": 9, "trained_parameters": 9, "photos": 4}
     return StepCost(
-        **{**values, "seconds": seconds, "reading_seconds": 0.0, "peak_memory": 1, **changed}
+        **{
+            **values,
+            "seconds": seconds,
+            "reading_seconds": 0.0,
+            "kept_seconds": None,
+            "peak_memory": 1,
+            **changed,
+        }
     )

@@ -71,7 +71,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for row in ("parameters", "FLOPs per step", "peak memory", "time per epoch"):
         assert row in done.stdout
-    assert "num_queries 20: up to " in done.stdout  # with the reason
+    assert "num_queries 40: up to " in done.stdout  # with the reason
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -20,7 +20,7 @@ from detr.planning.times import Photos, Times, expected_times
 from tests.detr.configs import fast_config
 from tests.detr.planning.made import GPU, LAPTOP, make_set, step_cost
 
-YARD = Photos(trained=431, held_out=48, test=121)
+YARD = Photos(trained=431, held_out=48, test=121, scored=48)
 CONFIG = fast_config(num_workers=0)
 
 
@@ -41,9 +41,17 @@ def test_the_epochs_fill_the_time_but_do_not_exceed_it(minutes: int, step: float
     assert times.total(epochs + 1, every) > minutes * 60
 
 
+def test_photos_are_decoded_once_if_they_are_kept_in_memory() -> None:
+    read = step_cost(0.4, reading_seconds=0.2)
+    kept = replace(read, kept_seconds=0.01)
+    slow, fast = (expected_times(each, CONFIG, YARD, LAPTOP) for each in (read, kept))
+    assert fast.step < slow.step and fast.once > slow.once
+    assert slow.total(1, 0) == pytest.approx(fast.total(1, 0), rel=0.1)
+
+
 def test_a_run_trains_for_at_least_one_epoch() -> None:
     (choice,) = choose_end(yard_times(), CONFIG, 48, 1)
-    assert choice.values["epochs"] == 1
+    assert choice.values["epochs"] == 1 and "exceed the time" in choice.reason
 
 
 def test_without_a_time_a_run_ends_when_the_score_stops_rising() -> None:
@@ -56,7 +64,7 @@ def test_without_a_time_a_run_ends_when_the_score_stops_rising() -> None:
 
 
 def test_without_held_out_photos_a_run_has_a_number_of_steps() -> None:
-    few = Photos(trained=5, held_out=0, test=1)
+    few = Photos(trained=5, held_out=0, test=1, scored=0)
     times = expected_times(step_cost(0.4), CONFIG, few, LAPTOP)
     assert choose_scoring(times, 0).values == {"score_every": 0}
     (choice,) = choose_end(times, CONFIG, 0, None)
@@ -66,7 +74,7 @@ def test_without_held_out_photos_a_run_has_a_number_of_steps() -> None:
 
 def test_scoring_takes_a_small_part_of_the_time() -> None:
     for held_out in (5, 48, 400):
-        photos = replace(YARD, held_out=held_out)
+        photos = replace(YARD, scored=held_out)
         times = expected_times(step_cost(0.4), CONFIG, photos, LAPTOP)
         every = choose_scoring(times, held_out).values["score_every"]
         assert times.scoring < 0.1 * every * times.epoch
@@ -101,6 +109,8 @@ def test_processes_read_photos_if_this_makes_steps_faster() -> None:
 
     assert workers(0.4, 0.01, gpu=False) == 0
     assert workers(0.4, 0.4, gpu=False) > 0
+    kept = step_cost(0.4, reading_seconds=0.4, kept_seconds=0.01)
+    assert choose_workers(kept, LAPTOP).values["num_workers"] == 0
     assert workers(0.05, 0.04, gpu=True) >= 1
     assert workers(0.05, 0.3, gpu=True) >= 6
 
