@@ -87,7 +87,7 @@ class DatasetConfig:
     group_by: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.things:
+        if not self.things and not self.stuff:
             raise ValueError("things: expected at least one label, found none")
         special = (*self.holes, *self.ignored)
         check_once("things and stuff", *self.things, *self.stuff, *special)
@@ -179,6 +179,12 @@ class Dataset:
             separate = list_files(".json", self.labelme)
             return Paths([*flat_annotations(self.root).texts, *separate.texts])
         return list_files(".json", self.images, self.labelme)
+
+    def has_only_maps(self) -> bool:
+        """Return whether the set has no Labelme file, and its stuff comes from other sources."""
+        sources = self.conversion.get("stuff_sources") or ()
+        others = [one for one in sources if isinstance(one, dict) and "shapes" not in one]
+        return bool(others) and not self.annotations()
 
     def relative(self, path: Path) -> str:
         """A path as findings name it: relative to the set, with slashes."""

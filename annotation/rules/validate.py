@@ -34,7 +34,7 @@ def check_dataset(
     earlier checks found in their pixels is included. `set_rules` are applied last, in addition to
     the rules of this package.
 
-    Raises InputError if the set has no Labelme files, or if a set rule raises it.
+    Raises InputError as `annotation_paths` does, or if a set rule raises it.
     """
     paths = annotation_paths(dataset)
     index = PhotoIndex(dataset, dataset.photos())
@@ -50,9 +50,12 @@ def check_dataset(
 
 
 def annotation_paths(dataset: Dataset) -> Paths:
-    """List the Labelme files of a set; raises InputError if it has none."""
+    """List the Labelme files of a set.
+
+    Raises InputError if it has none, unless its photos have stuff from other sources.
+    """
     paths = dataset.annotations()
-    if not paths:
+    if not paths and not dataset.has_only_maps():
         raise InputError(f"{dataset.labelme}: no Labelme files; draw some with `annotate`")
     return paths
 
@@ -106,7 +109,8 @@ class _Survey:
     def check_set(self) -> None:
         """Apply the rules about the set, after all files have been added."""
         config = self._dataset.root / "dataset.yaml"
-        self._report(_photo_orphans(self._index, self.annotations))
+        if self.annotations:  # the photos of a set without Labelme files are converted without
+            self._report(_photo_orphans(self._index, self.annotations))
         self._report((config, complaint) for complaint in self._tally.complaints())
         self._report((self.annotations[n].path, c) for n, c in self._tally.outliers())
 

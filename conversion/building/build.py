@@ -35,7 +35,7 @@ from conversion.building.split import can_stay, check_split, read_remembered, sp
 from conversion.building.store import Store, open_store
 from conversion.coco.categories import categories_of, category_values
 from conversion.config import Split, config_values, read_conversion_config
-from conversion.stuff.sources import open_stuff
+from conversion.stuff.sources import StuffReader, open_stuff
 
 FORMAT = 4  # increase it if the same input gives other bytes, so that earlier sets are rebuilt
 VERSIONS = ("numpy", "opencv-python-headless", "pycocotools", "shapely", "zlib-ng")
@@ -56,8 +56,8 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> BuildResult:
     check_split(dataset)
     with open_store(dataset) as store:
         plan = Plan(store)
-        known = _fill(plan, dataset)
         stuff = open_stuff(dataset, config, categories)
+        known = _fill(plan, dataset, stuff)
         painter = Painter(dataset, config, categories, stuff, known)
         plan.add_earlier_splits(read_remembered(dataset))
         _number(painter, plan)
@@ -73,18 +73,21 @@ def convert(dataset: Dataset, *, scheduler: str | None = None) -> BuildResult:
     return result
 
 
-def _fill(plan: Plan, dataset: Dataset) -> frozenset[str]:
+def _fill(plan: Plan, dataset: Dataset, stuff: StuffReader) -> frozenset[str]:
     """Add all photos to the plan; return the words by which code pages are recognized."""
     index = PhotoIndex(dataset, dataset.photos())
     for one in read_entries(dataset, index, plan.store.cache):
         if isinstance(one, LeftOut):
             plan.left_out.append((one.annotation, one.reason))
+        elif not one.annotation_digest and not stuff.knows(dataset.images / one.photo):
+            plan.left_out.append((one.annotation, "has neither a Labelme file nor stuff"))
         else:
             plan.add(one)
     plan.store.commit()
     plan.remove_unused()
     if not len(plan):
-        raise InputError(f"{dataset.labelme}: no usable annotation; see `validate`")
+        why = plan.left_out[0][1] if plan.left_out and dataset.has_only_maps() else ""
+        raise InputError(why or f"{dataset.labelme}: no usable annotation; see `validate`")
     return index.known_words
 
 

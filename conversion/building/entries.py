@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 from annotation.dataset import Dataset
 from annotation.labelme.photo_index import PhotoIndex
+from annotation.photos.files import photo_size
 from annotation.rules.cache import Cache, is_text
 from annotation.rules.cached import CachedChecks, CachedInspections
 from annotation.rules.checked import CheckedFile
 from annotation.rules.judge import judge
 from annotation.rules.pixels import PhotoInspection, inspection_complaints
 from annotation.rules.validate import annotation_paths
+from base.errors import InputError
 from base.progress import track
 from conversion.building.plan import PlannedPhoto
 
@@ -39,8 +41,12 @@ def read_entries(
     not decoded; but if an earlier `validate` found that a photo is incomplete, and the photo has
     not changed, its annotation is left out for that reason.
 
-    Raises InputError if there are no annotations.
+    A set without Labelme files has a PlannedPhoto for each photo, whose stuff alone is painted.
+    Raises InputError if there are no annotations although there should be some.
     """
+    if dataset.has_only_maps():
+        yield from _photos_without_annotation(dataset, index, cache)
+        return
     checks, known = CachedChecks(dataset, index, cache), _KnownProblems(dataset, cache)
     paths, start = annotation_paths(dataset), len(str(dataset.images)) + 1
     with warnings.catch_warnings(action="ignore"):  # Pillow warns about unusual metadata
@@ -65,6 +71,23 @@ def read_entries(
                 annotation_digest=one.digest,
                 photo_digest=one.photo_digest,
             )
+
+
+def _photos_without_annotation(
+    dataset: Dataset, index: PhotoIndex, cache: Cache
+) -> Iterator[PlannedPhoto | LeftOut]:
+    for photo in track(index.photos, "read"):
+        name = dataset.relative(photo)
+        try:
+            size, digest = photo_size(photo), cache.digest(photo)
+        except (InputError, OSError) as error:
+            yield LeftOut(name, str(error).removeprefix(f"{photo}: "))
+            continue
+        if not is_text(str(photo)):
+            yield LeftOut(name, NOT_TEXT)
+            continue
+        below = photo.relative_to(dataset.images).as_posix()
+        yield PlannedPhoto(below, name, size, 0, True, True, b"", digest)
 
 
 class _KnownProblems:

@@ -45,7 +45,7 @@ class PaintingTask:
     """
 
     photo: Photo  # without segments; its id is the first of its segment ids
-    annotation: str  # below the data set
+    annotation: str  # below the data set; the photo itself if it has no annotation
     png: str
     key: bytes
     digests: Digests
@@ -93,7 +93,10 @@ class Painter:
                 f"{task.annotation}: expected no backslash in the name of the photo, found"
                 f" '{photo.file_name}'; rename it, and change imagePath"
             )
-        shapes = read_annotation(self.dataset.root / task.annotation, known=self.known).shapes
+        shapes: tuple[Shape, ...] = ()
+        if task.digests.annotation:  # otherwise, the photo is painted without shapes
+            path = self.dataset.root / task.annotation
+            shapes = read_annotation(path, known=self.known).shapes
         stuff, refused = self.stuff.read_counted(
             self.dataset.images / photo.file_name, shapes, height=photo.height, width=photo.width
         )

@@ -68,6 +68,10 @@ class StuffReader:
                 found += [str(number), *own]
         return tuple(found)
 
+    def knows(self, photo: Path) -> bool:
+        """Return whether a source has something about a photo, besides shapes."""
+        return len(self.inputs(photo)) > 1
+
     def read(
         self, photo: Path, shapes: Sequence[Shape], *, height: int, width: int
     ) -> NDArray[np.uint16]:
