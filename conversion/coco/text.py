@@ -19,7 +19,8 @@ _MARKS = {  # UTF-32 first, because its mark begins with that of UTF-16
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-_NOT_NUMBERS = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b')
+# Strings are matched first; one that does not end extends to the end, so that no text is read twice
+_NOT_NUMBERS = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|-?\b(?:NaN|Infinity)\b', re.DOTALL)
 
 
 @dataclass(frozen=True, eq=False)

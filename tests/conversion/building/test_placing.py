@@ -173,5 +173,8 @@ def test_names_that_clash_as_pngs(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "images/a.png"), np.zeros((30, 40, 3), np.uint8))
     text = (tmp_path / "labelme/a.json").read_text().replace("a.jpg", "a.png")
     (tmp_path / "labelme/other.json").write_text(text)
+    maps = tmp_path / "stuff"
+    (maps / "a.jpg.png").rename(maps / "a.jpg.jpg.png")
+    (maps / "a.jpg.png").write_bytes((maps / "a.png").read_bytes())
     assert sum(convert(dataset).photos.values()) == 3
     assert len(pngs(dataset)) == 3
