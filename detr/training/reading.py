@@ -59,8 +59,11 @@ def fill_cache(run: Run, model: StageModel) -> FeatureCache | None:
     folder, processes = run.folder / "cache", run.processes
     model.module.eval()
     cache = FeatureCache(folder, model.detr, views=run.config.cached_views, decoded=decoded)
-    for split, epoch in (("train", 0), (run.splits.held_out, None)):
-        examples = run.examples(split, model.stage, epoch=epoch)
+    held_out = run.splits.held_out
+    for split, examples in (
+        ("train", run.examples("train", model.stage, epoch=0)),
+        (held_out, run.examples(held_out, model.stage, epoch=None)),
+    ):
         photos = cache.fill(
             examples, device=processes.device, rank=processes.rank, world=processes.world
         )

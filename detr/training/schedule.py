@@ -77,12 +77,13 @@ def _half_cosine(progress: float) -> float:
 
 
 def best_epoch(history: History) -> int | None:
-    """Return the first epoch with the highest score or, without scores, the lowest held-out loss.
+    """Return the first epoch with the highest score; of equal scores, with the lowest loss.
 
-    Returns None if there are neither scores nor losses of held-out photos.
+    Losses are those of held-out photos. Without scores, only they count. Returns None if there are
+    neither.
     """
     ranked = _ranked(history)
-    return max(ranked, key=lambda pair: pair[0])[1] if ranked else None  # the first if equal
+    return max(ranked, key=lambda each: each[:2])[2] if ranked else None
 
 
 def is_finished(config: TrainConfig, stage: str, history: History) -> bool:
@@ -96,24 +97,25 @@ def is_finished(config: TrainConfig, stage: str, history: History) -> bool:
 def has_stalled(config: TrainConfig, history: History) -> bool:
     """Return whether the last `patience` epochs brought no improvement.
 
-    With scores, only epochs that were scored count, and scores of 0 are not a reason to stop.
+    With scores, only epochs that were scored count.
     """
-    ranked = _ranked(history)
-    if not ranked or not config.patience:
-        return False
-    best, epoch = max(ranked, key=lambda pair: pair[0])
-    return best != 0 and ranked[-1][1] - epoch >= config.patience
+    best, ranked = best_epoch(history), _ranked(history)
+    return bool(config.patience and best and ranked[-1][2] - best >= config.patience)
 
 
-def _ranked(history: History) -> list[tuple[float, int]]:
-    """Return (value, epoch) of all epochs that can be compared; higher values are better."""
-    scored = [(_score(line), line["epoch"]) for line in history if line.get("scores")]
-    if scored:
-        return scored
-    losses = [(line.get("tune", line.get("test")), line["epoch"]) for line in history]
-    return [(-held_out["loss"], epoch) for held_out, epoch in losses if held_out]
+def _ranked(history: History) -> list[tuple[float, float, int]]:
+    """Return (score, -loss, epoch) of the epochs that can be compared; score 0 if none has one."""
+    lines = [line for line in history if line.get("scores")]
+    lines = lines or [line for line in history if _held_out(line)]
+    return [(_score(line), -_held_out(line).get("loss", 0.0), line["epoch"]) for line in lines]
+
+
+def _held_out(line: dict[str, Any]) -> dict[str, float]:
+    """Return the losses of held-out photos; empty if there are no such photos."""
+    losses: dict[str, float] = line["tune"] if "tune" in line else line["test"]
+    return losses
 
 
 def _score(line: dict[str, Any]) -> float:
-    scores = line["scores"]
-    return float(next(scores[name] for name in SCORES if name in scores))
+    scores = line.get("scores") or {}
+    return float(next((scores[name] for name in SCORES if name in scores), 0.0))

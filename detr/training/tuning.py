@@ -29,6 +29,7 @@ LEAST_SEGMENTS = 20  # of a kind or category in the held-out photos, to have its
 LEAST_GAIN = 0.01  # of PQ, on the half of the photos on which the threshold was not chosen
 
 Kind = Literal["things", "stuff"]
+KINDS: tuple[Kind, ...] = ("things", "stuff")
 Halves = tuple[QualitySums, QualitySums]  # of the first and the second half of the photos
 
 
@@ -147,11 +148,11 @@ def choose_thresholds(curves: Curves) -> tuple[SegmentThresholds, tuple[Choice, 
     """
     of_kind: dict[Kind, Choice] = {}
     of_category: dict[int, Choice] = {}
-    for kind, name in (("things", "things"), ("stuff", "stuff")):
+    for kind in KINDS:
         default = curves.default.things if kind == "things" else curves.default.stuff
         own = [c for c in curves.categories if c.isthing == (kind == "things")]
         measured = curves.sums[kind]
-        of_kind[kind] = _choose(name, measured, own, default)
+        of_kind[kind] = _choose(kind, measured, own, default)
         for category in own:
             choice = _choose(category.name, measured, [category], of_kind[kind].threshold)
             if choice.threshold != of_kind[kind].threshold:

@@ -65,8 +65,17 @@ def test_epochs_without_scores_do_not_count_as_stalled() -> None:
     config = TrainConfig(patience=2)
     assert not has_stalled(config, scored(None, 0.5, None, None, None))  # not scored since
     assert has_stalled(config, scored(None, 0.5, None, 0.5))
-    assert not has_stalled(config, scored(0.0, 0.0, 0.0, 0.0))  # nothing has been learnt yet
-    assert has_stalled(config, scored(0.0, 0.1, 0.0, 0.0))
+
+
+def test_losses_decide_between_equal_scores() -> None:
+    """Early in training, all scores may be 0 although the model learns."""
+    lines = scored(0.0, 0.0, 0.0)
+    assert best_epoch(lines) == 1 and has_stalled(TrainConfig(patience=2), lines)
+    for line, loss in zip(lines, (3.0, 2.0, 1.0), strict=True):
+        line["tune"]["loss"] = loss
+    assert best_epoch(lines) == 3 and not has_stalled(TrainConfig(patience=2), lines)
+    lines[0]["scores"]["pq"] = 0.1
+    assert best_epoch(lines) == 1
 
 
 def test_losses_of_tuning_photos_rank_epochs() -> None:
