@@ -110,10 +110,10 @@ class Planner:
         return measure_steps(self._splits, config, ("joint",), self._processes)[0]
 
     def _seconds_left(self) -> float | None:
-        """Return what is left of the time, the same in all processes."""
+        """Return what is left of the time, at least 1 s, the same in all processes."""
         if self._seconds is None:
             return None
-        return self._processes.broadcast(self._seconds - (monotonic() - self._start))
+        return self._processes.broadcast(max(1.0, self._seconds - (monotonic() - self._start)))
 
 
 def _area(config: TrainConfig) -> int:

@@ -66,6 +66,12 @@ def test_the_published_variant_does_not_configure_itself(panoptic: Path, tmp_pat
     assert planned.choices == () and len(planned.times) == 2  # boxes and masks
 
 
+def test_a_time_that_has_passed_while_planning_leaves_one_epoch(
+    panoptic: Path, tmp_path: Path
+) -> None:
+    assert plan(panoptic, tmp_path / "run", seconds=0.001).config.train.epochs == 1
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
