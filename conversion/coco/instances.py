@@ -20,7 +20,7 @@ Segmentation = list[list[Coordinate]] | Rle | None  # polygons as flat x, y, or 
 class InstanceKeys(msgspec.Struct):
     """The keys of an annotation from another program that determine its pixels."""
 
-    category_id: Id | float
+    category_id: Id | float  # 1.0 equals 1
     segmentation: Segmentation = None
     bbox: list[Coordinate | None] | None = None
     iscrowd: float | bool | None = 0

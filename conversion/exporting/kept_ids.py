@@ -21,12 +21,11 @@ class KeptIds:
 
     def take(self, wanted: object) -> int:
         """Return the wanted id if it is free, or else a new one."""
-        known = isinstance(wanted, int) and not isinstance(wanted, bool)
-        if known and 0 <= wanted <= self._last and wanted not in self._taken:
-            self._taken.add(wanted)
-            return wanted
-        self._next += 1
-        return self._next - 1
+        if type(wanted) is not int or not 0 <= wanted <= self._last or wanted in self._taken:
+            self._next += 1
+            return self._next - 1
+        self._taken.add(wanted)
+        return wanted
 
 
 @dataclass(frozen=True)

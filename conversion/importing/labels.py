@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from annotation.dataset import DatasetConfig
@@ -26,8 +26,8 @@ class Labels:
     only marks RLEs. `notes` are lines about how the file was read.
     """
 
-    things: dict[Id, str]
-    stuff: dict[Id, int]
+    things: Mapping[Id | float, str]
+    stuff: Mapping[Id | float, int]
     used: frozenset[str]
     crowds: bool = True
     notes: tuple[str, ...] = ()
@@ -45,8 +45,8 @@ def read_labels(file: CocoFile, options: ImportOptions, problems: Problems) -> L
     cannot be a label, or if COCO lacks used stuff.
     """
     known = _coco_stuff()
-    things: dict[Id, str] = {}
-    stuff: dict[Id, int] = {}
+    things: dict[Id | float, str] = {}
+    stuff: dict[Id | float, int] = {}
     categories = _with_things(file, options)
     redundant = _find_redundant(file, categories)
     for category in categories:
@@ -81,7 +81,7 @@ def _has_things(file: CocoFile) -> bool:
 
 
 def _notes(
-    file: CocoFile, options: ImportOptions, things: dict[Id, str], crowds: bool
+    file: CocoFile, options: ImportOptions, things: Mapping[Id | float, str], crowds: bool
 ) -> Iterator[str]:
     if file.not_numbers:
         found = f"{file.not_numbers:,} values are NaN or infinite"

@@ -23,7 +23,7 @@ from conversion.coco.panoptic import ATTRIBUTES
 from conversion.coco.problems import Problems
 from conversion.coco.rle import Rle, decode_rle
 from conversion.importing.boxes import read_box
-from conversion.importing.contradictions import area_has_holes, contradicts_bbox
+from conversion.importing.contradictions import XYXY, area_has_holes, contradicts_bbox
 from conversion.importing.labels import Labels
 from conversion.importing.remarks import Kind, Remark
 from conversion.painting.merge import KEPT
@@ -93,15 +93,16 @@ def _instance_shapes(
 
     A rotated box becomes a polygon. Also returns what is remarkable about the annotation.
     """
-    label = labels.things.get(keys.category_id, "")  # type: ignore[call-overload]  # 1.0 equals 1
+    label = labels.things.get(keys.category_id, "")
     flags, rest = split_flags(values, crowds=labels.crowds)
     rest.pop("segmentation", None)
     rest.pop("image_id", None)
+    rest.pop("bbox_mode", None)
     extra = {KEPT: rest}
     if isinstance(keys.segmentation, Rle):
         mask = decode_rle(keys.segmentation, size)
-        found = mask.measure()
-        return (mask_shape(label, mask, flags, extra),), _contradictions(found, keys, size)
+        shape = mask_shape(label, mask, flags, extra)
+        return (shape,), _contradictions(mask.measure(), keys, size)
     polygons = [polygon for polygon in keys.segmentation or [] if polygon]
     if polygons:
         shapes = tuple(
@@ -109,17 +110,16 @@ def _instance_shapes(
             for number, polygon in enumerate(polygons)
         )
         kinds = _contradictions([x for polygon in polygons for x in polygon], keys, size)
-        holes = area_has_holes(polygons, values.get("area"), size)
-        return shapes, [*kinds, *(["hole"] if holes else [])]
+        if area_has_holes(polygons, values.get("area"), size):
+            kinds.append("hole")
+        return shapes, kinds
     box = read_box(keys.xywh, values)
     kind = "polygon" if box.rotated else "rectangle"
     if box.rotated and isinstance(rest.get("attributes"), dict):  # otherwise, it would be applied
         rest["attributes"].pop("rotation", None)  # again to the polygon
     shape = Shape(label, box.points, kind, flags=flags, extra=extra)
-    return (shape,), [
-        *(["rotated"] if box.rotated else []),
-        *(["angle"] if box.unknown_angle else []),
-    ]
+    about: list[Kind] = ["rotated"] if box.rotated else ["angle"] if box.unknown_angle else []
+    return (shape,), about
 
 
 def _contradictions(
@@ -128,6 +128,7 @@ def _contradictions(
     """Compare the box of a mask's pixels or of x, y, x, y, ... with the annotation's bbox."""
     if found is None:
         return []
+    xyxy: XYXY
     if isinstance(found, Extent):
         x, y, width, height = found.xywh
         xyxy = (x, y, x + width, y + height)
