@@ -14,7 +14,7 @@ from base.errors import InputError
 from base.files import digest, inside
 from conversion.coco.panoptic import PanopticSet, Photo, read_panoptic, split_json
 
-SPLITS = ("train", "test")
+SPLITS = ("train", "val", "test")  # those that `import` and the default configuration use
 EXCLUDED = "excluded"  # tag of a photo that is not in the panoptic set because of an error
 FINDING = "finding:"  # prefix of tags that name rules
 
