@@ -37,7 +37,7 @@ class Settings:
 
         Raises InputError if a key is unknown or a value is invalid.
         """
-        defaults = {"variant": self.variant} | (FAST if self.variant == "fast" else {})
+        defaults = FAST if self.variant == "fast" else {"variant": self.variant}
         return parse(TrainConfig, {**defaults, **(chosen or {}), **self.values}, where=self.where)
 
 
