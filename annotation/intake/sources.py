@@ -78,13 +78,20 @@ def open_source(path: Path, *, every: float, dataset: Path) -> Source:
     )
 
 
+def _is_drawn(parts: Sequence[str]) -> bool:
+    """Return whether a file of a data set is a photo or an annotation, not built from them."""
+    return len(parts) == 1 or parts[0] in ("images", "labelme")
+
+
 def _open_folder(folder: Path, dataset: Path) -> Source:
+    is_set = (folder / "dataset.yaml").is_file()
     files = sorted(
         path.relative_to(folder)
         for path in folder.rglob("*")
         if not _is_hidden(path.relative_to(folder).parts)
         and path.is_file()
         and not path.resolve().is_relative_to(dataset)
+        and (not is_set or _is_drawn(path.relative_to(folder).parts))
     )
     photos = [path.as_posix() for path in files if path.suffix.lower() in PHOTO_SUFFIXES]
     found = find_annotations(photos, (path.as_posix() for path in files))

@@ -29,7 +29,8 @@ def bits_per_channel(image: Image.Image) -> int:
         stored = image.tag_v2.get(_BITS_PER_SAMPLE, 8)  # type: ignore[attr-defined]
         return 16 if max(np.atleast_1d(stored)) > 8 else 8
     # Pillow keeps the high bytes of 16-bit colours and says so only in the name of the decoder
-    return 16 if image.format == "PNG" and ";16" in str(image.tile) else 8
+    decoder = str(getattr(image, "tile", ""))
+    return 16 if image.format == "PNG" and ";16" in decoder else 8
 
 
 def scaled_to_8_bits(values: NDArray[np.uint16]) -> NDArray[np.uint8]:

@@ -107,3 +107,11 @@ def test_an_annotation_of_the_set_is_kept(tmp_path: Path) -> None:
     write_files(tmp_path / "source", {"a.json": labelme("a.jpg", BOX)})
     assert collect([tmp_path / "source"], tmp_path / "set").adopted == 0
     assert len(shapes_of(tmp_path / "set", "a")) == 2
+
+
+def test_of_a_data_set_only_photos_and_annotations_are_collected(tmp_path: Path) -> None:
+    files = {"images/a.jpg": photo(1), "labelme/a.json": labelme("../images/a.jpg", BOX)}
+    files |= {"stuff/a.png": photo(2), "panoptic/train/a.jpg": photo(3), "dataset.yaml": b""}
+    collected = collect([write_files(tmp_path / "source", files)], tmp_path / "set")
+    assert [one.image for one in collected.added] == ["images_a.jpg"]
+    assert collected.adopted == 1
