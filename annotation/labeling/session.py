@@ -21,11 +21,13 @@ from annotation.dataset import Dataset
 from annotation.labelme.annotation import (
     Annotation,
     NotReadableError,
+    Shape,
     UnreadableShape,
     read_annotation,
     write_annotation,
 )
 from annotation.labelme.decoding import known_words
+from annotation.labelme.masks import one_channel
 from annotation.photos.files import read_header, read_photo
 from base.errors import InputError
 from base.files import replacing, write_bytes
@@ -118,9 +120,9 @@ class Session:
         the person cannot overwrite the file by accident.
         """
         try:
-            return replace(
-                read_annotation(path, known=self._known), image_path=name, image_data=None
-            )
+            stored = read_annotation(path, known=self._known)
+            shapes = tuple(map(_showable, stored.shapes))
+            return replace(stored, shapes=shapes, image_path=name, image_data=None)
         except NotReadableError as error:
             entry = UnreadableShape("", (), raw={"cannot be read": str(error)})
             return Annotation(name, None, None, (entry,))
@@ -179,6 +181,15 @@ class Session:
         (self.folder / LIST).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
+
+
+def _showable(shape: Shape) -> Shape:
+    """Return a shape whose mask Labelme can show."""
+    if shape.shape_type != "mask" or not shape.mask:
+        return shape
+    with contextlib.suppress(InputError):  # validation reports it
+        return replace(shape, mask=one_channel(shape.mask))
+    return shape
 
 
 def _show(photo: Path, link: Path) -> None:

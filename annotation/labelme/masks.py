@@ -73,6 +73,17 @@ def decode_mask_png(mask: str) -> NDArray[np.bool_]:
     )
 
 
+def one_channel(mask: str) -> str:
+    """Return a mask in a form that Labelme can show: one with several channels becomes grey.
+
+    Raises InputError as `decode_mask_png` does.
+    """
+    with _opened(mask) as image:
+        if len(image.getbands()) == 1:
+            return mask
+    return encode_mask_png(decode_mask_png(mask))
+
+
 def encode_mask_png(mask: NDArray[np.bool_]) -> str:
     """Encode a mask, (h, w) bool, as Labelme stores it: a base64 PNG."""
     _, png = cv2.imencode(".png", mask.astype(np.uint8) * 255)

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from annotation.dataset import Dataset
 from annotation.labeling.session import FOLDER, lock_dataset, open_session, recover_session
 from annotation.labeling.worklist import annotation_paths, read_status
-from annotation.labelme.annotation import read_annotation
+from annotation.labelme.annotation import Annotation, Shape, read_annotation, write_annotation
 from annotation.rules.validate import check_dataset
 from base.errors import InputError
 from tests.drawn import draw_dataset, draw_photo, square
@@ -166,3 +170,23 @@ def test_a_damaged_list_is_reported(dataset: Dataset, text: str, message: str) -
     (dataset.root / FOLDER / "session.json").write_text(text)
     with pytest.raises(InputError, match=f"{message}.*look for annotations in that folder"):
         recover_session(dataset)
+
+
+def test_labelme_gets_photos_and_masks_that_it_can_show(dataset: Dataset) -> None:
+    values = np.linspace(0, 4095, 1200).reshape(30, 40).astype(np.uint16)
+    Image.fromarray(values).save(dataset.images / "c.png")
+    colours = io.BytesIO()
+    Image.new("RGBA", (5, 4), (255, 255, 255, 255)).save(colours, "PNG")
+    mask = base64.b64encode(colours.getvalue()).decode()
+    shape = Shape("box", ((2.0, 3.0), (6.0, 6.0)), "mask", mask=mask)
+    write_annotation(dataset.labelme / "c.json", Annotation("../images/c.png", 30, 40, (shape,)))
+    item = (dataset.images / "c.png", dataset.labelme / "c.json", "fine")
+    with open_session(dataset, [item]) as session:
+        shown_photo = Image.open(session.folder / "1-fine/c.png")
+        assert (shown_photo.mode, shown_photo.size) == ("RGB", (40, 30))
+        assert np.asarray(shown_photo).max() == 255
+        (copy,) = read_annotation(session.folder / "1-fine/c.json").shapes
+        grey = Image.open(io.BytesIO(base64.b64decode(copy.mask or "")))
+        assert (grey.mode, grey.size) == ("L", (5, 4))
+    assert read_annotation(dataset.labelme / "c.json").shapes == (shape,)
+    assert Image.open(dataset.images / "c.png").mode == "I;16"
