@@ -20,7 +20,6 @@ from detr.data.padded import pad
 from detr.data.splits import read_splits
 from detr.kernels.compiling import explained_compiler_errors
 from detr.model.detr import DETR
-from detr.model.resnet import LAYERS
 from detr.training.batch_losses import step_losses
 from detr.training.optimizer import build_optimizer
 from detr.training.processes import Processes
@@ -49,12 +48,6 @@ def two_steps(panoptic: Path, config: TrainConfig, stage: Stage) -> list[dict[st
         optimizer.step()
         losses.append({name: float(value) for name, value in found.items()})
     return losses
-
-
-@pytest.fixture
-def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Build resnet18 with one block per stage: compiling takes time for each layer."""
-    monkeypatch.setitem(LAYERS, "resnet18", (1, 1, 1, 1))
 
 
 @pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"{COMPILER}: no such C++ compiler")

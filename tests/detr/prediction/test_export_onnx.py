@@ -20,10 +20,12 @@ SIZES = ((96, 128), (64, 200), (131, 77))  # the last is not a multiple of any s
 
 @pytest.mark.parametrize(
     ("config", "masks"),
-    [(SMALL, True), (replace(SMALL, pre_norm=True), False)],
+    [(SMALL, True), (replace(SMALL, dec_layers=1, pre_norm=True), False)],
     ids=["masks", "boxes"],
 )
-def test_onnxruntime_and_torch_agree(config: TrainConfig, masks: bool, tmp_path: Path) -> None:
+def test_onnxruntime_and_torch_agree(
+    config: TrainConfig, masks: bool, tmp_path: Path, shallow: None
+) -> None:
     torch.manual_seed(0)
     weights = save(tmp_path / "own.pth", config, 91, masks=masks)
     export_onnx(weights, tmp_path / "own.onnx")
