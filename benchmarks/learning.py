@@ -26,7 +26,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from math import ceil
 from pathlib import Path
 from shutil import rmtree
 
@@ -39,11 +38,13 @@ from base.parsing import read_json, write_json
 from benchmarks.learning_peers import PEERS, RATES
 from benchmarks.learning_scores import Evaluator, Numbers, to_numbers
 from benchmarks.learning_training import train_peer
+from benchmarks.speed import read_timing
 from detr.config import TrainConfig, read_run
 from detr.data.splits import hold_out, read_splits
 from evaluation.scores.scores import evaluate_files, percent
 
 OURS = "fast"
+WIDTH = 110  # of the table, also in a log
 PIPELINE = Path(__file__).parents[1] / "pipeline.py"
 
 
@@ -90,15 +91,9 @@ class Benchmark:
             subprocess.run([sys.executable, str(PIPELINE), *words], check=True)
         truth = self.panoptic / "annotations" / "panoptic_test.json"
         scores = evaluate_files(truth, predictions / "panoptic.json")
-        lines = [
-            msgspec.json.decode(line) for line in (run / "log.jsonl").read_bytes().splitlines()
-        ]
-        config = read_run(run).train
-        photos = len(hold_out(read_splits(self.panoptic), config).train.photos)
-        steps = len(lines) * ceil(photos / (config.batch_size * config.accumulate))
-        seconds = sum(sum(line["time"].values()) for line in lines)
-        losses = tuple(round(line["train"]["loss"], 3) for line in lines)
-        return Trial(OURS, seed, steps, seconds / steps, to_numbers(scores), losses=losses)
+        timing, numbers = read_timing(run), to_numbers(scores)
+        seconds = timing.seconds_per_step
+        return Trial(OURS, seed, timing.steps, seconds, numbers, losses=timing.losses)
 
     def config(self, seed: int) -> TrainConfig:
         """Return the settings of our run with this seed."""
@@ -193,7 +188,7 @@ def main() -> None:
     found: list[Trial] = []
     for trial in trials(benchmark, options.peers, options.seeds, options.rates):
         found.append(trial)
-        Console().print(to_table(found, benchmark.seconds))
+        Console(width=WIDTH).print(to_table(found, benchmark.seconds))
 
 
 if __name__ == "__main__":
