@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from detr.training.muon import MuonAdamW, is_hidden_matrix, orthogonalise
+from detr.training.muon import ITERATIONS, MuonAdamW, is_hidden_matrix, orthogonalise
 from detr.training.optimizer import build_optimizer, load_state_by_name, state_by_name
 from tests.detr.model.fast.models import fast_model
 
@@ -31,7 +31,9 @@ def test_one_step_applies_what_torchs_muon_applies() -> None:
     ours.grad, theirs.grad = gradient.clone(), gradient.clone()
     group = {"params": [ours], "lr": 1e-2, "weight_decay": 0.1, "muon": True}
     MuonAdamW([group], fused=False).step()
-    torch.optim.Muon([theirs], lr=1e-2, weight_decay=0.1, adjust_lr_fn="match_rms_adamw").step()
+    torch.optim.Muon(
+        [theirs], lr=1e-2, weight_decay=0.1, ns_steps=ITERATIONS, adjust_lr_fn="match_rms_adamw"
+    ).step()
     change, expected = (1 - ours).flatten(), (1 - theirs).flatten()
     assert torch.nn.functional.cosine_similarity(change, expected, dim=0) > 0.999
     torch.testing.assert_close(change.norm(), expected.norm(), rtol=0.02, atol=0)
