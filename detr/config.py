@@ -195,14 +195,14 @@ def _check_variant(config: TrainConfig) -> None:
 FAST: Mapping[str, Any] = {
     "variant": "fast",
     "backbone": "efficientnet_lite0",
-    "lr": 7e-4,
-    "lr_backbone": 7e-5,
+    "lr": 1e-3,
+    "lr_backbone": 1e-4,
     "lr_muon": 4e-3,
     "batch_size": 4,
     "epochs": 30,
     "schedule": "flat_cosine",
     "clip_max_norm": 1.0,
-    "warmup_steps": 150,
+    "warmup_steps": 100,
     "ema_decay": 0.998,
     "tune": 0.1,
     "enc_layers": 1,  # on the coarsest level of the pyramid

@@ -25,7 +25,7 @@ FEWEST_QUERIES, MOST_QUERIES = 40, 300
 
 # steps: many cheap steps win over fewer with larger batches
 BATCH_CPU, BATCH_GPU = 4, 8  # photos; a GPU is not busy with fewer
-LR_OF_BATCH_4 = 7e-4  # scaled with the square root of the batch size
+LR_OF_BATCH_4 = 1e-3  # scaled with the square root of the batch size
 BACKBONE_LR = 0.1  # of lr
 BYTES_PER_PIXEL = 3000  # of memory, for every pixel of a batch in training
 MEMORY_SHARE = 0.6  # of the available memory that training may use
@@ -33,7 +33,7 @@ FREEZE_STEPS = (
     800  # with fewer steps on a CPU, a frozen backbone wins, because its steps are cheaper
 )
 FROZEN_STEP = 0.6  # time of a step with a frozen backbone, relative to a trained one
-WARMUP_STEPS, WARMUP_SHARE = 150, 0.1  # at most; of all steps
+WARMUP_STEPS, WARMUP_SHARE = 100, 0.1  # at most; of all steps
 
 # schedule
 LONG_RUN = 7200  # seconds that a run without a time limit may take, for the choice of a resolution
