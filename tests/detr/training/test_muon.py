@@ -59,12 +59,12 @@ def test_packed_projections_are_orthogonal_one_by_one() -> None:
 
 def test_state_is_restored_by_name() -> None:
     model = fast_model()
-    optimizer = build_optimizer(model, model.config, lr=7e-4)
+    optimizer = build_optimizer(model, model.config, lr=1e-3)
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter) if parameter.requires_grad else None
     optimizer.step()
     state = state_by_name(optimizer, model)
-    restored = build_optimizer(model, model.config, lr=7e-4)
+    restored = build_optimizer(model, model.config, lr=1e-3)
     load_state_by_name(restored, model, state)
     found = state_by_name(restored, model)
     assert found.keys() == state.keys()

@@ -50,9 +50,9 @@ def test_state_survives_freezing_and_a_new_head() -> None:
 
 def test_vectors_of_the_fast_variant_do_not_decay() -> None:
     model = fast_model()
-    optimizer = build_optimizer(model, model.config, lr=7e-4)
+    optimizer = build_optimizer(model, model.config, lr=1e-3)
     set_learning_rates(optimizer, 0.5)
-    assert learning_rates(optimizer) == {"lr": 3.5e-4, "lr_backbone": 3.5e-5, "lr_muon": 2e-3}
+    assert learning_rates(optimizer) == {"lr": 5e-4, "lr_backbone": 5e-5, "lr_muon": 2e-3}
     decay_of = {p: g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     assert decay_of.keys() == set(trained.values())
