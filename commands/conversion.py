@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from commands.arguments import DatasetPath
-from commands.datasets import open_dataset, open_or_propose, print_split_warnings
+from commands.datasets import open_dataset, open_or_propose, photo_sources, print_split_warnings
 
 
 def stuff(dataset: DatasetPath, weights: str, confidence: float = 0.5) -> None:
@@ -18,12 +18,15 @@ def stuff(dataset: DatasetPath, weights: str, confidence: float = 0.5) -> None:
         weights: published panoptic weights (a file or a name such as detr-r50-panoptic), or a run.
         confidence: minimum score of a segment.
     """
-    from detr.prediction.predict import predict as run_prediction
-    from detr.prediction.predictor import Thresholds
+    from detr.prediction.sources import find_photos
+    from detr.prediction.thresholds import Thresholds
 
-    opened = open_dataset(dataset)
-    out = dataset / "stuff_predicted"
-    run_prediction(weights, opened.images, out, Thresholds(confidence))
+    thresholds = Thresholds(confidence)
+    photos, out = find_photos(*photo_sources(dataset)), dataset / "stuff_predicted"
+    print(f"stuff: {len(photos.names)} photos in {photos.root}", flush=True)
+    from detr.prediction.predict import predict as run_prediction  # loads torch
+
+    run_prediction(weights, photos, out, thresholds)
     print(f"{out}: written; to use it, add to {dataset / 'dataset.yaml'}:")
     print(f"  stuff_sources:\n    - prediction: {out.name}/panoptic.json")
     print(f"      confidence: {confidence:g}")

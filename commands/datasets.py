@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,14 @@ def open_or_propose(root: Path) -> Dataset:
         things = propose_config(root).things
         print(f"{path}: proposed from the labels found ({len(things)} things); please review it")
     return open_dataset(root)
+
+
+def photo_sources(path: Path) -> Sequence[Path]:
+    """Return where the photos of a data set lie, if `path` is one, and `path` itself otherwise."""
+    if not (path / "dataset.yaml").is_file():
+        return [path]
+    dataset = open_dataset(path)
+    return dataset.photos() if dataset.is_flat else [dataset.images]
 
 
 def check(dataset: Dataset, *, pixels: Pixels = "known") -> Checked:

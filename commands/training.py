@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import DisallowNone, Positional, arg
 
+from base.errors import InputError
 from commands.arguments import DatasetPath, RunOrWeights, Settings
-from commands.datasets import open_dataset, print_split_warnings
+from commands.datasets import open_dataset, photo_sources, print_split_warnings
 from commands.printing import console
 
 
@@ -75,24 +76,34 @@ def train(
 
 def predict(
     run: RunOrWeights,
-    images: Annotated[Positional[Path], arg(metavar="IMAGES")],
+    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGES...")],
     out: Path,
     threshold: float | None = None,
     instance_threshold: float = 0.05,
+    pictures: DisallowNone[bool | None] = None,
 ) -> None:
-    """Predict all photos in a folder with a run; write a COCO panoptic set.
+    """Predict photos with a run; write a COCO panoptic set, and pictures of the segments.
 
     Args:
         run: training run, file of published weights, or published name such as detr-r50-panoptic.
-        images: folder of photos.
-        out: folder for panoptic.json, its PNGs and instances.json.
+        images: photos, folders of photos, patterns such as 'photos/*.jpg', or data sets.
+        out: folder for panoptic.json, its PNGs, instances.json and pictures.
         threshold: minimum score of a segment; default: those that training chose or configured.
         instance_threshold: minimum score of an instance in instances.json.
+        pictures: draw the segments over each photo; default: for up to 1,000 photos.
     """
-    from detr.prediction.predict import predict as run_prediction
-    from detr.prediction.predictor import Thresholds
+    from detr.prediction.sources import MOST_PICTURES, find_photos
+    from detr.prediction.thresholds import Thresholds
 
-    run_prediction(run, images, out, Thresholds(threshold, instance_threshold))
+    if not images:
+        raise InputError("IMAGES: expected one or more photos or folders, found none")
+    thresholds = Thresholds(threshold, instance_threshold)
+    photos = find_photos(*(source for path in images for source in photo_sources(path)))
+    draws = len(photos.names) <= MOST_PICTURES if pictures is None else pictures
+    print(f"predict: {len(photos.names)} photos in {photos.root}", flush=True)
+    from detr.prediction.predict import predict as run_prediction  # loads torch
+
+    run_prediction(run, photos, out, thresholds, pictures=draws)
 
 
 def onnx(run: RunOrWeights, out: Path) -> None:

@@ -3,59 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from annotation.photos.files import decode_photo, read_photo_bytes
-from annotation.photos.listing import list_photos
 from base.errors import InputError
 from base.files import RunningDigest, inside
 from base.parsing import read_json, write_json
 from base.progress import track
-from conversion.coco.panoptic import PanopticSet, write_panoptic
+from conversion.coco.panoptic import PanopticSet, read_panoptic, write_panoptic
 from conversion.coco.png import png_names, write_segment_ids
 from conversion.coco.results import write_results
+from detr.prediction import pictures as drawing
 from detr.prediction.photos import predict_photos
-from detr.prediction.predictor import Predictor, Thresholds, find_model_file, load_predictor
+from detr.prediction.predictor import Predictor, find_model_file, load_predictor
 from detr.prediction.results import DecodedPhoto
+from detr.prediction.sources import PhotoList, find_photos
+from detr.prediction.thresholds import Thresholds
 
 FORMAT = "2"  # increase it when the predictions of a checkpoint change
 
 
+@dataclass(frozen=True)
+class _Own:
+    """The names of files that predictions wrote, in `panoptic/` and in `pictures/`."""
+
+    pngs: set[str]
+    pictures: set[str]
+
+
 def predict(
-    source: str | Path, images: Path, out: Path, thresholds: Thresholds | None = None
+    source: str | Path,
+    photos: PhotoList | Path,
+    out: Path,
+    thresholds: Thresholds | None = None,
+    *,
+    pictures: bool = False,
 ) -> None:
-    """Predict all photos in `images` and its subfolders; write to `out`, unless it is up to date.
+    """Predict photos, listed or all below a folder; write to `out`, unless it is up to date.
 
     `source` is the folder of a run with trained masks, or a file or name of published weights with
-    a mask head. Raises InputError if there are no photos, if photos cannot be read (after
-    predicting all others), or if `out` contains other files.
+    a mask head. With `pictures`, each photo is also drawn with its segments. Prints what was found.
+    Raises InputError if there are no photos, if photos cannot be read (after predicting all
+    others), or if `out` contains other files.
     """
+    listed = find_photos(photos) if isinstance(photos, Path) else photos
     path, thresholds = find_model_file(source), thresholds or Thresholds()
-    names = _photo_names(images)
-    _check_place(images, out)
-    inputs = RunningDigest(FORMAT, repr(thresholds), path, *names)
+    images, names = listed.root, list(listed.names)
+    check_place(listed, out)
+    inputs = RunningDigest(FORMAT, repr(thresholds), path, *["pictures"] * pictures, *names)
     inputs_before_photos = inputs.hexdigest()
     if _is_up_to_date(out, inputs, images, names):
-        print(f"{out}: up to date")
+        _print_found(out, "up to date: ", pictures=pictures)
         return
     predictor = load_predictor(path, thresholds)
     png_name_of = png_names(names)
-    own = {*_own_pngs(out), *png_name_of.values()}
+    drawn = [drawing.picture_name(name) for name in png_name_of.values()] if pictures else []
+    own = _Own(
+        {*_own_files(out, "pngs"), *png_name_of.values()}, {*_own_files(out, "pictures"), *drawn}
+    )
     _prepare(out, own)
     errors: list[str] = []
-    photos = _decode_photos(images, names, inputs, errors)
-    kept = _write(predictor, track(photos, "predict", total=len(names)), png_name_of, out)
-    for stale in own - kept:
-        inside(out / "panoptic", stale, where=str(out / "manifest.json")).unlink(missing_ok=True)
+    decoded = track(_decode_photos(images, names, inputs, errors), "predict", total=len(names))
+    kept = _write(predictor, decoded, png_name_of, out, pictures=pictures)
+    _remove(out / "panoptic", own.pngs - kept.pngs)
+    _remove(out / drawing.FOLDER, own.pictures - kept.pictures)
+    _print_found(out, "", pictures=pictures)
     if errors:
         raise InputError(_skipped(errors, names))
-    manifest = {
-        "inputs": inputs_before_photos,
-        "digest": inputs.hexdigest(),
-        "pngs": sorted(kept),
-    }
+    written = {"pngs": sorted(kept.pngs), "pictures": sorted(kept.pictures)}
+    manifest = {"inputs": inputs_before_photos, "digest": inputs.hexdigest(), **written}
     write_json(out / "manifest.json", manifest, indent=2)
 
 
@@ -66,7 +84,8 @@ def predict_names(predictor: Predictor, images: Path, names: list[str], out: Pat
     """
     errors: list[str] = []
     photos = _decode_photos(images, names, RunningDigest(), errors)
-    _write(predictor, track(photos, "predict", total=len(names)), png_names(names), out)
+    shown = track(photos, "predict", total=len(names))
+    _write(predictor, shown, png_names(names), out, pictures=False)
     if errors:
         raise InputError(_skipped(errors, names))
 
@@ -75,21 +94,22 @@ def _skipped(errors: list[str], names: list[str]) -> str:
     return f"skipped {len(errors)} of {len(names)} photos:\n" + "\n".join(errors)
 
 
-def _photo_names(images: Path) -> list[str]:
-    """Return the relative paths of all photos. Raises InputError if there are none."""
-    names = [photo.relative_to(images).as_posix() for photo in list_photos(images)]
-    if not names:
-        raise InputError(f"{images}: no photos found")
-    return names
+def _print_found(out: Path, state: str, *, pictures: bool) -> None:
+    """Print what the finished prediction in `out` contains."""
+    line = drawing.found_line(read_panoptic(out / "panoptic.json"))
+    print(f"{out}: {state}{line}" + (f"; pictures in {out / drawing.FOLDER}" if pictures else ""))
 
 
-def _check_place(images: Path, out: Path) -> None:
-    """Raise InputError if `out` contains anything but predictions, or is inside `images`."""
-    if out.resolve().is_relative_to(images.resolve()):
-        raise InputError(
-            f"{out}: is inside {images}, where predictions would be read as photos; choose another"
-            " folder"
-        )
+def check_place(photos: PhotoList, out: Path) -> None:
+    """Raise InputError if `out` contains anything but predictions, or lies among the photos."""
+    for folder in photos.folders:
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise InputError(
+                f"{out}: is inside {folder}, where predictions would be read as photos; choose"
+                " another folder"
+            )
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: expected a folder for the predictions, found a file")
     if out.is_dir() and any(out.iterdir()) and _manifest(out) is None:
         raise InputError(
             f"{out}: contains files that `predict` did not write; choose another folder"
@@ -119,17 +139,23 @@ def _manifest(out: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and "digest" in found else None
 
 
-def _own_pngs(out: Path) -> list[str]:
-    """Return the PNGs that an earlier prediction wrote; no others are ever removed."""
-    found = (_manifest(out) or {}).get("pngs", [])
+def _own_files(out: Path, kind: str) -> list[str]:
+    """Return the files of a kind that an earlier prediction wrote; no others are ever removed."""
+    found = (_manifest(out) or {}).get(kind, [])
     return [name for name in found if isinstance(name, str)]
 
 
-def _prepare(out: Path, own: set[str]) -> None:
-    """Record which PNGs are predictions, and remove the JSON files, which will be outdated."""
-    write_json(out / "manifest.json", {"digest": "", "pngs": sorted(own)}, indent=2)
+def _prepare(out: Path, own: _Own) -> None:
+    """Record which files are predictions, and remove the JSON files, which will be outdated."""
+    files = {"pngs": sorted(own.pngs), "pictures": sorted(own.pictures)}
+    write_json(out / "manifest.json", {"digest": "", **files}, indent=2)
     for name in ("panoptic.json", "instances.json"):
         (out / name).unlink(missing_ok=True)
+
+
+def _remove(folder: Path, names: set[str]) -> None:
+    for name in names:
+        inside(folder, name, where=str(folder.parent / "manifest.json")).unlink(missing_ok=True)
 
 
 def _decode_photos(
@@ -153,18 +179,22 @@ def _write(
     photos: Iterable[DecodedPhoto],
     png_name_of: Mapping[str, str],
     out: Path,
-) -> set[str]:
-    """Predict photos; write each PNG immediately and both JSON files at the end.
+    *,
+    pictures: bool,
+) -> _Own:
+    """Predict photos; write PNGs and pictures immediately and both JSON files at the end.
 
-    Returns the names of the PNGs.
+    Returns the names of the PNGs and pictures.
     """
-    kept, instances = [], []
+    kept, instances, drawn = [], [], set()
+    categories = predictor.classes.categories
     for predicted in predict_photos(predictor, photos):
         photo = replace(predicted.photo, png_name=png_name_of[predicted.photo.file_name])
         write_segment_ids(out / "panoptic" / photo.png_name, predicted.ids)
+        if pictures:
+            drawn.add(drawing.write_picture(replace(predicted, photo=photo), categories, out))
         kept.append(photo)
         instances += predicted.instances
-    categories = predictor.classes.categories
     write_panoptic(PanopticSet(out / "panoptic.json", out / "panoptic", categories, tuple(kept)))
     write_results(out / "instances.json", instances)
-    return {photo.png_name for photo in kept}
+    return _Own({photo.png_name for photo in kept}, drawn)

@@ -14,26 +14,11 @@ from detr.data.kinds import kinds_of
 from detr.model.detr import DETR
 from detr.model.fast.detr import FastDETR
 from detr.model.segmentation import DETRsegm
+from detr.prediction.thresholds import Thresholds
 from detr.weights.checkpoint import Checkpoint, load_any, masks_path
 from detr.weights.files import Weights, load_strictly
 from detr.weights.published import find_weights
 from detr.weights.thresholds import SegmentThresholds, same_threshold
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Minimum scores of a segment (None: those of the checkpoint) and of an instance.
-
-    Raises InputError unless both are in 0..1.
-    """
-
-    segment: float | None = None
-    instance: float = 0.05
-
-    def __post_init__(self) -> None:
-        for name, value in (("threshold", self.segment), ("instance-threshold", self.instance)):
-            if value is not None and not 0 <= value <= 1:
-                raise InputError(f"--{name}: expected 0 to 1, found {value}")
 
 
 @dataclass(frozen=True)

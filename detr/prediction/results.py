@@ -36,6 +36,7 @@ class PhotoPrediction:
     """The output for one photo: its segments, (H, W) uint32 segment ids, and instances."""
 
     photo: Photo
+    pixels: NDArray[np.uint8]  # (H, W, 3) BGR
     ids: SegmentIds
     instances: list[Result]
 
@@ -51,7 +52,7 @@ def to_prediction(
         for index, region in enumerate(regions, start=1)
     )
     entry = Photo(photo.id, photo.file_name, width, height, "", segments)
-    return PhotoPrediction(entry, ids, instances)
+    return PhotoPrediction(entry, photo.pixels, ids, instances)
 
 
 def to_result(

@@ -15,7 +15,8 @@ from detr.data.boxes import norm_to_pixels
 from detr.data.classes import ClassTable
 from detr.data.loader import plan_steps
 from detr.prediction.predict import predict_names
-from detr.prediction.predictor import Thresholds, checkpoint_predictor
+from detr.prediction.predictor import checkpoint_predictor
+from detr.prediction.thresholds import Thresholds
 from detr.training.feature_cache import FeatureCache
 from detr.training.reading import read_steps
 from detr.training.run_folder import Run

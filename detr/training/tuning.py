@@ -15,8 +15,9 @@ from detr.data.view import View, whole_view
 from detr.prediction.fast_photo import FastPhoto
 from detr.prediction.photo import DetrPhoto
 from detr.prediction.photos import find_in_photos
-from detr.prediction.predictor import Predictor, Thresholds, load_predictor
+from detr.prediction.predictor import Predictor, load_predictor
 from detr.prediction.results import DecodedPhoto, to_prediction
+from detr.prediction.thresholds import Thresholds
 from detr.training.run_folder import Run
 from detr.training.stage_model import Stage
 from detr.weights.checkpoint import load_checkpoint, masks_path, save_checkpoint

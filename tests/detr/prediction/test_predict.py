@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from pycocotools import mask as coco_mask
 from base.errors import InputError
 from conversion.coco.panoptic import measure, read_panoptic
 from detr.prediction.predict import predict
-from detr.prediction.predictor import Thresholds, load_predictor
+from detr.prediction.predictor import load_predictor
+from detr.prediction.thresholds import Thresholds
 from tests.annotation.mutate import bomb
 from tests.detr.random_weights import SMALL, save
 
@@ -41,6 +43,31 @@ def test_ids_areas_and_boxes_are_those_of_the_pixels(
         assert all(s.area > 4 and s.score is not None and s.score > 0.25 for s in photo.segments)
         merged = [s.category_id for s in photo.segments if s.category_id in stuff]
         assert len(merged) == len(set(merged))
+
+
+def test_pictures_and_a_summary_say_what_was_found(
+    folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    for state in ("", "up to date: "):
+        predict(folder / "run", photos, out, pictures=True)
+        found = read_panoptic(out / "panoptic.json")
+        names, counts = {c.id: c.name for c in found.categories}, Counter[str]()
+        counts.update(names[s.category_id] for photo in found.photos for s in photo.segments)
+        assert counts
+        printed = capsys.readouterr().out
+        line = f"{out}: {state}4 photos, {counts.total()} segments ("
+        assert line in printed and f"; pictures in {out}/pictures\n" in printed
+        assert all(f"{count} {name}" in printed for name, count in counts.items())
+    drawn = {path.relative_to(out / "pictures").as_posix() for path in out.rglob("*.jpg")}
+    assert drawn == {"a.b.jpg.jpg", "a.b.png.jpg", "yard/east/photo1.jpg", "yard/east/photo2.jpg"}
+    picture = cv2.imread(str(out / "pictures/a.b.jpg.jpg"))
+    photo = cv2.imread(str(photos / "a.b.jpg"))
+    assert picture.shape == photo.shape
+    assert np.abs(picture.astype(int) - photo).mean() > 10  # it is drawn over, dimmed and tinted
+    (out / "pictures/mine.jpg").write_bytes(b"mine")
+    predict(folder / "run", photos, out)  # without pictures: those of before would be outdated
+    assert [path.name for path in out.rglob("*.jpg")] == ["mine.jpg"]
 
 
 def test_instances_are_coco_results(folder: Path, photos: Path, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from detr.config import RunConfig
 from detr.model.detr import DETR
 from detr.model.fast.detr import FastDETR
 from detr.prediction.predict import predict
-from detr.prediction.predictor import Thresholds, load_model
+from detr.prediction.predictor import load_model
+from detr.prediction.thresholds import Thresholds
 from detr.training.train import train
 from detr.weights.checkpoint import load_checkpoint, save_checkpoint
 from evaluation.scores.scores import evaluate_files

@@ -12,7 +12,7 @@ from base.errors import InputError
 from base.files import digest
 from conversion.coco.panoptic import read_panoptic
 from detr.prediction.predict import predict
-from detr.prediction.predictor import Thresholds
+from detr.prediction.thresholds import Thresholds
 from tests.detr.random_weights import SMALL, save
 
 

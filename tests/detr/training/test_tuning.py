@@ -15,7 +15,8 @@ from conversion.building.group_file import GroupFile, group_file_path
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import Photo, Segment, read_panoptic
 from detr.prediction.predict import predict
-from detr.prediction.predictor import Thresholds, find_model_file, load_predictor
+from detr.prediction.predictor import find_model_file, load_predictor
+from detr.prediction.thresholds import Thresholds
 from detr.training.run_folder import Run
 from detr.training.train import train
 from detr.training.tuning import Curves, choose_thresholds
