@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from importlib.metadata import version
 
 import tyro
 
-from base.errors import InputError
+from base.errors import InputError, nearest
 from commands.annotation import annotate, validate
 from commands.conversion import convert, export, stuff
 from commands.curation import curate, review
@@ -19,29 +21,39 @@ from commands.evaluation import evaluate, report
 from commands.intake import collect, import_, sample
 from commands.training import onnx, predict, train
 
+COMMANDS: dict[str, Callable[..., None]] = {
+    "sample": sample,
+    "collect": collect,
+    "import": import_,
+    "annotate": annotate,
+    "validate": validate,
+    "stuff": stuff,
+    "convert": convert,
+    "export": export,
+    "curate": curate,
+    "train": train,
+    "predict": predict,
+    "onnx": onnx,
+    "evaluate": evaluate,
+    "report": report,
+    "review": review,
+}
 app = tyro.extras.SubcommandApp()
-app.command(sample)
-app.command(collect)
-app.command(name="import")(import_)
-app.command(annotate)
-app.command(validate)
-app.command(stuff)
-app.command(convert)
-app.command(export)
-app.command(curate)
-app.command(train)
-app.command(predict)
-app.command(onnx)
-app.command(evaluate)
-app.command(report)
-app.command(review)
+for name, function in COMMANDS.items():
+    app.command(name=name)(function)
 
 
 def main() -> None:
     """Run one subcommand; report a user's mistake in one line and exit with status 2."""
     try:
+        if sys.argv[1:] == ["--version"]:
+            print(version("labelme-panoptic-detr"))
+            return
+        _check_command(sys.argv[1:])
         app.cli(
-            prog="pipeline.py", description="From Labelme polygons to a reviewed panoptic DETR."
+            prog="pipeline.py",
+            description="From Labelme polygons to a reviewed panoptic DETR."
+            " With --version instead of a subcommand, prints the version.",
         )
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -55,6 +67,12 @@ def main() -> None:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
+
+
+def _check_command(words: list[str]) -> None:
+    """Raise InputError for a misspelt subcommand; the message suggests the nearest one."""
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        raise InputError(f"'{words[0]}' is not a subcommand{nearest(words[0], COMMANDS)}")
 
 
 if __name__ == "__main__":

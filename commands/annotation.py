@@ -9,7 +9,7 @@ from annotation.dataset import Dataset
 from annotation.rules.checked import Checked
 from base.errors import InputError
 from base.parsing import write_json
-from commands.arguments import DatasetPath
+from commands.arguments import DatasetPath, check_file
 from commands.datasets import check, open_or_propose
 from commands.printing import print_findings
 
@@ -56,6 +56,8 @@ def validate(
     """
     if fix + confirm + undo > 1:
         raise InputError("--fix, --confirm, --undo: expected at most one of them, found several")
+    check_file(json, "--json")
+    check_file(html, "--html")
     opened = open_or_propose(dataset)
     if confirm or undo:
         _end_fixes(opened, undo=undo)

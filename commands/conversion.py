@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from commands.arguments import DatasetPath
+from commands.arguments import DatasetPath, check_file
 from commands.datasets import open_dataset, open_or_propose, photo_sources, print_split_warnings
 
 
@@ -20,8 +20,10 @@ def stuff(dataset: DatasetPath, weights: str, confidence: float = 0.5) -> None:
     """
     from detr.prediction.sources import find_photos
     from detr.prediction.thresholds import Thresholds
+    from detr.weights.names import check_source
 
     thresholds = Thresholds(confidence)
+    check_source(weights)
     photos, out = find_photos(*photo_sources(dataset)), dataset / "stuff_predicted"
     print(f"stuff: {len(photos.names)} photos in {photos.root}", flush=True)
     from detr.prediction.predict import predict as run_prediction  # loads torch
@@ -71,6 +73,8 @@ def export(
         format: format of the files.
         out: new or empty folder; for coco, the JSON file.
     """
+    if format == "coco":
+        check_file(out, "--out")
     from conversion.exporting.export import export as run_export
     from conversion.exporting.instances import export_instances
 

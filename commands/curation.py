@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from base.errors import InputError
 from commands.arguments import DatasetPath, RunPath
 from commands.datasets import check, open_dataset, run_files
+
+MOST_PORT = 65535
 
 
 def curate(dataset: DatasetPath) -> None:
@@ -12,25 +17,30 @@ def curate(dataset: DatasetPath) -> None:
     Args:
         dataset: folder with dataset.yaml; must be converted.
     """
+    opened = open_dataset(dataset)
+    print(f"FiftyOne: loading {opened.panoptic}", flush=True)
     from curation.loading.load import load_dataset
 
-    opened = open_dataset(dataset)
     load_dataset(opened, check(opened))
 
 
-def review(run: RunPath, app: bool = True, port: int = 5151) -> None:
+def review(run: RunPath, app: bool = True, port: int = 5151, dataset: Path | None = None) -> None:
     """Load predictions into FiftyOne beside the ground truth, mark every segment, open the App.
 
     Args:
         run: folder of a training run with predictions of the test photos.
         app: open the App and wait; --no-app only loads.
         port: port of the App on 127.0.0.1.
+        dataset: data set of the run, if it was moved.
     """
+    if not 1 <= port <= MOST_PORT:
+        raise InputError(f"--port: expected 1 to {MOST_PORT}, found {port}")
+    files = run_files(run, dataset)
+    print(f"FiftyOne: loading {files.dataset.root} and the predictions of {run}", flush=True)
     from curation.app.app import open_app
     from curation.loading.load import load_dataset
     from curation.review.review import review as load_predictions
 
-    files = run_files(run)
     load_dataset(files.dataset, check(files.dataset))
     name = load_predictions(files.dataset, files.truth, files.prediction, run=run)
     redraw = run / "redraw.txt"

@@ -73,15 +73,23 @@ def print_split_warnings(dataset: Dataset) -> None:
         print(f"warning: {dataset.panoptic}: {leak.message}; {LEAK_FIX}")
 
 
-def run_files(run: Path) -> RunFiles:
-    """Find the files that `report` and `review` compare.
+def run_files(run: Path, moved_to: Path | None = None) -> RunFiles:
+    """Find the files that `evaluate`, `report` and `review` compare.
 
-    Raises InputError if the run has no predictions of the test split.
+    `moved_to` is the data set, if it is not where the run was trained on it. Raises InputError if
+    there is no data set, or if the run has no predictions of the test split.
     """
     from conversion.coco.panoptic import split_json
     from detr.config import read_run
 
-    dataset = open_dataset(Path(read_run(run).dataset))
+    recorded = Path(read_run(run).dataset)
+    if moved_to is None and not (recorded / "dataset.yaml").is_file():
+        found = "a folder without dataset.yaml" if recorded.is_dir() else "nothing"
+        raise InputError(
+            f"{run / 'config.yaml'}: dataset: expected the data set of this run at {recorded},"
+            f" found {found}; if the data set or the run was moved, give its folder with --dataset"
+        )
+    dataset = open_dataset(moved_to or recorded)
     prediction = run / "predictions" / "panoptic.json"
     if not prediction.is_file():
         test = dataset.panoptic / "test"

@@ -7,24 +7,29 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from base.errors import InputError
 from base.parsing import write_json
-from commands.arguments import RunPath
+from commands.arguments import RunPath, check_file
 from commands.datasets import run_files
 from commands.printing import console
 
 
 def evaluate(
-    truth: Annotated[Positional[Path], arg(metavar="TRUTH.json")],
-    prediction: Annotated[Positional[Path], arg(metavar="PREDICTION.json")],
+    paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN | TRUTH.json PREDICTION.json")],
     json: Path | None = None,
+    dataset: Path | None = None,
 ) -> None:
     """Score a panoptic prediction: PQ, SQ and RQ; box AP and mask AP if it contains scores.
 
     Args:
-        truth: COCO panoptic JSON of the ground truth; its PNGs are in the folder of the same name.
-        prediction: COCO panoptic JSON of the prediction for the same photos.
+        paths: training run whose predictions of the test photos are scored, or two COCO panoptic
+            JSON files: the ground truth and a prediction for the same photos, each with its PNGs in
+            the folder of the same name.
         json: also write the scores to this JSON file.
+        dataset: data set of the run, if it was moved.
     """
+    check_file(json, "--json")
+    truth, prediction = _compared(paths, dataset)
     from evaluation.scores.scores import evaluate_files, scores_table
 
     scores = evaluate_files(truth, prediction)
@@ -33,17 +38,31 @@ def evaluate(
         write_json(json, scores.as_json(), indent=2)
 
 
-def report(run: RunPath, rows: int = 100, seed: int = 0) -> None:
+def _compared(paths: tuple[Path, ...], dataset: Path | None) -> tuple[Path, Path]:
+    """Return the ground truth and the prediction to compare. Raises InputError for other paths."""
+    if len(paths) == 1 and paths[0].suffix.lower() != ".json":
+        files = run_files(paths[0], dataset)
+        return files.truth, files.prediction
+    if len(paths) != 2:
+        found = " ".join(map(str, paths)) or "nothing"
+        raise InputError(f"evaluate: expected RUN, or TRUTH.json PREDICTION.json, found {found}")
+    if dataset is not None:
+        raise InputError("--dataset: expected only with RUN, found TRUTH.json PREDICTION.json")
+    return paths[0], paths[1]
+
+
+def report(run: RunPath, rows: int = 100, seed: int = 0, dataset: Path | None = None) -> None:
     """Write RUN/report/index.html: scores, loss curves, pictures of ground truth and prediction.
 
     Args:
         run: folder of a training run with predictions of the test photos.
         rows: number of test photos to show.
         seed: seed of the random choice of test photos.
+        dataset: data set of the run, if it was moved.
     """
+    files = run_files(run, dataset)
     from evaluation.report.page import write_report
 
-    files = run_files(run)
     written = write_report(
         files.truth,
         files.prediction,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from tyro.conf import DisallowNone, Positional, arg
 
 from base.errors import InputError
-from commands.arguments import DatasetPath, RunOrWeights, Settings
+from commands.arguments import DatasetPath, RunOrWeights, Settings, check_file
 from commands.datasets import open_dataset, photo_sources, print_split_warnings
 from commands.printing import console
 
@@ -47,19 +47,26 @@ def train(
             nothing.
     """
     from base.durations import parse_duration
-    from detr.planning.opening import opening_lines
-    from detr.planning.plan import Request, plan_run
-    from detr.planning.times import cost_table
     from detr.settings import read_settings
-    from detr.training.processes import join_processes
-    from detr.training.train import stages_of
-    from detr.training.train import train as run_training
+    from detr.weights.names import check_source
 
     seconds = None if time is None else parse_duration(time, where="--time")
     opened = open_dataset(dataset)
     default = dataset / "train.yaml"
     path = config or (default if default.is_file() else None)
     settings = read_settings(path, [value for values in set for value in values])
+    if init is not None and not (run / "checkpoints").is_dir():  # a new run, which reads it
+        check_source(init)
+    if not (opened.panoptic / "manifest.json").is_file():
+        command = f"pipeline.py convert {dataset}"
+        raise InputError(f"{opened.panoptic}: missing or incomplete; build it with `{command}`")
+    from detr.planning.opening import opening_lines  # these load torch
+    from detr.planning.plan import Request, plan_run
+    from detr.planning.times import cost_table
+    from detr.training.processes import join_processes
+    from detr.training.train import stages_of
+    from detr.training.train import train as run_training
+
     asked = Request(str(dataset.resolve()), settings, stage, init, seconds, count_flops=dry_run)
     with join_processes() as processes:
         plan = plan_run(opened.panoptic, run, asked, processes)
@@ -92,14 +99,18 @@ def predict(
         instance_threshold: minimum score of an instance in instances.json.
         pictures: draw the segments over each photo; default: for up to 1,000 photos.
     """
+    from detr.prediction.place import check_place
     from detr.prediction.sources import MOST_PICTURES, find_photos
     from detr.prediction.thresholds import Thresholds
+    from detr.weights.names import check_source
 
     if not images:
         raise InputError("IMAGES: expected one or more photos or folders, found none")
     thresholds = Thresholds(threshold, instance_threshold)
+    check_source(run)
     photos = find_photos(*(source for path in images for source in photo_sources(path)))
     draws = len(photos.names) <= MOST_PICTURES if pictures is None else pictures
+    check_place(photos, out)
     print(f"predict: {len(photos.names)} photos in {photos.root}", flush=True)
     from detr.prediction.predict import predict as run_prediction  # loads torch
 
@@ -117,7 +128,12 @@ def onnx(run: RunOrWeights, out: Path) -> None:
         run: training run, file of published weights, or published name such as detr-r50-panoptic.
         out: ONNX file to write.
     """
-    from detr.prediction.export_onnx import export_onnx
+    from detr.weights.names import check_source
+
+    check_file(out, "--out")
+    check_source(run)
+    print(f"onnx: exporting {run}; this takes a minute or two", flush=True)
+    from detr.prediction.export_onnx import export_onnx  # loads torch
 
     export_onnx(run, out)
     print(f"{out}: written")

@@ -6,6 +6,7 @@ loaded.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import msgspec
 
 from base.errors import InputError, nearest
-from base.parsing import read_yaml
+from base.parsing import read_yaml, write_yaml
 
 BACKBONES = ("efficientnet_lite0", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 EPOCHS = ("epochs", "mask_epochs")  # a run can be extended by raising these
@@ -233,24 +234,42 @@ class RunConfig:
 
 
 def read_run(run: Path) -> RunConfig:
-    """Read `RUN/config.yaml`. Raises InputError if the run was never started."""
+    """Read `RUN/config.yaml`; the path of the data set is made absolute.
+
+    Raises InputError if the run was never started.
+    """
     path = run / "config.yaml"
     if not path.is_file():
         raise InputError(f"{path}: missing; '{run}' is not a training run (train one first)")
     config = read_yaml(path, RunConfig)
+    config = replace(config, dataset=os.path.normpath(run.resolve() / config.dataset))
     if config.train.precision == "auto":  # from a version that did not resolve "auto"
         config = replace(config, train=replace(config.train, precision="float32"))
     return config
+
+
+def write_run(run: Path, config: RunConfig) -> None:
+    """Write `RUN/config.yaml`.
+
+    The path of the data set is relative to the run, so that both can be moved together, unless the
+    root folder is all that they have in common.
+    """
+    dataset, folder = Path(config.dataset).resolve(), run.resolve()
+    shared = os.path.commonpath([dataset, folder])
+    path = str(dataset) if shared == dataset.anchor else os.path.relpath(dataset, folder)
+    write_yaml(run / "config.yaml", replace(config, dataset=path))
 
 
 def check_same_run(run: Path, wanted: RunConfig, done: dict[str, int]) -> None:
     """Raise InputError, listing all differences, if a run was started with other settings.
 
     `done` holds the number of finished epochs for each setting in EPOCHS: its lowest valid value.
+    A data set that is no longer where it was counts as moved.
     """
     started = read_run(run)
     old, new = msgspec.to_builtins(started.train), msgspec.to_builtins(wanted.train)
-    same = Path(started.dataset).resolve() == Path(wanted.dataset).resolve()
+    before, now = Path(started.dataset), Path(wanted.dataset).resolve()
+    same = before.resolve() == now or not before.exists()
     found = [f"dataset: {started.dataset} -> {wanted.dataset}"] * (not same)
     if wanted.init not in (None, started.init):
         found.append(f"init: {started.init} -> {wanted.init}")

@@ -16,14 +16,9 @@ import numpy as np
 import pytest
 from fiftyone.utils.coco import COCODetectionDatasetImporter
 
-import pipeline
-from base.errors import InputError
-from detr.planning.plan import Plan, Request
-from detr.training.processes import Processes
-from tests.detr.configs import fast_config
 from tests.detr.random_weights import SMALL
 from tests.detr.random_weights import save as save_weights
-from tests.drawn import YAML, free_port
+from tests.drawn import free_port
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = (sys.executable, str(ROOT / "pipeline.py"))
@@ -227,67 +222,3 @@ def test_validate_finds_every_planted_flaw(tmp_path: Path, env: dict[str, str]) 
     }
     assert all(finding["file"] in output for finding in findings)
     assert "left out" in call(*PIPELINE, "convert", dataset, env=env, status=1)
-
-
-@pytest.mark.parametrize(
-    ("command", "message"),
-    [
-        (["validate", "nowhere"], "nowhere/dataset.yaml: missing"),
-        (["report", "nowhere"], "nowhere/config.yaml: missing"),
-        (["review", "nowhere"], "nowhere/config.yaml: missing"),
-        (["evaluate", "a.json", "b.json"], "a.json: cannot be read"),
-        (
-            ["predict", "nowhere", "images", "--out", "out"],
-            "neither a file nor the name of published weights",
-        ),
-        (["sample", "/dev/null/out"], "/dev/null/out"),
-        (["train", "nowhere", "--run", "run", "--time", "10"], "--time: expected a time such as"),
-    ],
-)
-def test_users_mistakes_are_reported_in_one_line(
-    command: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["pipeline.py", *command])
-    with pytest.raises(SystemExit) as stopped:
-        pipeline.main()
-    assert stopped.value.code == 2
-    printed = capsys.readouterr().err
-    assert printed.startswith("error: ") and message in printed
-    assert printed.count("\n") == 1
-
-
-def test_a_users_mistake_ends_the_program_with_status_2(tmp_path: Path) -> None:
-    words = [*PIPELINE, "validate", str(tmp_path / "nowhere")]
-    done = subprocess.run(words, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {tmp_path}/nowhere/dataset.yaml: missing")
-    assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["--set", "epochs=3", "lr=0.5", "seed=2"],
-        ["--set", "epochs=3", "--set", "lr=0.5", "--set", "seed=2"],
-        ["--set", "epochs=9", "lr=0.5", "--init", "w.pth", "--set", "seed=2", "epochs=3"],
-    ],
-)
-def test_all_set_options_apply_and_the_last_value_of_a_key_wins(
-    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[Request] = []
-
-    def record(_panoptic: Path, _run: Path, request: Request, _processes: Processes) -> Plan:
-        asked.append(request)
-        raise InputError("recorded")
-
-    monkeypatch.setattr("detr.planning.plan.plan_run", record)
-    (tmp_path / "dataset.yaml").write_text(YAML)
-    with pytest.raises(InputError, match="recorded"):
-        pipeline.app.cli(args=["train", str(tmp_path), "--run", "run", *words])
-    assert asked[0].settings.config() == fast_config(epochs=3, lr=0.5, seed=2)

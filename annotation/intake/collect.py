@@ -142,9 +142,9 @@ def _check_options(
     if root.exists() and not root.is_dir():
         raise InputError(f"{root}: expected the folder of a data set, found a file")
     if long_side is not None and long_side < 1:
-        raise InputError(f"long side: expected 1 pixel or more, found {long_side}")
+        raise InputError(f"--long-side: expected 1 pixel or more, found {long_side}")
     if not (every > 0 and math.isfinite(every)):
-        raise InputError(f"every: expected more than 0 seconds, found {every}")
+        raise InputError(f"--every: expected more than 0 seconds, found {every}")
 
 
 class _Run:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from annotation.photos.files import decode_photo, read_photo_bytes
 from base.errors import InputError
 from base.files import RunningDigest, inside
-from base.parsing import read_json, write_json
+from base.parsing import write_json
 from base.progress import track
 from conversion.coco.panoptic import PanopticSet, read_panoptic, write_panoptic
 from conversion.coco.png import png_names, write_segment_ids
 from conversion.coco.results import write_results
 from detr.prediction import pictures as drawing
 from detr.prediction.photos import predict_photos
+from detr.prediction.place import check_place, read_manifest
 from detr.prediction.predictor import Predictor, find_model_file, load_predictor
 from detr.prediction.results import DecodedPhoto
 from detr.prediction.sources import PhotoList, find_photos
@@ -100,22 +100,6 @@ def _print_found(out: Path, state: str, *, pictures: bool) -> None:
     print(f"{out}: {state}{line}" + (f"; pictures in {out / drawing.FOLDER}" if pictures else ""))
 
 
-def check_place(photos: PhotoList, out: Path) -> None:
-    """Raise InputError if `out` contains anything but predictions, or lies among the photos."""
-    for folder in photos.folders:
-        if out.resolve().is_relative_to(folder.resolve()):
-            raise InputError(
-                f"{out}: is inside {folder}, where predictions would be read as photos; choose"
-                " another folder"
-            )
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: expected a folder for the predictions, found a file")
-    if out.is_dir() and any(out.iterdir()) and _manifest(out) is None:
-        raise InputError(
-            f"{out}: contains files that `predict` did not write; choose another folder"
-        )
-
-
 def _is_up_to_date(out: Path, inputs: RunningDigest, images: Path, names: list[str]) -> bool:
     """Return whether `out` is a complete prediction from the same inputs and the same photos.
 
@@ -123,7 +107,7 @@ def _is_up_to_date(out: Path, inputs: RunningDigest, images: Path, names: list[s
     model, thresholds, and names of photos. Manifests of earlier versions do not say this.
     """
     complete = all((out / name).is_file() for name in ("panoptic.json", "instances.json"))
-    manifest = _manifest(out) or {}
+    manifest = read_manifest(out) or {}
     if not complete or manifest.get("inputs") != inputs.hexdigest():
         return False
     current = inputs.copy()
@@ -132,16 +116,9 @@ def _is_up_to_date(out: Path, inputs: RunningDigest, images: Path, names: list[s
     return bool(current.hexdigest() == manifest["digest"])
 
 
-def _manifest(out: Path) -> dict[str, Any] | None:
-    """Return the manifest of an earlier prediction, complete or not; None if there is none."""
-    path = out / "manifest.json"
-    found = read_json(path) if path.is_file() else None
-    return found if isinstance(found, dict) and "digest" in found else None
-
-
 def _own_files(out: Path, kind: str) -> list[str]:
     """Return the files of a kind that an earlier prediction wrote; no others are ever removed."""
-    found = (_manifest(out) or {}).get(kind, [])
+    found = (read_manifest(out) or {}).get(kind, [])
     return [name for name in found if isinstance(name, str)]
 
 

@@ -12,9 +12,8 @@ from shutil import rmtree
 from base.errors import InputError
 from base.files import digest
 from base.locks import locked
-from base.parsing import write_yaml
 from conversion.building.group_file import group_file_path
-from detr.config import RunConfig, TrainConfig, check_same_run, read_run
+from detr.config import RunConfig, TrainConfig, check_same_run, read_run, write_run
 from detr.data.examples import Examples
 from detr.data.memory import PhotoMemory, fits_in_memory
 from detr.data.splits import LEAST_PHOTOS, Split, Splits, hold_out, read_splits
@@ -103,7 +102,7 @@ def open_run(
     processes.barrier()  # the first process writes only after all processes have read
     if processes.is_first:
         init = read_run(folder).init if checkpoints else config.init
-        write_yaml(folder / "config.yaml", replace(config, init=init))
+        write_run(folder, replace(config, init=init))
         _write_log(run)  # the log is outdated if the run was killed after writing a checkpoint
     _warn_about_num_queries(run)
     _report_held_out(run)

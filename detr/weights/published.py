@@ -8,24 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from base.errors import InputError, nearest
+from base.errors import InputError
 from detr.data.padded import Padded, pad
 from detr.model.detr import DETR
 from detr.model.segmentation import DETRsegm
 from detr.weights.files import load_strictly, read_weights
-
-ADDRESS = "https://dl.fbaipublicfiles.com/detr/"
-FILES = {
-    "detr-r50": "detr-r50-e632da11.pth",
-    "detr-r50-dc5": "detr-r50-dc5-f0fb7ef5.pth",
-    "detr-r101": "detr-r101-2c7b67e5.pth",
-    "detr-r101-dc5": "detr-r101-dc5-a2e86def.pth",
-    "detr-r50-panoptic": "detr-r50-panoptic-00ce5173.pth",
-    "detr-r50-dc5-panoptic": "detr-r50-dc5-panoptic-da08f1b1.pth",
-    "detr-r101-panoptic": "detr-r101-panoptic-40021d53.pth",
-    "detr-r101-dc5-panoptic": "detr-r101-dc5-panoptic.pth",
-}
-UNPUBLISHED = FILES["detr-r101-dc5-panoptic"]  # never published by the authors of DETR
+from detr.weights.names import ADDRESS, FILES, UNPUBLISHED, check_source
 
 
 def _batch(images: Sequence[Tensor]) -> Padded:
@@ -96,11 +84,7 @@ def find_weights(source: str | Path) -> Path:
     if path.is_dir():
         example = path / "checkpoints" / "masks.pt"
         raise InputError(f"{path}: expected a weights file, such as {example}, found a folder")
-    if not path.is_file():
-        suggestion = nearest(str(source), FILES)
-        raise InputError(
-            f"{source}: is neither a file nor the name of published weights{suggestion}"
-        )
+    check_source(source)
     return path
 
 

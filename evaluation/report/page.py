@@ -103,7 +103,7 @@ def write_report(
 def _check_options(*, rows: int, seed: int) -> None:
     for name, value, least in (("rows", rows, 1), ("seed", seed, 0)):
         if value < least:
-            raise InputError(f"{name}: expected {least} or more, found {value}")
+            raise InputError(f"--{name}: expected {least} or more, found {value}")
 
 
 def _is_complete(out: Path, inputs: str) -> bool:

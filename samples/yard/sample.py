@@ -44,7 +44,7 @@ def render_yard(out: Path, *, images: int = 600, seed: int = 0, flaws: bool = Fa
     another sample.
     """
     if images < 1:
-        raise InputError(f"images: expected 1 or more, found {images}")
+        raise InputError(f"--images: expected 1 or more, found {images}")
     sample = Sample(images, seed, flaws)
     if _is_complete(out, sample):
         print(f"{out}: up to date ({images} photos)")
@@ -54,6 +54,7 @@ def render_yard(out: Path, *, images: int = 600, seed: int = 0, flaws: bool = Fa
     if flaws:
         plant_flaws(out, seed=seed)
     write_yaml(out / "dataset.yaml", _config("yard-flaws" if flaws else "yard"))
+    print(f"{out}: {images} photos rendered")
 
 
 def _is_complete(out: Path, sample: Sample) -> bool:

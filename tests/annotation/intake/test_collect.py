@@ -62,10 +62,10 @@ def test_one_bad_photo_does_not_stop_the_others(here: Path) -> None:
 
 def test_wrong_options_and_tables_are_reported(here: Path) -> None:
     write_files(here / "in", {"a.jpg": photo(1)})
-    with pytest.raises(InputError, match="long side: expected 1 pixel or more, found 0"):
+    with pytest.raises(InputError, match="--long-side: expected 1 pixel or more, found 0"):
         collect([here / "in"], here / "set", long_side=0)
     for every in (0.0, float("nan")):
-        with pytest.raises(InputError, match="every: expected more than 0 seconds"):
+        with pytest.raises(InputError, match="--every: expected more than 0 seconds"):
             collect([here / "in"], here / "set", every=every)
     with pytest.raises(InputError, match="at least one source"):
         collect([], here / "set")

@@ -16,7 +16,8 @@ import torch
 from base.errors import InputError
 from detr.config import TrainConfig
 from detr.model.position_encoding import PositionEmbeddingLearned
-from detr.weights.published import FILES, Detector, Segmenter, load_published
+from detr.weights.names import FILES
+from detr.weights.published import Detector, Segmenter, load_published
 from tests.detr.random_weights import SMALL, save
 
 

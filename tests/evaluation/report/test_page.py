@@ -87,7 +87,7 @@ def test_deleted_files_are_written_again(tmp_path: Path, lost: str) -> None:
 
 @pytest.mark.parametrize(
     ("rows", "seed", "message"),
-    [(0, 0, "rows: expected 1 or more, found 0"), (-1, 0, "found -1"), (1, -1, "seed: .* -1")],
+    [(0, 0, "--rows: expected 1 or more, found 0"), (-1, 0, "found -1"), (1, -1, "--seed: .* -1")],
 )
 def test_rows_and_seed_are_checked(tmp_path: Path, rows: int, seed: int, message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -1,0 +1,76 @@
+"""The subcommands that score a run, and how they find its data set."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from base.errors import InputError
+from commands.datasets import run_files
+from commands.evaluation import evaluate
+from conversion.building.build import convert
+from detr.config import RunConfig, TrainConfig, write_run
+from tests.drawn import draw_dataset, square
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A converted set in `set/`, and a run in `run/` that predicts exactly its test split."""
+    names = {f"p{n}": [square("box", 2 + n, 2, 9)] for n in range(4)}
+    panoptic = draw_dataset(tmp_path / "set", names)
+    convert(panoptic)
+    write_run(tmp_path / "run", RunConfig(str(tmp_path / "set"), TrainConfig(precision="float32")))
+    out = tmp_path / "run/predictions"
+    out.mkdir()
+    shutil.copy(panoptic.panoptic / "annotations/panoptic_test.json", out / "panoptic.json")
+    shutil.copytree(panoptic.panoptic / "panoptic_test", out / "panoptic")
+    return tmp_path
+
+
+def test_a_run_is_scored_like_its_two_files(root: Path) -> None:
+    evaluate((root / "run",), json=root / "run.json")
+    truth = root / "set/panoptic/annotations/panoptic_test.json"
+    evaluate((truth, root / "run/predictions/panoptic.json"), json=root / "files.json")
+    scores = json.loads((root / "run.json").read_text())
+    assert scores == json.loads((root / "files.json").read_text())
+    assert scores["things"]["pq"] == 1
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        ((), "expected RUN, or TRUTH.json PREDICTION.json, found nothing"),
+        (("a.json",), "expected RUN, or TRUTH.json PREDICTION.json, found a.json"),
+        (("a", "b", "c"), "expected RUN, or .* found a b c"),
+    ],
+)
+def test_other_paths_are_an_error(paths: tuple[str, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        evaluate(tuple(map(Path, paths)))
+
+
+def test_a_moved_data_set_is_found_or_asked_for(root: Path) -> None:
+    assert run_files(root / "run").dataset.root == root / "set"
+    (root / "both").mkdir()
+    for name in ("run", "set"):
+        (root / name).rename(root / "both" / name)
+    run = root / "both/run"
+    assert run_files(run).dataset.root == root / "both/set"
+    (root / "both/set").rename(root / "moved")
+    expected = f"expected the data set of this run at {root}/both/set, found nothing; .*--dataset"
+    with pytest.raises(InputError, match=f"{run}/config.yaml: dataset: {expected}"):
+        run_files(run)
+    assert run_files(run, root / "moved").dataset.root == root / "moved"
+    evaluate((run,), json=root / "run.json", dataset=root / "moved")
+    assert json.loads((root / "run.json").read_text())["things"]["pq"] == 1
+
+
+def test_wrong_outputs_are_refused_before_the_work(root: Path) -> None:
+    with pytest.raises(InputError, match=f"--json: expected a file to write, found .* {root}"):
+        evaluate((Path("nowhere"),), json=root)
+    (root / "file").touch()
+    with pytest.raises(InputError, match=f"--json: .* but {root}/file is a file"):
+        evaluate((Path("nowhere"),), json=root / "file/scores.json")
