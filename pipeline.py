@@ -15,7 +15,7 @@ import tyro
 
 from base.errors import InputError, nearest
 from commands.annotation import annotate, validate
-from commands.conversion import convert, export, stuff
+from commands.conversion import convert, export, health, stuff
 from commands.curation import curate, review
 from commands.evaluation import evaluate, report
 from commands.intake import collect, import_, sample
@@ -29,6 +29,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "validate": validate,
     "stuff": stuff,
     "convert": convert,
+    "health": health,
     "export": export,
     "curate": curate,
     "train": train,

@@ -8,6 +8,7 @@ from typing import Literal
 
 from commands.arguments import DatasetPath, check_file
 from commands.datasets import open_dataset, open_or_propose, photo_sources, print_split_warnings
+from commands.printing import console
 
 
 def stuff(dataset: DatasetPath, weights: str, confidence: float = 0.5) -> None:
@@ -58,6 +59,31 @@ def convert(dataset: DatasetPath, scheduler: str | None = None) -> None:
         print(f"left out: {file}: {why}")
     if built.left_out:
         sys.exit(1)
+
+
+def health(dataset: DatasetPath, html: Path | None = None) -> None:
+    """Show what the built set has: photos, categories per split, sizes, void, places of things.
+
+    Args:
+        dataset: folder with dataset.yaml; must be converted.
+        html: also write a page with a map of places for each category.
+    """
+    check_file(html, "--html")
+    opened = open_dataset(dataset)
+    from conversion.health.page import write_health
+    from conversion.health.survey import survey
+    from conversion.health.text import health_lines, health_table, places_lines
+
+    found = survey(opened.panoptic)
+    for line in health_lines(found):
+        print(line)
+    console.print(health_table(found))
+    print("places of things (darker: in more photos)")
+    for line in places_lines(found.thing_places):
+        print(line)
+    if html is not None:
+        write_health(html, found, name=opened.config.name)
+        print(f"{html}: written")
 
 
 def export(

@@ -40,6 +40,7 @@ LAYOUT: dict[str, tuple[str, dict[str, str]]] = {
             "building": "config coco painting stuff",
             "importing": "config coco painting",
             "exporting": "config coco painting stuff building importing",
+            "health": "config coco",
         },
     ),
     "evaluation": (

@@ -163,6 +163,7 @@ def test_the_commands_of_the_readme_run_in_order(made: Made, tmp_path: Path) -> 
         **{"COCO": draw_coco(tmp_path / "coco"), "IMPORTED": tmp_path / "imported"},
         "findings.json": tmp_path / "findings.json",
         "findings.html": tmp_path / "findings.html",
+        "health.html": tmp_path / "health.html",
         "WEIGHTS": save_weights(tmp_path / "w.pth", SMALL, 250, masks=True),
         "EXPORTED": tmp_path / "exported",
         "IMAGES": made.dataset / "panoptic/test",

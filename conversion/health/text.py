@@ -1,0 +1,68 @@
+"""The health of a set for the terminal: lines, a table of categories, and a map of places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from rich.table import Table
+from rich.text import Text
+
+from base.naming import printable
+from conversion.health.survey import Health, Places
+
+SHADES = " ░▒▓█"
+_MOST_SIZES = 5
+_MOST_NAMED = 5
+
+
+def health_lines(health: Health) -> Iterator[str]:
+    """Yield what the set has as a whole, one fact per line."""
+    photos = sum(health.photos.values())
+    by_split = ", ".join(f"{count:,} {split}" for split, count in health.photos.items())
+    yield f"photos: {photos:,} ({by_split})"
+    ranked = sorted(health.sizes.items(), key=lambda one: (-one[1], one[0]))
+    sizes = [f"{width}x{height}: {count:,}" for (width, height), count in ranked[:_MOST_SIZES]]
+    if len(ranked) > _MOST_SIZES:
+        sizes.append(f"{len(ranked) - _MOST_SIZES:,} other sizes")
+    yield f"sizes: {', '.join(sizes)}"
+    least, most = health.things[0], health.things[-1]
+    yield f"things per photo: {least:,} to {most:,}, median {median(health.things):g}"
+    yield f"void: {health.void:.1%} of all pixels"
+    yield from _named("photos that are mostly void", health.mostly_void)
+    yield from _named("photos without things", health.without_things)
+
+
+def _named(what: str, names: Sequence[str]) -> Iterator[str]:
+    if names:
+        more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+        listed = ", ".join(printable(name) for name in names[:_MOST_NAMED])
+        yield f"{what}: {len(names):,}: {listed}{more}"
+
+
+def health_table(health: Health) -> Table:
+    """Return a table for rich with one row per category; a 0 in a split is red."""
+    table = Table("category", "kind", title="segments", title_justify="left")
+    for name in (*health.photos, "photos", "share of pixels", "typical side"):
+        table.add_column(name, justify="right")
+    for one in health.categories:
+        counts = (_count(one.segments[split]) for split in health.photos)
+        kind = "thing" if one.category.isthing else "stuff"
+        side = "-" if one.typical_side is None else f"{one.typical_side:.0f} px"
+        total = f"{sum(one.photos.values()):,}"
+        name = Text(printable(one.category.name), overflow="fold")
+        table.add_row(name, kind, *counts, total, f"{one.share:.1%}", side)
+    return table
+
+
+def _count(count: int) -> Text:
+    return Text(f"{count:,}", "" if count else "red")
+
+
+def places_lines(places: Places) -> Iterator[str]:
+    """Yield a map of (R, C) values as text, one character per column and half as many lines."""
+    halves = places[: len(places) // 2 * 2].reshape(-1, 2, places.shape[1]).mean(axis=1)
+    top = halves.max()
+    for row in halves:
+        shades = (round(value / top * (len(SHADES) - 1)) if top else 0 for value in row)
+        yield f"|{''.join(SHADES[shade] for shade in shades)}|"
