@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from annotation.dataset import Dataset
+from annotation.report.listing import checked_line
 from annotation.rules.checked import Checked
 from base.errors import InputError
 from base.parsing import write_json
@@ -65,6 +66,7 @@ def validate(
     if fix and _fix(opened, checked):
         checked = check(opened, pixels="decode" if pixels else "known")
     print_findings(checked.findings)
+    print(checked_line(opened, checked))
     if json is not None:
         write_json(json, {"findings": checked.findings}, indent=2)
     if html is not None:

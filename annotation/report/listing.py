@@ -11,7 +11,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from annotation.dataset import Dataset
 from annotation.findings import Finding, Severity
+from annotation.rules.checked import Checked
 from base.naming import printable
 
 NO_FINDINGS = "no findings"
@@ -50,6 +52,19 @@ def finding_lines(findings: Sequence[Finding], *, most: int = MOST_LINES) -> Ite
         yield printable(f"{f.severity:7} {place}: {f.message} [{f.rule}; {f.fix}]")
     if len(findings) > most:
         yield f"... {len(findings) - most} more, see --json or --html"
+
+
+def checked_line(dataset: Dataset, checked: Checked) -> str:
+    """Say what was checked: the numbers of annotation files and of the instances of each thing."""
+    files = checked.annotations
+    excluded = sum(one.excluded for one in files)
+    counts = Counter[str]()
+    for one in files:
+        counts.update(dict(zip(dataset.config.things, one.counts, strict=False)))
+    listed = ", ".join(f"{count:,} {thing}" for thing, count in counts.most_common() if count)
+    text = f"checked: {len(files):,} annotation files, {sum(one.usable for one in files):,} usable"
+    text += f", {excluded:,} excluded" if excluded else ""
+    return printable(text + f"; {counts.total():,} things" + (f": {listed}" if listed else ""))
 
 
 def findings_table(findings: Sequence[Finding]) -> RenderableType:
