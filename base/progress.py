@@ -27,7 +27,7 @@ def track(items: Iterable[T], title: str, *, total: int | None = None) -> Iterat
     """Yield the items and show how many are done.
 
     In a terminal, a bar is shown, which disappears at the end. Elsewhere, such as in a log, a line
-    is printed every 20 seconds, and none for loops that take less.
+    is printed every 20 seconds and at the end, and none for loops that take less.
     """
     console = Console()
     if not console.is_terminal:
@@ -46,12 +46,16 @@ def track(items: Iterable[T], title: str, *, total: int | None = None) -> Iterat
 def _with_lines(items: Iterable[T], title: str, total: int) -> Iterator[T]:
     """Yield the items, and print a line whenever LINE_SECONDS have passed; `total` 0: unknown."""
     start = last = monotonic()
-    for done, item in enumerate(items):
+    done = 0
+    for item in items:
         now = monotonic()
         if now - last >= LINE_SECONDS:
             print(_line(title, done, total, now - start), flush=True)
             last = now
         yield item
+        done += 1
+    if monotonic() - start >= LINE_SECONDS:
+        print(f"{title}: {done} done in {duration(monotonic() - start)}", flush=True)
 
 
 def _line(title: str, done: int, total: int, seconds: float) -> str:

@@ -24,7 +24,8 @@ def test_a_long_loop_prints_lines_at_intervals(
     for _ in track(range(30), "count"):
         time.sleep(0.02)
     seconds = time.monotonic() - start
-    lines = capsys.readouterr().out.splitlines()
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert last.startswith("count: 30 done in ")
     assert 2 <= len(lines) <= seconds / 0.1  # the loop takes 0.6 s or, on a busy machine, longer
     numbers = [int(line.removeprefix("count: ").partition(" of 30, ")[0]) for line in lines]
     assert numbers == sorted(numbers) and 0 < numbers[0] < numbers[-1] < 30
@@ -40,6 +41,7 @@ def test_items_without_a_length_are_counted(
         "files: 0 done",
         "files: 1 done",
         "files: 2 done",
+        "files: 3 done in 0 s",
     ]
     list(track(iter_three(), "files", total=3))
     assert capsys.readouterr().out.splitlines()[0] == "files: 0 of 3"
