@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import DisallowNone, Positional, arg
 
@@ -11,6 +11,11 @@ from base.errors import InputError
 from commands.arguments import DatasetPath, RunOrWeights, Settings, check_file
 from commands.datasets import open_dataset, photo_sources, print_split_warnings
 from commands.printing import console
+
+if TYPE_CHECKING:  # these load torch
+    from annotation.dataset import Dataset
+    from detr.planning.plan import Request
+    from detr.training.processes import Processes
 
 
 def train(
@@ -60,25 +65,32 @@ def train(
     if not (opened.panoptic / "manifest.json").is_file():
         command = f"pipeline.py convert {dataset}"
         raise InputError(f"{opened.panoptic}: missing or incomplete; build it with `{command}`")
-    from detr.planning.opening import opening_lines  # these load torch
-    from detr.planning.plan import Request, plan_run
+    from detr.planning.plan import Request  # these load torch
+    from detr.training.local_processes import local_count, train_in_processes
+
+    asked = Request(str(dataset.resolve()), settings, stage, init, seconds, count_flops=dry_run)
+    count = local_count(settings.variant, settings.config().batch_size)
+    train_in_processes(_train, (opened, run, asked, dry_run), count)
+
+
+def _train(processes: Processes, opened: Dataset, run: Path, asked: Request, dry_run: bool) -> None:
+    """Plan and train a run in one of the processes that train it."""
+    from detr.planning.opening import opening_lines
+    from detr.planning.plan import plan_run
     from detr.planning.times import cost_table
-    from detr.training.processes import join_processes
     from detr.training.train import stages_of
     from detr.training.train import train as run_training
 
-    asked = Request(str(dataset.resolve()), settings, stage, init, seconds, count_flops=dry_run)
-    with join_processes() as processes:
-        plan = plan_run(opened.panoptic, run, asked, processes)
-        train_config = plan.config.train
-        if processes.is_first:
-            print_split_warnings(opened)
-            for line in opening_lines(plan, run, stages_of(stage, train_config)):
-                print(line, flush=True)
-        if dry_run:
-            console.print(cost_table(plan.costs, plan.times, train_config))
-        else:
-            run_training(opened.panoptic, run, plan.config, stage)
+    plan = plan_run(opened.panoptic, run, asked, processes)
+    train_config = plan.config.train
+    if processes.is_first:
+        print_split_warnings(opened)
+        for line in opening_lines(plan, run, stages_of(asked.stage, train_config)):
+            print(line, flush=True)
+    if not dry_run:
+        run_training(opened.panoptic, run, plan.config, asked.stage, processes)
+    elif processes.is_first:
+        console.print(cost_table(plan.costs, plan.times, train_config))
 
 
 def predict(

@@ -38,15 +38,23 @@ class ReadError:
 
 
 def plan_steps(
-    order: Sequence[int], config: TrainConfig, *, rank: int = 0, world: int = 1
+    order: Sequence[int],
+    config: TrainConfig,
+    *,
+    rank: int = 0,
+    world: int = 1,
+    divides_batch: bool = False,
 ) -> list[Step]:
     """Divide an epoch into steps.
 
     In each step, the processes together use the photos that a single process with batches `world`
-    times as large would use.
+    times as large would use or, with `divides_batch`, with batches of the same size.
     """
-    size = config.batch_size
-    step_size = size * config.accumulate * world
+    size, step_size = config.batch_size, config.batch_size * config.accumulate
+    if divides_batch:
+        size = max(1, size // world)
+    else:
+        step_size *= world
     steps = []
     for start in range(0, len(order), step_size):
         photos = tuple(order[start : start + step_size])

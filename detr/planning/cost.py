@@ -6,6 +6,7 @@ import resource
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from time import perf_counter
 
 import torch
@@ -25,7 +26,7 @@ from detr.training.optimizer import build_optimizer
 from detr.training.processes import Processes
 from detr.training.stage_model import Stage, StageModel, build_module, prepare_model
 
-MEASURED_STEPS = 3
+MEASURED_STEPS, MEASURED_SECONDS = 8, 5.0  # at most
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,13 @@ def _measure(
     examples = splits.examples("train", in_process)
     examples = replace(examples, epoch=1, with_masks=stage != "boxes")
     order = torch.randperm(len(examples)).tolist()
-    steps = plan_steps(order, config, rank=processes.rank, world=processes.world)
+    steps = plan_steps(
+        order,
+        config,
+        rank=processes.rank,
+        world=processes.world,
+        divides_batch=processes.divides_batch,
+    )
     steps = [step for step in steps if step.photos == steps[0].photos]  # the last may be smaller
     steps = (steps * MEASURED_STEPS)[:MEASURED_STEPS]
     fits = fits_in_memory(examples.panoptic, processes=processes.world)
@@ -88,9 +95,13 @@ def _measure(
     optimizer = build_optimizer(module, config, lr=config.lr)
     _train_step(model, optimizer, steps[0], read[0])  # the first step also allocates and tunes
     start = perf_counter()
-    for step, batches in zip(steps, read, strict=True):
-        _train_step(model, optimizer, step, batches)
-    seconds = (perf_counter() - start) / len(steps)
+    _train_step(model, optimizer, steps[0], read[0])
+    times = [perf_counter() - start]
+    count = min(len(steps), max(1, int(MEASURED_SECONDS / times[0])))
+    for index in range(1, processes.broadcast(count)):
+        start = perf_counter()
+        _train_step(model, optimizer, steps[index], read[index])
+        times.append(perf_counter() - start)
     flops = None
     if count_flops:
         with FlopCounterMode(display=False, custom_mapping=fused_flop_counts()) as counter:
@@ -101,7 +112,7 @@ def _measure(
         parameters=sum(p.numel() for p in module.parameters()),
         trained_parameters=sum(p.numel() for p in model.trained_parameters),
         photos=steps[0].photos,
-        seconds=seconds,
+        seconds=median(times),
         reading_seconds=reading,
         kept_seconds=kept if fits else None,
         peak_memory=_peak_memory(processes.device),

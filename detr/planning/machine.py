@@ -19,10 +19,11 @@ class Machine:
     memory: int
     gpu: str | None = None
     world: int = 1  # training processes
+    batches: int = 1  # that all processes read at the same time
 
     def __str__(self) -> str:
         """Describe the machine in a few words."""
-        each = f"{self.world} x " if self.world > 1 else ""
+        each = f"{self.world} x " if self.batches > 1 else ""
         memory = f"{self.memory / 1e9:.0f} GB of memory available"
         if self.gpu:
             return f"{each}{self.gpu}, {memory}"
@@ -36,4 +37,4 @@ def this_machine(processes: Processes) -> Machine:
     if processes.device.type == "cuda":
         gpu = torch.cuda.get_device_name(processes.device)
         memory = torch.cuda.mem_get_info(processes.device)[0]
-    return processes.broadcast(Machine(cores, memory, gpu, processes.world))
+    return processes.broadcast(Machine(cores, memory, gpu, processes.world, processes.batches))

@@ -42,9 +42,9 @@ def choose_batch(survey: Survey, machine: Machine, settings: Settings) -> Choice
     """Choose the batch size and the learning rates that belong to it."""
     size = BATCH_GPU if machine.gpu else BATCH_CPU
     reason = "more photos keep a GPU busy" if machine.gpu else "many small steps learn faster"
-    if survey.photos < size * machine.world:
-        size, reason = max(1, survey.photos // machine.world), f"{survey.photos} photos"
-    together = int(settings.values.get("batch_size", size)) * machine.world
+    if survey.photos < size * machine.batches:
+        size, reason = max(1, survey.photos // machine.batches), f"{survey.photos} photos"
+    together = int(settings.values.get("batch_size", size)) * machine.batches
     together *= int(settings.values.get("accumulate", 1))
     lr = settings.values.get("lr", float(f"{LR_OF_BATCH_4 * sqrt(together / 4):.2g}"))
     rates = {"lr": lr, "lr_backbone": float(f"{BACKBONE_LR * float(lr):.2g}")}

@@ -22,12 +22,19 @@ TIMEOUT = timedelta(hours=2)  # the others wait while the first process predicts
 class Processes:
     """This process, number `rank` of `world`, and its device.
 
-    Only the first process writes files and prints.
+    Only the first process writes files and prints. Each process reads batches of the configured
+    size, or, with `divides_batch`, its part of such a batch.
     """
 
     rank: int
     world: int
     device: torch.device
+    divides_batch: bool = False
+
+    @property
+    def batches(self) -> int:
+        """The number of batches of the configured size that all processes read at the same time."""
+        return 1 if self.divides_batch else self.world
 
     @property
     def is_first(self) -> bool:

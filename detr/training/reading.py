@@ -28,12 +28,23 @@ def shuffled_steps(run: Run, stage: Stage, photos: int, epoch: int) -> list[Step
     """Return the steps of an epoch, in a random order that depends on its seed."""
     generator = torch.Generator().manual_seed(epoch_seed(run.config, stage, epoch))
     order = torch.randperm(photos, generator=generator).tolist()
-    return plan_steps(order, run.config, rank=run.processes.rank, world=run.processes.world)
+    return _plan(run, order)
 
 
 def steps_in_order(run: Run, photos: int) -> list[Step]:
     """Return the steps of measuring the losses of held-out photos."""
-    return plan_steps(range(photos), run.config, rank=run.processes.rank, world=run.processes.world)
+    return _plan(run, range(photos))
+
+
+def _plan(run: Run, order: Sequence[int]) -> list[Step]:
+    processes = run.processes
+    return plan_steps(
+        order,
+        run.config,
+        rank=processes.rank,
+        world=processes.world,
+        divides_batch=processes.divides_batch,
+    )
 
 
 def read_steps(

@@ -9,6 +9,7 @@ every epoch has its own random seed, derived from (seed, stage, epoch).
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -34,7 +35,7 @@ from detr.training.optimizer import (
     set_learning_rates,
     state_by_name,
 )
-from detr.training.processes import join_processes
+from detr.training.processes import Processes, join_processes
 from detr.training.reading import (
     epoch_seed,
     fill_cache,
@@ -76,15 +77,22 @@ def stages_of(option: StageOption, config: TrainConfig) -> tuple[Stage, ...]:
     return ("boxes", "masks") if option == "both" else (option,)
 
 
-def train(panoptic: Path, folder: Path, config: RunConfig, stage: StageOption) -> None:
+def train(
+    panoptic: Path,
+    folder: Path,
+    config: RunConfig,
+    stage: StageOption,
+    processes: Processes | None = None,
+) -> None:
     """Train `stage` of the run in `folder` on the built data set `panoptic`, or continue it.
 
-    Raises InputError if the run cannot be continued with `config`, if a photo cannot be read, if a
-    loss is NaN or infinite, or if memory or disk space runs out.
+    Without `processes`, those that torchrun has started are joined. Raises InputError if the run
+    cannot be continued with `config`, if a photo cannot be read, if a loss is NaN or infinite, or
+    if memory or disk space runs out.
     """
     keep_freed_memory()
     with (
-        join_processes() as processes,
+        join_processes() if processes is None else nullcontext(processes) as processes,
         lock_run(folder, processes),
         explained_memory_errors(config.train),
         explained_compiler_errors(),
