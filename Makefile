@@ -30,9 +30,12 @@ $(VENV)/ready: pyproject.toml constraints.txt curation/app/setup_database.py
 	@echo "== setup: installing into $(VENV) (only once; takes a few minutes and about 7 GB, including torch's CUDA libraries)"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	$(VENV)/bin/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable '.[test]'
+	@echo "== setup: downloading and installing packages"
+	$(VENV)/bin/uv pip install --compile-bytecode --constraint constraints.txt --editable '.[test]'
+	@echo "== setup: preparing a database for FiftyOne"
 	$(VENV)/bin/python -W ignore -m curation.app.setup_database
 	@touch $@
+	@echo "== setup: done"
 
 sample: setup  ## render the synthetic sample set datasets/yard
 	$(PIPELINE) sample datasets/yard

