@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import torch
-
 from detr.config import RunConfig, TrainConfig
 from detr.prediction.predict import predict
 from detr.training.train import train
@@ -45,9 +43,7 @@ CONFIG = TrainConfig(
 
 def test_boxes_and_masks_of_a_small_set_are_learnt(tmp_path: Path) -> None:
     panoptic = draw_set(tmp_path / "panoptic", train=8, test=1)
-    torch.set_num_threads(2)
     train(panoptic, tmp_path / "run", RunConfig("drawn", CONFIG), "both")
-    torch.set_num_threads(1)
     log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     dice = [line["train"]["loss_dice"] for line in log if line["stage"] == "masks"]
     assert dice[-1] < dice[0] / 2
