@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from detr.config import TrainConfig
 from detr.data.kinds import Kinds
 from detr.data.padded import Padded
+from detr.kernels.layers import PointwiseConv
 from detr.model.backbone import build_backbone, feature_channels
 from detr.model.fast.decoder import Decoder, Queries
 from detr.model.fast.dense import DenseHead, best_places
@@ -52,7 +53,7 @@ class FastDETR(nn.Module):
             if not name.removeprefix("0.body.").startswith(TRAINED):
                 parameter.requires_grad_(False)
         self.pyramid = Pyramid(config, feature_channels(config))
-        self.semantic_embed = nn.Conv2d(mask_dim_of(config), things + stuff, 1)
+        self.semantic_embed = PointwiseConv(mask_dim_of(config), things + stuff)
         self.dense = DenseHead(dim, things) if things else None
         self.stuff_embed = nn.Embedding(stuff, dim) if stuff else None
         self.decoder = Decoder(config, things=things, stuff=stuff)

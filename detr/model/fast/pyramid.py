@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detr.config import TrainConfig
+from detr.kernels.layers import PointwiseConv
 from detr.model.position_encoding import PositionEmbeddingSine
 from detr.model.transformer import Encoder
 
@@ -35,7 +36,7 @@ class ConvNorm(nn.Module):
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, out, 1, bias=False)
+        self.conv = PointwiseConv(channels, out, bias=False)
         self.norm = ChannelNorm(out)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,7 +80,7 @@ class Pyramid(nn.Module):
         self.to_pixels = ConvNorm(dim, mask_dim)
         self.pixel_depthwise = _depthwise(mask_dim, 3)
         self.pixel_norm = ChannelNorm(mask_dim)
-        self.pixel_embed = nn.Conv2d(mask_dim, mask_dim, 1)
+        self.pixel_embed = PointwiseConv(mask_dim, mask_dim)
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], Tensor]:
         """Return levels (B, D, h, w) of strides 8, 16, 32 and embeddings (B, E, H / 4, W / 4)."""
