@@ -37,10 +37,12 @@ def review(run: RunPath, app: bool = True, port: int = 5151, dataset: Path | Non
         raise InputError(f"--port: expected 1 to {MOST_PORT}, found {port}")
     files = run_files(run, dataset)
     print(f"FiftyOne: loading {files.dataset.root} and the predictions of {run}", flush=True)
-    from curation.app.app import open_app
+    from curation.app.app import check_port, open_app
     from curation.loading.load import load_dataset
     from curation.review.review import review as load_predictions
 
+    if app:
+        check_port(port)  # before the work; it may take minutes
     load_dataset(files.dataset, check(files.dataset))
     name = load_predictions(files.dataset, files.truth, files.prediction, run=run)
     redraw = run / "redraw.txt"

@@ -41,10 +41,13 @@ def _named(what: str, names: Sequence[str]) -> Iterator[str]:
 
 
 def health_table(health: Health) -> Table:
-    """Return a table for rich with one row per category; a 0 in a split is red."""
+    """Return a table for rich with one row per category; a 0 in a split is red.
+
+    The last columns are the share of all pixels, and the typical side of a segment.
+    """
     table = Table("category", "kind", title="segments", title_justify="left")
-    for name in (*health.photos, "photos", "share of pixels", "typical side"):
-        table.add_column(name, justify="right")
+    for title in (*health.photos, "photos", "pixels", "side"):
+        table.add_column(title, justify="right")
     for one in health.categories:
         counts = (_count(one.segments[split]) for split in health.photos)
         kind = "thing" if one.category.isthing else "stuff"
