@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -22,6 +25,7 @@ from detr.weights.init import class_names
 
 OUTPUTS = ["pred_logits", "pred_boxes", "pred_masks"]
 MIN_SIDE = 64  # pixels
+EXPORTERS = ("onnxscript", "onnx_ir", "torch.onnx")
 
 
 class OnePhoto(nn.Module):
@@ -74,6 +78,22 @@ def _metadata(loaded: LoadedModel) -> dict[str, str]:
     return metadata
 
 
+@contextmanager
+def _without_notes() -> Iterator[None]:
+    """Hide warnings and log lines about the implementation of the exporters."""
+    loggers = [logging.getLogger(name) for name in EXPORTERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
 def write_onnx(model: DETR | DETRsegm | FastDETR, out: Path, *, metadata: dict[str, str]) -> None:
     """Write a model with the input `image`, one normalised RGB photo (1, 3, H, W) of any size.
 
@@ -90,8 +110,7 @@ def write_onnx(model: DETR | DETRsegm | FastDETR, out: Path, *, metadata: dict[s
     else:
         one_photo = OnePhoto(model)
         outputs = OUTPUTS if isinstance(model, DETRsegm) else OUTPUTS[:2]
-    with replacing(out) as temporary, torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # warnings about the implementation of torch
+    with replacing(out) as temporary, torch.no_grad(), _without_notes():
         program = torch.onnx.export(
             one_photo.eval(),
             (example,),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,11 +25,16 @@ SIZES = ((96, 128), (64, 200), (131, 77))  # the last is not a multiple of any s
     ids=["masks", "boxes"],
 )
 def test_onnxruntime_and_torch_agree(
-    config: TrainConfig, masks: bool, tmp_path: Path, shallow: None
+    config: TrainConfig,
+    masks: bool,
+    tmp_path: Path,
+    shallow: None,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     torch.manual_seed(0)
     weights = save(tmp_path / "own.pth", config, 91, masks=masks)
     export_onnx(weights, tmp_path / "own.onnx")
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
     session = onnxruntime.InferenceSession(tmp_path / "own.onnx")
     model = load_published(weights)
     for size in SIZES:
