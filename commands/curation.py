@@ -9,6 +9,7 @@ from commands.arguments import DatasetPath, RunPath
 from commands.datasets import check, open_dataset, run_files
 
 MOST_PORT = 65535
+STARTING = "starting FiftyOne and its database can take a minute"
 
 
 def curate(dataset: DatasetPath) -> None:
@@ -18,7 +19,7 @@ def curate(dataset: DatasetPath) -> None:
         dataset: folder with dataset.yaml; must be converted.
     """
     opened = open_dataset(dataset)
-    print(f"FiftyOne: loading {opened.panoptic}", flush=True)
+    print(f"FiftyOne: loading {opened.panoptic}; {STARTING}", flush=True)
     from curation.loading.load import load_dataset
 
     load_dataset(opened, check(opened))
@@ -36,7 +37,8 @@ def review(run: RunPath, app: bool = True, port: int = 5151, dataset: Path | Non
     if not 1 <= port <= MOST_PORT:
         raise InputError(f"--port: expected 1 to {MOST_PORT}, found {port}")
     files = run_files(run, dataset)
-    print(f"FiftyOne: loading {files.dataset.root} and the predictions of {run}", flush=True)
+    what = f"{files.dataset.root} and the predictions of {run}"
+    print(f"FiftyOne: loading {what}; {STARTING}", flush=True)
     from curation.app.app import check_port, open_app
     from curation.loading.load import load_dataset
     from curation.review.review import review as load_predictions
