@@ -22,9 +22,7 @@ def evaluate(
     """Score a panoptic prediction: PQ, SQ and RQ; box AP and mask AP if it contains scores.
 
     Args:
-        paths: training run whose predictions of the test photos are scored, or two COCO panoptic
-            JSON files: the ground truth and a prediction for the same photos, each with its PNGs in
-            the folder of the same name.
+        paths: a run, of which the test photos are scored, or two COCO panoptic files of any photos.
         json: also write the scores to this JSON file.
         dataset: data set of the run, if it was moved.
     """
