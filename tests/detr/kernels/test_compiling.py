@@ -29,7 +29,6 @@ from tests.detr.random_weights import SMALL
 
 COMPILER = os.environ.get("CXX", "g++")
 ONE_SIZE = {"min_size": 64, "max_size": 96, "train_sizes": (64,), "flip": False, "crop": 0}
-COMPILED_QUICKLY = {"compile_threads": 1, "aot_inductor.debug_compile": True}  # -O0
 CONFIG = replace(SMALL, dec_layers=1, num_workers=0, dropout=0, **ONE_SIZE)
 
 
@@ -51,13 +50,20 @@ def two_steps(panoptic: Path, config: TrainConfig, stage: Stage) -> list[dict[st
 
 
 @pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"{COMPILER}: no such C++ compiler")
-def test_compiling_does_not_change_the_losses(tmp_path: Path, shallow: None) -> None:
-    """The first layers of the backbone are frozen, the others are trained."""
+@pytest.mark.parametrize(
+    ("stage", "config"),
+    [("boxes", replace(CONFIG, lr_backbone=0)), ("joint", CONFIG)],
+    ids=["boxes on a frozen backbone", "joint"],
+)
+def test_compiling_does_not_change_the_losses(
+    tmp_path: Path, stage: Stage, config: TrainConfig
+) -> None:
+    """Takes minutes: the C++ compiler compiles the whole trunk."""
     torch.compiler.reset()
     panoptic = draw_set(tmp_path / "panoptic")
-    plain = two_steps(panoptic, CONFIG, "joint")
-    with inductor.patch(COMPILED_QUICKLY):
-        compiled = two_steps(panoptic, replace(CONFIG, compile=True), "joint")
+    plain = two_steps(panoptic, config, stage)
+    with inductor.patch(compile_threads=1):
+        compiled = two_steps(panoptic, replace(config, compile=True), stage)
     assert len(plain) == len(compiled) == 2
     assert plain[0] != plain[1]
     for one, other in zip(plain, compiled, strict=True):
@@ -82,7 +88,7 @@ def test_a_missing_compiler_is_explained_in_one_line() -> None:
         raise RuntimeError("other")
 
 
-def test_photos_of_many_sizes_are_compiled_once(shallow: None) -> None:
+def test_photos_of_many_sizes_are_compiled_once() -> None:
     """The code for small inputs is disabled, because it would be recompiled for each size."""
     torch.compiler.reset()
     graphs: list[object] = []
@@ -91,7 +97,7 @@ def test_photos_of_many_sizes_are_compiled_once(shallow: None) -> None:
         graphs.append(graph)
         return graph.forward
 
-    detr = DETR(replace(CONFIG, dim_feedforward=2048), 4, pretrained=False).train()
+    detr = DETR(replace(SMALL, dim_feedforward=2048), 4, pretrained=False).train()
     compiled = torch.compile(detr, dynamic=True, backend=counting)
     for side in (64, 96, 160, 224, 320):
         compiled(pad([torch.rand(3, side, side + 32), torch.rand(3, side, side)]))

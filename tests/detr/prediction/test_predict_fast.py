@@ -30,7 +30,7 @@ from tests.detr.training.runs import FAST
 LEARNING = replace(
     FAST,
     batch_size=4,
-    epochs=12,
+    epochs=36,
     lr=1e-3,
     warmup_steps=10,
     schedule="flat_cosine",
