@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+from multiprocessing.context import SpawnProcess
 from typing import Any
 
 import cv2
@@ -53,7 +53,7 @@ def train_in_processes(
         return
     context = multiprocessing.get_context("spawn")
     port = _free_port()
-    others: list[BaseProcess] = []
+    others: list[SpawnProcess] = []
     errors: list[Connection] = []
     try:
         for rank in range(1, count):
@@ -114,7 +114,7 @@ def _joined(rank: int, count: int, port: int) -> Iterator[Processes]:
         cv2.setNumThreads(cv_threads)
 
 
-def _first_error(others: list[BaseProcess], errors: list[Connection]) -> str | None:
+def _first_error(others: list[SpawnProcess], errors: list[Connection]) -> str | None:
     """Return the error of a process that has failed; None if none has."""
     for process, receiver in zip(others, errors, strict=True):
         try:

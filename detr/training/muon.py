@@ -74,8 +74,8 @@ class MuonAdamW(torch.optim.AdamW):
             for (parameter, _), matrix in zip(found, orthogonal, strict=True):
                 updates.setdefault(parameter, []).append(matrix * SCALE * columns**0.5)
         for parameter, parts in updates.items():
-            turned = parameter.shape[0] // len(parts) > parameter.shape[1]
-            update = torch.cat([part.T if turned else part for part in parts])
+            is_turned = parameter.shape[0] // len(parts) > parameter.shape[1]
+            update = torch.cat([part.T if is_turned else part for part in parts])
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
             parameter.add_(update.view_as(parameter), alpha=-group["lr"])
 
@@ -94,11 +94,12 @@ def orthogonalise(matrices: Tensor) -> Tensor:
     a, b, c = COEFFICIENTS
     norm = matrices.norm(dim=(1, 2), keepdim=True) + 1e-7
     gram = torch.bmm(matrices, matrices.mT) / norm**2
-    factor = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device).expand_as(gram)
+    factor: Tensor = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device).expand_as(gram)
     for number in range(ITERATIONS):
         step = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         step.diagonal(dim1=1, dim2=2).add_(a)
         factor = torch.bmm(step, factor) if number else step
         if number < ITERATIONS - 1:
             gram = torch.bmm(torch.bmm(step, gram), step)  # `step` is symmetric
-    return torch.bmm(factor, matrices) / norm
+    result: Tensor = torch.bmm(factor, matrices) / norm
+    return result

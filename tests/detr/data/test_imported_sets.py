@@ -50,5 +50,5 @@ def test_a_set_without_a_test_split_is_refused_by_the_reason(tmp_path: Path) -> 
     yaml = YAML.replace("train: 0.5, test: 0.5", "train: 0.5, val: 0.5")
     dataset = draw_dataset(tmp_path, {"a": [square("box", 1, 1, 5)], "b": []}, yaml=yaml)
     convert(dataset)
-    with pytest.raises(InputError, match="expected a split 'test'.* found the splits train, val"):
+    with pytest.raises(InputError, match=r"expected a split 'test'.* found the splits train, val"):
         read_splits(dataset.panoptic)
