@@ -25,7 +25,7 @@ from base.workers import count_cores
 from detr.training.processes import Processes, join_processes
 
 LOCALHOST = "127.0.0.1"
-LAST_WORDS = 10.0  # seconds in which a process that failed reports its error
+LAST_WORDS = 2.0  # seconds to wait for the error of a process that failed
 
 
 def local_count(variant: str, batch_size: int) -> int:
@@ -65,12 +65,16 @@ def train_in_processes(
             others.append(process)
             errors.append(receiver)
         with _joined(0, count, port) as processes:
-            function(processes, *arguments)
-    except RuntimeError as error:  # what is exchanged with a process that has ended
-        message = _first_error(others, errors)
-        if message is None:
-            raise
-        raise InputError(message) from error
+            try:
+                function(processes, *arguments)
+            except BaseException as error:
+                failed = isinstance(error, RuntimeError)  # as exchanges with an ended process do
+                message = _first_error(others, errors) if failed else None
+                for process in others:
+                    process.kill()  # before this process leaves the group and waits for them
+                if message is None:
+                    raise
+                raise InputError(message) from error
     finally:
         for process in others:
             process.kill()
@@ -90,12 +94,12 @@ def _run_other(
     silent = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(silent, stream)
-    try:
-        with _joined(rank, count, port) as processes:
+    with _joined(rank, count, port) as processes:
+        try:
             function(processes, *arguments)
-    except Exception as error:
-        text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        errors.send(text)
+        except Exception as error:  # reported before the group, and so the first process, fails
+            known = isinstance(error, InputError)
+            errors.send(str(error) if known else f"{type(error).__name__}: {error}")
 
 
 @contextmanager
@@ -118,7 +122,7 @@ def _first_error(others: list[SpawnProcess], errors: list[Connection]) -> str | 
     """Return the error of a process that has failed; None if none has."""
     for process, receiver in zip(others, errors, strict=True):
         try:
-            if receiver.poll(0 if process.is_alive() else LAST_WORDS):
+            if receiver.poll(LAST_WORDS):
                 return str(receiver.recv())
         except EOFError:  # it was killed before it could send anything
             process.join(LAST_WORDS)
