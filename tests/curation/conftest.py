@@ -38,11 +38,11 @@ Curate = Callable[[Dataset], fo.Dataset]
 
 @pytest.fixture
 def curate() -> Curate:
-    """Validate, convert and load, as the command line does."""
+    """Convert, validate and load, as the command line does."""
 
     def run(dataset: Dataset) -> fo.Dataset:
-        checked = check(dataset)
         convert(dataset)
+        checked = check(dataset)  # with what the conversion found, such as copies across splits
         return fo.load_dataset(load_dataset(dataset, checked))
 
     return run
