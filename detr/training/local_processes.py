@@ -9,11 +9,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -24,7 +26,6 @@ from base.errors import InputError
 from base.workers import count_cores
 from detr.training.processes import Processes, join_processes
 
-LOCALHOST = "127.0.0.1"
 LAST_WORDS = 2.0  # seconds to wait for the error of a process that failed
 
 
@@ -52,19 +53,20 @@ def train_in_processes(
             function(processes, *arguments)
         return
     context = multiprocessing.get_context("spawn")
-    port = _free_port()
     others: list[SpawnProcess] = []
     errors: list[Connection] = []
+    folder = TemporaryDirectory()  # where the processes find each other
+    meeting = Path(folder.name, "processes").as_uri()
     try:
         for rank in range(1, count):
             receiver, sender = context.Pipe(duplex=False)
-            target = (rank, count, port, sender, function, arguments)
+            target = (rank, count, meeting, sender, function, arguments)
             process = context.Process(target=_run_other, args=target, daemon=True)
             process.start()
             sender.close()
             others.append(process)
             errors.append(receiver)
-        with _joined(0, count, port) as processes:
+        with _joined(0, count, meeting) as processes:
             try:
                 function(processes, *arguments)
             except BaseException as error:
@@ -79,12 +81,13 @@ def train_in_processes(
         for process in others:
             process.kill()
             process.join()
+        folder.cleanup()
 
 
 def _run_other(
     rank: int,
     count: int,
-    port: int,
+    meeting: str,
     errors: Connection,
     function: Callable[..., None],
     arguments: tuple[Any, ...],
@@ -94,7 +97,7 @@ def _run_other(
     silent = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(silent, stream)
-    with _joined(rank, count, port) as processes:
+    with _joined(rank, count, meeting) as processes:
         try:
             function(processes, *arguments)
         except Exception as error:  # reported before the group, and so the first process, fails
@@ -103,13 +106,17 @@ def _run_other(
 
 
 @contextmanager
-def _joined(rank: int, count: int, port: int) -> Iterator[Processes]:
-    """Join the group as process number `rank`; threads and variables are restored at the end."""
+def _joined(rank: int, count: int, meeting: str) -> Iterator[Processes]:
+    """Join the group as process number `rank`; threads are restored at the end.
+
+    The processes meet at the file with the URI `meeting` and talk on the loopback interface only.
+    """
     threads, cv_threads = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(max(1, count_cores() // count))
     cv2.setNumThreads(1)
-    address = f"tcp://{LOCALHOST}:{port}"
-    distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=count)
+    if sys.platform == "linux":
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)
     try:
         yield Processes(rank, count, torch.device("cpu"), divides_batch=True)
     finally:
@@ -132,9 +139,3 @@ def _first_error(others: list[SpawnProcess], errors: list[Connection]) -> str | 
                     " killed it for its memory: lower batch_size or max_size"
                 )
     return None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOCALHOST, 0))
-        return int(probe.getsockname()[1])
