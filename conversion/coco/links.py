@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -13,6 +14,8 @@ from conversion.coco.problems import Problems
 
 Id = int | str  # some tools write ids as strings
 FIRST_COCO_CROWD = 900_000_000_000  # COCO gives its own crowds ids such as 900100448263
+_ONE = {"image_id": "an image", "category_id": "a category"}
+_SEVERAL = {"image_id": "images", "category_id": "categories"}
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,9 @@ def read_links(
     for place, one in enumerate(raw):
         with problems.collecting(f"{path}: annotations[{place}]"):
             links.append((place, msgspec.json.decode(one, type=_Link, strict=False)))
-    _check_images(path, links, images, problems)
-    _check_categories(path, links, categories, problems)
+    image_uses = ((place, None, link.image_id) for place, link in links)
+    _check_ids(path, "image_id", image_uses, images, problems)
+    _check_ids(path, "category_id", _category_uses(links), categories, problems)
     of_image: dict[Id, list[tuple[int, msgspec.Raw]]] = {}
     for place, link in links:
         of_image.setdefault(link.image_id, []).append((place, raw[place]))
@@ -120,41 +124,33 @@ def _crowd_use(links: Sequence[tuple[int, _Link]]) -> CrowdUse:
     return CrowdUse(**counts)
 
 
-def _check_images(
+def _check_ids(
     path: Path,
-    links: Sequence[tuple[int, _Link]],
+    key: Literal["image_id", "category_id"],
+    uses: Iterable[tuple[int, int | None, Id | None]],
     known: Collection[Id] | None,
     problems: Problems,
 ) -> None:
-    wrong = [(place, link.image_id) for place, link in links if known is not None]
-    wrong = [(place, one) for place, one in wrong if one not in (known or ())]
-    if wrong and all(_other_form(one) in (known or ()) for _, one in wrong):
-        problems.add(f"{path}: annotations[{wrong[0][0]}]: {_mixed('image_id', wrong[0][1])}")
-        return
-    for place, one in wrong:
-        where = f"{path}: annotations[{place}]"
-        problems.add(f"{where}: image_id: expected the id of an image, found {one!r}")
+    """Report ids that are not `known`; if all are known in their other form, as one problem.
 
-
-def _check_categories(
-    path: Path,
-    links: Sequence[tuple[int, _Link]],
-    known: Collection[Id] | None,
-    problems: Problems,
-) -> None:
+    `uses` are the index of an annotation, that of its segment, or None if it has none, and the id.
+    """
     if known is None:
         return
-    wrong: list[tuple[str, Id | None]] = []
+    wrong = [(place, segment, one) for place, segment, one in uses if one not in known]
+    mixed = all(_other_form(one) in known for _, _, one in wrong)
+    for place, segment, one in wrong[:1] if mixed else wrong:
+        inner = "" if segment is None else f"segments_info[{segment}]: "
+        what = _mixed(key, one) if mixed else f"expected the id of {_ONE[key]}, found {one!r}"
+        problems.add(f"{path}: annotations[{place}]: {inner}{key}: {what}")
+
+
+def _category_uses(
+    links: Sequence[tuple[int, _Link]],
+) -> Iterator[tuple[int, int | None, Id | None]]:
     for place, link in links:
-        for number, category in enumerate(link.category_ids):
-            if category not in known:
-                inner = "" if link.segments_info is None else f"segments_info[{number}]: "
-                wrong.append((f"{path}: annotations[{place}]: {inner}", category))
-    if wrong and all(_other_form(one) in known for _, one in wrong):
-        problems.add(f"{wrong[0][0]}{_mixed('category_id', wrong[0][1])}")
-        return
-    for where, one in wrong:
-        problems.add(f"{where}category_id: expected the id of a category, found {one!r}")
+        for number, one in enumerate(link.category_ids):
+            yield place, None if link.segments_info is None else number, one
 
 
 def _other_form(one: Id | None) -> Id | None:
@@ -165,9 +161,9 @@ def _other_form(one: Id | None) -> Id | None:
 
 
 def _mixed(key: str, one: Id | None) -> str:
-    kinds = ("text", "numbers") if isinstance(one, str) else ("a number", "texts")
-    what = {"image_id": "images", "category_id": "categories"}[key]
+    kinds = ("text", "numbers") if isinstance(one, str) else ("a number", "text")
+    what = _SEVERAL[key]
     return (
-        f"{key}: expected an id as {what} have it; found {one!r}, {kinds[0]}, while the ids of"
-        f" {what} are {kinds[1]}; write both in one way"
+        f"expected an id as {what} have it; found {one!r}, {kinds[0]}, while the ids of {what} are"
+        f" {kinds[1]}; write both in one way"
     )
