@@ -71,6 +71,10 @@ def _without_suffix(below: str) -> str:
     return below.rpartition(".")[0]
 
 
+def _stem(below: str) -> str:
+    return _without_suffix(_last_part(below))
+
+
 @dataclass(frozen=True)
 class PhotoIndex:
     """All photos of a set, found by path or name regardless of case and Unicode form."""
@@ -107,6 +111,10 @@ class PhotoIndex:
     def _by_stem(self) -> _Lookup:
         return _Lookup(self.dataset.images, self.photos, _without_suffix)
 
+    @cached_property
+    def _unsupported_by_stem(self) -> _Lookup:
+        return _Lookup(self.dataset.images, self.unsupported, _stem)
+
     def find(self, annotation: Path, image_path: str) -> Found:
         """Find the photo of an annotation whose `imagePath` is `image_path`.
 
@@ -133,8 +141,9 @@ class PhotoIndex:
 
     def _unsupported(self, slashed: str, inner: str) -> Path | None:
         """Return the unsupported picture with the name in imagePath or that of the annotation."""
-        wanted = {fold(_without_suffix(_last_part(name))) for name in (slashed, inner)}
-        return next((one for one in self.unsupported if fold(one.stem) in wanted), None)
+        wanted = {fold(_stem(name)) for name in (slashed, inner)}
+        pictures = (one for stem in wanted for one in self._unsupported_by_stem.find(stem))
+        return min(pictures, default=None)
 
     def _split(self, annotation: Path) -> tuple[str, str]:
         """Split a path into the set's folder, images or labelme, and the path below it."""
