@@ -7,7 +7,6 @@ earlier, so that every step does only what is new.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import version
@@ -17,8 +16,6 @@ import msgspec
 
 from annotation.dataset import Dataset, Limits
 from annotation.labelme.photo_index import PhotoIndex
-from annotation.rules.cached import CachedInspections
-from annotation.rules.pixels import InspectionTask
 from base.errors import InputError
 from base.files import digest
 from base.memory import return_freed_memory
@@ -26,7 +23,7 @@ from base.progress import track
 from conversion.building.engine import run_tasks
 from conversion.building.entries import LeftOut, read_entries
 from conversion.building.group_file import GroupFile, read_groups
-from conversion.building.groups import group_inputs, group_photos
+from conversion.building.groups import group_inputs, group_photos, perceptual_hashes
 from conversion.building.painter import Painter, PaintingFailure, PaintingTask
 from conversion.building.place import check_place, place, read_placed
 from conversion.building.plan import PaintedFile, Plan
@@ -184,7 +181,8 @@ def _assign_splits(dataset: Dataset, split: Split, plan: Plan) -> GroupFile:
         return known
     names, hashes = list(contents.photos()), dict[str, int]()
     if split.near_duplicates:
-        hashes = _perceptual_hashes(dataset, plan.store, names)
+        digests = {name: plan.store.digest(dataset.images / name) for name in names}
+        hashes = perceptual_hashes(dataset, plan.store, digests)
     groups = group_photos(dataset, names, hashes, earlier)
     if not stay:
         plan.set_splits(split_photos(dataset, contents.counts(), groups, earlier))
@@ -197,17 +195,3 @@ def _known_groups(dataset: Dataset) -> GroupFile | None:
         return read_groups(dataset.panoptic)
     except InputError:
         return None
-
-
-def _perceptual_hashes(dataset: Dataset, store: Store, names: Sequence[str]) -> dict[str, int]:
-    """Return perceptual hashes by name; photos that cannot be decoded have none."""
-    paths = [dataset.images / name for name in names]
-    tasks = [InspectionTask(path, store.digest(path)) for path in paths]
-    results = CachedInspections(store.cache).inspect(tasks)
-    found = {
-        name: result.photo.likeness
-        for name, result in zip(names, results, strict=True)
-        if result is not None
-    }
-    store.commit()
-    return {name: value for name, value in found.items() if value is not None}

@@ -9,7 +9,10 @@ from hashlib import sha256
 from annotation.dataset import Dataset
 from annotation.photos.groups import group_file, read_photo_groups
 from annotation.photos.likeness import near_pairs
+from annotation.rules.cached import CachedInspections
+from annotation.rules.pixels import InspectionTask
 from base.files import digest
+from conversion.building.store import Store
 from conversion.config import read_conversion_config
 
 
@@ -42,6 +45,32 @@ def group_photos(
         if len({before[name] for name in members if name in before}) < 2:
             joined.merge(first, second)
     return sorted(sorted(group) for group in joined.subsets())
+
+
+def perceptual_hashes(
+    dataset: Dataset,
+    store: Store,
+    digests: Mapping[str, bytes],
+    *,
+    decode: bool = True,
+    keep_problems: bool = True,
+) -> dict[str, int]:
+    """Return perceptual hashes by name, for the photos whose SHA-256 `digests` are given.
+
+    Photos that cannot be decoded have none. `decode` and `keep_problems` are described in
+    `CachedInspections.inspect`.
+    """
+    tasks = [InspectionTask(dataset.images / name, content) for name, content in digests.items()]
+    results = CachedInspections(store.cache).inspect(
+        tasks, decode=decode, keep_problems=keep_problems
+    )
+    found = {
+        name: result.photo.likeness
+        for name, result in zip(digests, results, strict=True)
+        if result is not None
+    }
+    store.commit()
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def group_inputs(dataset: Dataset, photos: Iterable[tuple[str, bytes]]) -> str:

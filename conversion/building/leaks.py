@@ -13,10 +13,9 @@ import msgspec
 from annotation.dataset import Dataset
 from annotation.findings import Complaint
 from annotation.photos.likeness import near_pairs
-from annotation.rules.cached import CachedInspections
 from annotation.rules.checked import CheckedAnnotation
-from annotation.rules.pixels import InspectionTask
 from conversion.building.contents import Contents
+from conversion.building.groups import perceptual_hashes
 from conversion.config import COPIES_PATTERN
 
 MOST_DECODED = 2_000  # photos; in larger sets, only those that `validate` has decoded are compared
@@ -56,7 +55,8 @@ def find_leaks(dataset: Dataset, contents: Contents) -> tuple[Leak, ...]:
     if len(set(split_of.values())) < 2:
         return ()
     digests = {name: digest for name, digest in contents.photo_digests() if digest}
-    hashes = _hashes(dataset, contents, digests)
+    decode = len(digests) <= MOST_DECODED
+    hashes = perceptual_hashes(dataset, contents.store, digests, decode=decode, keep_problems=False)
     return _count(split_of, twins(split_of, digests, hashes, dataset.config.limits.near_photo))
 
 
@@ -98,22 +98,6 @@ def _count(split_of: Mapping[str, str], found: Mapping[str, str]) -> tuple[Leak,
         Leak(split, len(names), totals[split], names[0], found[names[0]])
         for split, names in sorted(leaking.items())
     )
-
-
-def _hashes(dataset: Dataset, contents: Contents, digests: Mapping[str, bytes]) -> dict[str, int]:
-    """Return the perceptual hashes of photos; those that cannot be decoded have none."""
-    tasks = [InspectionTask(dataset.images / name, digest) for name, digest in digests.items()]
-    decode = len(tasks) <= MOST_DECODED
-    inspected = CachedInspections(contents.store.cache).inspect(
-        tasks, decode=decode, keep_problems=False
-    )
-    found = {
-        name: one.photo.likeness
-        for name, one in zip(digests, inspected, strict=True)
-        if one is not None
-    }
-    contents.store.commit()
-    return {name: value for name, value in found.items() if value is not None}
 
 
 # --- after the build ---
