@@ -165,7 +165,7 @@ def _fixed_shapes(
             parts = [shape for one in replacements for shape in one.shapes]
             if not parts:
                 raise NotFixedError(OUTSIDE)
-            if finding.rule != "label-typo":  # the thing appears only now
+            if finding.rule != "label-typo":  # which is meant to add a thing to the picture
                 changed = [*replaced[:number], parts, *replaced[number + 1 :]]
                 safety.check(tuple(chain(*replaced)), tuple(chain(*changed)))
         except (NotFixedError, ShapeError) as error:

@@ -22,7 +22,7 @@ from base.naming import fold, path_parts
 class FoundAnnotation:
     """A JSON file that may be the annotation of a photo, both by their paths in the source.
 
-    `alone`: no other photo may have it, such as `a.png` beside `a.jpg`.
+    `alone`: it cannot belong to another photo, as it could if `a.png` lay beside `a.jpg`.
     """
 
     photo: str

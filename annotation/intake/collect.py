@@ -57,7 +57,7 @@ class Collected:
 
     `near_duplicates` has one entry for each added photo that looks like an earlier one,
     `other_files` counts the files in the sources that are not photos, by suffix, and `adopted` the
-    annotations that were brought along.
+    annotations that were copied with their photos.
     """
 
     root: Path
@@ -77,7 +77,7 @@ class Collected:
             f"{len(others)} exact duplicates skipped, {len(self.refused)} refused"
         )
         if self.adopted:
-            yield f"{self.root / 'labelme'}: {self.adopted} annotations brought along"
+            yield f"{self.root / 'labelme'}: {self.adopted} annotations copied with their photos"
         yield from (f"duplicate: {one.origin} is the same as {one.image}" for one in others)
         for pair in self.near_duplicates:
             if not pair.same_source:

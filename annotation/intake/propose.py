@@ -128,7 +128,7 @@ def _lines(root: Path, things: Sequence[ProposedThing]) -> Iterator[str]:
 
 
 def _flag_lines(found: FoundNames, defaults: DatasetConfig) -> Iterator[str]:
-    """Yield the lines of the flags, if there are some that are not known without these lines."""
+    """Yield a line for each kind of flag of which the files have some that are not defaults."""
     for key in ("shape_flags", "photo_flags"):
         known, used = getattr(defaults, key), getattr(found, key)
         if new := sorted(used - set(known)):

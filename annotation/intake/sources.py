@@ -30,8 +30,8 @@ class SourcePhoto:
 
     `origin` tells people where it is. Its name in the set is made from `path`, its path in the
     source. Photos with the same `group` belong in one split. `load` raises RefusedError if it
-    cannot be read. `annotation` is the file with its name that may be its annotation, which
-    `load_annotation` reads in the same way.
+    cannot be read. `annotation` is a file of the same name that may be its annotation, or None;
+    `load_annotation` reads it and raises the same error.
     """
 
     origin: str

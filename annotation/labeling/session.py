@@ -193,9 +193,9 @@ def _showable(shape: Shape) -> Shape:
 
 
 def _show(photo: Path, link: Path) -> None:
-    """Link a photo; of one with more than 8 bits, write what training reads.
+    """Link a photo, or write it with 8 bits per channel, as training reads it, if it has more.
 
-    Labelme cannot open such a PNG, and shows such a TIFF without its rotation.
+    Labelme cannot open a PNG with more, and ignores the rotation of such a TIFF.
     """
     try:
         deep = read_header(photo).bits > 8

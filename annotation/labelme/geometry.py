@@ -99,8 +99,7 @@ def figure(shape: Shape, *, line_width: float = 0) -> BaseGeometry:
     """Return the region that a shape covers, in pixels; invalid if its outline crosses itself.
 
     Lines and points are widened to `line_width` pixels, and are empty if it is 0. Shapes of the
-    types UNPAINTED are always empty. Raises ShapeError
-    as `check_points` and `mask_pixels` do.
+    types UNPAINTED are always empty. Raises ShapeError as `check_points` and `mask_pixels` do.
     """
     if shape.shape_type == "mask":
         return _mask_figure(*mask_pixels(shape))

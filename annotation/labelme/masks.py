@@ -49,8 +49,8 @@ def decode_mask_png(mask: str) -> NDArray[np.bool_]:
     """Decode a mask to (h, w) bool.
 
     Pixels are set where the values are not 0; those of palette images are the indices, as in
-    Labelme. An opaque or equal alpha channel says nothing, and colours that are the same
-    everywhere leave it to the alpha channel.
+    Labelme. An alpha channel that is opaque everywhere or equal to the mask of the colours is
+    ignored. If the colours are set everywhere or nowhere, the alpha channel is the mask.
 
     Raises InputError if the mask is not a base64 PNG or too large, or if its colours and its alpha
     channel contradict each other.

@@ -47,7 +47,7 @@ def scaled_to_8_bits(values: NDArray[np.uint16]) -> NDArray[np.uint8]:
 
 
 def eight_bit(image: Image.Image) -> Image.Image:
-    """Return a decoded photo whose grey values of 16 bits, if it has such, are scaled to 8 bits."""
+    """Return a decoded photo with 16-bit grey values scaled to 8 bits, or the photo itself."""
     if not image.mode.startswith("I"):
         return image
     return Image.fromarray(scaled_to_8_bits(np.asarray(image).astype(np.uint16)))

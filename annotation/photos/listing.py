@@ -10,7 +10,7 @@ from typing import overload
 from base.errors import InputError
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-# pictures that people have, but that are not read
+# other picture formats that people use, which are not supported
 OTHER_SUFFIXES = (".gif", ".avif", ".heic", ".heif", ".jxl", ".jp2", ".dng", ".cr2", ".nef", ".arw")
 
 

@@ -109,7 +109,7 @@ class CachedChecks:
         return sha256(b"".join(parts)).digest()
 
     def _names(self) -> bytes:
-        """Return a digest of the names of all photos and pictures."""
+        """Return a digest of the names of all photos and unsupported pictures."""
         if not self._photo_names:
             start, total = len(str(self._dataset.images)), sha256()
             for text in (*self._index.photos.texts, *self._index.unsupported.texts):

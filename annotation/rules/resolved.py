@@ -21,9 +21,10 @@ from annotation.photos.files import Size
 class ResolvedAnnotation:
     """An annotation with its photo, the size of the photo and the geometry of each shape.
 
-    `size` is None if neither the photo nor the annotation states it. `figures` has one geometry per
-    shape, in pixels: empty for lines that the set leaves out, None for shapes whose geometry cannot
-    be computed. `problems` are the complaints about the latter.
+    `size` is None if neither the photo nor the annotation states it, or if the shapes were drawn on
+    a picture of another size. `figures` has one geometry per shape, in pixels: empty for lines that
+    the set leaves out, None for shapes whose geometry cannot be computed. `problems` are the
+    complaints about the latter.
     """
 
     path: Path

@@ -106,7 +106,7 @@ def _crossing(resolved: ResolvedAnnotation, index: int, crossing: CrossedOutline
     reason = str(shapely.is_valid_reason(resolved.figures[index]))
     x, y = (float(word) for word in reason.rpartition("[")[2][:-1].split()[:2])
     if np.isinf(crossing.doubt):
-        what = "very often"
+        what = "and in many other places"
     elif crossing.lost < crossing.doubt:
         what = f"and a loop of {crossing.doubt:.0f} square pixels runs in the other direction"
     else:

@@ -109,7 +109,7 @@ class _Survey:
     def check_set(self) -> None:
         """Apply the rules about the set, after all files have been added."""
         config = self._dataset.root / "dataset.yaml"
-        if self.annotations:  # the photos of a set without Labelme files are converted without
+        if self.annotations:  # otherwise, conversion uses the photos without Labelme files
             self._report(_photo_orphans(self._index, self.annotations))
         self._report((config, complaint) for complaint in self._tally.complaints())
         self._report((self.annotations[n].path, c) for n, c in self._tally.outliers())

@@ -19,9 +19,9 @@ BOX = square("box", 20, 40, 100)
 
 
 def labelme(name: str, *shapes: Shape, size: tuple[int, int] = (240, 320)) -> bytes:
-    """The bytes of a Labelme file, in a temporary place."""
-    points = [{**_values(shape), "points": [list(p) for p in shape.points]} for shape in shapes]
-    keys = {"version": "5.5.0", "flags": {}, "shapes": points, "imagePath": name}
+    """The bytes of a Labelme file."""
+    values = [{**_values(shape), "points": [list(p) for p in shape.points]} for shape in shapes]
+    keys = {"version": "5.5.0", "flags": {}, "shapes": values, "imagePath": name}
     size_keys = {"imageData": None, "imageHeight": size[0], "imageWidth": size[1]}
     return json.dumps({**keys, **size_keys}).encode()
 
@@ -37,20 +37,21 @@ def shapes_of(root: Path, name: str) -> tuple[Shape, ...]:
     return annotation.shapes
 
 
-def test_annotations_beside_the_photos_are_brought_along(tmp_path: Path) -> None:
+def test_annotations_beside_the_photos_are_copied(tmp_path: Path) -> None:
     files = {"a.jpg": photo(1), "a.json": labelme("a.jpg", BOX), "in/b.jpg": photo(2)}
     files |= {"in/b.json": labelme("b.jpg", BOX), "c.jpg": photo(3), "metrics.json": b"{}"}
     source = write_files(tmp_path / "source", files)
     collected = collect([source], tmp_path / "set")
     assert collected.adopted == 2
     assert collected.other_files == {".json": 1}
-    assert f"{tmp_path / 'set/labelme'}: 2 annotations brought along" in list(collected.lines())
+    line = f"{tmp_path / 'set/labelme'}: 2 annotations copied with their photos"
+    assert line in list(collected.lines())
     assert shapes_of(tmp_path / "set", "a")[0].points == BOX.points
     assert shapes_of(tmp_path / "set", "in_b")[0].points == BOX.points
     assert collect([source], tmp_path / "set").adopted == 0
 
 
-def test_annotations_of_a_set_and_of_a_zip_file_are_brought_along(tmp_path: Path) -> None:
+def test_annotations_of_a_set_and_of_a_zip_file_are_copied(tmp_path: Path) -> None:
     members = [("d/images/x/a.jpg", photo(1))]
     members += [("d/labelme/x/a.json", labelme("../../images/x/a.jpg", BOX))]
     path = write_zip(tmp_path / "set.zip", members)

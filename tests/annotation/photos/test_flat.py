@@ -80,7 +80,7 @@ def test_a_folder_of_annotations_that_contain_their_photos_is_flat(folder: Path)
     assert is_flat(folder)
     for path in folder.glob("[abc].json"):
         path.unlink()
-    assert not is_flat(folder)  # coco.json and metrics.json are no annotations
+    assert not is_flat(folder)  # coco.json and metrics.json are not annotations
 
 
 def test_a_folder_with_images_is_not_flat(folder: Path) -> None:
