@@ -13,7 +13,7 @@ import numpy as np
 from base.files import write_bytes
 from base.html import read_template
 from conversion.health.survey import CategoryHealth, Health, Places
-from conversion.health.text import health_lines
+from conversion.health.text import health_facts
 
 TEMPLATE = Path(__file__).with_name("health.html.j2")
 _CELL = 8  # pixels of a picture per cell of a map
@@ -30,10 +30,9 @@ class Card:
 
 def write_health(path: Path, health: Health, *, name: str) -> None:
     """Write the health of the set `name` to one HTML file."""
-    facts = [line.partition(": ")[::2] for line in health_lines(health)]
     html = read_template(TEMPLATE).render(
         name=name,
-        facts=facts,
+        facts=list(health_facts(health)),
         splits=list(health.photos),
         categories=health.categories,
         cards=list(_cards(health)),

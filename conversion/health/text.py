@@ -16,28 +16,33 @@ _MOST_SIZES = 5
 _MOST_NAMED = 5
 
 
-def health_lines(health: Health) -> Iterator[str]:
-    """Yield what the set has as a whole, one fact per line."""
+def health_facts(health: Health) -> Iterator[tuple[str, str]]:
+    """Yield what the set has as a whole: the name of each fact, and its value."""
     photos = sum(health.photos.values())
     by_split = ", ".join(f"{count:,} {split}" for split, count in health.photos.items())
-    yield f"photos: {photos:,} ({by_split})"
+    yield "photos", f"{photos:,} ({by_split})"
     ranked = sorted(health.sizes.items(), key=lambda one: (-one[1], one[0]))
     sizes = [f"{width}x{height}: {count:,}" for (width, height), count in ranked[:_MOST_SIZES]]
     if len(ranked) > _MOST_SIZES:
         sizes.append(f"{len(ranked) - _MOST_SIZES:,} other sizes")
-    yield f"sizes: {', '.join(sizes)}"
+    yield "sizes", ", ".join(sizes)
     least, most = health.things[0], health.things[-1]
-    yield f"things per photo: {least:,} to {most:,}, median {median(health.things):g}"
-    yield f"void: {health.void:.1%} of all pixels"
-    yield from _named("photos that are mostly void", health.mostly_void)
-    yield from _named("photos without things", health.without_things)
+    yield "things per photo", f"{least:,} to {most:,}, median {median(health.things):g}"
+    yield "void", f"{health.void:.1%} of all pixels"
+    if health.mostly_void:
+        yield "photos that are mostly void", _listed(health.mostly_void)
+    if health.without_things:
+        yield "photos without things", _listed(health.without_things)
 
 
-def _named(what: str, names: Sequence[str]) -> Iterator[str]:
-    if names:
-        more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
-        listed = ", ".join(printable(name) for name in names[:_MOST_NAMED])
-        yield f"{what}: {len(names):,}: {listed}{more}"
+def health_lines(health: Health) -> Iterator[str]:
+    """Yield the same facts, one per line."""
+    return (f"{fact}: {value}" for fact, value in health_facts(health))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return f"{len(names):,}: {', '.join(printable(name) for name in names[:_MOST_NAMED])}{more}"
 
 
 def health_table(health: Health) -> Table:
