@@ -19,7 +19,7 @@ def annotate(dataset: DatasetPath, only: Path | None = None) -> None:
     """Open the photos in Labelme, starting with those that need work; then check the changes.
 
     Args:
-        dataset: folder with dataset.yaml.
+        dataset: folder with dataset.yaml; if that file is missing, one is proposed from the labels.
         only: open the photos in this file, in order: one path below images/ per line; -: stdin.
     """
     from annotation.labeling.launch import annotate as open_labelme
@@ -44,7 +44,8 @@ def validate(
 ) -> None:
     """Check every Labelme file and list all findings; the exit status is 1 if any is an error.
 
-    Without decoding, problems in the pixels of photos are reported if an earlier check found them.
+    With --no-pixels, problems in the pixels of photos are reported only if an earlier check found
+    them.
 
     Args:
         dataset: folder with dataset.yaml; if that file is missing, one is proposed from the labels.

@@ -62,11 +62,11 @@ def convert(dataset: DatasetPath, scheduler: str | None = None) -> None:
 
 
 def health(dataset: DatasetPath, html: Path | None = None) -> None:
-    """Show what the built set has: photos, categories per split, sizes, void, places of things.
+    """Show what the built set contains: photos, categories, sizes, void, and where the things lie.
 
     Args:
         dataset: folder with dataset.yaml; must be converted.
-        html: also write a page with a map of places for each category.
+        html: also write a page with maps of where each category lies in the photos.
     """
     check_file(html, "--html")
     opened = open_dataset(dataset)

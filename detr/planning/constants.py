@@ -9,9 +9,7 @@ from __future__ import annotations
 
 # resolution
 SMALL_THING = 16  # pixels: a quarter of the things may be smaller; features begin at stride 4
-LEAST_LONG_SIDE = (
-    512  # pixels, for stuff and large things, unless the photos themselves are smaller
-)
+LEAST_LONG_SIDE = 512  # pixels, for stuff and large things; smaller photos keep their size
 MOST_LONG_SIDE = 1024  # pixels; larger photos are reduced to this
 LEAST_SHORT_SIDE = 128  # pixels: four locations at stride 32; smaller photos are enlarged to this
 PROBED_LONG_SIDE = 512  # pixels: of the photos of the first measured steps, at most
@@ -24,7 +22,7 @@ RESERVE = 1.3  # times the things of the most crowded training photo
 FEWEST_QUERIES, MOST_QUERIES = 40, 300
 
 # steps: many cheap steps win over fewer with larger batches
-BATCH_CPU, BATCH_GPU = 4, 8  # photos; a GPU is not busy with fewer
+BATCH_CPU, BATCH_GPU = 4, 8  # photos; fewer do not keep a GPU busy
 LR_OF_BATCH_4 = 1e-3  # scaled with the square root of the batch size
 BACKBONE_LR = 0.1  # of lr
 BYTES_PER_PIXEL = 3000  # of memory, for every pixel of a batch in training
@@ -38,7 +36,7 @@ WARMUP_STEPS, WARMUP_SHARE = 100, 0.1  # at most; of all steps
 LONG_RUN = 7200  # seconds that a run without a time limit may take, for the choice of a resolution
 PATIENCE_STEPS = 1500  # steps without a better score that end the flat part of the rates
 MOST_STEPS = 30000  # of the flat part, without a time limit
-FEW_SCORED = 5  # photos; the scores of fewer say too little to stop a run
+FEW_SCORED = 5  # photos; with fewer, scores are too noisy to decide when to stop a run
 UNSCORED_STEPS = 1500  # of a run without a time limit with fewer photos to score than that
 SCORING_SHARE = 0.05  # of the time, at most
 STEPS_BETWEEN_SCORES = 100  # at least

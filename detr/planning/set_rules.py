@@ -60,7 +60,7 @@ def wanted_resolution(survey: Survey, machine: Machine, batch_size: int) -> Choi
         why = f"a quarter of the things are smaller than {survey.thing_sizes[0]:.0f} pixels"
         why += f" in photos of {own}x{survey.short_side}"
     if wanted > MOST_LONG_SIDE:
-        wanted, why = MOST_LONG_SIDE, f"{why}, but larger ones take too long"
+        wanted, why = MOST_LONG_SIDE, f"{why}, but higher resolutions take too long"
     fitting = _side_in_memory(machine, batch_size, ratio)
     if fitting < min(own, wanted):
         wanted, why = fitting, f"as large as fits into {machine.memory / 1e9:.0f} GB of memory"
@@ -68,7 +68,7 @@ def wanted_resolution(survey: Survey, machine: Machine, batch_size: int) -> Choi
         small = survey.thing_sizes and survey.thing_sizes[0] < SMALL_THING
         wanted, why = own, "the photos' own size" + (f"; {why}" if small else "")
     if wanted / ratio < LEAST_SHORT_SIDE:
-        wanted, why = LEAST_SHORT_SIDE * ratio, "smaller photos have too few locations"
+        wanted, why = LEAST_SHORT_SIDE * ratio, "at a lower one, features have too few locations"
     return resolution(survey, wanted, why)
 
 
