@@ -17,12 +17,13 @@ _AREA_SHARE = 0.05  # areas that differ by less are equal
 XYXY = tuple[float, float, float, float]
 
 
-def contradicts_bbox(xyxy: XYXY, bbox: Sequence[float] | None, size: Size) -> bool:
+def contradicts_bbox(xyxy: XYXY | None, bbox: Sequence[float] | None, size: Size) -> bool:
     """Return whether the box of an annotation's pixels differs from the `bbox` in the file.
 
-    Both are compared inside the photo. A bbox of one pixel or less is only a placeholder.
+    Both are compared inside the photo. `xyxy` is None if there are no pixels. A bbox of one pixel
+    or less is only a placeholder.
     """
-    if bbox is None or len(bbox) != 4 or max(bbox[2:]) <= 1:
+    if xyxy is None or bbox is None or len(bbox) != 4 or max(bbox[2:]) <= 1:
         return False
     height, width = size
     x, y, w, h = bbox

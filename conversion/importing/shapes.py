@@ -16,7 +16,7 @@ from annotation.labelme.annotation import Shape
 from annotation.labelme.masks import encode_mask_png
 from annotation.photos.files import Size
 from base.errors import InputError
-from conversion.coco.cropped_mask import CroppedMask, Extent
+from conversion.coco.cropped_mask import CroppedMask
 from conversion.coco.file import CocoFile, CocoImage
 from conversion.coco.instances import InstanceKeys
 from conversion.coco.panoptic import ATTRIBUTES
@@ -102,14 +102,16 @@ def _instance_shapes(
     if isinstance(keys.segmentation, Rle):
         mask = decode_rle(keys.segmentation, size)
         shape = mask_shape(label, mask, flags, extra)
-        return (shape,), _contradictions(mask.measure(), keys, size)
+        return (shape,), ["bbox"] if contradicts_bbox(_mask_box(mask), keys.xywh, size) else []
     polygons = [polygon for polygon in keys.segmentation or [] if polygon]
     if polygons:
         shapes = tuple(
             Shape(label, _pairs(polygon, number), flags=flags, extra=extra)
             for number, polygon in enumerate(polygons)
         )
-        kinds = _contradictions([x for polygon in polygons for x in polygon], keys, size)
+        kinds: list[Kind] = []
+        if contradicts_bbox(_outline_box(polygons), keys.xywh, size):
+            kinds.append("bbox")
         if area_has_holes(polygons, values.get("area"), size):
             kinds.append("hole")
         return shapes, kinds
@@ -122,19 +124,18 @@ def _instance_shapes(
     return (shape,), about
 
 
-def _contradictions(
-    found: Extent | Sequence[float] | None, keys: InstanceKeys, size: Size
-) -> list[Kind]:
-    """Compare the box of a mask's pixels or of x, y, x, y, ... with the annotation's bbox."""
-    if found is None:
-        return []
-    xyxy: XYXY
-    if isinstance(found, Extent):
-        x, y, width, height = found.xywh
-        xyxy = (x, y, x + width, y + height)
-    else:
-        xyxy = (min(found[::2]), min(found[1::2]), max(found[::2]), max(found[1::2]))
-    return ["bbox"] if contradicts_bbox(xyxy, keys.xywh, size) else []
+def _mask_box(mask: CroppedMask) -> XYXY | None:
+    extent = mask.measure()
+    if extent is None:
+        return None
+    x, y, width, height = extent.xywh
+    return x, y, x + width, y + height
+
+
+def _outline_box(polygons: Sequence[Sequence[float]]) -> XYXY:
+    xs = [x for polygon in polygons for x in polygon[::2]]
+    ys = [y for polygon in polygons for y in polygon[1::2]]
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def _pairs(numbers: Sequence[float], place: int) -> tuple[tuple[float, float], ...]:
