@@ -22,7 +22,9 @@ from conversion.importing.labels import Labels
 from conversion.importing.splits import SourceSplits
 
 STUFF_FOLDER = "stuff"
-WHY_SMALLER = "COCO has no order of drawing; as-drawn, small things may vanish under large ones"
+WHY_SMALLER = (
+    "COCO has no order of drawing; with as-drawn, small things may vanish under large ones"
+)
 
 
 def check_config(
@@ -93,17 +95,15 @@ def _config_values(
     labels = [one for _, one in files]
     names = {c.id: c.name for c in coco_categories()}
     stuff = sorted({coco_id for one in labels for coco_id in one.stuff.values()} - {VOID})
-    values = {
+    painting = {"painting": "smaller-on-top"} if proposes_painting(files) else {}
+    return {
         "name": root.resolve().name or "dataset",
         "things": list(dict.fromkeys(name for one in labels for name in one.things.values())),
         "stuff": [names[coco_id] for coco_id in stuff],
         "stuff_sources": [{"label_maps": STUFF_FOLDER}] if stuff else [],
-        "painting": "smaller-on-top",
+        **painting,
         "split": splits.values(),
     }
-    if not proposes_painting(files):
-        del values["painting"]
-    return values
 
 
 def proposes_painting(files: Sequence[tuple[CocoFile, Labels]]) -> bool:
