@@ -40,8 +40,8 @@ class Leak:
         """The leak in words."""
         return (
             f"{self.photos:,} of {self.total:,} photos of {self.split} look like photos of train or"
-            f" are copies of them, such as {self.photo} of {self.twin}; scores on {self.split} will"
-            " be too high"
+            f" are copies of them, for example {self.photo} and {self.twin}; scores on {self.split}"
+            " will be too high"
         )
 
 

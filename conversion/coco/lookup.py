@@ -39,7 +39,7 @@ def _names_in(folder: Path) -> dict[str, list[str]]:
 
 @lru_cache(maxsize=16)
 def _listed(folder: str, mtime: int) -> dict[str, list[str]]:
-    """Return the names in a folder by their folded form; `mtime` makes old results unused."""
+    """Return the names in a folder by their folded form; a new `mtime` gives a new result."""
     found: dict[str, list[str]] = {}
     for name in sorted(os.listdir(folder)):  # noqa: PTH208 (names are enough)
         found.setdefault(fold(name), []).append(name)

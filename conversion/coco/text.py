@@ -1,4 +1,4 @@
-"""The text of a COCO file: other encodings and NaN are made into plain JSON, or named as such."""
+"""The text of a COCO file: other encodings and NaN are converted to plain JSON, or reported."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read_text(path: Path) -> bytes:
         try:
             return data.decode(encoding).removeprefix("\ufeff").encode()
         except UnicodeError:
-            raise InputError(f"{path}: begins as {encoding.upper()}, but is damaged") from None
+            raise InputError(f"{path}: begins like {encoding.upper()} but is damaged") from None
     data = data.removeprefix(codecs.BOM_UTF8)
     if not data.isascii() and not is_utf8(data):
         raise InputError(f"{path}: expected UTF-8, found another encoding; save it as UTF-8")

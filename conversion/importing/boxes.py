@@ -59,7 +59,8 @@ def read_box(numbers: Sequence[float] | None, values: Mapping[str, Any]) -> Box:
         found = "none" if numbers is None else f"{len(numbers)} numbers"
         raise InputError(f"expected a segmentation, or a bbox of 4 numbers, found {found}")
     if mode not in (_XYXY, _XYWH):
-        raise InputError(f"bbox_mode: expected 0, 1 or 4, found {mode!r}")
+        expected = "expected 0 or 1, or 4 with a bbox of 5 numbers"
+        raise InputError(f"bbox_mode: {expected}, found {mode!r}")
     x, y, width, height = numbers
     if mode == _XYXY:
         width, height = width - x, height - y

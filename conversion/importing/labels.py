@@ -94,8 +94,8 @@ def _notes(
     if file.panoptic and not options.things and not _has_things(file) and things:
         shown = ", ".join(list(things.values())[:MOST_NAMES])
         yield (
-            f"{file.path}: no category is a thing, so those without COCO stuff of that name become"
-            f" things: {shown}; to choose them yourself, name them with --things"
+            f"{file.path}: no category is a thing, so those whose names are not COCO stuff become"
+            f" things: {shown}; to choose the things yourself, use --things"
         )
 
 

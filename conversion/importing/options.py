@@ -1,4 +1,4 @@
-"""The choices of a person about a source that can be read in two ways."""
+"""The user's choices about a source that can be read in more than one way."""
 
 from __future__ import annotations
 

@@ -73,11 +73,13 @@ def plan_splits(photos: Sequence[ImportedPhoto]) -> SourceSplits:
         shown = ", ".join(f"{count} of {name}" for name, count in sorted(leaking.items()))
         notes.append(
             f"warning: the source has copies of training photos in other splits: {shown}; their"
-            " scores will be too high; to divide the photos anew, remove split.lists from"
+            " scores will be too high; to split the photos again, remove split.lists from"
             f" dataset.yaml and add `group_pattern: '{COPIES_PATTERN}'`"
         )
     elif copies:
-        notes.append("names like *.rf.* are copies of one photo; they stay in one split")
+        notes.append(
+            "photos named like NAME.rf.HASH.jpg are copies of one original; they stay in one split"
+        )
     return SourceSplits(lists, copies and not leaking, tuple(notes))
 
 

@@ -83,7 +83,9 @@ def match_maps(folder: Path, photos: Iterable[str], *, by_id: bool = False) -> M
     for name, owners in chosen.items():
         if len(owners) > 1:
             which = f"could be the map of {' or '.join(owners[:MOST_EXAMPLES])}"
-            fix = f"; name each map after its whole photo, such as {owners[0]}{_SUFFIX}"
+            fix = (
+                f"; use the full file name of the photo for each map, such as {owners[0]}{_SUFFIX}"
+            )
             ambiguous |= dict.fromkeys(owners, f"{folder / name}: {which}{fix}")
     used = chosen.keys()
     unmatched = () if by_id else tuple(name for name in files if name not in used)

@@ -67,7 +67,8 @@ def _map_complaints(dataset: Dataset, names: MapNames) -> Iterator[Complaint]:
     if names.ambiguous:
         photo, why = next(iter(sorted(names.ambiguous.items())))
         others = len(names.ambiguous) - 1
-        more = f"; so are those of {others} other photos" if others else ""
+        noun = "photo" if others == 1 else "photos"
+        more = f"; the same applies to {others:,} other {noun}" if others else ""
         yield Complaint("map-ambiguous", None, f"the map of {photo} is not clear: {why}{more}")
     if names.unmatched:
         shown = ", ".join(names.unmatched[:MOST_EXAMPLES])

@@ -1,4 +1,4 @@
-"""Panoptic PNGs are read right, or refused by the cause."""
+"""Panoptic PNGs are read correctly, or refused with the reason."""
 
 from __future__ import annotations
 
