@@ -65,12 +65,14 @@ def train(
     if not (opened.panoptic / "manifest.json").is_file():
         command = f"pipeline.py convert {dataset}"
         raise InputError(f"{opened.panoptic}: missing or incomplete; build it with `{command}`")
-    from detr.planning.plan import Request  # these load torch
+    from detr.config import read_run
+    from detr.planning.continued import is_started  # these load torch
+    from detr.planning.plan import Request
     from detr.training.local_processes import local_count, train_in_processes
 
     asked = Request(str(dataset.resolve()), settings, stage, init, seconds, count_flops=dry_run)
-    count = local_count(settings.variant, settings.config().batch_size)
-    train_in_processes(_train, (opened, run, asked, dry_run), count)
+    known = read_run(run).train if is_started(run) else settings.config()
+    train_in_processes(_train, (opened, run, asked, dry_run), local_count(known))
 
 
 def _train(processes: Processes, opened: Dataset, run: Path, asked: Request, dry_run: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import cv2
 import torch
@@ -52,7 +53,7 @@ def plan_steps(
     """
     size, step_size = config.batch_size, config.batch_size * config.accumulate
     if divides_batch:
-        size = max(1, size // world)
+        size = ceil(size / world)
     else:
         step_size *= world
     steps = []

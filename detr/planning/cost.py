@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from base.memory import keep_freed_memory
 from detr.config import TrainConfig
 from detr.data.batch import Batch
-from detr.data.loader import Step, plan_steps, read_batches
+from detr.data.loader import Step, read_batches
 from detr.data.memory import PhotoMemory, fits_in_memory
 from detr.data.splits import Splits
 from detr.kernels.compiling import explained_compiler_errors
@@ -73,13 +73,7 @@ def _measure(
     examples = splits.examples("train", in_process)
     examples = replace(examples, epoch=1, with_masks=stage != "boxes")
     order = torch.randperm(len(examples)).tolist()
-    steps = plan_steps(
-        order,
-        config,
-        rank=processes.rank,
-        world=processes.world,
-        divides_batch=processes.divides_batch,
-    )
+    steps = processes.plan_steps(order, config)
     steps = [step for step in steps if step.photos == steps[0].photos]  # the last may be smaller
     steps = (steps * MEASURED_STEPS)[:MEASURED_STEPS]
     fits = fits_in_memory(examples.panoptic, processes=processes.world)

@@ -1,7 +1,7 @@
 """Training on the cores of a CPU with several processes, which divide the photos of every batch.
 
-Threads that share a batch wait for each other after every operation, which keeps two cores busy
-three quarters of the time at best; processes only do so at the end of a step.
+Threads that share a batch wait for each other after every operation; processes that divide it wait
+only at the end of a step, so the cores are idle less.
 """
 
 from __future__ import annotations
@@ -24,29 +24,31 @@ from torch import distributed
 
 from base.errors import InputError
 from base.workers import count_cores
-from detr.training.processes import Processes, join_processes
+from detr.config import TrainConfig
+from detr.training.processes import TIMEOUT, Processes, join_processes
 
-LAST_WORDS = 2.0  # seconds to wait for the error of a process that failed
+_INTERFACE = "GLOO_SOCKET_IFNAME"  # of the group's connections
+ERROR_SECONDS = 2.0  # to wait for the error of another process
 
 
-def local_count(variant: str, batch_size: int) -> int:
-    """Return with how many processes a run is trained: on a CPU, one per core and photo at most.
+def local_count(config: TrainConfig) -> int:
+    """Return the number of processes to train with: on a CPU, one per core, but at most batch_size.
 
-    It is 1 if torchrun has started processes, if there is a GPU, or for the published variant,
+    It is 1 if torchrun has started processes, if there is a GPU, and for the published variant,
     whose large operations keep all cores busy.
     """
-    if "RANK" in os.environ or torch.cuda.is_available() or variant != "fast":
+    if "RANK" in os.environ or torch.cuda.is_available() or config.variant != "fast":
         return 1
-    return max(1, min(count_cores(), batch_size))
+    return min(count_cores(), config.batch_size)
 
 
 def train_in_processes(
     function: Callable[..., None], arguments: tuple[Any, ...], count: int
 ) -> None:
-    """Call `function(processes, *arguments)` in this process, the first, and in `count` - 1 others.
+    """Call `function(processes, *arguments)` in `count` processes, of which this is the first.
 
-    `function` and `arguments` must be picklable. Raises InputError if another process fails or is
-    killed, with its message.
+    `function` and `arguments` must be picklable. If another process fails or is killed, raises
+    InputError with its message.
     """
     if count == 1:
         with join_processes() as processes:
@@ -55,25 +57,30 @@ def train_in_processes(
     context = multiprocessing.get_context("spawn")
     others: list[SpawnProcess] = []
     errors: list[Connection] = []
-    folder = TemporaryDirectory()  # where the processes find each other
-    meeting = Path(folder.name, "processes").as_uri()
+    folder = TemporaryDirectory()
+    rendezvous = Path(folder.name, "rendezvous").as_uri()
     try:
         for rank in range(1, count):
             receiver, sender = context.Pipe(duplex=False)
-            target = (rank, count, meeting, sender, function, arguments)
+            target = (rank, count, rendezvous, sender, function, arguments)
             process = context.Process(target=_run_other, args=target, daemon=True)
             process.start()
             sender.close()
             others.append(process)
             errors.append(receiver)
-        with _joined(0, count, meeting) as processes:
+        for process, receiver in zip(
+            others, errors, strict=True
+        ):  # the group waits for all of them
+            if (message := _receive(process, receiver)) is not None:
+                raise InputError(message)
+        with _joined(0, count, rendezvous) as processes:
             try:
                 function(processes, *arguments)
             except BaseException as error:
-                failed = isinstance(error, RuntimeError)  # as exchanges with an ended process do
+                failed = isinstance(error, RuntimeError)  # communication with a process that ended
                 message = _first_error(others, errors) if failed else None
                 for process in others:
-                    process.kill()  # before this process leaves the group and waits for them
+                    process.kill()  # before leaving the group, which could wait for them
                 if message is None:
                     raise
                 raise InputError(message) from error
@@ -87,36 +94,42 @@ def train_in_processes(
 def _run_other(
     rank: int,
     count: int,
-    meeting: str,
+    rendezvous: str,
     errors: Connection,
     function: Callable[..., None],
     arguments: tuple[Any, ...],
 ) -> None:
-    """Run one of the other processes, which print nothing and report an error through `errors`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
+    """Run another process, which prints nothing.
+
+    It sends None through `errors` when it has started, and later its error, if it fails.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # after Ctrl-C, the first process kills this one
     silent = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(silent, stream)
-    with _joined(rank, count, meeting) as processes:
+    errors.send(None)
+    with _joined(rank, count, rendezvous) as processes:
         try:
             function(processes, *arguments)
-        except Exception as error:  # reported before the group, and so the first process, fails
+        except Exception as error:  # sent before this process leaves the group
             known = isinstance(error, InputError)
             errors.send(str(error) if known else f"{type(error).__name__}: {error}")
 
 
 @contextmanager
-def _joined(rank: int, count: int, meeting: str) -> Iterator[Processes]:
-    """Join the group as process number `rank`; threads are restored at the end.
+def _joined(rank: int, count: int, rendezvous: str) -> Iterator[Processes]:
+    """Join the group as process number `rank`; at the end, restore the numbers of threads.
 
-    The processes meet at the file with the URI `meeting` and talk on the loopback interface only.
+    The processes find each other through a file with the URI `rendezvous`, and communicate only
+    over the loopback interface.
     """
     threads, cv_threads = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(max(1, count_cores() // count))
     cv2.setNumThreads(1)
-    if sys.platform == "linux":
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)
+    with _loopback_only():
+        distributed.init_process_group(
+            "gloo", init_method=rendezvous, rank=rank, world_size=count, timeout=TIMEOUT
+        )
     try:
         yield Processes(rank, count, torch.device("cpu"), divides_batch=True)
     finally:
@@ -125,17 +138,37 @@ def _joined(rank: int, count: int, meeting: str) -> Iterator[Processes]:
         cv2.setNumThreads(cv_threads)
 
 
+@contextmanager
+def _loopback_only() -> Iterator[None]:
+    """Make a new gloo group use the loopback interface, unless the variable is already set."""
+    if sys.platform != "linux" or _INTERFACE in os.environ:
+        yield
+        return
+    os.environ[_INTERFACE] = "lo"
+    try:
+        yield
+    finally:
+        del os.environ[_INTERFACE]
+
+
 def _first_error(others: list[SpawnProcess], errors: list[Connection]) -> str | None:
-    """Return the error of a process that has failed; None if none has."""
+    """Return the error of the first process that has failed; None if none has."""
     for process, receiver in zip(others, errors, strict=True):
-        try:
-            if receiver.poll(LAST_WORDS):
-                return str(receiver.recv())
-        except EOFError:  # it was killed before it could send anything
-            process.join(LAST_WORDS)
-            if process.exitcode:
-                return (
-                    f"a training process ended with code {process.exitcode}; the system may have"
-                    " killed it for its memory: lower batch_size or max_size"
-                )
+        if receiver.poll(ERROR_SECONDS) and (message := _receive(process, receiver)) is not None:
+            return message
     return None
+
+
+def _receive(process: SpawnProcess, receiver: Connection) -> str | None:
+    """Receive the next message of a process, or describe how it ended without one."""
+    try:
+        message: str | None = receiver.recv()
+        return message
+    except EOFError:
+        process.join(ERROR_SECONDS)
+        if not process.exitcode:
+            return None
+        return (
+            f"a training process ended with code {process.exitcode}; the system may have killed it"
+            " for its memory: lower batch_size or max_size"
+        )

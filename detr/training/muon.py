@@ -21,7 +21,7 @@ NOT_HIDDEN = (
     *("sampling_offsets", "attention_weights", "backbone.0."),
 )
 MOMENTUM, LEAST_SIDE = 0.95, 16
-ITERATIONS = 3  # 5 are usual, but bring no lower losses here
+ITERATIONS = 3  # 5 are usual, but did not lower the losses
 COEFFICIENTS = (3.4445, -4.775, 2.0315)  # of the Newton-Schulz iteration, from Jordan et al.
 SCALE = 0.2  # root mean square of AdamW's updates
 
@@ -35,9 +35,6 @@ def is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
 
 class MuonAdamW(torch.optim.AdamW):
     """AdamW that trains the parameter groups with `muon: True` by Muon."""
-
-    def __init__(self, groups: list[dict[str, Any]], *, fused: bool) -> None:
-        super().__init__(groups, fused=fused)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -55,7 +52,7 @@ class MuonAdamW(torch.optim.AdamW):
 
     def _muon_step(self, group: dict[str, Any]) -> None:
         """Update all matrices of a group, together where they have the same shape."""
-        wide: dict[tuple[int, int], list[tuple[nn.Parameter, Tensor]]] = {}
+        wide: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = {}  # by shape (n, m), n <= m
         for parameter in group["params"]:
             if parameter.grad is None:
                 continue
@@ -65,17 +62,16 @@ class MuonAdamW(torch.optim.AdamW):
             momentum = state["momentum"].lerp_(parameter.grad, 1 - MOMENTUM)
             direction = parameter.grad.lerp(momentum, MOMENTUM).flatten(1)
             for matrix in _matrices(direction):
-                rows, columns = sorted(matrix.shape)
-                turned = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-                wide.setdefault((rows, columns), []).append((parameter, turned))
+                transposed = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+                wide.setdefault(transposed.shape, []).append((parameter, transposed))
         updates: dict[nn.Parameter, list[Tensor]] = {}
-        for (_, columns), found in wide.items():
+        for shape, found in wide.items():
             orthogonal = orthogonalise(torch.stack([matrix for _, matrix in found]))
             for (parameter, _), matrix in zip(found, orthogonal, strict=True):
-                updates.setdefault(parameter, []).append(matrix * SCALE * columns**0.5)
+                updates.setdefault(parameter, []).append(matrix * SCALE * shape[1] ** 0.5)
         for parameter, parts in updates.items():
-            is_turned = parameter.shape[0] // len(parts) > parameter.shape[1]
-            update = torch.cat([part.T if is_turned else part for part in parts])
+            is_tall = parameter.shape[0] // len(parts) > parameter.shape[1]
+            update = torch.cat([part.T if is_tall else part for part in parts])
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
             parameter.add_(update.view_as(parameter), alpha=-group["lr"])
 
@@ -87,9 +83,9 @@ def _matrices(direction: Tensor) -> tuple[Tensor, ...]:
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
-    """Return the nearest semi-orthogonal matrices (K, n, m), n <= m, to about 30 %.
+    """Return approximately the nearest semi-orthogonal matrices to (K, n, m), n <= m.
 
-    The iteration runs on the small products X @ X.T instead of X.
+    The iteration uses the products X @ X.T (K, n, n), which are smaller than X.
     """
     a, b, c = COEFFICIENTS
     norm = matrices.norm(dim=(1, 2), keepdim=True) + 1e-7

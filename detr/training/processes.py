@@ -1,9 +1,9 @@
-"""Training with several processes started by torchrun, one per GPU, on one or more machines."""
+"""The processes that train together, and joining those that torchrun has started."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +12,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from detr.config import TrainConfig
+from detr.data.loader import Step, plan_steps
 
 T = TypeVar("T")
 
@@ -35,6 +38,12 @@ class Processes:
     def batches(self) -> int:
         """The number of batches of the configured size that all processes read at the same time."""
         return 1 if self.divides_batch else self.world
+
+    def plan_steps(self, order: Sequence[int], config: TrainConfig) -> list[Step]:
+        """Divide an epoch of photos in this order into the steps of this process."""
+        return plan_steps(
+            order, config, rank=self.rank, world=self.world, divides_batch=self.divides_batch
+        )
 
     @property
     def is_first(self) -> bool:
@@ -77,16 +86,13 @@ def set_gradient_sync(module: nn.Module, enabled: bool) -> None:
 
 @contextmanager
 def join_processes() -> Iterator[Processes]:
-    """Join the processes that torchrun started; without torchrun, yield this process alone.
-
-    Processes that have already joined stay joined.
-    """
+    """Join the processes that torchrun started; without torchrun, yield this process alone."""
     rank, world = (int(os.environ.get(name, d)) for name, d in (("RANK", 0), ("WORLD_SIZE", 1)))
     device = torch.device("cpu")
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(device)
-    if world == 1 or distributed.is_initialized():
+    if world == 1:
         yield Processes(rank, world, device)
         return
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)

@@ -12,7 +12,7 @@ from base.progress import track
 from detr.config import TrainConfig
 from detr.data.batch import Batch
 from detr.data.examples import Examples
-from detr.data.loader import Step, plan_steps, read_batches
+from detr.data.loader import Step, read_batches
 from detr.training.feature_cache import FeatureCache, folder_size
 from detr.training.run_folder import Run
 from detr.training.stage_model import STAGES, Stage, StageModel
@@ -28,23 +28,12 @@ def shuffled_steps(run: Run, stage: Stage, photos: int, epoch: int) -> list[Step
     """Return the steps of an epoch, in a random order that depends on its seed."""
     generator = torch.Generator().manual_seed(epoch_seed(run.config, stage, epoch))
     order = torch.randperm(photos, generator=generator).tolist()
-    return _plan(run, order)
+    return run.processes.plan_steps(order, run.config)
 
 
 def steps_in_order(run: Run, photos: int) -> list[Step]:
     """Return the steps of measuring the losses of held-out photos."""
-    return _plan(run, range(photos))
-
-
-def _plan(run: Run, order: Sequence[int]) -> list[Step]:
-    processes = run.processes
-    return plan_steps(
-        order,
-        run.config,
-        rank=processes.rank,
-        world=processes.world,
-        divides_batch=processes.divides_batch,
-    )
+    return run.processes.plan_steps(range(photos), run.config)
 
 
 def read_steps(

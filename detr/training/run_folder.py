@@ -63,8 +63,10 @@ class Run:
         """Return the examples of a split; `epoch` is None for photos without augmentation."""
         examples = self.splits.examples(split, self.config)
         if split not in self.memories:
+            # otherwise, they are read by workers, which last for one epoch, or from the cache
+            reads_again = not self.config.num_workers and not self.config.cached_views
             fits = fits_in_memory(examples.panoptic, processes=self.processes.world)
-            self.memories[split] = PhotoMemory(keeps=fits and not self.config.num_workers)
+            self.memories[split] = PhotoMemory(keeps=reads_again and fits)
         memory = self.memories[split]
         return replace(examples, epoch=epoch, with_masks=stage != "boxes", memory=memory)
 

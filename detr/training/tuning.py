@@ -15,7 +15,7 @@ from detr.data.view import View, whole_view
 from detr.prediction.fast_photo import FastPhoto
 from detr.prediction.photo import DetrPhoto
 from detr.prediction.photos import find_in_photos
-from detr.prediction.predictor import Predictor, load_predictor
+from detr.prediction.predictor import Predictor, checkpoint_predictor
 from detr.prediction.results import DecodedPhoto, to_prediction
 from detr.prediction.thresholds import Thresholds
 from detr.training.run_folder import Run
@@ -60,7 +60,7 @@ def store_thresholds(run: Run, stage: Stage) -> None:
     checkpoint = load_checkpoint(path)
     if checkpoint.thresholds:
         return
-    predictor = load_predictor(path, Thresholds())
+    predictor = checkpoint_predictor(checkpoint, Thresholds())
     examples = run.examples("tune", stage, epoch=None)
     decoded = (
         DecodedPhoto(photo.id, photo.file_name, read_photo(examples.photo_path(photo)))

@@ -16,7 +16,7 @@ from detr.training.local_processes import local_count, train_in_processes
 from detr.training.processes import Processes
 from detr.training.train import train
 from tests.detr.drawn import draw_set
-from tests.detr.training.runs import FAST, read_log, run_config
+from tests.detr.training.runs import CONFIG, FAST, read_log, run_config
 
 SIMPLE = replace(FAST, batch_size=4, epochs=2, precision="float32", score_every=2)
 
@@ -56,6 +56,18 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
     assert not torch.distributed.is_initialized()
 
 
+class EndsTheProcess:
+    """A value that ends the process that receives it."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os._exit, (3,)
+
+
+def test_a_process_that_does_not_start_is_not_waited_for() -> None:
+    with pytest.raises(InputError, match="a training process ended with code 3"):
+        train_in_processes(train_run, (EndsTheProcess(),), 2)
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [
@@ -73,8 +85,8 @@ def test_the_first_process_reports_every_error(function: object, message: str) -
 def test_only_the_fast_variant_on_a_cpu_starts_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("detr.training.local_processes.count_cores", lambda: 6)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert local_count("fast", 4) == 4
-    assert local_count("fast", 16) == 6
-    assert local_count("detr", 4) == 1
+    assert local_count(SIMPLE) == 4
+    assert local_count(replace(SIMPLE, batch_size=16)) == 6
+    assert local_count(replace(CONFIG, batch_size=4)) == 1
     monkeypatch.setenv("RANK", "0")
-    assert local_count("fast", 4) == 1
+    assert local_count(SIMPLE) == 1

@@ -33,9 +33,10 @@ from detr.training.train import train
 from tests.detr.training.runs import run_config
 from tests.detr.training.test_processes import CASES, in_two
 folder = Path(sys.argv[1])
-with join_processes():
+with join_processes() as processes:
     for name, case in CASES.items():
-        train(folder / "panoptic", folder / name, run_config(in_two(case.config)), case.stage)
+        config = run_config(in_two(case.config))
+        train(folder / "panoptic", folder / name, config, case.stage, processes)
 """
 # the second step has only one of the 5 photos, so one of the two processes has none
 SIMPLE = replace(
