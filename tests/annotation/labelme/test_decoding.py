@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import codecs
 import json
+import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -25,6 +27,15 @@ def labelme_file(label: str, photo: str, page: str) -> bytes:
     shape = {"label": label, "points": [[1, 2], [3, 4], [5, 6]], "group_id": None}
     value = {"imagePath": f"..\\images\\{photo}", "shapes": [shape]}
     return json.dumps(value, ensure_ascii=False, indent=2).encode(page)
+
+
+@pytest.fixture
+def usual_recursion() -> Iterator[None]:
+    """The interpreter's own limit, which torch's compiler doubles for the whole process."""
+    found = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(found)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +126,7 @@ def test_values_that_only_python_writes_are_read(text: str) -> None:
         (b"[" + b"1," * 6_000_000, "at most"),
     ],
 )
-def test_errors_are_one_line(data: bytes, message: str) -> None:
+def test_errors_are_one_line(data: bytes, message: str, usual_recursion: None) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         decode_json(data)
     assert "\n" not in str(caught.value)
