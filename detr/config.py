@@ -19,12 +19,13 @@ from base.parsing import read_yaml, write_yaml
 
 BACKBONES = ("efficientnet_lite0", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 EPOCHS = ("epochs", "mask_epochs")  # a run can be extended by raising these
-MAY_CHANGE = ("num_workers", "score_every", "keep_every", "patience")  # when a run is continued
+# when a run is continued
+MAY_CHANGE = ("num_workers", "score_every", "keep_every", "patience", "train_time")
 CHOICES = {
     "variant": ("detr", "fast"),
     "backbone": BACKBONES,
     "position_embedding": ("sine", "learned"),
-    "schedule": ("step", "cosine", "flat_cosine", "plateau"),
+    "schedule": ("step", "cosine", "flat_cosine", "plateau", "timed"),
     "precision": ("auto", "float32", "bfloat16"),
 }
 
@@ -45,8 +46,10 @@ class TrainConfig:
     epochs: int = 300  # of the boxes stage, or of the joint stage
     # of the learning rates; "cosine" lowers them to 0 over all epochs, "flat_cosine" to a fiftieth
     # over the second half of all epochs; "plateau" does the same after `patience` epochs without
-    # improvement, or else after `epochs`, over half as many further epochs
+    # improvement, or else after `epochs`, over half as many further epochs; "timed" does the same
+    # over all epochs that fit into `train_time`, from the measured time of the finished ones
     schedule: str = "step"
+    train_time: float = 0.0  # seconds of all epochs of a stage, with the timed schedule
     lr_drop: int = 200  # epochs between divisions of the rates by 10, with the step schedule
     warmup_steps: int = 0  # steps over which the rates rise from 0 to their full value
     mask_epochs: int = 25  # of the masks stage
@@ -153,6 +156,11 @@ def _check_choices(config: TrainConfig) -> None:
         raise ValueError(f"tune: expected 0 to 0.5, found {config.tune}")
     if config.schedule == "plateau" and not config.patience:
         raise ValueError("patience: expected more than 0 with `schedule: plateau`, found 0")
+    if (config.schedule == "timed") != bool(config.train_time):
+        raise ValueError(
+            "train_time: expected more than 0 with `schedule: timed`, and 0 with the others, found"
+            f" {config.train_time:g}"
+        )
     if config.ema_decay == 1:
         raise ValueError(
             "ema_decay: expected less than 1, found 1, at which the average would never change"

@@ -45,18 +45,17 @@ def continue_run(
 ) -> Continued:
     """Return the configuration of a run that is continued; given settings take precedence.
 
-    If another time is asked for than before, the number of epochs changes. Raises InputError if the
-    number of epochs was not chosen for a time.
+    Raises InputError if another time is asked for than before, but the number of epochs was not
+    chosen for a time, or the learning rates have begun to fall.
     """
     started, lines = read_run(folder), _read_log(folder)
     given = replace(settings, values={"variant": started.train.variant, **settings.values})
     chosen = {key: getattr(started.train, key) for key in started.chosen}
     note = f"{folder}: continues with the settings in {folder / 'config.yaml'}"
     if seconds is not None and seconds != started.time:
-        _check_time(folder, started, settings)
-        chosen["epochs"] = _epochs_in(lines, seconds)
-        note += f", but with {chosen['epochs']} epochs instead of {started.train.epochs}, for"
-        note += f" {duration(seconds)} of training in all"
+        before = _check_time(folder, started, settings, lines)
+        chosen["train_time"] = max(1.0, started.train.train_time + seconds - before)
+        note += f", but for {duration(seconds)} in all instead of {duration(before)}"
     time = started.time if seconds is None else seconds
     config = RunConfig(dataset, given.config(chosen), init, time, started.chosen)
     return Continued(config, _stored_choices(config), _seconds_left(config, lines), note)
@@ -75,21 +74,22 @@ def _stored_choices(config: RunConfig) -> tuple[Choice, ...]:
     return tuple(Choice({k: values[k] for k in each}, reason) for reason, each in keys.items())
 
 
-def _check_time(folder: Path, started: RunConfig, settings: Settings) -> None:
-    """Raise InputError unless the epochs of a run were chosen for a time."""
-    if "epochs" in settings.values:
-        raise InputError("--time: expected no `epochs`, which it determines; give one of them")
-    if started.time is None:
+def _check_time(folder: Path, started: RunConfig, settings: Settings, lines: list[Line]) -> float:
+    """Return the time of a run, which may be changed; raises InputError if it may not."""
+    if {"epochs", "schedule"} & settings.values.keys():
+        given = min({"epochs", "schedule"} & settings.values.keys())
+        raise InputError(f"--time: expected no `{given}`, which it determines; give one of them")
+    if started.time is None or started.train.schedule != "timed":
         raise InputError(
             f"{folder}: was started without --time, so its time cannot be changed; leave out"
             " --time, or use another --run"
         )
-
-
-def _epochs_in(lines: list[Line], seconds: float) -> int:
-    """Return the number of epochs for a time that includes that of the finished epochs."""
-    spent = sum(line["seconds"] for line in lines)
-    return len(lines) + max(0, int((seconds - spent) / (spent / len(lines))))
+    if lines[-1].get("decay_epochs"):
+        raise InputError(
+            f"{folder}: its time cannot be changed any more, because its learning rates have begun"
+            f" to fall; leave out --time, or start another run with `--init {folder}`"
+        )
+    return started.time
 
 
 def _seconds_left(config: RunConfig, lines: list[Line]) -> float | None:

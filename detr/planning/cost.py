@@ -26,7 +26,7 @@ from detr.training.optimizer import build_optimizer
 from detr.training.processes import Processes
 from detr.training.stage_model import Stage, StageModel, build_module, prepare_model
 
-MEASURED_STEPS, MEASURED_SECONDS = 8, 5.0  # at most
+MEASURED_STEPS, MEASURED_SECONDS = 6, 2.5  # at most
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def opening_lines(plan: Plan, folder: Path, stages: tuple[Stage, ...]) -> list[s
         *lines,
         f"device: {plan.machine}, precision {_precision(train, is_gpu=is_gpu)}",
         f"photos: {_photos(plan.splits)}",
-        f"model: variant {train.variant}, {_parameters(train, plan.splits, stages)}",
+        f"model: variant {train.variant}, {_parameters(plan, stages)}",
         f"time: {_time(plan)}",
         f"weights: {folder / 'checkpoints'}",
     ]
@@ -46,17 +46,24 @@ def _photos(splits: Splits) -> str:
     )
 
 
-def _parameters(train: TrainConfig, splits: Splits, stages: tuple[Stage, ...]) -> str:
+def _parameters(plan: Plan, stages: tuple[Stage, ...]) -> str:
     parts = []
     for stage in stages:
-        module = build_module(train, splits.classes, stage, pretrained=False)
-        parameters = list(module.parameters())
-        trained = sum(p.numel() for p in parameters if p.requires_grad) / 1e6
-        named = (
-            f"{sum(p.numel() for p in parameters) / 1e6:.1f} M parameters, {trained:.1f} M trained"
-        )
+        every, trained = _count_parameters(plan, stage)
+        named = f"{every / 1e6:.1f} M parameters, {trained / 1e6:.1f} M trained"
         parts.append(named if len(stages) == 1 else f"{stage}: {named}")
     return "; ".join(parts)
+
+
+def _count_parameters(plan: Plan, stage: Stage) -> tuple[int, int]:
+    """Return the numbers of all and of trained parameters; a continued run is not measured."""
+    for cost in plan.costs:
+        if cost.stage == stage:
+            return cost.parameters, cost.trained_parameters
+    module = build_module(plan.config.train, plan.splits.classes, stage, pretrained=False)
+    parameters = list(module.parameters())
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    return sum(p.numel() for p in parameters), trained
 
 
 def _time(plan: Plan) -> str:

@@ -83,12 +83,11 @@ def choose_end(
     """Choose the schedule, and the number of epochs from the time, if one was asked for."""
     if seconds is not None:
         epochs = times.epochs_in(seconds, config.score_every)
-        why = (
-            f"{epochs} x {times.steps} steps of {times.step:.2g} s, and scoring, fit into the time"
-        )
+        why = f"about {epochs} x {times.steps} steps of {times.step:.2g} s fit into the time"
         if times.total(epochs, config.score_every) > seconds:
             why = f"the fewest, although {times.steps} steps of {times.step:.2g} s exceed the time"
-        return (Choice({"schedule": "flat_cosine", "epochs": epochs}, why),)
+        left = round(max(1.0, seconds - times.once - times.scoring))
+        return (Choice({"schedule": "timed", "train_time": left, "epochs": epochs}, why),)
     if scored < FEW_SCORED:
         epochs = ceil(UNSCORED_STEPS / times.steps)
         why = f"about {UNSCORED_STEPS} steps; scores of {scored} photos do not show when to stop"

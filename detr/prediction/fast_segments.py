@@ -114,16 +114,17 @@ def merge_candidates(
     pixels are dropped, and their pixels reassigned.
     """
     photo = _Photo(size, seen)
-    kept = list(candidates_above(candidates, thresholds))
-    first = _assign_pixels([candidates[i] for i in kept], photo)
-    visible = zip(kept, first.areas, first.sure_areas, first.mask_areas, strict=True)
+    above = list(candidates_above(candidates, thresholds))
+    first = _assign_pixels([candidates[i] for i in above], photo)
+    visible = zip(above, first.areas, first.sure_areas, first.mask_areas, strict=True)
     kept = [
         index
         for index, area, sure, whole in visible
         if area >= SMALLEST
         and (not candidates[index].category.isthing or sure > max(SMALLEST - 1, VISIBLE * whole))
     ]
-    final = _assign_pixels([candidates[i] for i in kept], photo)
+    all_kept = len(kept) == len(above)
+    final = first if all_kept else _assign_pixels([candidates[i] for i in kept], photo)
     shown = [number for number, area in enumerate(final.areas) if area]
     ids = np.zeros(len(kept) + 1, np.uint32)  # the last one is void, at index -1
     ids[shown] = np.arange(1, len(shown) + 1)
@@ -184,7 +185,7 @@ def _enlarge(masks: Tensor, photo: _Photo) -> Tensor:
 class _Assignment:
     """The candidate of each pixel (H, W), -1 for void, and the areas of each candidate."""
 
-    owner: NDArray[np.int64]
+    owner: NDArray[np.int16]
     areas: list[int]  # of the pixels assigned to it
     sure_areas: list[int]  # of those within its mask
     mask_areas: list[int]  # of its whole mask
@@ -195,13 +196,13 @@ def _assign_pixels(candidates: list[FastCandidate], photo: _Photo) -> _Assignmen
     stuff = any(not c.category.isthing for c in candidates)
     least = LEAST_WITH_STUFF if stuff else LEAST_WITHOUT
     highest, owner_probability = torch.zeros(2, *photo.size)
-    owner = torch.full(photo.size, -1, dtype=torch.int64)
+    owner = torch.full(photo.size, -1, dtype=torch.int16)
     mask_areas = []
     for index, (candidate, probability) in enumerate(_probabilities(candidates, photo)):
         mask_areas.append(int((probability > 0.5).sum()))
         value = probability * candidate.score * (1 if candidate.category.isthing else STUFF)
         better = value > highest
-        highest = torch.where(better, value, highest)
+        highest = torch.maximum(highest, value)
         owner_probability = torch.where(better, probability, owner_probability)
         owner.masked_fill_(better, index)
     owner.masked_fill_(owner_probability < least, -1)

@@ -76,7 +76,7 @@ def _scalars(line: dict[str, Any]) -> Iterator[tuple[str, float]]:
     for key, value in line.items():
         if isinstance(value, dict):
             yield from ((f"{key}/{name}", number) for name, number in value.items())
-        elif key not in ("stage", "epoch", "flat_epochs"):
+        elif key not in ("stage", "epoch", "flat_epochs", "decay_epochs"):
             yield key, value
 
 

@@ -69,6 +69,24 @@ class Processes:
             distributed.broadcast_object_list(values, device=self.device)
         return values[0]
 
+    def gather(self, value: T) -> list[T]:
+        """Return the values of all processes, in all processes."""
+        values = [value] * self.world
+        if self.world > 1:
+            distributed.all_gather_object(values, value)
+        return values
+
+    @contextmanager
+    def all_threads(self) -> Iterator[None]:
+        """Use the cores of the other processes of this machine too, while they wait."""
+        own = torch.get_num_threads()
+        if self.divides_batch:
+            torch.set_num_threads(own * self.world)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(own)
+
     def distribute(self, module: nn.Module) -> nn.Module:
         """Wrap a module so that its gradients become means over all processes."""
         if self.world == 1:

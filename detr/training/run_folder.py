@@ -126,9 +126,11 @@ def _with_precision(folder: Path, config: RunConfig, processes: Processes) -> Ru
 def _epochs_done(run: Run) -> dict[str, int]:
     """Return the number of finished epochs for each setting in EPOCHS."""
     done = {
-        # of a plateau schedule, the settings limit the epochs before the rates fall
+        # of a plateau schedule, the settings limit the epochs before the rates fall, and of a timed
+        # one, they do not limit the epochs
         stage: int(checkpoint.history[-1].get("flat_epochs", checkpoint.epoch))
         for stage, checkpoint in run.checkpoints.items()
+        if run.config.schedule != "timed"
     }
     boxes = max(done.get("boxes", 0), done.get("joint", 0))
     return {"epochs": boxes, "mask_epochs": done.get("masks", 0)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from detr.config import TrainConfig
@@ -19,44 +20,71 @@ DECAY = 0.5  # plateau: length of the decay, relative to the epochs before it
 History = Sequence[dict[str, Any]]  # a stage's lines of `log.jsonl`
 
 
-def stage_epochs(config: TrainConfig, stage: str, history: History = ()) -> int:
-    """Return the number of epochs of a stage; of a plateau schedule, the most that it can have.
+@dataclass(frozen=True)
+class Decay:
+    """When the rates fall: over `epochs` epochs, after `start` epochs."""
 
-    Once the rates of a plateau schedule fall, its number of epochs is known.
+    start: int
+    epochs: int
+
+
+def stage_epochs(config: TrainConfig, stage: str, history: History = ()) -> int:
+    """Return the number of epochs of a stage.
+
+    Until the rates fall, it is an estimate with a timed schedule, and with a plateau schedule the
+    most that the stage can have.
     """
     epochs = config.mask_epochs if stage == "masks" else config.epochs
-    if config.schedule != "plateau":
-        return epochs
-    flat = flat_epochs(config, stage, history) or epochs
-    return flat + math.ceil(DECAY * flat)
+    decay = find_decay(config, stage, history)
+    if decay:
+        return decay.start + decay.epochs
+    if config.schedule == "timed":
+        return len(history) + _epochs_left(config, history) if history else epochs
+    return epochs + math.ceil(DECAY * epochs) if config.schedule == "plateau" else epochs
 
 
-def flat_epochs(config: TrainConfig, stage: str, history: History) -> int | None:
-    """Return after how many epochs the rates of a plateau schedule fall; None if they do not yet.
+def find_decay(config: TrainConfig, stage: str, history: History) -> Decay | None:
+    """Return when the rates of a plateau or timed schedule fall; None if this is not known yet.
 
-    That is the case after `patience` epochs without improvement, and after `epochs`. Lines of the
-    log record the number once the rates fall, so that settings changed later do not change it.
+    With a plateau schedule, they fall after `patience` epochs without improvement, and after
+    `epochs`; with a timed one, as soon as no more epochs are left than are finished. Lines of the
+    log record it once the rates fall, so that settings changed later do not change it.
     """
-    if config.schedule != "plateau" or not history:
+    if config.schedule not in ("plateau", "timed"):
         return None
-    if "flat_epochs" in history[-1]:
-        return int(history[-1]["flat_epochs"])
-    last = int(history[-1]["epoch"])
     most = config.mask_epochs if stage == "masks" else config.epochs
-    return last if last >= most or has_stalled(config, history) else None
+    if not history:
+        return Decay(0, 1) if config.schedule == "timed" and most == 1 else None
+    last = int(history[-1]["epoch"])
+    flat = history[-1].get("flat_epochs")
+    if config.schedule == "plateau":
+        if flat is None and last < most and not has_stalled(config, history):
+            return None
+        flat = last if flat is None else int(flat)
+        return Decay(flat, math.ceil(DECAY * flat))
+    if flat is not None:
+        return Decay(int(flat), int(history[-1]["decay_epochs"]))
+    left = _epochs_left(config, history)
+    return Decay(last, left) if left <= last else None
+
+
+def _epochs_left(config: TrainConfig, history: History) -> int:
+    """Return how many more epochs fit into the time of a timed schedule, at least 1."""
+    spent = sum(line["seconds"] for line in history)
+    return max(1, int((config.train_time - spent) / (spent / len(history))))
 
 
 def rate_factor(
-    config: TrainConfig, stage: str, *, step: int, steps_per_epoch: int, flat: int | None = None
+    config: TrainConfig, stage: str, *, step: int, steps_per_epoch: int, decay: Decay | None = None
 ) -> float:
     """Return the factor for all learning rates at step 0, 1, 2, ... of a stage.
 
-    `flat` are the epochs before the rates of a plateau schedule fall; None if this is not known.
+    `decay` is when the rates of a plateau or timed schedule fall; None if this is not known yet.
     """
     warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
-    if config.schedule == "plateau":
-        falling = (step / steps_per_epoch - flat) / math.ceil(DECAY * flat) if flat else 0.0
-        return warmup * _fall(falling)
+    if config.schedule in ("plateau", "timed"):
+        epochs = step / steps_per_epoch
+        return warmup * (_fall((epochs - decay.start) / decay.epochs) if decay else 1.0)
     progress = min(1.0, step / (steps_per_epoch * stage_epochs(config, stage)))
     if config.schedule == "cosine":
         return warmup * _half_cosine(progress)
@@ -89,7 +117,7 @@ def best_epoch(history: History) -> int | None:
 def is_finished(config: TrainConfig, stage: str, history: History) -> bool:
     """Return whether a stage has completed all its epochs or stopped early."""
     last = history[-1]["epoch"] if history else 0
-    if config.schedule == "plateau":  # instead of stopping, the rates fall
+    if config.schedule in ("plateau", "timed"):  # the rates fall before the stage ends
         return last >= stage_epochs(config, stage, history)
     return last >= stage_epochs(config, stage) or has_stalled(config, history)
 

@@ -36,7 +36,8 @@ def score_epoch(
 ) -> dict[str, dict[str, float]]:
     """Return `scores` for the log if they are due: at the configured interval and at the end.
 
-    `history` includes the epoch's line. The first process computes the scores, the others wait.
+    `history` are the lines of earlier epochs. The first process computes the scores, and the others
+    wait.
     """
     every, held_out = run.config.score_every, run.splits.held_out_set
     is_last = checkpoint.epoch == stage_epochs(run.config, model.stage, history)
@@ -44,14 +45,14 @@ def score_epoch(
     if not is_due:
         return {}
     scores: dict[str, float] = {}
-    if run.processes.is_first:
-        if model.stage == "boxes":
-            examples = run.examples(run.splits.held_out, model.stage, epoch=None)
-            steps = plan_steps(range(len(examples)), run.config)
-            read = read_steps(model, examples, steps, cache, "score")
-            batches = (batch for _, step_batches in read for batch in step_batches)
-            scores = box_scores(model, batches, held_out, run.splits.classes)
-        else:
+    if run.processes.is_first and model.stage == "boxes":
+        examples = run.examples(run.splits.held_out, model.stage, epoch=None)
+        steps = plan_steps(range(len(examples)), run.config)
+        read = read_steps(model, examples, steps, cache, "score")
+        batches = (batch for _, step_batches in read for batch in step_batches)
+        scores = box_scores(model, batches, held_out, run.splits.classes)
+    elif run.processes.is_first:
+        with run.processes.all_threads():
             scores = panoptic_scores(run, checkpoint)
     return {"scores": run.processes.broadcast(scores)}
 

@@ -52,7 +52,7 @@ from detr.training.run_folder import (
     remove_cache,
     save_epoch,
 )
-from detr.training.schedule import History, flat_epochs, is_finished, rate_factor, stage_epochs
+from detr.training.schedule import History, find_decay, is_finished, rate_factor, stage_epochs
 from detr.training.scoring import score_epoch
 from detr.training.stage_model import Stage, StageModel, build_module, prepare_model
 from detr.training.tuning import store_thresholds
@@ -132,11 +132,12 @@ def _train_stage(run: Run, stage: Stage) -> None:
             with average.applied() as unaveraged:
                 line[run.splits.held_out] = _held_out_losses(run, model, cache, epoch)
                 checkpoint = _checkpoint(run, model, optimizer, unaveraged, epoch, boxes)
-                line |= score_epoch(run, model, cache, checkpoint, [*history, line])
-            line["seconds"] = round(monotonic() - start, 2)
+                line |= score_epoch(run, model, cache, checkpoint, history)
+            # the first process's time, because a timed schedule must be the same in all
+            line["seconds"] = run.processes.broadcast(round(monotonic() - start, 2))
             history = [*history, line]
             save_epoch(run, stage, replace(checkpoint, history=history))
-            may_stop = bool(config.patience) and "flat_epochs" not in line
+            may_stop = bool(config.patience) and "decay_epochs" not in line
             epochs = stage_epochs(config, stage, history)
             run.print(summary(line, epochs, at_most=may_stop))
     except KeyboardInterrupt:
@@ -158,7 +159,7 @@ def _train_epoch(
     `history` are the lines of the epochs before it.
     """
     config, stage, processes, epoch = run.config, model.stage, run.processes, len(history) + 1
-    flat = flat_epochs(config, stage, history)
+    decay = find_decay(config, stage, history)
     examples = run.examples("train", stage, epoch=epoch)
     steps = shuffled_steps(run, stage, len(examples), epoch)
     torch.manual_seed(epoch_seed(config, stage, epoch, processes.rank))
@@ -167,7 +168,7 @@ def _train_epoch(
     model.clock.seconds.clear()
     read = read_steps(model, examples, steps, cache, f"{stage} {epoch} train")
     for number, (step, batches) in enumerate(read, start=(epoch - 1) * len(steps)):
-        factor = rate_factor(config, stage, step=number, steps_per_epoch=len(steps), flat=flat)
+        factor = rate_factor(config, stage, step=number, steps_per_epoch=len(steps), decay=decay)
         set_learning_rates(optimizer, factor)
         optimizer.zero_grad()
         losses = step_losses(model, step, batches)  # forward, matching, losses, backward
@@ -182,7 +183,7 @@ def _train_epoch(
     return {
         "stage": stage,
         "epoch": epoch,
-        **({"flat_epochs": flat} if flat else {}),
+        **({"flat_epochs": decay.start, "decay_epochs": decay.epochs} if decay else {}),
         **learning_rates(optimizer),
         **mean_norm.compute(processes),
         "train": mean_losses.compute(processes),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from typing import Literal
 
 from annotation.photos.files import read_photo
@@ -54,19 +56,24 @@ def store_thresholds(run: Run, stage: Stage) -> None:
     Nothing happens without masks or held-out training photos, or if the checkpoint has thresholds.
     """
     truth = run.splits.tune
-    if stage == "boxes" or truth is None or not truth.photos or not run.processes.is_first:
+    if stage == "boxes" or truth is None or not truth.photos:
         return
-    path = masks_path(run.folder)
+    path, processes = masks_path(run.folder), run.processes
+    processes.barrier()  # the first process has written the checkpoint
     checkpoint = load_checkpoint(path)
     if checkpoint.thresholds:
         return
     predictor = checkpoint_predictor(checkpoint, Thresholds())
     examples = run.examples("tune", stage, epoch=None)
+    own = range(processes.rank, len(truth.photos), processes.world)
     decoded = (
         DecodedPhoto(photo.id, photo.file_name, read_photo(examples.photo_path(photo)))
-        for photo in track(truth.photos, "thresholds")
+        for photo in track([truth.photos[number] for number in own], "thresholds")
     )
-    thresholds, choices = choose_thresholds(measure(predictor, truth, decoded))
+    measured = processes.gather(measure(predictor, truth, own, decoded))
+    if not processes.is_first:
+        return
+    thresholds, choices = choose_thresholds(add_curves(measured))
     save_checkpoint(path, replace(checkpoint, thresholds=thresholds))
     chosen = ", ".join(map(str, choices))
     run.print(f"thresholds of epoch {checkpoint.epoch}, from {len(truth.photos)} photos: {chosen}")
@@ -84,26 +91,44 @@ class Curves:
     sums: Mapping[Kind, Mapping[float, Halves]]
 
 
-def measure(predictor: Predictor, truth: PanopticSet, photos: Iterator[DecodedPhoto]) -> Curves:
+def measure(
+    predictor: Predictor,
+    truth: PanopticSet,
+    numbers: Sequence[int],
+    photos: Iterator[DecodedPhoto],
+) -> Curves:
     """Predict photos once, and compare their segments at every threshold with the truth.
 
-    `photos` are those of `truth`, in its order. Photos larger than the model's input are compared
-    at the size of the input.
+    `photos` are those of `truth` with these numbers. Photos larger than the model's input are
+    compared at the size of the input.
     """
     default = predictor.thresholds
     settings = _settings(default)
     sums = {kind: {t: (QualitySums(), QualitySums()) for t in settings[kind]} for kind in settings}
     lowest = SegmentThresholds(GRID[0], GRID[0])
     finder = replace(predictor, thresholds=lowest, min_instance_score=1.0)
-    found = zip(truth.photos, find_in_photos(finder, photos), strict=True)
-    for number, (photo, candidates) in enumerate(found):
-        half = 2 * number // len(truth.photos)
+    for number, candidates in zip(numbers, find_in_photos(finder, photos), strict=True):
+        photo, half = truth.photos[number], 2 * number // len(truth.photos)
         view = whole_view(predictor.config, width=photo.width, height=photo.height)
         compared = _Compared(photo, truth.segment_ids(photo), candidates, view)
         for kind, of_kind in settings.items():
             for threshold, thresholds in of_kind.items():
                 sums[kind][threshold][half].add(compared.match(thresholds))
     return Curves(truth.categories, default, sums)
+
+
+def add_curves(parts: Sequence[Curves]) -> Curves:
+    """Add the curves of parts of the photos, such as those of several processes."""
+    sums = {
+        kind: {t: _add_halves([part.sums[kind][t] for part in parts]) for t in of_kind}
+        for kind, of_kind in parts[0].sums.items()
+    }
+    return replace(parts[0], sums=sums)
+
+
+def _add_halves(parts: Sequence[Halves]) -> Halves:
+    first, second = ((each[half] for each in parts) for half in (0, 1))
+    return reduce(add, first), reduce(add, second)
 
 
 def _settings(default: SegmentThresholds) -> dict[Kind, dict[float, SegmentThresholds]]:

@@ -58,6 +58,9 @@ class FastDETR(nn.Module):
         self.stuff_embed = nn.Embedding(stuff, dim) if stuff else None
         self.decoder = Decoder(config, things=things, stuff=stuff)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for module in self.modules():
+            if isinstance(module, PointwiseConv):  # the strides of the gradient of a matrix
+                module.weight.data = module.weight.clone(memory_format=torch.contiguous_format)
 
     def forward(self, images: Padded) -> FastOutput:
         """Predict for normalised RGB photos (B, 3, H, W).

@@ -22,7 +22,9 @@ from tests.detr.drawn import draw_set
 from tests.detr.training.runs import CONFIG, CPU, FAST, read_log
 
 ALONE = Processes(0, 1, CPU)
-CHOSEN = {"num_queries": "for a test", "epochs": "for a test", "num_workers": "for another"}
+CHOSEN = dict.fromkeys(("num_queries", "schedule", "train_time", "epochs"), "for a test") | {
+    "num_workers": "for another"
+}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,8 @@ def test_settings_that_contradict_the_time_are_errors(
 def started(panoptic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with a time and with choices that a new measurement would not make."""
     run = tmp_path_factory.mktemp("started") / "run"
-    config = replace(FAST, num_queries=33, num_workers=0, epochs=1)
+    timed = {"schedule": "timed", "train_time": 0.1, "epochs": 2}
+    config = replace(FAST, num_queries=33, num_workers=0, **timed)
     train(panoptic, run, RunConfig("drawn", config, None, 600, CHOSEN), "both")
     return run
 
@@ -115,24 +118,34 @@ def test_a_continued_run_keeps_its_choices(panoptic: Path, started: Path) -> Non
     assert read_log(started) == before
 
 
-def test_another_time_changes_the_number_of_epochs(started: Path) -> None:
-    (line,) = read_log(started)
+@pytest.fixture
+def stopped(started: Path, tmp_path: Path) -> Path:
+    """The same run, stopped after its first epoch."""
+    run = tmp_path / "stopped"
+    copytree(started, run)
+    first = (run / "log.jsonl").read_bytes().splitlines(keepends=True)[0]
+    (run / "log.jsonl").write_bytes(first)
+    return run
+
+
+def test_another_time_changes_the_number_of_epochs(stopped: Path) -> None:
     settings = Settings(given_settings(FAST))
-    longer = continue_run(started, "drawn", settings, init=None, seconds=3600)
-    assert longer.config.train.epochs > 10 and longer.config.time == 3600
-    assert "epochs instead of 1, for 60 min of training in all" in longer.note
-    assert longer.seconds_left is not None and 1800 < longer.seconds_left < 3600
-    shorter = continue_run(started, "drawn", settings, init=None, seconds=0.001)
-    assert shorter.config.train.epochs == line["epoch"]  # finished epochs are kept
+    longer = continue_run(stopped, "drawn", settings, init=None, seconds=3600)
+    assert longer.config.train.train_time == pytest.approx(3000.1)
+    assert longer.config.time == 3600
+    assert longer.note.endswith("but for 60 min in all instead of 10 min")
+    assert longer.seconds_left is not None and 2000 < longer.seconds_left < 3000.1
+    shorter = continue_run(stopped, "drawn", settings, init=None, seconds=1)
+    assert shorter.config.train.train_time == 1 and shorter.seconds_left  # one epoch is left
 
 
-def test_another_time_must_be_able_to_determine_the_epochs(started: Path, tmp_path: Path) -> None:
+def test_another_time_must_be_able_to_determine_the_epochs(started: Path, stopped: Path) -> None:
     settings = given_settings(FAST)
     with pytest.raises(InputError, match="--time: expected no `epochs`"):
         by_hand = Settings({**settings, "epochs": 3})
-        continue_run(started, "drawn", by_hand, init=None, seconds=60)
-    untimed = tmp_path / "untimed"
-    copytree(started, untimed)
-    write_yaml(untimed / "config.yaml", replace(read_run(started), time=None))
-    with pytest.raises(InputError, match="untimed: was started without --time"):
-        continue_run(untimed, "drawn", Settings(settings), init=None, seconds=60)
+        continue_run(stopped, "drawn", by_hand, init=None, seconds=60)
+    with pytest.raises(InputError, match="its learning rates have begun to fall"):
+        continue_run(started, "drawn", Settings(settings), init=None, seconds=60)
+    write_yaml(stopped / "config.yaml", replace(read_run(started), time=None))
+    with pytest.raises(InputError, match="stopped: was started without --time"):
+        continue_run(stopped, "drawn", Settings(settings), init=None, seconds=60)

@@ -36,7 +36,8 @@ def test_the_epochs_fill_the_time_but_do_not_exceed_it(minutes: int, step: float
     (choice,) = choose_end(times, config, 48, minutes * 60)
     config = replace(config, **choice.values)
     epochs, every = config.epochs, config.score_every
-    assert config.schedule == "flat_cosine"
+    assert config.schedule == "timed"
+    assert 0 < config.train_time < minutes * 60
     assert times.total(epochs, every) <= minutes * 60 or epochs == 1
     assert times.total(epochs + 1, every) > minutes * 60
 

@@ -9,8 +9,9 @@ import pytest
 
 from detr.config import TrainConfig
 from detr.training.schedule import (
+    Decay,
     best_epoch,
-    flat_epochs,
+    find_decay,
     has_stalled,
     is_finished,
     rate_factor,
@@ -84,14 +85,18 @@ def test_losses_of_tuning_photos_rank_epochs() -> None:
     assert best_epoch([{"epoch": 1, "tune": {}}]) is None
 
 
-def trained(config: TrainConfig, scores: list[float]) -> list[dict[str, Any]]:
-    """Return the log of a stage that scores as given in its epochs, until it is finished."""
+def trained(
+    config: TrainConfig, scores: list[float], seconds: tuple[float, ...] = (1.0,)
+) -> list[dict[str, Any]]:
+    """Return the log of a stage until it is finished; the last score and time are repeated."""
     history: list[dict[str, Any]] = []
     while not is_finished(config, "joint", history):
-        flat = flat_epochs(config, "joint", history)
-        line = {"epoch": len(history) + 1, "tune": {"loss": 1.0}}
+        decay = find_decay(config, "joint", history)
+        line: dict[str, Any] = {"epoch": len(history) + 1, "tune": {"loss": 1.0}}
         line |= {"scores": {"pq": scores[min(len(history), len(scores) - 1)]}}
-        history.append(line | ({"flat_epochs": flat} if flat else {}))
+        line |= {"seconds": seconds[min(len(history), len(seconds) - 1)]}
+        line |= {"flat_epochs": decay.start, "decay_epochs": decay.epochs} if decay else {}
+        history.append(line)
     return history
 
 
@@ -100,13 +105,13 @@ def test_rates_of_a_plateau_schedule_fall_when_scores_stall() -> None:
     history = trained(
         config, [0.1, 0.2, 0.3, 0.4, 0.4, 0.3, 0.9]
     )  # the best of 6 epochs is the 4th
-    flats = [flat_epochs(config, "joint", history[:epoch]) for epoch in range(len(history))]
-    assert flats == [*[None] * 6, 6, 6, 6]  # 6 flat epochs, and half as many more
-    assert [line.get("flat_epochs") for line in history] == flats
+    decays = [find_decay(config, "joint", history[:epoch]) for epoch in range(len(history))]
+    assert decays == [*[None] * 6, *[Decay(6, 3)] * 3]  # 6 flat epochs, and half as many more
+    assert [line.get("flat_epochs") for line in history] == [None] * 6 + [6] * 3
 
     def rate(step: int) -> float:
-        flat = flats[min(step // 10, 8)]
-        return rate_factor(config, "joint", step=step, steps_per_epoch=10, flat=flat)
+        decay = decays[min(step // 10, 8)]
+        return rate_factor(config, "joint", step=step, steps_per_epoch=10, decay=decay)
 
     assert [rate(0), rate(4), rate(59), rate(60)] == pytest.approx([0.2, 1, 1, 1])
     assert [rate(75), rate(90)] == pytest.approx([0.51, 0.02])
@@ -127,9 +132,38 @@ def test_settings_changed_while_the_rates_fall_do_not_change_the_schedule() -> N
     history = trained(config, [0.5, 0.4])
     assert [line.get("flat_epochs") for line in history] == [None, None, 2]
     for changed in (replace(config, patience=9), replace(config, epochs=2, patience=1)):
-        assert flat_epochs(changed, "joint", history) == 2
+        assert find_decay(changed, "joint", history) == Decay(2, 1)
         assert is_finished(changed, "joint", history)
     assert not is_finished(replace(config, patience=9), "joint", history[:2])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "flat", "epochs"),
+    [
+        ((10.0,), 5, 10),
+        ((10.0, 10.0, 5.0), 8, 16),  # the first epochs were slow
+        ((10.0, 10.0, 10.0, 10.0, 10.0, 20.0), 5, 10),  # too slow after the rates began to fall
+        ((60.0,), 1, 2),  # one decaying epoch, although it exceeds the time
+        ((30.0, 60.0), 2, 3),
+    ],
+)
+def test_a_timed_schedule_fills_its_time(
+    seconds: tuple[float, ...], flat: int, epochs: int
+) -> None:
+    config = TrainConfig(schedule="timed", train_time=100, epochs=3)
+    history = trained(config, [0.5], seconds)
+    assert [line.get("flat_epochs") for line in history] == [None] * flat + [flat] * (epochs - flat)
+    assert len(history) == epochs == stage_epochs(config, "joint", history)
+
+
+def test_the_rates_of_a_single_timed_epoch_fall() -> None:
+    config = TrainConfig(schedule="timed", train_time=100, epochs=1)
+    assert len(trained(config, [0.5], (300.0,))) == 1
+    decay = find_decay(config, "joint", [])
+    rates = [
+        rate_factor(config, "joint", step=step, steps_per_epoch=10, decay=decay) for step in (0, 5)
+    ]
+    assert rates == pytest.approx([1, 0.51])
 
 
 def test_a_stage_is_finished_after_its_last_epoch_or_early() -> None:
