@@ -8,11 +8,11 @@ twice as long on a CPU, and neither pointwise convolutions nor packed attention 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 # parameters that AdamW trains although they are matrices: outputs, whose rows are categories, and
 # the layers of deformable attention that start as zeros
@@ -51,8 +51,8 @@ class MuonAdamW(torch.optim.AdamW):
                 self._muon_step(group)
 
     def _muon_step(self, group: dict[str, Any]) -> None:
-        """Update all matrices of a group, together where they have the same shape."""
-        wide: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = {}  # by shape (n, m), n <= m
+        """Update all matrices of a group."""
+        found: list[tuple[nn.Parameter, Tensor]] = []  # matrices (n, m), n <= m
         for parameter in group["params"]:
             if parameter.grad is None:
                 continue
@@ -63,12 +63,11 @@ class MuonAdamW(torch.optim.AdamW):
             direction = parameter.grad.lerp(momentum, MOMENTUM).flatten(1)
             for matrix in _matrices(direction):
                 transposed = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-                wide.setdefault(transposed.shape, []).append((parameter, transposed))
+                found.append((parameter, transposed))
         updates: dict[nn.Parameter, list[Tensor]] = {}
-        for shape, found in wide.items():
-            orthogonal = orthogonalise(torch.stack([matrix for _, matrix in found]))
-            for (parameter, _), matrix in zip(found, orthogonal, strict=True):
-                updates.setdefault(parameter, []).append(matrix * SCALE * shape[1] ** 0.5)
+        orthogonal = orthogonalise_all([matrix for _, matrix in found])
+        for (parameter, _), matrix in zip(found, orthogonal, strict=True):
+            updates.setdefault(parameter, []).append(matrix * SCALE * matrix.shape[1] ** 0.5)
         for parameter, parts in updates.items():
             is_tall = parameter.shape[0] // len(parts) > parameter.shape[1]
             update = torch.cat([part.T if is_tall else part for part in parts])
@@ -80,6 +79,30 @@ def _matrices(direction: Tensor) -> tuple[Tensor, ...]:
     """Separate query, key and value projections (3D, D), which attention layers pack into one."""
     rows, columns = direction.shape
     return direction.chunk(3) if rows == 3 * columns else (direction,)
+
+
+def orthogonalise_all(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """Apply `orthogonalise` to matrices (n, m), n <= m, together where they have the same shape.
+
+    Processes that train together hold the same matrices, so each computes a part of them.
+    """
+    if not matrices:
+        return []
+    is_shared = distributed.is_available() and distributed.is_initialized()
+    rank, world = (distributed.get_rank(), distributed.get_world_size()) if is_shared else (0, 1)
+    flat = matrices[0].new_zeros(sum(matrix.numel() for matrix in matrices))
+    parts = torch.split(flat, [matrix.numel() for matrix in matrices])
+    results = [part.view(matrix.shape) for part, matrix in zip(parts, matrices, strict=True)]
+    by_shape: dict[torch.Size, list[int]] = {}
+    for number in range(rank, len(matrices), world):
+        by_shape.setdefault(matrices[number].shape, []).append(number)
+    for numbers in by_shape.values():
+        orthogonal = orthogonalise(torch.stack([matrices[number] for number in numbers]))
+        for number, result in zip(numbers, orthogonal, strict=True):
+            results[number].copy_(result)
+    if world > 1:
+        distributed.all_reduce(flat)  # the parts of the other processes are zero here
+    return results
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
