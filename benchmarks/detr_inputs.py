@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from base.parsing import write_json
-from conversion.coco.panoptic import PanopticSet, write_panoptic
+from conversion.coco.panoptic import PanopticSet
+from conversion.coco.panoptic_file import write_panoptic
 from detr.config import TrainConfig
 from detr.data.targets import Target
 from detr.training.clock import Clock

@@ -27,7 +27,8 @@ from torchvision.transforms.v2 import functional as VF
 from annotation.photos.files import read_photo
 from base.parsing import write_json
 from conversion.coco.categories import dataset_categories
-from conversion.coco.panoptic import PanopticSet, Photo, Segment, measure, write_panoptic
+from conversion.coco.panoptic import PanopticSet, Photo, Segment, measure
+from conversion.coco.panoptic_file import write_panoptic
 from conversion.coco.png import write_segment_ids
 from detr.config import TrainConfig
 from detr.data.examples import Examples

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from annotation.photos.files import read_photo
 from base.progress import track
 from benchmarks.learning_peers import Peer
-from conversion.coco.panoptic import PanopticSet, measure, read_panoptic, write_panoptic
+from conversion.coco.panoptic import PanopticSet, measure
+from conversion.coco.panoptic_file import read_panoptic, write_panoptic
 from conversion.coco.png import write_segment_ids
 from conversion.coco.results import Result, write_results
 from detr.config import TrainConfig

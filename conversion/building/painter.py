@@ -21,7 +21,8 @@ from conversion.building.store import PaintedPhoto
 from conversion.coco.categories import Category
 from conversion.coco.cropped_mask import CroppedMask
 from conversion.coco.instances import instance_values
-from conversion.coco.panoptic import Photo, annotation_values, image_values
+from conversion.coco.panoptic import Photo
+from conversion.coco.panoptic_file import annotation_values, image_values
 from conversion.coco.png import VOID, SegmentIds, encode_png
 from conversion.coco.rle import encode_cropped
 from conversion.config import ConversionConfig

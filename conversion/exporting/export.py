@@ -9,7 +9,8 @@ from typing import Literal
 
 from annotation.dataset import Dataset
 from base.errors import InputError
-from conversion.coco.panoptic import find_split_jsons, read_panoptic
+from conversion.coco.panoptic import find_split_jsons
+from conversion.coco.panoptic_file import read_panoptic
 from conversion.exporting.semantic import write_semantic
 from conversion.exporting.splits import Splits
 from conversion.exporting.yolo import write_yolo

@@ -14,13 +14,8 @@ from numpy.typing import NDArray
 from base.errors import InputError
 from base.progress import track
 from conversion.coco.categories import Category
-from conversion.coco.panoptic import (
-    PanopticSet,
-    Photo,
-    Segment,
-    find_split_jsons,
-    read_panoptic,
-)
+from conversion.coco.panoptic import PanopticSet, Photo, Segment, find_split_jsons
+from conversion.coco.panoptic_file import read_panoptic
 from conversion.coco.png import SegmentIds
 
 ROWS, COLUMNS = 24, 32  # of a map of places

@@ -17,7 +17,8 @@ from conversion.coco.cropped_mask import CroppedMask, Extent
 from conversion.coco.file import CocoFile, CocoImage
 from conversion.coco.links import Id
 from conversion.coco.lookup import find_file
-from conversion.coco.panoptic import measure, png_folders
+from conversion.coco.panoptic import measure
+from conversion.coco.panoptic_file import png_folders
 from conversion.coco.png import SegmentIds, read_segment_ids
 from conversion.coco.problems import Problems
 from conversion.importing.labels import Labels

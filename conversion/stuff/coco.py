@@ -17,7 +17,7 @@ from conversion.coco.index import CocoIndex, open_index
 from conversion.coco.instances import Segmentation
 from conversion.coco.links import Id
 from conversion.coco.lookup import find_file
-from conversion.coco.panoptic import png_folders
+from conversion.coco.panoptic_file import png_folders
 from conversion.coco.png import read_segment_ids
 from conversion.coco.rle import Rle, decode_rle
 from conversion.painting.raster import polygon_masks

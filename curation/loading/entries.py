@@ -12,7 +12,8 @@ from annotation.photos.files import photo_size
 from annotation.rules.checked import Checked
 from base.errors import InputError
 from base.files import digest, inside
-from conversion.coco.panoptic import PanopticSet, Photo, read_panoptic, split_json
+from conversion.coco.panoptic import PanopticSet, Photo, split_json
+from conversion.coco.panoptic_file import read_panoptic
 
 SPLITS = ("train", "val", "test")  # those that `import` and the default configuration use
 EXCLUDED = "excluded"  # tag of a photo that is not in the panoptic set because of an error

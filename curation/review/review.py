@@ -14,7 +14,8 @@ from base.errors import InputError
 from base.files import digest
 from base.progress import track
 from conversion.coco.categories import Category
-from conversion.coco.panoptic import Segment, read_panoptic
+from conversion.coco.panoptic import Segment
+from conversion.coco.panoptic_file import read_panoptic
 from curation.app.appearance import set_appearance
 from curation.app.database import connect
 from curation.app.fields import (
@@ -71,7 +72,8 @@ def review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: Pa
     if samples.info.get("review") == inputs and complete:
         print(f"FiftyOne: review of '{run.name}' is up to date")
         return str(samples.name)
-    truth, prediction = read_panoptic(truth_json), read_panoptic(prediction_json)
+    truth = read_panoptic(truth_json)
+    prediction = read_panoptic(prediction_json, truth)
     pairs = match_sets(truth, prediction)
     matches = list(track(pairs, "match", total=len(truth.photos)))
     loaded = _loaded(matches, samples)

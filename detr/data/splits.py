@@ -12,7 +12,8 @@ from base.errors import InputError
 from base.files import digest
 from conversion.building.assignment import assign_splits, count_table
 from conversion.building.group_file import read_groups
-from conversion.coco.panoptic import PanopticSet, Photo, find_split_jsons, read_panoptic, split_json
+from conversion.coco.panoptic import PanopticSet, Photo, find_split_jsons, split_json
+from conversion.coco.panoptic_file import read_panoptic
 from detr.config import TrainConfig
 from detr.data.classes import ClassTable, packed_classes
 from detr.data.examples import Examples

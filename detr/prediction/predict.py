@@ -11,7 +11,8 @@ from base.errors import InputError
 from base.files import RunningDigest, inside
 from base.parsing import write_json
 from base.progress import track
-from conversion.coco.panoptic import PanopticSet, read_panoptic, write_panoptic
+from conversion.coco.panoptic import PanopticSet
+from conversion.coco.panoptic_file import read_panoptic, write_panoptic
 from conversion.coco.png import png_names, write_segment_ids
 from conversion.coco.results import write_results
 from detr.prediction import pictures as drawing

@@ -8,7 +8,8 @@ from shutil import rmtree
 import torch
 from torch import Tensor
 
-from conversion.coco.panoptic import PanopticSet, Photo, read_panoptic
+from conversion.coco.panoptic import PanopticSet, Photo
+from conversion.coco.panoptic_file import read_panoptic
 from conversion.coco.results import Result
 from detr.data.batch import Batch
 from detr.data.boxes import norm_to_pixels

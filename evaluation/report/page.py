@@ -13,7 +13,7 @@ from base.files import digest, write_bytes
 from base.html import read_template
 from base.parsing import parse, read_json, write_json
 from base.progress import track
-from conversion.coco.panoptic import read_panoptic
+from conversion.coco.panoptic_file import read_panoptic
 from evaluation.errors.redraw import has_redraw, redraw_inputs, write_redraw
 from evaluation.report.curves import draw_curves, read_log
 from evaluation.report.rows import write_row
@@ -75,7 +75,8 @@ def write_report(
     compared = redraw_inputs(truth_json, prediction_json)
     if _is_complete(out, inputs) and has_redraw(redraw, inputs=compared):
         return Report(page, fresh=False)
-    truth, prediction = read_panoptic(truth_json), read_panoptic(prediction_json)
+    truth = read_panoptic(truth_json)
+    prediction = read_panoptic(prediction_json, truth)
     scores = evaluate_sets(truth, prediction)
     categories = (*prediction.categories, *truth.categories)
     write_redraw(redraw, scores.matches, categories, inputs=compared)
@@ -88,7 +89,7 @@ def write_report(
         truth_name=truth_json.name,
         prediction_name=prediction_json.name,
         cards=_cards(scores),
-        categories=[(c, scores.quality.categories[c.name]) for c in truth.categories],
+        categories=list(zip(truth.categories, scores.quality.categories.values(), strict=True)),
         curves=curves,
         rows=written,
         seed=seed,

@@ -8,13 +8,15 @@ segment has at most one such match.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from base.errors import InputError
+from conversion.coco.categories import Category
 from conversion.coco.panoptic import PanopticSet, Photo, Segment
 from conversion.coco.png import VOID, SegmentIds
 
@@ -85,31 +87,25 @@ class PhotoMatch:
 def match_sets(truth: PanopticSet, prediction: PanopticSet) -> Iterator[PhotoMatch]:
     """Match all photos of `truth`, in its order; photos are joined by file name.
 
-    Raises InputError if a photo has no prediction, if the sets disagree about a category, or if
-    a segment has a category that its file does not list.
+    Raises InputError if a photo has no prediction, if the sets disagree about a category, or if the
+    segments of a photo are not those of its PNG.
     """
+    _check_known(truth)
+    _check_known(prediction)
     _check_categories(truth, prediction)
-    _check_segments(truth)
-    _check_segments(prediction)
     predicted = {photo.file_name: photo for photo in prediction.photos}
     for photo in truth.photos:
         if photo.file_name not in predicted:
             raise InputError(f"{prediction.json_path}: no prediction for {photo.file_name}")
         other = predicted[photo.file_name]
-        yield match_photo(photo, truth.segment_ids(photo), other, prediction.segment_ids(other))
+        match = match_photo(photo, truth.segment_ids(photo), other, prediction.segment_ids(other))
+        _check_pixels(truth, photo, match.overlaps.true_areas)
+        _check_pixels(prediction, other, match.overlaps.predicted_areas)
+        yield match
 
 
-def _check_categories(truth: PanopticSet, prediction: PanopticSet) -> None:
-    known = {c.id: c.name for c in truth.categories}
-    for category in prediction.categories:
-        if known.get(category.id, category.name) != category.name:
-            raise InputError(
-                f"{prediction.json_path}: category {category.id}: expected"
-                f" '{known[category.id]}' as in {truth.json_path}, found '{category.name}'"
-            )
-
-
-def _check_segments(panoptic: PanopticSet) -> None:
+def _check_known(panoptic: PanopticSet) -> None:
+    """Raise InputError if a segment has a category that its file does not list."""
     known = {c.id for c in panoptic.categories}
     for photo in panoptic.photos:
         for segment in photo.segments:
@@ -118,6 +114,52 @@ def _check_segments(panoptic: PanopticSet) -> None:
                     f"{panoptic.json_path}: {photo.file_name}: segment {segment.id}: category_id:"
                     f" expected a category of this file, found {segment.category_id}"
                 )
+
+
+def _check_categories(truth: PanopticSet, prediction: PanopticSet) -> None:
+    """Raise InputError if a category of predicted segments is another one in the ground truth.
+
+    Ids decide, not names: a prediction with COCO's ids beside a set's own would otherwise share
+    only some of the categories, and score 0 for the others.
+    """
+    true = {c.id: c for c in truth.categories}
+    used = Counter(s.category_id for photo in prediction.photos for s in photo.segments)
+    for category in prediction.categories:
+        same = true.get(category.id)
+        if not used[category.id] or (same and _kind(same) == _kind(category)):
+            continue
+        where = f"{prediction.json_path}: category {category.id} ({_kind(category)})"
+        namesakes = [c for c in truth.categories if _kind(c) == _kind(category)]
+        if namesakes:
+            raise InputError(
+                f"{where}: expected the id {namesakes[0].id}, as in {truth.json_path}; ids must be"
+                " the same in both files"
+            )
+        if same:
+            where = f"{prediction.json_path}: category {category.id}"
+            expected = f"{_kind(same)}, as in {truth.json_path}"
+            raise InputError(f"{where}: expected {expected}, found {_kind(category)}")
+        raise InputError(
+            f"{where}: expected a category of {truth.json_path}, found {used[category.id]} segments"
+            " of one that it does not have"
+        )
+
+
+def _kind(category: Category) -> str:
+    return f"{'thing' if category.isthing else 'stuff'} '{category.name}'"
+
+
+def _check_pixels(panoptic: PanopticSet, photo: Photo, areas: Mapping[int, int]) -> None:
+    """Raise InputError if a segment has no pixels, or pixels belong to no segment."""
+    listed, painted = {s.id for s in photo.segments}, areas.keys() - {VOID}
+    where = f"{panoptic.json_path}: {photo.file_name}"
+    for segment_id in sorted(listed - painted):
+        raise InputError(f"{where}: segment {segment_id}: expected pixels in its PNG, found none")
+    for segment_id in sorted(painted - listed):
+        raise InputError(
+            f"{where}: expected only ids of its segments in its PNG, found {areas[segment_id]}"
+            f" pixels of id {segment_id}"
+        )
 
 
 def match_photo(
@@ -151,14 +193,28 @@ def match_photo(
 
 def count_overlaps(truth_ids: SegmentIds, prediction_ids: SegmentIds) -> Overlaps:
     """Count the pixels of each pair of ids in two (H, W) uint32 arrays of segment ids."""
-    pairs = truth_ids.astype(np.uint64) << np.uint64(32) | prediction_ids.astype(np.uint64)
-    values, counts = np.unique(pairs, return_counts=True)
+    (true, true_numbers), (predicted, numbers) = map(_numbered, (truth_ids, prediction_ids))
+    pairs = true_numbers * np.int32(len(predicted)) + numbers
+    counts = np.bincount(pairs.ravel(), minlength=len(true) * len(predicted))
     return Overlaps(
         {
-            (value >> 32, value & 0xFFFFFFFF): count
-            for value, count in zip(values.tolist(), counts.tolist(), strict=True)
+            (true[pair // len(predicted)], predicted[pair % len(predicted)]): int(counts[pair])
+            for pair in np.flatnonzero(counts).tolist()
         }
     )
+
+
+def _numbered(ids: SegmentIds) -> tuple[list[int], NDArray[np.int32]]:
+    """Return the sorted ids that occur, and the position of each pixel's id among them.
+
+    Only pixels that differ from their left neighbour are sorted. The table is as long as the
+    highest id, but only its entries for ids that occur are ever touched.
+    """
+    changes = ids[:, 1:][ids[:, 1:] != ids[:, :-1]]
+    present = np.unique(np.concatenate([ids[:, 0], changes]))
+    table = np.empty(int(present[-1]) + 1, np.int32)
+    table[present] = np.arange(len(present), dtype=np.int32)
+    return present.tolist(), table[ids]
 
 
 def _true_positives(truth: Photo, prediction: Photo, overlaps: Overlaps) -> list[TruePositive]:

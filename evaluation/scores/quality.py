@@ -38,7 +38,7 @@ class MeanQuality:
 
 @dataclass(frozen=True)
 class PanopticQuality:
-    """Means over all categories, over things and over stuff, and each category by name."""
+    """Means over all categories, over things and over stuff, and each category by `row_names`."""
 
     all: MeanQuality
     things: MeanQuality
@@ -83,7 +83,10 @@ class QualitySums:
             all=_mean([*things, *stuff]),
             things=_mean(things),
             stuff=_mean(stuff),
-            categories={c.name: by_id[c.id] for c in categories},
+            categories={
+                name: by_id[category.id]
+                for name, category in zip(row_names(categories), categories, strict=True)
+            },
         )
 
     def _of_category(self, category_id: int) -> CategoryQuality:
@@ -91,6 +94,12 @@ class QualitySums:
         sq = self._iou[category_id] / tp if tp else 0.0
         rq = tp / (tp + fp / 2 + fn / 2) if tp else 0.0
         return CategoryQuality(sq * rq, sq, rq, tp, fp, fn)
+
+
+def row_names(categories: Sequence[Category]) -> list[str]:
+    """Return the name of each category; those that share a name have their id added."""
+    names = Counter(category.name for category in categories)
+    return [c.name if names[c.name] == 1 else f"{c.name} ({c.id})" for c in categories]
 
 
 def panoptic_quality(

@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.table import Table
 
-from conversion.coco.panoptic import PanopticSet, read_panoptic
+from conversion.coco.panoptic import PanopticSet
+from conversion.coco.panoptic_file import read_panoptic
 from evaluation.scores.matching import PhotoMatch, match_sets
 from evaluation.scores.precision import AveragePrecision, average_precision
 from evaluation.scores.quality import PanopticQuality, panoptic_quality
@@ -37,7 +38,8 @@ def evaluate_files(truth_json: Path, prediction_json: Path) -> Scores:
 
     Raises InputError if a file is not a COCO panoptic set.
     """
-    return evaluate_sets(read_panoptic(truth_json), read_panoptic(prediction_json))
+    truth = read_panoptic(truth_json)
+    return evaluate_sets(truth, read_panoptic(prediction_json, truth))
 
 
 def evaluate_sets(truth: PanopticSet, prediction: PanopticSet) -> Scores:

@@ -13,7 +13,8 @@ from annotation.labelme.geometry import mask_pixels
 from annotation.photos.files import read_photo
 from conversion.building.build import convert
 from conversion.building.check import check
-from conversion.coco.panoptic import Photo, read_panoptic, split_json
+from conversion.coco.panoptic import Photo, split_json
+from conversion.coco.panoptic_file import read_panoptic
 from conversion.config import open_valid_dataset
 from tests.cases import copy_case
 

@@ -14,7 +14,8 @@ import pytest
 from annotation.dataset import Dataset
 from conversion.building.build import convert
 from conversion.building.check import check
-from conversion.coco.panoptic import PanopticSet, Segment, measure, read_panoptic, write_panoptic
+from conversion.coco.panoptic import PanopticSet, Segment, measure
+from conversion.coco.panoptic_file import read_panoptic, write_panoptic
 from conversion.coco.png import write_segment_ids
 from curation.loading.load import load_dataset
 from tests.drawn import BOX, DISC, ROAD, YAML, draw_dataset, square

@@ -9,7 +9,8 @@ import numpy as np
 
 from base.parsing import write_json
 from conversion.coco.categories import dataset_categories
-from conversion.coco.panoptic import PanopticSet, Photo, Segment, measure, write_panoptic
+from conversion.coco.panoptic import PanopticSet, Photo, Segment, measure
+from conversion.coco.panoptic_file import write_panoptic
 from conversion.coco.png import write_segment_ids
 
 CATEGORIES = dataset_categories(

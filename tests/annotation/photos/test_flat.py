@@ -17,7 +17,8 @@ from base.errors import InputError
 from commands.annotation import validate
 from commands.conversion import convert
 from commands.datasets import check, open_or_propose
-from conversion.coco.panoptic import read_panoptic, split_json
+from conversion.coco.panoptic import split_json
+from conversion.coco.panoptic_file import read_panoptic
 from tests.drawn import draw_photo, square
 
 BOX = square("box", 2, 2, 9)

@@ -9,7 +9,7 @@ from pathlib import Path
 from annotation.dataset import Dataset
 from annotation.labelme.annotation import Shape
 from conversion.building.build import convert
-from conversion.coco.panoptic import read_panoptic
+from conversion.coco.panoptic_file import read_panoptic
 from tests.drawn import YAML, draw_dataset, square
 
 SPLITS = ("train", "test")

@@ -14,7 +14,8 @@ from annotation.dataset import Dataset
 from base.errors import InputError
 from conversion.building.build import convert
 from conversion.building.prepared import BuildResult
-from conversion.coco.panoptic import measure, read_panoptic
+from conversion.coco.panoptic import measure
+from conversion.coco.panoptic_file import read_panoptic
 from conversion.coco.png import png_names
 from evaluation.scores.scores import evaluate_sets
 from tests.drawn import BOX, ROAD, SKY, YAML, draw_dataset, draw_photo, square

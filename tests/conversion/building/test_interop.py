@@ -22,14 +22,8 @@ from transformers.image_transforms import id_to_rgb, rgb_to_id
 from annotation.dataset import Dataset
 from annotation.labelme.annotation import Shape
 from conversion.building.build import convert
-from conversion.coco.panoptic import (
-    PanopticSet,
-    Photo,
-    Segment,
-    measure,
-    read_panoptic,
-    write_panoptic,
-)
+from conversion.coco.panoptic import PanopticSet, Photo, Segment, measure
+from conversion.coco.panoptic_file import read_panoptic, write_panoptic
 from conversion.coco.png import read_segment_ids, write_segment_ids
 from evaluation.scores.scores import evaluate_sets
 from tests.drawn import BOX, DISC, ROAD, SKY, draw_dataset, square

@@ -12,7 +12,8 @@ from annotation.labeling.worklist import read_status
 from base.errors import InputError
 from conversion.building.build import convert
 from conversion.building.check import check
-from conversion.coco.panoptic import Photo, read_panoptic, split_json
+from conversion.coco.panoptic import Photo, split_json
+from conversion.coco.panoptic_file import read_panoptic
 from conversion.config import open_valid_dataset
 from tests.drawn import ROAD, SKY, YAML, draw_dataset, draw_photo, square
 

@@ -8,14 +8,8 @@ import pytest
 
 from base.errors import InputError
 from conversion.coco.categories import Category
-from conversion.coco.panoptic import (
-    PanopticSet,
-    Photo,
-    Segment,
-    measure,
-    read_panoptic,
-    write_panoptic,
-)
+from conversion.coco.panoptic import PanopticSet, Photo, Segment, measure
+from conversion.coco.panoptic_file import read_panoptic, write_panoptic
 from conversion.coco.png import (
     join_channels,
     png_names,

@@ -19,7 +19,7 @@ from annotation.dataset import Dataset
 from annotation.labelme.annotation import Annotation, Shape, write_annotation
 from base.errors import InputError
 from conversion.building.build import convert
-from conversion.coco.panoptic import read_panoptic
+from conversion.coco.panoptic_file import read_panoptic
 from conversion.exporting.export import export
 from conversion.exporting.instances import export_instances
 from conversion.exporting.outline import outline_of_mask

@@ -11,7 +11,8 @@ from annotation.dataset import Dataset, open_dataset
 from base.errors import InputError
 from conversion.building.build import convert
 from conversion.building.check import check
-from conversion.coco.panoptic import PanopticSet, find_split_jsons, read_panoptic
+from conversion.coco.panoptic import PanopticSet, find_split_jsons
+from conversion.coco.panoptic_file import read_panoptic
 from conversion.importing.importer import Imported, import_coco
 from conversion.importing.options import ImportOptions
 from tests.cases import CASES, copy_case

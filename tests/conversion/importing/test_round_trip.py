@@ -15,7 +15,7 @@ from annotation.dataset import Dataset, open_dataset
 from annotation.labelme.annotation import Shape
 from annotation.labelme.masks import encode_mask_png
 from conversion.building.build import convert
-from conversion.coco.panoptic import read_panoptic
+from conversion.coco.panoptic_file import read_panoptic
 from conversion.importing.importer import import_coco
 from tests.conversion.importing.coco_files import (
     FACADES,

@@ -9,7 +9,8 @@ import pytest
 
 from annotation.dataset import Dataset
 from conversion.building.build import convert
-from conversion.coco.panoptic import PanopticSet, Photo, read_panoptic
+from conversion.coco.panoptic import PanopticSet, Photo
+from conversion.coco.panoptic_file import read_panoptic
 from pipeline import main
 from tests.drawn import ROAD, SKY, draw_dataset, square
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from base.errors import InputError
-from conversion.coco.panoptic import PanopticSet, Photo, write_panoptic
+from conversion.coco.panoptic import PanopticSet, Photo
+from conversion.coco.panoptic_file import write_panoptic
 from detr.config import FAST, TrainConfig
 from detr.data.examples import Examples
 from detr.data.loader import read_batches

@@ -14,7 +14,8 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from base.errors import InputError
-from conversion.coco.panoptic import measure, read_panoptic
+from conversion.coco.panoptic import measure
+from conversion.coco.panoptic_file import read_panoptic
 from detr.prediction.predict import predict
 from detr.prediction.predictor import load_predictor
 from detr.prediction.thresholds import Thresholds

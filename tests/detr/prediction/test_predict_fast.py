@@ -13,7 +13,8 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from base.errors import InputError
-from conversion.coco.panoptic import measure, read_panoptic
+from conversion.coco.panoptic import measure
+from conversion.coco.panoptic_file import read_panoptic
 from detr.config import RunConfig
 from detr.model.detr import DETR
 from detr.model.fast.detr import FastDETR

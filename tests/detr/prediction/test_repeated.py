@@ -10,7 +10,7 @@ import pytest
 
 from base.errors import InputError
 from base.files import digest
-from conversion.coco.panoptic import read_panoptic
+from conversion.coco.panoptic_file import read_panoptic
 from detr.prediction.predict import predict
 from detr.prediction.thresholds import Thresholds
 from tests.detr.random_weights import SMALL, save

@@ -12,7 +12,8 @@ import torch
 
 from base.errors import InputError
 from base.locks import locked
-from conversion.coco.panoptic import PanopticSet, write_panoptic
+from conversion.coco.panoptic import PanopticSet
+from conversion.coco.panoptic_file import write_panoptic
 from detr.config import RunConfig, read_run
 from detr.training.train import train
 from detr.weights.checkpoint import load_checkpoint, save_checkpoint

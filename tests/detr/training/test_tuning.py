@@ -13,7 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from base.errors import InputError
 from conversion.building.group_file import GroupFile, group_file_path
 from conversion.coco.categories import Category
-from conversion.coco.panoptic import Photo, Segment, read_panoptic
+from conversion.coco.panoptic import Photo, Segment
+from conversion.coco.panoptic_file import read_panoptic
 from detr.prediction.predict import predict
 from detr.prediction.predictor import find_model_file, load_predictor
 from detr.prediction.thresholds import Thresholds

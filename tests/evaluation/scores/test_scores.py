@@ -13,7 +13,8 @@ from rich.console import Console
 from base.errors import InputError
 from base.parsing import write_json
 from conversion.building.build import convert
-from conversion.coco.panoptic import PanopticSet, read_panoptic, write_panoptic
+from conversion.coco.panoptic import PanopticSet
+from conversion.coco.panoptic_file import read_panoptic, write_panoptic
 from conversion.coco.png import write_segment_ids
 from conversion.coco.results import Result, write_results
 from conversion.coco.rle import encode_mask
@@ -153,11 +154,14 @@ def test_areas_are_those_of_the_pixels(truth: PanopticSet, tmp_path: Path) -> No
 def test_without_things_there_is_no_ap(truth: PanopticSet, tmp_path: Path) -> None:
     prediction = predict(truth, tmp_path / "out", score=0.9)
     stuff = {c.id for c in truth.categories if not c.isthing}
-    photos = tuple(
-        replace(p, segments=tuple(s for s in p.segments if s.category_id in stuff))
-        for p in truth.photos
-    )
-    only_stuff = replace(truth, photos=photos)
+    folder, photos = tmp_path / "stuff", []
+    for photo in truth.photos:
+        kept = tuple(s for s in photo.segments if s.category_id in stuff)
+        ids = truth.segment_ids(photo)
+        ids[~np.isin(ids, [s.id for s in kept])] = 0
+        write_segment_ids(folder / photo.png_name, ids)
+        photos.append(replace(photo, segments=kept))
+    only_stuff = replace(truth, png_folder=folder, photos=tuple(photos))
     box = Result(photos[0].id, BOX, xywh=(1, 1, 2, 2), score=0.5)
     assert box_precision(only_stuff, [box]) is None
     scores = evaluate_sets(only_stuff, prediction)
@@ -170,5 +174,6 @@ def test_without_things_there_is_no_ap(truth: PanopticSet, tmp_path: Path) -> No
 def test_categories_must_agree(truth: PanopticSet, tmp_path: Path) -> None:
     prediction = predict(truth, tmp_path / "out", score=0.9)
     renamed = tuple(replace(c, name="crate") if c.id == BOX else c for c in truth.categories)
-    with pytest.raises(InputError, match=r"category 201: expected 'box' .*, found 'crate'"):
+    message = r"category 201: expected thing 'box', .*, found thing 'crate'"
+    with pytest.raises(InputError, match=message):
         evaluate_sets(truth, replace(prediction, categories=renamed))
