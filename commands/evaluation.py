@@ -18,6 +18,7 @@ def evaluate(
     paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN | TRUTH.json PREDICTION.json")],
     json: Path | None = None,
     dataset: Path | None = None,
+    official: bool = False,
 ) -> None:
     """Score a panoptic prediction: PQ, SQ and RQ; box AP and mask AP if it contains scores.
 
@@ -25,12 +26,13 @@ def evaluate(
         paths: a run, of which the test photos are scored, or two COCO panoptic files of any photos.
         json: also write the scores to this JSON file.
         dataset: data set of the run, if it was moved.
+        official: of several crowds of one category, ignore only the last one, as panopticapi does.
     """
     check_file(json, "--json")
     truth, prediction = _compared(paths, dataset)
     from evaluation.scores.scores import evaluate_files, scores_table
 
-    scores = evaluate_files(truth, prediction)
+    scores = evaluate_files(truth, prediction, official=official)
     console.print(scores_table(scores))
     if json is not None:
         write_json(json, scores.as_json(), indent=2)

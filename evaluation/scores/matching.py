@@ -84,8 +84,12 @@ class PhotoMatch:
         return sum(match.iou for match in self.tp) / weight if weight else 1.0
 
 
-def match_sets(truth: PanopticSet, prediction: PanopticSet) -> Iterator[PhotoMatch]:
+def match_sets(
+    truth: PanopticSet, prediction: PanopticSet, *, official: bool = False
+) -> Iterator[PhotoMatch]:
     """Match all photos of `truth`, in its order; photos are joined by file name.
+
+    `official` is that of `match_photo`.
 
     Raises InputError if a photo has no prediction, if the sets disagree about a category, or if the
     segments of a photo are not those of its PNG.
@@ -98,7 +102,8 @@ def match_sets(truth: PanopticSet, prediction: PanopticSet) -> Iterator[PhotoMat
         if photo.file_name not in predicted:
             raise InputError(f"{prediction.json_path}: no prediction for {photo.file_name}")
         other = predicted[photo.file_name]
-        match = match_photo(photo, truth.segment_ids(photo), other, prediction.segment_ids(other))
+        both = truth.segment_ids(photo), prediction.segment_ids(other)
+        match = match_photo(photo, both[0], other, both[1], official=official)
         _check_pixels(truth, photo, match.overlaps.true_areas)
         _check_pixels(prediction, other, match.overlaps.predicted_areas)
         yield match
@@ -163,13 +168,19 @@ def _check_pixels(panoptic: PanopticSet, photo: Photo, areas: Mapping[int, int])
 
 
 def match_photo(
-    truth: Photo, truth_ids: SegmentIds, prediction: Photo, prediction_ids: SegmentIds
+    truth: Photo,
+    truth_ids: SegmentIds,
+    prediction: Photo,
+    prediction_ids: SegmentIds,
+    *,
+    official: bool = False,
 ) -> PhotoMatch:
     """Match the segments of one photo; both arrays are (H, W) uint32 segment ids.
 
     Void and crowds are treated as in the paper: void pixels are ignored, a predicted segment
     that lies more than half on void or on a crowd of its category is not a false positive, and a
-    crowd is never a false negative. Raises InputError if the arrays differ in size.
+    crowd is never a false negative. Of several crowds of a category, `official` ignores only the
+    last one, as panopticapi does. Raises InputError if the arrays differ in size.
     """
     if truth_ids.shape != prediction_ids.shape:
         (true_height, true_width), (height, width) = truth_ids.shape, prediction_ids.shape
@@ -182,11 +193,17 @@ def match_photo(
     true_ids = {match.truth.id for match in tp}
     predicted_ids = {match.prediction.id for match in tp}
     fn = [s for s in truth.segments if s.id not in true_ids and not s.iscrowd]
+    crowds: dict[int, list[int]] = {}  # by category
+    for segment in truth.segments:
+        if segment.iscrowd:
+            crowds.setdefault(segment.category_id, []).append(segment.id)
+    if official:
+        crowds = {category_id: ids[-1:] for category_id, ids in crowds.items()}
     fp = [
         s
         for s in prediction.segments
         if s.id not in predicted_ids
-        and _ignored_pixels(s, truth, overlaps) <= overlaps.predicted_areas[s.id] / 2
+        and _ignored_pixels(s, crowds, overlaps) <= overlaps.predicted_areas[s.id] / 2
     ]
     return PhotoMatch(truth, prediction, tuple(tp), tuple(fp), tuple(fn), overlaps)
 
@@ -231,7 +248,7 @@ def _true_positives(truth: Photo, prediction: Photo, overlaps: Overlaps) -> list
     return found
 
 
-def _ignored_pixels(segment: Segment, truth: Photo, overlaps: Overlaps) -> int:
+def _ignored_pixels(segment: Segment, crowds: Mapping[int, list[int]], overlaps: Overlaps) -> int:
     """Number of pixels of a predicted segment that lie on void or on a crowd of its category."""
-    crowd = [s.id for s in truth.segments if s.iscrowd and s.category_id == segment.category_id]
-    return sum(overlaps.shared.get((true_id, segment.id), 0) for true_id in [VOID, *crowd])
+    ignored = [VOID, *crowds.get(segment.category_id, [])]
+    return sum(overlaps.shared.get((true_id, segment.id), 0) for true_id in ignored)

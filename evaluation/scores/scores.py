@@ -33,21 +33,21 @@ class Scores:
         return values
 
 
-def evaluate_files(truth_json: Path, prediction_json: Path) -> Scores:
+def evaluate_files(truth_json: Path, prediction_json: Path, *, official: bool = False) -> Scores:
     """Evaluate a predicted panoptic JSON against the true one; see `evaluate_sets`.
 
     Raises InputError if a file is not a COCO panoptic set.
     """
     truth = read_panoptic(truth_json)
-    return evaluate_sets(truth, read_panoptic(prediction_json, truth))
+    return evaluate_sets(truth, read_panoptic(prediction_json, truth), official=official)
 
 
-def evaluate_sets(truth: PanopticSet, prediction: PanopticSet) -> Scores:
-    """Evaluate a prediction; photos are joined by file name.
+def evaluate_sets(truth: PanopticSet, prediction: PanopticSet, *, official: bool = False) -> Scores:
+    """Evaluate a prediction; photos are joined by file name. `official` is that of `match_photo`.
 
     Raises InputError if a photo has no prediction or if the sets disagree about a category.
     """
-    matches = tuple(match_sets(truth, prediction))
+    matches = tuple(match_sets(truth, prediction, official=official))
     ap = average_precision(truth, prediction)
     return Scores(panoptic_quality(matches, truth.categories), ap.box, ap.mask, matches)
 

@@ -76,6 +76,16 @@ def test_segments_of_different_categories_do_not_match() -> None:
     assert (found.tp, len(found.fp), len(found.fn)) == ((), 1, 1)
 
 
+@pytest.mark.parametrize(("official", "false"), [(False, []), (True, [9])])
+def test_several_crowds_of_a_category_are_all_ignored(official: bool, false: list[int]) -> None:
+    """panopticapi keeps only the last crowd of a category."""
+    true, predicted = np.array([[1, 1, 2, 3]], np.uint32), np.array([[9, 9, 0, 0]], np.uint32)
+    truth = photo(true, {1: THING, 2: THING, 3: STUFF}, crowd=(1, 2))
+    other = photo(predicted, {9: THING})
+    found = match_photo(truth, true, other, predicted, official=official)
+    assert [segment.id for segment in found.fp] == false
+
+
 def test_void_pixels_are_ignored() -> None:
     found = match([[1, 1, 0, 0, 0]], {1: THING}, [[9, 9, 9, 9, 9]], {9: THING})
     assert [p.iou for p in found.tp] == [1.0]
