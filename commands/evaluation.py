@@ -19,23 +19,37 @@ def evaluate(
     json: Path | None = None,
     dataset: Path | None = None,
     official: bool = False,
+    errors: Path | None = None,
 ) -> None:
-    """Score a panoptic prediction: PQ, SQ and RQ; box AP and mask AP if it contains scores.
+    """Score a panoptic prediction, and say what each kind of error costs.
+
+    The scores are PQ, SQ and RQ, and box AP and mask AP if the prediction contains scores.
 
     Args:
         paths: a run, of which the test photos are scored, or two COCO panoptic files of any photos.
         json: also write the scores to this JSON file.
         dataset: data set of the run, if it was moved.
+        errors: also write a list of all errors to this CSV file, the dearest first.
         official: of several crowds of one category, ignore only the last one, as panopticapi does.
     """
     check_file(json, "--json")
+    check_file(errors, "--errors")
     truth, prediction = _compared(paths, dataset)
+    from evaluation.errors.priced import FEW_PHOTOS, price_matches
     from evaluation.scores.scores import evaluate_files, scores_table
 
     scores = evaluate_files(truth, prediction, official=official)
+    priced = price_matches(scores.matches, scores.categories)
     console.print(scores_table(scores))
+    console.print(priced.table())
+    if priced.few_photos:
+        names = ", ".join(priced.few_photos)
+        print(f"in fewer than {FEW_PHOTOS} photos, so their scores vary widely: {names}")
+    print(priced.sentence())
+    if errors is not None:
+        priced.write_csv(errors)
     if json is not None:
-        write_json(json, scores.as_json(), indent=2)
+        write_json(json, {**scores.as_json(), "errors": priced.as_json()}, indent=2)
 
 
 def _compared(paths: tuple[Path, ...], dataset: Path | None) -> tuple[Path, Path]:

@@ -1,1 +1,1 @@
-"""Error analysis: the segments of a prediction that are wrong, and the photos to annotate again."""
+"""Error analysis: the kinds of errors and their prices, and the photos to annotate again."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from conversion.coco.categories import Category
 from conversion.coco.panoptic import PanopticSet
 from conversion.coco.panoptic_file import read_panoptic
 from evaluation.scores.matching import PhotoMatch, match_sets
@@ -17,12 +18,16 @@ from evaluation.scores.quality import PanopticQuality, panoptic_quality
 
 @dataclass(frozen=True)
 class Scores:
-    """Panoptic quality, AP if the prediction has scores, and the matches they are based on."""
+    """Panoptic quality, AP if the prediction has scores, and the matches they are based on.
+
+    `categories` are those of the ground truth.
+    """
 
     quality: PanopticQuality
     box_ap: AveragePrecision | None
     mask_ap: AveragePrecision | None
     matches: tuple[PhotoMatch, ...]
+    categories: tuple[Category, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values: all, things, stuff, categories, and box_ap and mask_ap if known."""
@@ -49,7 +54,8 @@ def evaluate_sets(truth: PanopticSet, prediction: PanopticSet, *, official: bool
     """
     matches = tuple(match_sets(truth, prediction, official=official))
     ap = average_precision(truth, prediction)
-    return Scores(panoptic_quality(matches, truth.categories), ap.box, ap.mask, matches)
+    quality = panoptic_quality(matches, truth.categories)
+    return Scores(quality, ap.box, ap.mask, matches, truth.categories)
 
 
 def scores_table(scores: Scores) -> Table:

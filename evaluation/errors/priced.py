@@ -1,0 +1,147 @@
+"""All errors of a prediction with their prices and confidence intervals, as text, table and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from base.files import write_bytes
+from conversion.coco.categories import Category
+from conversion.coco.panoptic import Segment
+from evaluation.errors.kinds import KINDS, Error, name_errors
+from evaluation.errors.prices import (
+    Counts,
+    Floats,
+    Prices,
+    count_errors,
+    price_counts,
+    share_prices,
+)
+from evaluation.scores.matching import PhotoMatch
+
+SAMPLES, SEED = 1000, 0  # of the bootstrap
+AT_ONCE = 50  # samples that are computed together, to bound the memory
+FEW_PHOTOS = 40  # with a category in fewer photos, its intervals are too narrow
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class PricedErrors:
+    """The errors of N photos, with 95 % intervals of a bootstrap over photos.
+
+    Prices and scores are in panoptic quality, 0..1.
+    """
+
+    categories: tuple[Category, ...]
+    matches: tuple[PhotoMatch, ...]
+    errors: tuple[tuple[Error, ...], ...]  # of each photo
+    prices: Prices
+    pq_range: Range
+    price_ranges: tuple[Range, ...]  # by kind
+    few_photos: tuple[str, ...]  # categories that are in fewer than FEW_PHOTOS photos
+
+    def sentence(self) -> str:
+        """Return PQ and what the missing points are, the dearest first."""
+        low, high = self.pq_range
+        pq, gap = 100 * float(self.prices.pq), 100 * (1 - float(self.prices.pq))
+        totals = dict(zip(KINDS, 100 * self.prices.by_category.sum(0), strict=True))
+        named = sorted((kind for kind in KINDS if totals[kind] >= 0.05), key=lambda k: -totals[k])
+        parts = ", ".join(f"{totals[kind]:.1f} {kind}" for kind in named)
+        score = f"PQ {pq:.1f} ± {50 * (high - low):.1f}"
+        return f"{score}; of the {gap:.1f} points missing: {parts}" if parts else score
+
+    def table(self) -> Table:
+        """Return counts and prices of the kinds in points of PQ, the dearest first."""
+        table = Table("error", "number", "price", "95 % interval", "if only this were mended")
+        for row in sorted(self.as_json()["kinds"].items(), key=lambda item: -item[1]["price"]):
+            kind, values = row
+            low, high = (f"{100 * value:.1f}" for value in values["interval"])
+            price, alone = f"{100 * values['price']:.1f}", f"+{100 * values['alone']:.1f}"
+            table.add_row(kind, str(values["number"]), price, f"{low} to {high}", alone)
+        return table
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values: the interval of PQ, and number, price and gain of each kind."""
+        numbers = Counter(error.kind for of_photo in self.errors for error in of_photo)
+        numbers["outline"] = sum(pair.iou < 1 for match in self.matches for pair in match.tp)
+        columns = (self.prices.by_category.sum(0), self.price_ranges, self.prices.alone)
+        kinds = {
+            kind: {
+                "number": numbers[kind],
+                "price": float(price),
+                "interval": list(interval),
+                "alone": float(alone),
+            }
+            for kind, price, interval, alone in zip(KINDS, *columns, strict=True)
+        }
+        return {"pq_interval": list(self.pq_range), "kinds": kinds}
+
+    def write_csv(self, path: Path) -> None:
+        """Write one row per error, the dearest first; prices are in points of PQ."""
+        names = {category.id: category.name for category in self.categories}
+
+        def cells(segment: Segment | None) -> tuple[object, ...]:
+            return ("", "") if segment is None else (names[segment.category_id], segment.id)
+
+        flat = [error for of_photo in self.errors for error in of_photo]
+        photos = [
+            match.truth.file_name
+            for match, of_photo in zip(self.matches, self.errors, strict=True)
+            for _ in of_photo
+        ]
+        shares = share_prices(self.prices, flat, self.categories)
+        rows = sorted(zip(photos, flat, shares, strict=True), key=lambda row: -row[2])
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        truth, prediction = ("true_category", "true_id"), ("predicted_category", "predicted_id")
+        writer.writerow(("photo", "kind", *truth, *prediction, "iou", "instead", "price"))
+        for photo, error, price in rows:
+            segments = (*cells(error.truth), *cells(error.prediction))
+            values = (round(error.iou, 4), error.instead, f"{100 * price:.4f}")
+            writer.writerow((photo, error.kind, *segments, *values))
+        write_bytes(path, text.getvalue().encode())
+
+
+def price_matches(matches: Sequence[PhotoMatch], categories: Sequence[Category]) -> PricedErrors:
+    """Name and price all errors; `categories` are those of the ground truth."""
+    errors = tuple(name_errors(match, categories) for match in matches)
+    counts = count_errors(matches, errors, categories)
+    whole = price_counts(counts.weighted(np.ones(len(matches))))
+    pq, kinds = _resampled(counts)
+    in_photos = (counts.tp + counts.fn > 0).sum(0)
+    few = [c.name for c, count in zip(categories, in_photos, strict=True) if 0 < count < FEW_PHOTOS]
+    return PricedErrors(
+        categories=tuple(categories),
+        matches=tuple(matches),
+        errors=errors,
+        prices=whole,
+        pq_range=_interval(pq),
+        price_ranges=tuple(_interval(column) for column in kinds.T),
+        few_photos=tuple(few),
+    )
+
+
+def _resampled(counts: Counts) -> tuple[Floats, Floats]:
+    """Return PQ (R,) and the price of each kind (R, K) of R sets of photos drawn at random."""
+    number = len(counts.tp)
+    rng = np.random.default_rng(SEED)
+    weights = rng.multinomial(number, np.full(number, 1 / max(1, number)), SAMPLES).astype(float)
+    parts = [
+        price_counts(counts.weighted(weights[first : first + AT_ONCE]))
+        for first in range(0, SAMPLES, AT_ONCE)
+    ]
+    pq = np.concatenate([part.pq for part in parts])
+    return pq, np.concatenate([part.by_category.sum(-2) for part in parts])
+
+
+def _interval(values: Floats) -> Range:
+    low, high = np.percentile(values, (2.5, 97.5))
+    return float(low), float(high)

@@ -1,0 +1,167 @@
+"""What each kind of error costs in panoptic quality.
+
+The gap 1 - PQ is divided among the kinds by Shapley values (Shapley, "A value for n-person games",
+1953): the price of a kind is the mean gain of mending it, over all orders in which the kinds could
+be mended. The prices therefore add up to the gap. They are computed from counts per category, and
+PQ is a mean over categories, so they are also known for each category.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import factorial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conversion.coco.categories import Category
+from evaluation.errors.kinds import KINDS, Error
+from evaluation.scores.matching import PhotoMatch
+
+Floats = NDArray[np.float64]
+UNKNOWN_SQ = 0.75  # of mended segments, if there is no hit at all: the middle of 0.5 and 1
+_OUTLINE = KINDS.index("outline")
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Prices of the kinds of errors in panoptic quality, 0..1, of one or several sets of photos.
+
+    `by_category` (..., C, K) has a row per category and a column per kind of `KINDS`; its sum is
+    1 - `pq`. `alone` (..., K) is the gain in PQ if only this kind were mended.
+    """
+
+    pq: Floats  # (...)
+    by_category: Floats
+    alone: Floats
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The counts of C categories, and how mending each of K kinds would change them.
+
+    The arrays may have leading dimensions, such as one for photos.
+    """
+
+    iou: Floats  # (..., C) sum of the IoUs of hits
+    tp: Floats  # (..., C)
+    fp: Floats
+    fn: Floats
+    fp_mended: Floats  # (..., C, K) false alarms that would vanish
+    fn_mended: Floats  # (..., C, K) missed segments that would become hits
+    iou_mended: Floats  # (..., C, K) sum of their IoUs
+
+    def weighted(self, weights: Floats) -> Counts:
+        """Return sums (R, ...) over N photos with weights (R, N)."""
+        arrays = (np.tensordot(weights, array, 1) for array in vars(self).values())
+        return Counts(*arrays)
+
+
+def count_errors(
+    matches: Sequence[PhotoMatch],
+    errors: Sequence[Sequence[Error]],
+    categories: Sequence[Category],
+) -> Counts:
+    """Count hits and errors by photo, category and kind: (N, C) and (N, C, K).
+
+    `errors` are those of each photo, and `categories` those of the ground truth. A mended segment
+    has the IoU of its pair if only its category was wrong, and otherwise the SQ of its category.
+    """
+    index = {category.id: number for number, category in enumerate(categories)}
+    shape = (len(matches), len(categories))
+    iou, tp, fp, fn = (np.zeros(shape) for _ in range(4))
+    fp_mended, fn_mended, own_iou, typical = (np.zeros((*shape, len(KINDS))) for _ in range(4))
+    for photo, (match, of_photo) in enumerate(zip(matches, errors, strict=True)):
+        for pair in match.tp:
+            tp[photo, index[pair.truth.category_id]] += 1
+            iou[photo, index[pair.truth.category_id]] += pair.iou
+        for error in of_photo:
+            kind = KINDS.index(error.kind)
+            if error.prediction is not None:
+                category = index[error.prediction.category_id]
+                fp[photo, category] += 1
+                fp_mended[photo, category, kind] += 1
+            if error.truth is not None:
+                category = index[error.truth.category_id]
+                fn[photo, category] += 1
+                fn_mended[photo, category, kind] += 1
+                if error.kind == "wrong category":
+                    own_iou[photo, category, kind] += error.iou
+                else:
+                    typical[photo, category, kind] += 1
+    hits = tp.sum()
+    mean_sq = iou.sum() / hits if hits else UNKNOWN_SQ
+    sq = np.where(tp.sum(0) > 0, iou.sum(0) / np.maximum(tp.sum(0), 1), mean_sq)
+    return Counts(iou, tp, fp, fn, fp_mended, fn_mended, own_iou + typical * sq[:, None])
+
+
+def price_counts(counts: Counts) -> Prices:
+    """Divide the gap among the kinds.
+
+    Categories without segments have no price. If mending leaves a category without segments, it
+    counts as perfect.
+    """
+    present = counts.tp + counts.fp + counts.fn > 0  # (..., C)
+    share = present / np.maximum(1, present.sum(-1, keepdims=True))
+    before = {subset: _quality(counts, subset) * share for subset in _subsets()}
+    gains = np.zeros((*present.shape, len(KINDS)))
+    for kind in range(len(KINDS)):
+        for subset, quality in before.items():
+            if kind not in subset:
+                gain = before[tuple(sorted((*subset, kind)))] - quality
+                gains[..., kind] += _weight(len(subset)) * gain
+    pq = before[()].sum(-1)
+    alone = np.stack([before[(kind,)].sum(-1) - pq for kind in range(len(KINDS))], -1)
+    return Prices(pq, gains, alone)
+
+
+def _subsets() -> list[tuple[int, ...]]:
+    numbers = range(len(KINDS))
+    return [subset for size in range(len(KINDS) + 1) for subset in combinations(numbers, size)]
+
+
+def _weight(size: int) -> float:
+    """Return the share of orders in which just a given set of `size` kinds comes first."""
+    kinds = len(KINDS)
+    return factorial(size) * factorial(kinds - size - 1) / factorial(kinds)
+
+
+def _quality(counts: Counts, mended: Sequence[int]) -> Floats:
+    """Return the PQ (..., C) of each category after mending some kinds."""
+    columns = list(mended)
+    added = counts.fn_mended[..., columns].sum(-1)
+    tp = counts.tp + added
+    fp = counts.fp - counts.fp_mended[..., columns].sum(-1)
+    fn = counts.fn - added
+    iou = counts.iou + counts.iou_mended[..., columns].sum(-1)
+    if _OUTLINE in columns:
+        iou = tp
+    weight = tp + fp / 2 + fn / 2
+    return np.where(weight > 0, iou / np.where(weight > 0, weight, 1), 1.0)
+
+
+def share_prices(
+    prices: Prices, errors: Sequence[Error], categories: Sequence[Category]
+) -> list[float]:
+    """Return the price of each error, so that the errors of a kind add up to its price.
+
+    Within a category and kind, every false alarm and every missed segment costs the same.
+    """
+    index = {category.id: number for number, category in enumerate(categories)}
+    counts = np.zeros_like(prices.by_category)
+    for error in errors:
+        for row in _rows(error, index):
+            counts[row, KINDS.index(error.kind)] += 1
+    each = prices.by_category / np.maximum(counts, 1)
+    return [
+        float(sum(each[row, KINDS.index(error.kind)] for row in _rows(error, index)))
+        for error in errors
+    ]
+
+
+def _rows(error: Error, index: Mapping[int, int]) -> list[int]:
+    """Return the row of each segment of an error."""
+    segments = (error.truth, error.prediction)
+    return [index[segment.category_id] for segment in segments if segment is not None]
