@@ -61,12 +61,15 @@ class PricedErrors:
     def table(self) -> Table:
         """Return counts and prices of the kinds in points of PQ, the dearest first."""
         table = Table("error", "number", "price", "95 % interval", "if only this were mended")
-        for row in sorted(self.as_json()["kinds"].items(), key=lambda item: -item[1]["price"]):
-            kind, values = row
+        for kind, values in self.dearest():
             low, high = (f"{100 * value:.1f}" for value in values["interval"])
             price, alone = f"{100 * values['price']:.1f}", f"+{100 * values['alone']:.1f}"
             table.add_row(kind, str(values["number"]), price, f"{low} to {high}", alone)
         return table
+
+    def dearest(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the kinds with their values as in `as_json`, the dearest first."""
+        return sorted(self.as_json()["kinds"].items(), key=lambda item: -item[1]["price"])
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values: the interval of PQ, and number, price and gain of each kind."""

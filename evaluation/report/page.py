@@ -14,14 +14,16 @@ from base.html import read_template
 from base.parsing import parse, read_json, write_json
 from base.progress import track
 from conversion.coco.panoptic_file import read_panoptic
+from evaluation.errors.priced import price_matches
 from evaluation.errors.redraw import has_redraw, redraw_inputs, write_redraw
 from evaluation.report.curves import draw_curves, read_log
 from evaluation.report.rows import write_row
 from evaluation.scores.matching import PhotoMatch
 from evaluation.scores.scores import Scores, evaluate_sets, percent
 
-FORMAT = 3  # increase it if the same input gives another page, so that old pages are rewritten
+FORMAT = 4  # increase it if the same input gives another page, so that old pages are rewritten
 
+ERRORS = "errors.csv"
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
@@ -62,7 +64,7 @@ def write_report(
     rows: int = 100,
     seed: int = 0,
 ) -> Report:
-    """Write `out/index.html` and its pictures, and the list of photos to annotate again.
+    """Write `out/index.html`, its pictures and errors, and the list of photos to annotate again.
 
     The page shows `rows` photos of the ground truth, chosen at random with `seed`. `redraw.txt`
     and `redraw.json` list all photos with errors; they are written to the folder `redraw`.
@@ -80,6 +82,8 @@ def write_report(
     scores = evaluate_sets(truth, prediction)
     categories = (*prediction.categories, *truth.categories)
     write_redraw(redraw, scores.matches, categories, inputs=compared)
+    priced = price_matches(scores.matches, truth.categories)
+    priced.write_csv(out / ERRORS)
     chosen = _choose(scores.matches, rows, seed)
     written = [write_row(m, truth, prediction, images, out) for m in track(chosen, "report")]
     curves = [p.name for p in draw_curves(read_log(log), out)] if log.is_file() else []
@@ -88,6 +92,9 @@ def write_report(
         photos=len(truth.photos),
         truth_name=truth_json.name,
         prediction_name=prediction_json.name,
+        sentence=priced.sentence(),
+        kinds=priced.dearest(),
+        errors=ERRORS,
         cards=_cards(scores),
         categories=list(zip(truth.categories, scores.quality.categories.values(), strict=True)),
         curves=curves,
@@ -97,7 +104,7 @@ def write_report(
     )
     write_bytes(page, html.encode())
     pictures = [picture.path for row in written for picture in row.pictures]
-    write_json(out / "manifest.json", Manifest(inputs, (page.name, *curves, *pictures)))
+    write_json(out / "manifest.json", Manifest(inputs, (page.name, ERRORS, *curves, *pictures)))
     return Report(page, fresh=True)
 
 

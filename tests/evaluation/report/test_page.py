@@ -57,6 +57,8 @@ def test_page_pictures_and_curves(tmp_path: Path) -> None:
         assert cv2.imread(str(page.parent / source)) is not None
     assert html.count('class="row"') == 3
     assert "100.0" in html
+    assert "PQ 100.0 ± 0.0." in html and "<td>outline</td>" in html
+    assert (page.parent / "errors.csv").read_text().startswith("photo,kind,")
 
 
 def test_text_from_data_is_escaped(tmp_path: Path) -> None:
@@ -75,7 +77,7 @@ def test_the_number_of_rows_and_a_second_report(tmp_path: Path) -> None:
     assert page.read_text().count('class="row"') == 1
 
 
-@pytest.mark.parametrize("lost", ["index.html", "loss_boxes.png", "pictures"])
+@pytest.mark.parametrize("lost", ["index.html", "errors.csv", "loss_boxes.png", "pictures"])
 def test_deleted_files_are_written_again(tmp_path: Path, lost: str) -> None:
     folder = report(tmp_path).parent
     files = {path for path in folder.rglob("*") if path.is_file()}
