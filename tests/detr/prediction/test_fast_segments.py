@@ -96,15 +96,14 @@ def test_masks_are_resized_to_the_photo(size: tuple[int, int], scale: int) -> No
     rows, columns = np.nonzero(instance.mask)
     assert (rows.min(), rows.max() + 1) == (8 * scale, 24 * scale)
     assert (columns.min(), columns.max() + 1) == (8 * scale, 24 * scale)
-    height, width = size
-    assert instance.xywh == (width / 4, height / 4, width / 2, height / 2)
-    of_mask = to_instance(found, seen=SEEN, size=size, boxes="masks")
-    assert of_mask.xywh == (8 * scale, 8 * scale, 16 * scale, 16 * scale)
+    of_query = (size[1] / 4, size[0] / 4, size[1] / 2, size[0] / 2)
+    of_mask = (8 * scale, 8 * scale, 16 * scale, 16 * scale)
+    assert instance.xywh == tuple((q + m) / 2 for q, m in zip(of_query, of_mask, strict=True))
 
 
 def test_an_empty_mask_keeps_the_box_of_its_query() -> None:
     found = candidate(BALL, 0.7, ALL, ALL, logit=-8)
-    instance = to_instance(found, seen=SEEN, size=SEEN, boxes="masks")
+    instance = to_instance(found, seen=SEEN, size=SEEN)
     assert not instance.mask.any() and instance.xywh == (12, 8, 24, 16)
 
 
