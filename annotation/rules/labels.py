@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -11,6 +12,7 @@ from rapidfuzz.distance import OSA
 
 from annotation.findings import Complaint
 from annotation.labelme.annotation import UnreadableShape
+from annotation.rules.judge import CHECKED
 from annotation.rules.resolved import ResolvedAnnotation
 from base.errors import nearest
 
@@ -27,8 +29,14 @@ def label_complaints(resolved: ResolvedAnnotation) -> Iterator[Complaint]:
 
 
 def _unknown_labels(resolved: ResolvedAnnotation) -> Iterator[Complaint]:
+    """Report each misspelt label, and each other unknown label once per file, at its first shape.
+
+    Shapes that are flagged as checked are reported apart from the others, because the flag waives
+    warnings.
+    """
     config = resolved.config
     known = config.labels
+    unknown = defaultdict[tuple[str, bool], list[int]](list)
     for index, shape in enumerate(resolved.shapes):
         if shape.label in known or isinstance(shape, UnreadableShape):
             continue
@@ -37,8 +45,12 @@ def _unknown_labels(resolved: ResolvedAnnotation) -> Iterator[Complaint]:
             message = f"label '{label}' is unknown; did you mean '{name}'?"
             yield Complaint("label-typo", index, message, f"change it to '{name}'")
         else:
-            message = f"label '{label}' is unknown{_nearest(label, config.things)}"
-            yield Complaint("label-unknown", index, message, "correct it, or add it to things")
+            unknown[label, bool(shape.flags.get(CHECKED))].append(index)
+    for (label, _), (first, *others) in unknown.items():
+        count = f" ({len(others) + 1} shapes)" if others else ""
+        message = f"label '{label}'{count} is unknown{_nearest(label, config.things)}"
+        fix = "correct it, or add it to things"
+        yield Complaint("label-unknown", first, message, fix, others=tuple(others))
 
 
 @lru_cache(maxsize=1024)  # a misspelt entry in a list of labels occurs in every file

@@ -55,6 +55,18 @@ def test_typos_and_unknown_labels(tmp_path: Path) -> None:
     assert [(f.shape, f.severity) for f in unknown] == [(2, "error")]
 
 
+def test_an_unknown_label_is_reported_once_per_file(tmp_path: Path) -> None:
+    shapes = [square(label, 2 + 6 * i, 2, 5) for i, label in enumerate(("bus", "box", "bus"))]
+    shapes += [square("tram", 26, 2, 5), replace(square("bus", 2, 20, 5), flags={"checked": True})]
+    dataset = draw_dataset(tmp_path, {"a": shapes, "b": shapes[:1]})
+    found = [(f.file[-6], f.shape, f.others) for f in findings(dataset, "label-unknown")]
+    assert found == [("a", 0, (2,)), ("a", 3, ()), ("a", 4, ()), ("b", 0, ())]
+    assert findings(dataset, "label-unknown")[0].message.startswith("label 'bus' (2 shapes) is")
+    yaml = YAML.replace("severity: {", "severity: {label-unknown: warning, ")
+    waived = draw_dataset(tmp_path, {}, yaml=yaml)
+    assert [f.shape for f in findings(waived, "label-unknown")] == [0, 3, 0]
+
+
 def test_known_labels_have_no_findings(tmp_path: Path) -> None:
     labels = ("box", "disc", "__hole__", "__ignore__")
     shapes = [square(label, 2 + 8 * i, 2, 5, group_id=1) for i, label in enumerate(labels)]
