@@ -118,7 +118,7 @@ def _lines(root: Path, things: Sequence[ProposedThing]) -> Iterator[str]:
             comment += f"; probably misspelt: {count:,} '{printable(label[:_LONGEST])}'"
         yield f"  - {_scalar(thing.label)}  # {comment}"
     yield "stuff: []"
-    if any((root / "stuff").rglob("*.png")):
+    if any(path.suffix.lower() == ".png" for path in (root / "stuff").rglob("*")):
         yield "stuff_sources:"
         yield "  - label_maps: stuff  # 8-bit PNGs of COCO panoptic ids; list their stuff above"
     yield "split:"

@@ -69,7 +69,7 @@ def open_source(path: Path, *, every: float, dataset: Path) -> Source:
     if suffix in VIDEO_SUFFIXES:
         return Source(_count_frames(path, every), {}, partial(_frames, path, every))
     if suffix in PHOTO_SUFFIXES:
-        beside = find_annotations([path.name], [one.name for one in path.parent.glob("*.json")])
+        beside = find_annotations([path.name], [one.name for one in path.parent.iterdir()])
         return Source(1, {}, lambda: iter([_photo_file(path.parent, path.name, beside)]))
     known = " ".join(sorted({*PHOTO_SUFFIXES, *VIDEO_SUFFIXES}))
     found = printable(suffix) or "no suffix"

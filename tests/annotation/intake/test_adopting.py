@@ -61,6 +61,13 @@ def test_annotations_of_a_set_and_of_a_zip_file_are_copied(tmp_path: Path) -> No
     assert collect([tmp_path / "other/b.jpg"], tmp_path / "set").adopted == 1
 
 
+def test_the_suffix_of_an_annotation_beside_a_single_photo_may_be_upper_case(
+    tmp_path: Path,
+) -> None:
+    write_files(tmp_path / "source", {"a.JPG": photo(1), "a.JSON": labelme("a.JPG", BOX)})
+    assert collect([tmp_path / "source/a.JPG"], tmp_path / "set").adopted == 1
+
+
 def test_shapes_are_scaled_with_their_photo(tmp_path: Path) -> None:
     ones = encode_mask_png(np.ones((40, 60), bool))
     mask = Shape("disc", ((20.0, 20.0), (79.0, 59.0)), "mask", mask=ones)

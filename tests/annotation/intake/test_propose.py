@@ -85,6 +85,14 @@ def test_labels_that_yaml_would_misread(tmp_path: Path, label: str) -> None:
     assert open_dataset(tmp_path).config == config
 
 
+def test_the_suffixes_of_label_maps_may_be_upper_case(tmp_path: Path) -> None:
+    draw_photo(tmp_path, "a", labels(box=1), stuff=False)
+    (tmp_path / "stuff/a.PNG").touch()
+    propose_config(tmp_path)
+    conversion = read_conversion_config(open_dataset(tmp_path))
+    assert conversion.stuff_sources == (StuffSource("stuff"),)
+
+
 def test_label_maps_and_groups_are_used(tmp_path: Path) -> None:
     draw_photo(tmp_path, "a", labels(box=1))
     (tmp_path / "photos.csv").write_text("image,scene\na.jpg,1\n")
