@@ -206,6 +206,9 @@ def open_dataset(root: Path) -> Dataset:
     commands call next. Raises InputError if the file is missing or a value in it is wrong.
     """
     path = root / "dataset.yaml"
+    if not root.is_dir():
+        found = "a file" if root.exists() else "nothing"
+        raise InputError(f"{root}: expected the folder of a data set, found {found}")
     if not path.is_file():
         raise InputError(f"{path}: missing; a data set needs it (see README, 'Your own photos')")
     data = load_yaml(path)

@@ -24,7 +24,8 @@ PIPELINE = (sys.executable, str(ROOT / "pipeline.py"))
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["validate", "nowhere"], "nowhere/dataset.yaml: missing"),
+        (["validate", "nowhere"], "nowhere: expected the folder of a data set, found nothing"),
+        (["convert", "."], "dataset.yaml: missing"),
         (["report", "nowhere"], "nowhere/config.yaml: missing"),
         (["review", "nowhere"], "nowhere/config.yaml: missing"),
         (["evaluate", "a.json", "b.json"], "a.json: cannot be read"),
@@ -104,7 +105,7 @@ def test_a_users_mistake_ends_the_program_with_status_2(tmp_path: Path) -> None:
     words = [*PIPELINE, "validate", str(tmp_path / "nowhere")]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {tmp_path}/nowhere/dataset.yaml: missing")
+    assert done.stderr.startswith(f"error: {tmp_path}/nowhere: expected the folder of a data set")
     assert done.stderr.count("\n") == 1
 
 
