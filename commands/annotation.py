@@ -102,5 +102,7 @@ def _end_fixes(dataset: Dataset, *, undo: bool) -> None:
         return
     undone = undo_fixes(dataset)
     print(f"originals restored: {len(undone.restored)}")
+    for photo in undone.photos:
+        print(f"{photo}: deleted, because --fix had written it")
     for file in undone.changed:
         print(f"{file}: changed since the fix, not restored; the original is in {file}.orig")

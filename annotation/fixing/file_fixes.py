@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from annotation.dataset import Dataset
+from annotation.fixing.backups import write_photo
 from annotation.fixing.shape_fixes import NotFixedError
 from annotation.labelme.annotation import Annotation
 from annotation.labelme.decoding import BYTE_ORDER_MARKS, CODE_PAGES, known_words
@@ -24,7 +25,6 @@ from annotation.photos.files import SUFFIXES, open_embedded
 from annotation.rules.checked import CheckedAnnotation
 from annotation.rules.files import stored_size
 from base.errors import InputError
-from base.files import write_bytes
 from base.naming import fold, readable_stem
 
 # rules whose findings make it uncertain which photo the shapes were drawn on
@@ -188,7 +188,7 @@ def fix_missing_photo(file: FileToFix, annotation: Annotation) -> tuple[Annotati
     path = next((place for place in places if not place.exists()), None)
     if path is None:
         raise NotFixedError(f"there is another photo named {places[0].name}")
-    write_bytes(path, base64.b64decode(annotation.image_data))
+    write_photo(file.checked.path, path, base64.b64decode(annotation.image_data))
     stored = os.path.relpath(path, file.checked.path.parent).replace(os.sep, "/")
     what = f"the copy of the photo is now {file.dataset.relative(path)}"
     return replace(annotation, image_path=stored), what

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from annotation.dataset import Dataset
+from annotation.fixing.backups import confirm_fixes, undo_fixes
 from annotation.labelme.annotation import Shape, read_annotation
 from conversion.config import open_valid_dataset
 from tests.annotation.fixing.fixed import change, contents, drawn, fix, only, rules, shapes_of
@@ -183,6 +184,28 @@ def test_an_embedded_photo_is_written_out_where_there_is_no_folder_of_photos(
     dataset = open_valid_dataset(tmp_path)
     assert only(fix(dataset), "photo-missing").done
     assert rules(open_valid_dataset(tmp_path)) == []
+
+
+def test_undo_deletes_the_photo_that_was_written_out(tmp_path: Path) -> None:
+    dataset = embedded_only(tmp_path)
+    before = contents(tmp_path)
+    fix(dataset)
+    assert undo_fixes(dataset).photos == ("images/a.jpg",)
+    assert contents(tmp_path) == before
+
+
+def test_undo_keeps_photos_that_were_changed_or_confirmed(tmp_path: Path) -> None:
+    dataset = embedded_only(tmp_path)
+    fix(dataset)
+    (dataset.images / "a.jpg").write_bytes(b"edited")
+    assert undo_fixes(dataset).photos == ()
+    assert (dataset.images / "a.jpg").read_bytes() == b"edited"
+    (dataset.images / "a.jpg").unlink()
+    fix(dataset)
+    confirm_fixes(dataset)
+    assert undo_fixes(dataset).photos == ()
+    kept = ["dataset.yaml", "images/a.jpg", "labelme/a.json", "stuff/a.png"]
+    assert sorted(contents(tmp_path)) == kept
 
 
 def test_a_damaged_copy_is_not_written_out(tmp_path: Path) -> None:
