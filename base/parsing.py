@@ -16,7 +16,23 @@ from base.files import write_bytes
 from base.mismatches import describe_mismatch, resolved_type
 
 T = TypeVar("T")
-_SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the faster one in C, if it is installed
+_SAFE: Any = getattr(
+    yaml, "CSafeLoader", yaml.SafeLoader
+)  # the faster one in C, if it is installed
+
+
+class _Loader(_SAFE):
+    """Refuses keys that appear twice in a mapping, of which PyYAML would use the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in keys:
+                    line = key.start_mark.line + 1
+                    raise yaml.YAMLError(f"line {line}: the key '{key.value}' appears twice")
+                keys.add((key.tag, key.value))
+        return dict(super().construct_mapping(node, deep=deep))
 
 
 def write_json(path: Path, value: Any, *, indent: int = 0) -> None:
@@ -52,7 +68,7 @@ def load_yaml(path: Path) -> Any:
     Raises InputError if it cannot be read or is not valid YAML.
     """
     try:
-        data = yaml.load(path.read_text("utf-8"), _SAFE)
+        data = yaml.load(path.read_text("utf-8"), _Loader)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

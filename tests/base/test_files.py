@@ -37,6 +37,7 @@ def test_an_unknown_key_in_a_list_names_the_entry() -> None:
         ("name: a\nthings: [b]\nsplit: {train: 0.9, test: 0.3}", "sum to 1"),
         ("name: a\nthings: 5", "dataset.yaml: things: expected a list, found 5"),
         ("name: [", "is not valid YAML"),
+        ("name: a\nthings: [b]\nname: c", "line 3: the key 'name' appears twice"),
         ("name: a\nthings: [b]\nx: !!python/object/apply:os.system ['true']", "is not valid YAML"),
     ],
 )
