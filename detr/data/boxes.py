@@ -38,6 +38,12 @@ def iou_pairs(cxcywh: Tensor, other_cxcywh: Tensor) -> Tensor:
     return overlap / union.clamp(min=1e-12)
 
 
+def to_cxcywh(xywh: Tensor) -> Tensor:
+    """(..., 4) corner and size to centre and size."""
+    cxcywh: Tensor = box_convert(xywh, "xywh", "cxcywh")
+    return cxcywh
+
+
 def norm_to_pixels(cxcywh_norm: Tensor, *, width: int, height: int) -> Tensor:
     """(N, 4) cxcywh in 0..1 to xywh in pixels, clipped to the photo."""
     limit = torch.tensor([width, height, width, height], device=cxcywh_norm.device)

@@ -43,9 +43,10 @@ class FastPhoto:
 
     def instances(self, min_score: float) -> list[Result]:
         """Return the instances of things above a score, the highest first."""
-        things = [c for c in self.candidates if c.category.isthing and c.score > min_score]
-        things.sort(key=lambda candidate: -candidate.score)
-        return [self._instance(candidate) for candidate in things]
+        things = (c for c in self.candidates if c.category.isthing and c.score > min_score)
+        found = [self._instance(candidate) for candidate in things]
+        found = [instance for instance in found if instance.score > min_score]
+        return sorted(found, key=lambda instance: -instance.score)
 
     def _instance(self, candidate: FastCandidate) -> Result:
         found = to_instance(candidate, seen=self.input_size, size=self.photo.size)

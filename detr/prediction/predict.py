@@ -23,7 +23,7 @@ from detr.prediction.results import DecodedPhoto
 from detr.prediction.sources import PhotoList, find_photos
 from detr.prediction.thresholds import Thresholds
 
-FORMAT = "2"  # increase it when the predictions of a checkpoint change
+FORMAT = "3"  # increase it when the predictions of a checkpoint change
 
 
 @dataclass(frozen=True)
