@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
+from inspect import signature
 
 import tyro
 
@@ -51,6 +52,7 @@ def main() -> None:
             print(version("labelme-panoptic-detr"))
             return
         _check_command(sys.argv[1:])
+        _check_options(sys.argv[1:])
         app.cli(
             prog="pipeline.py",
             description="From Labelme polygons to a reviewed panoptic DETR."
@@ -73,7 +75,23 @@ def main() -> None:
 def _check_command(words: list[str]) -> None:
     """Raise InputError for a misspelt subcommand; the message suggests the nearest one."""
     if words and not words[0].startswith("-") and words[0] not in COMMANDS:
-        raise InputError(f"'{words[0]}' is not a subcommand{nearest(words[0], COMMANDS)}")
+        hint = nearest(words[0], COMMANDS) or f"; expected one of {', '.join(COMMANDS)}"
+        raise InputError(f"'{words[0]}' is not a subcommand{hint}")
+
+
+def _check_options(words: list[str]) -> None:
+    """Raise InputError for an unknown option; the message suggests the nearest one.
+
+    tyro takes the value of an unknown option for an argument, and then complains about others.
+    """
+    if not words or words[0] not in COMMANDS:
+        return
+    names = [name.replace("_", "-") for name in signature(COMMANDS[words[0]]).parameters]
+    known = [f"--{no}{name}" for no in ("", "no-") for name in names] + ["--help"]
+    for word in words[1:]:
+        option = word.partition("=")[0]
+        if option.startswith("--") and option.replace("_", "-") not in (*known, "--"):
+            raise InputError(f"{option}: {words[0]} has no such option{nearest(option, known)}")
 
 
 if __name__ == "__main__":

@@ -35,6 +35,12 @@ PIPELINE = (sys.executable, str(ROOT / "pipeline.py"))
         ),
         (["sample", "/dev/null/out"], "/dev/null/out"),
         (["predikt", "run"], "'predikt' is not a subcommand; did you mean 'predict'?"),
+        (["help"], "'help' is not a subcommand; expected one of sample, collect, import, "),
+        (
+            ["validate", "--josn", "x", "set"],
+            "--josn: validate has no such option; did you mean '--json'?",
+        ),
+        (["predict", "run", "a", "--ouut=o"], "no such option; did you mean '--out'?"),
         (["review", "run", "--port", "99999999"], "--port: expected 1 to 65535, found 99999999"),
         (["evaluate", "run", "--json", "."], "--json: expected a file to write, found the folder"),
         (["onnx", "run", "--out", "."], "--out: expected a file to write, found the folder ."),
