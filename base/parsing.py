@@ -21,7 +21,7 @@ _SAFE: Any = getattr(
 )  # the faster one in C, if it is installed
 
 
-class _Loader(_SAFE):
+class _Loader(_SAFE):  # type: ignore[misc]
     """Refuses keys that appear twice in a mapping, of which PyYAML would use the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
