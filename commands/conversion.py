@@ -10,6 +10,11 @@ from commands.arguments import DatasetPath, check_file
 from commands.datasets import open_dataset, open_or_propose, photo_sources, print_split_warnings
 from commands.printing import console
 
+REASONS = {  # of changes whose cause is in dataset.yaml
+    "stuff_pixels_refused": "; they are void, because the stuff sources have things there, or stuff"
+    " that dataset.yaml does not list under stuff"
+}
+
 
 def stuff(dataset: DatasetPath, weights: str, confidence: float = 0.5) -> None:
     """Predict stuff with a panoptic DETR; write DATASET/stuff_predicted, a source for `convert`.
@@ -53,7 +58,8 @@ def convert(dataset: DatasetPath, scheduler: str | None = None) -> None:
     counts = ", ".join(f"{count} {name}" for name, count in built.photos.items())
     print(f"{opened.panoptic}: {state}: {counts} photos, {built.segments} segments")
     for what, count in built.changes.items():
-        print(f"{what.replace('_', ' ')}: {count} (manifest.json lists them by photo)")
+        why = REASONS.get(what, "")
+        print(f"{what.replace('_', ' ')}: {count}{why} (manifest.json lists them by photo)")
     print_split_warnings(opened)
     for file, why in built.left_out:
         print(f"left out: {file}: {why}")

@@ -57,3 +57,14 @@ def test_photos_of_test_that_look_like_photos_of_train_are_said_at_once(
     assert message in capsys.readouterr().out
     print_split_warnings(open_valid_dataset(tmp_path))  # as `train` does
     assert message in capsys.readouterr().out
+
+
+def test_the_reason_why_stuff_is_void_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stuff = "stuff: [sky-other-merged, road]"
+    draw_dataset(tmp_path, {"a": BOX, "b": BOX}, yaml=YAML.replace(stuff, "stuff: []"))
+    convert(tmp_path)
+    printed = capsys.readouterr().out
+    assert "; they are void, because" in printed
+    assert "stuff that dataset.yaml does not list under stuff (manifest.json" in printed
