@@ -142,7 +142,7 @@ def test_photos_without_annotation_and_broken_files_are_shown_whole(tmp_path: Pa
 def test_pictures_and_lists_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(annotation.report.page, "MOST_PICTURES", 2)
     monkeypatch.setattr(annotation.report.page, "MOST_LISTED", 3)
-    shapes = [square("bxo", 4 * i, 2, 3.5) for i in range(9)]
+    shapes = [square(f"bxo{i}", 4 * i, 2, 3.5) for i in range(9)]
     page = page_of(draw_dataset(tmp_path, {"a": shapes}))
     assert len(page.pictures()) == 2
     items = [a for t, a in page.tags if "item" in (a.get("class") or "").split()]
