@@ -56,6 +56,8 @@ def train(
     from detr.weights.names import check_source
 
     seconds = None if time is None else parse_duration(time, where="--time")
+    if run.exists() and not run.is_dir():
+        raise InputError(f"--run: expected a folder, found the file {run}")
     opened = open_dataset(dataset)
     default = dataset / "train.yaml"
     path = config or (default if default.is_file() else None)

@@ -35,6 +35,7 @@ PIPELINE = (sys.executable, str(ROOT / "pipeline.py"))
         ),
         (["sample", "/dev/null/out"], "/dev/null/out"),
         (["predikt", "run"], "'predikt' is not a subcommand; did you mean 'predict'?"),
+        (["train", "set", "--run", "/dev/null"], "--run: expected a folder, found the file"),
         (["help"], "'help' is not a subcommand; expected one of sample, collect, import, "),
         (
             ["validate", "--josn", "x", "set"],
