@@ -72,7 +72,7 @@ def test_the_manifest_holds_the_digests_of_settings_model_and_photos(
     predict(folder / "run", photos, tmp_path / "out")
     model = folder / "run/checkpoints/masks.pt"
     names = ["a.b.jpg", "a.b.png", "yard/east/photo1.png", "yard/east/photo2.png"]
-    inputs = ["2", "Thresholds(segment=None, instance=0.05)", model, *names]
+    inputs = ["3", "Thresholds(segment=None, instance=0.05)", model, *names]
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
     assert manifest["inputs"] == digest(*inputs)
     assert manifest["digest"] == digest(*inputs, *(photos / name for name in names))
