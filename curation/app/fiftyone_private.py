@@ -16,6 +16,8 @@ from typing import Any
 import fiftyone as fo
 from packaging.version import Version
 
+from base.waiting import wait_for
+
 DEFAULT_SERVICE = "db"  # FiftyOne's name for its database service
 
 
@@ -37,7 +39,8 @@ def app_server(name: str, *, address: str, port: int) -> Iterator[Callable[[], o
         return
     server = ServerService(port, address=address, do_not_track=True)
     try:
-        yield server.wait
+        # `server.wait` waits for the same process without a limit
+        yield partial(wait_for, server.child) if hasattr(server, "child") else server.wait
     finally:
         server.stop()
 
