@@ -58,8 +58,8 @@ def validate(
     """
     if fix + confirm + undo > 1:
         raise InputError("--fix, --confirm, --undo: expected at most one of them, found several")
-    check_file(json, "--json")
-    check_file(html, "--html")
+    check_file(json, "--json", ".json")
+    check_file(html, "--html", ".html")
     opened = open_or_propose(dataset)
     if confirm or undo:
         _end_fixes(opened, undo=undo)

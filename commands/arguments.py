@@ -16,15 +16,20 @@ RunOrWeights = Annotated[Positional[str], arg(metavar="RUN")]
 Settings = Annotated[tuple[tuple[str, ...], ...], UseAppendAction, arg(metavar="KEY=VALUE ...")]
 
 
-def check_file(path: Path | None, option: str) -> None:
+def check_file(path: Path | None, option: str, suffix: str) -> None:
     """Raise InputError if the value of `option` cannot be written as a file; None is no file.
 
-    Commands call this before their work.
+    A file that exists is replaced only if its name ends with `suffix`, because a mistyped path must
+    not cost a person another file. Commands call this before their work.
     """
     if path is None:
         return
     if path.is_dir():
         raise InputError(f"{option}: expected a file to write, found the folder {path}")
+    if path.exists() and path.suffix.lower() != suffix:
+        raise InputError(
+            f"{option}: expected a new file, or one whose name ends with {suffix}, found {path}"
+        )
     above = next(parent for parent in path.parents if parent.exists())
     if not above.is_dir():
         raise InputError(f"{option}: expected a path in a folder, but {above} is a file")

@@ -74,7 +74,7 @@ def health(dataset: DatasetPath, html: Path | None = None) -> None:
         dataset: folder with dataset.yaml; must be converted.
         html: also write a page with maps of where each category lies in the photos.
     """
-    check_file(html, "--html")
+    check_file(html, "--html", ".html")
     opened = open_dataset(dataset)
     from conversion.health.page import write_health
     from conversion.health.survey import survey
@@ -106,7 +106,7 @@ def export(
         out: new or empty folder; for coco, the JSON file.
     """
     if format == "coco":
-        check_file(out, "--out")
+        check_file(out, "--out", ".json")
     from conversion.exporting.export import export as run_export
     from conversion.exporting.instances import export_instances
 

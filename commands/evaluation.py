@@ -32,8 +32,8 @@ def evaluate(
         errors: also write a list of all errors to this CSV file, the dearest first.
         official: of several crowds of one category, ignore only the last one, as panopticapi does.
     """
-    check_file(json, "--json")
-    check_file(errors, "--errors")
+    check_file(json, "--json", ".json")
+    check_file(errors, "--errors", ".csv")
     truth, prediction = _compared(paths, dataset)
     from evaluation.errors.priced import FEW_PHOTOS, price_matches
     from evaluation.scores.scores import evaluate_files, scores_table

@@ -146,7 +146,7 @@ def onnx(run: RunOrWeights, out: Path) -> None:
     """
     from detr.weights.names import check_source
 
-    check_file(out, "--out")
+    check_file(out, "--out", ".onnx")
     check_source(run)
     print(f"onnx: exporting {run}; this takes a minute or two", flush=True)
     from detr.prediction.export_onnx import export_onnx  # loads torch

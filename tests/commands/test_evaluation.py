@@ -74,3 +74,6 @@ def test_wrong_outputs_are_refused_before_the_work(root: Path) -> None:
     (root / "file").touch()
     with pytest.raises(InputError, match=f"--json: .* but {root}/file is a file"):
         evaluate((Path("nowhere"),), json=root / "file/scores.json")
+    message = f"--json: expected a new file, or one whose name ends with .json, found {root}/file"
+    with pytest.raises(InputError, match=message):
+        evaluate((Path("nowhere"),), json=root / "file")
