@@ -50,6 +50,8 @@ class PricedErrors:
 
     def sentence(self) -> str:
         """Return PQ and what the missing points are, the dearest first."""
+        if not any(match.tp or match.fp or match.fn for match in self.matches):
+            return "PQ -, because there are no segments to compare"
         low, high = self.pq_range
         pq, gap = 100 * float(self.prices.pq), 100 * (1 - float(self.prices.pq))
         totals = dict(zip(KINDS, 100 * self.prices.by_category.sum(0), strict=True))
@@ -135,6 +137,8 @@ def price_matches(matches: Sequence[PhotoMatch], categories: Sequence[Category])
 def _resampled(counts: Counts) -> tuple[Floats, Floats]:
     """Return PQ (R,) and the price of each kind (R, K) of R sets of photos drawn at random."""
     number = len(counts.tp)
+    if not number:
+        return np.zeros(1), np.zeros((1, len(KINDS)))
     rng = np.random.default_rng(SEED)
     weights = rng.multinomial(number, np.full(number, 1 / max(1, number)), SAMPLES).astype(float)
     parts = [

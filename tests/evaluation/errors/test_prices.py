@@ -53,6 +53,14 @@ def test_a_perfect_prediction_has_no_prices() -> None:
     assert priced.sentence() == "PQ 100.0 ± 0.0"
 
 
+def test_without_segments_there_is_no_score() -> None:
+    empty = match("....", "....", NAMES)
+    for matches in ([], [empty]):
+        priced = price_matches(matches, CATEGORIES)
+        assert priced.sentence() == "PQ -, because there are no segments to compare"
+        assert priced.prices.by_category.sum() == 0
+
+
 def test_the_list_of_errors_is_sorted_by_price(tmp_path: Path) -> None:
     photos = [damaged_photo(1), Damaged(np.random.default_rng(0))]  # the second has no errors
     priced = price_matches([photo.match() for photo in photos], CATEGORIES)
