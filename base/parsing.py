@@ -16,9 +16,8 @@ from base.files import write_bytes
 from base.mismatches import describe_mismatch, resolved_type
 
 T = TypeVar("T")
-_SAFE: Any = getattr(
-    yaml, "CSafeLoader", yaml.SafeLoader
-)  # the faster one in C, if it is installed
+# the faster one in C, if it is installed
+_SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_SAFE):  # type: ignore[misc]

@@ -7,10 +7,10 @@ have no kind here: what they lose by an IoU below 1 is the price of `outline`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import Segment
@@ -28,17 +28,7 @@ Kind = Literal[
     "invented",
     "outline",
 ]
-KINDS: tuple[Kind, ...] = (
-    "wrong category",
-    "split",
-    "merged",
-    "stuff over stuff",
-    "loose",
-    "wrong category and loose",
-    "missed",
-    "invented",
-    "outline",
-)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 LEAST_IOU = 0.1  # of a loose segment; with 0.25, a third of them would count as two errors
 MOST = 0.5  # a segment lies within another if more than this share of its pixels does
 
@@ -155,60 +145,50 @@ class _Naming:
                     if true_id != largest:
                         self._add("merged", true_id, None, 0.0)
 
+    @cached_property
+    def _over(self) -> dict[int, dict[int, int]]:
+        """The pixels of each true segment by predicted id, void included."""
+        return _nested(self._overlaps.shared)
+
+    @cached_property
+    def _under(self) -> dict[int, dict[int, int]]:
+        """The pixels of each predicted segment by true id, void included."""
+        return _nested({(p, t): count for (t, p), count in self._overlaps.shared.items()})
+
     def _host(self, predicted_id: int) -> int | None:
         """Return the true segment of the same category with most of a predicted one's pixels."""
-        category_id = self._prediction[predicted_id].category_id
-        own = {
-            true_id: count
-            for (true_id, other_id), count in self._overlaps.shared.items()
-            if other_id == predicted_id
-            and true_id in self._truth
-            and self._truth[true_id].category_id == category_id
-        }
         area = self._overlaps.predicted_areas[predicted_id]
-        area -= self._overlaps.shared.get((VOID, predicted_id), 0)
-        return _most(own, area)
+        area -= self._under[predicted_id].get(VOID, 0)
+        category_id = self._prediction[predicted_id].category_id
+        return _most(_of_category(self._under[predicted_id], self._truth, category_id), area)
 
     def _cover(self, true_id: int) -> int | None:
         """Return the predicted segment of the same category with most of a true one's pixels."""
-        category_id = self._truth[true_id].category_id
-        own = {
-            predicted_id: count
-            for (other_id, predicted_id), count in self._overlaps.shared.items()
-            if other_id == true_id
-            and predicted_id in self._prediction
-            and self._prediction[predicted_id].category_id == category_id
-        }
-        return _most(own, self._overlaps.true_areas[true_id])
+        area, category_id = self._overlaps.true_areas[true_id], self._truth[true_id].category_id
+        return _most(_of_category(self._over[true_id], self._prediction, category_id), area)
 
     def find_stuff_over_stuff(self) -> None:
         """Find stuff of which more than half lies under other stuff, and the stuff over it."""
-        shared = self._overlaps.shared
         for truth in list(self._missed.values()):
-            others = {
-                p: count
-                for (t, p), count in shared.items()
-                if t == truth.id and self._is_other_stuff(self._prediction.get(p), truth)
-            }
-            if truth.category_id not in self._things and _is_most(
-                sum(others.values()), self._overlaps.true_areas[truth.id]
-            ):
+            if self._is_on_other_stuff(truth, self._over[truth.id], self._prediction):
                 self._add("stuff over stuff", truth.id, None, 0.0)
         for prediction in list(self._false.values()):
-            others = {
-                t: count
-                for (t, p), count in shared.items()
-                if p == prediction.id and self._is_other_stuff(self._truth.get(t), prediction)
-            }
-            if prediction.category_id not in self._things and _is_most(
-                sum(others.values()), self._overlaps.predicted_areas[prediction.id]
-            ):
+            if self._is_on_other_stuff(prediction, self._under[prediction.id], self._truth):
                 self._add("stuff over stuff", None, prediction.id, 0.0)
 
-    def _is_other_stuff(self, other: Segment | None, segment: Segment) -> bool:
-        if other is None or other.category_id in self._things:
-            return False
-        return other.category_id != segment.category_id
+    def _is_on_other_stuff(
+        self, segment: Segment, pixels: Mapping[int, int], others: Mapping[int, Segment]
+    ) -> bool:
+        """Return whether most pixels of stuff are other stuff on the other side."""
+        other_stuff = sum(
+            count
+            for other_id, count in pixels.items()
+            if other_id in others
+            and others[other_id].category_id not in {*self._things, segment.category_id}
+        )
+        return segment.category_id not in self._things and _is_most(
+            other_stuff, sum(pixels.values())
+        )
 
     def name_the_rest(self) -> None:
         """Call the remaining segments missed, with what lies in their place, and invented."""
@@ -220,12 +200,29 @@ class _Naming:
 
     def _instead(self, true_id: int) -> str:
         areas = dict.fromkeys(("void", "stuff", "things"), 0)
-        for (other_id, predicted_id), count in self._overlaps.shared.items():
-            if other_id == true_id:
-                found = self._prediction.get(predicted_id)
-                isthing = found is not None and found.category_id in self._things
-                areas["void" if found is None else "things" if isthing else "stuff"] += count
+        for predicted_id, count in self._over[true_id].items():
+            found = self._prediction.get(predicted_id)
+            isthing = found is not None and found.category_id in self._things
+            areas["void" if found is None else "things" if isthing else "stuff"] += count
         return max(areas, key=lambda name: areas[name])
+
+
+def _nested(counts: Mapping[tuple[int, int], int]) -> dict[int, dict[int, int]]:
+    nested: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    for (first, second), count in counts.items():
+        nested[first][second] = count
+    return nested
+
+
+def _of_category(
+    pixels: Mapping[int, int], segments: Mapping[int, Segment], category_id: int
+) -> dict[int, int]:
+    """Return the pixels that belong to segments of a category."""
+    return {
+        number: count
+        for number, count in pixels.items()
+        if number in segments and segments[number].category_id == category_id
+    }
 
 
 def _most(areas: dict[int, int], area: int) -> int | None:
