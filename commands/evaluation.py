@@ -29,7 +29,7 @@ def evaluate(
         paths: a run, of which the test photos are scored, or two COCO panoptic files of any photos.
         json: also write the scores to this JSON file.
         dataset: data set of the run, if it was moved.
-        errors: also write a list of all errors to this CSV file, the dearest first.
+        errors: also write a list of all errors to this CSV file, the most expensive first.
         official: of several crowds of one category, ignore only the last one, as panopticapi does.
     """
     check_file(json, "--json", ".json")

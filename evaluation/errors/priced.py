@@ -49,7 +49,7 @@ class PricedErrors:
     few_photos: tuple[str, ...]  # categories that are in fewer than FEW_PHOTOS photos
 
     def sentence(self) -> str:
-        """Return PQ and what the missing points are, the dearest first."""
+        """Return PQ and what the missing points are, the most expensive first."""
         if not any(match.tp or match.fp or match.fn for match in self.matches):
             return "PQ -, because there are no segments to compare"
         low, high = self.pq_range
@@ -61,16 +61,16 @@ class PricedErrors:
         return f"{score}; of the {gap:.1f} points missing: {parts}" if parts else score
 
     def table(self) -> Table:
-        """Return counts and prices of the kinds in points of PQ, the dearest first."""
-        table = Table("error", "number", "price", "95 % interval", "if only this were mended")
-        for kind, values in self.dearest():
+        """Return counts and prices of the kinds in points of PQ, the most expensive first."""
+        table = Table("error", "number", "price", "95 % interval", "if only this were fixed")
+        for kind, values in self.most_expensive():
             low, high = (f"{100 * value:.1f}" for value in values["interval"])
             price, alone = f"{100 * values['price']:.1f}", f"+{100 * values['alone']:.1f}"
             table.add_row(kind, str(values["number"]), price, f"{low} to {high}", alone)
         return table
 
-    def dearest(self) -> list[tuple[str, dict[str, Any]]]:
-        """Return the kinds with their values as in `as_json`, the dearest first."""
+    def most_expensive(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the kinds with their values as in `as_json`, the most expensive first."""
         return sorted(self.as_json()["kinds"].items(), key=lambda item: -item[1]["price"])
 
     def as_json(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class PricedErrors:
         return {"pq_interval": list(self.pq_range), "kinds": kinds}
 
     def write_csv(self, path: Path) -> None:
-        """Write one row per error, the dearest first; prices are in points of PQ."""
+        """Write one row per error, the most expensive first; prices are in points of PQ."""
         names = {category.id: category.name for category in self.categories}
 
         def cells(segment: Segment | None) -> tuple[object, ...]:

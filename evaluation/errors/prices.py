@@ -1,8 +1,8 @@
 """What each kind of error costs in panoptic quality.
 
 The gap 1 - PQ is divided among the kinds by Shapley values (Shapley, "A value for n-person games",
-1953): the price of a kind is the mean gain of mending it, over all orders in which the kinds could
-be mended. The prices therefore add up to the gap. They are computed from counts per category, and
+1953): the price of a kind is the mean gain of fixing it, over all orders in which the kinds could
+be fixed. The prices therefore add up to the gap. They are computed from counts per category, and
 PQ is a mean over categories, so they are also known for each category.
 """
 
@@ -21,7 +21,7 @@ from evaluation.errors.kinds import KINDS, Error
 from evaluation.scores.matching import PhotoMatch
 
 Floats = NDArray[np.float64]
-UNKNOWN_SQ = 0.75  # of mended segments, if there is no hit at all: the middle of 0.5 and 1
+UNKNOWN_SQ = 0.75  # of fixed segments, if there is no hit at all: the middle of 0.5 and 1
 _OUTLINE = KINDS.index("outline")
 
 
@@ -30,7 +30,7 @@ class Prices:
     """Prices of the kinds of errors in panoptic quality, 0..1, of one or several sets of photos.
 
     `by_category` (..., C, K) has a row per category and a column per kind of `KINDS`; its sum is
-    1 - `pq`. `alone` (..., K) is the gain in PQ if only this kind were mended.
+    1 - `pq`. `alone` (..., K) is the gain in PQ if only this kind were fixed.
     """
 
     pq: Floats  # (...)
@@ -40,7 +40,7 @@ class Prices:
 
 @dataclass(frozen=True)
 class Counts:
-    """The counts of C categories, and how mending each of K kinds would change them.
+    """The counts of C categories, and how fixing each of K kinds would change them.
 
     The arrays may have leading dimensions, such as one for photos.
     """
@@ -49,9 +49,9 @@ class Counts:
     tp: Floats  # (..., C)
     fp: Floats
     fn: Floats
-    fp_mended: Floats  # (..., C, K) false alarms that would vanish
-    fn_mended: Floats  # (..., C, K) missed segments that would become hits
-    iou_mended: Floats  # (..., C, K) sum of their IoUs
+    fp_fixed: Floats  # (..., C, K) false alarms that would vanish
+    fn_fixed: Floats  # (..., C, K) missed segments that would become hits
+    iou_fixed: Floats  # (..., C, K) sum of their IoUs
 
     def weighted(self, weights: Floats) -> Counts:
         """Return sums (R, ...) over N photos with weights (R, N)."""
@@ -66,13 +66,13 @@ def count_errors(
 ) -> Counts:
     """Count hits and errors by photo, category and kind: (N, C) and (N, C, K).
 
-    `errors` are those of each photo, and `categories` those of the ground truth. A mended segment
+    `errors` are those of each photo, and `categories` those of the ground truth. A fixed segment
     has the IoU of its pair if only its category was wrong, and otherwise the SQ of its category.
     """
     index = {category.id: number for number, category in enumerate(categories)}
     shape = (len(matches), len(categories))
     iou, tp, fp, fn = (np.zeros(shape) for _ in range(4))
-    fp_mended, fn_mended, own_iou, typical = (np.zeros((*shape, len(KINDS))) for _ in range(4))
+    fp_fixed, fn_fixed, own_iou, typical = (np.zeros((*shape, len(KINDS))) for _ in range(4))
     for photo, (match, of_photo) in enumerate(zip(matches, errors, strict=True)):
         for pair in match.tp:
             tp[photo, index[pair.truth.category_id]] += 1
@@ -82,11 +82,11 @@ def count_errors(
             if error.prediction is not None:
                 category = index[error.prediction.category_id]
                 fp[photo, category] += 1
-                fp_mended[photo, category, kind] += 1
+                fp_fixed[photo, category, kind] += 1
             if error.truth is not None:
                 category = index[error.truth.category_id]
                 fn[photo, category] += 1
-                fn_mended[photo, category, kind] += 1
+                fn_fixed[photo, category, kind] += 1
                 if error.kind == "wrong category":
                     own_iou[photo, category, kind] += error.iou
                 else:
@@ -94,13 +94,13 @@ def count_errors(
     hits = tp.sum()
     mean_sq = iou.sum() / hits if hits else UNKNOWN_SQ
     sq = np.where(tp.sum(0) > 0, iou.sum(0) / np.maximum(tp.sum(0), 1), mean_sq)
-    return Counts(iou, tp, fp, fn, fp_mended, fn_mended, own_iou + typical * sq[:, None])
+    return Counts(iou, tp, fp, fn, fp_fixed, fn_fixed, own_iou + typical * sq[:, None])
 
 
 def price_counts(counts: Counts) -> Prices:
     """Divide the gap among the kinds.
 
-    Categories without segments have no price. If mending leaves a category without segments, it
+    Categories without segments have no price. If fixing leaves a category without segments, it
     counts as perfect.
     """
     present = counts.tp + counts.fp + counts.fn > 0  # (..., C)
@@ -128,14 +128,14 @@ def _weight(size: int) -> float:
     return factorial(size) * factorial(kinds - size - 1) / factorial(kinds)
 
 
-def _quality(counts: Counts, mended: Sequence[int]) -> Floats:
-    """Return the PQ (..., C) of each category after mending some kinds."""
-    columns = list(mended)
-    added = counts.fn_mended[..., columns].sum(-1)
+def _quality(counts: Counts, fixed: Sequence[int]) -> Floats:
+    """Return the PQ (..., C) of each category after fixing some kinds."""
+    columns = list(fixed)
+    added = counts.fn_fixed[..., columns].sum(-1)
     tp = counts.tp + added
-    fp = counts.fp - counts.fp_mended[..., columns].sum(-1)
+    fp = counts.fp - counts.fp_fixed[..., columns].sum(-1)
     fn = counts.fn - added
-    iou = counts.iou + counts.iou_mended[..., columns].sum(-1)
+    iou = counts.iou + counts.iou_fixed[..., columns].sum(-1)
     if _OUTLINE in columns:
         iou = tp
     weight = tp + fp / 2 + fn / 2

@@ -93,7 +93,7 @@ def write_report(
         truth_name=truth_json.name,
         prediction_name=prediction_json.name,
         sentence=priced.sentence(),
-        kinds=priced.dearest(),
+        kinds=priced.most_expensive(),
         errors=ERRORS,
         cards=_cards(scores),
         categories=list(zip(truth.categories, scores.quality.categories.values(), strict=True)),

@@ -35,7 +35,7 @@ def test_prices_add_up_to_the_missing_quality() -> None:
 def test_a_price_by_hand() -> None:
     """One of two cars is missed, the other has an IoU of 3/4: PQ = 3/4 / 1.5 = 1/2.
 
-    Mending the missed one first gains 1/4 (it gets the IoU 3/4), mending the outline first 1/6;
+    Fixing the missed one first gains 1/4 (it gets the IoU 3/4), fixing the outline first 1/6;
     each is the mean of both orders.
     """
     priced = price_matches([match("aaaabb..", "xxx.....", NAMES)], CATEGORIES)
