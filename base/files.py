@@ -1,37 +1,90 @@
-"""Atomic writing, safe paths and content hashes."""
+"""Atomic writing, reading of regular files only, safe paths and content hashes."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path, PureWindowsPath
 from secrets import token_hex
 
 from base.errors import InputError
+from base.syncing import sync_file, sync_folder
+
+_NO_SPACE = {ENOSPC, EDQUOT, EFBIG}  # a full disk, a used up quota, a limit on the size of files
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` if the block raises no error."""
+def replacing(path: Path, *, durable: bool = False, size: int | None = None) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` if the block raises no error.
+
+    With `durable`, the file is on the disk when this returns, and a power cut before that leaves
+    the old file or the new one, never an empty one. Use it for what a person made or what cannot be
+    computed again. `size` is the number of bytes, for the message about a full disk. Raises OSError
+    with the path if the file cannot be written.
+    """
     folder = os.path.dirname(path)  # noqa: PTH120 (called for every photo)
     if folder:
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
     temporary = Path(folder, f".{token_hex(8)}{path.suffix}")
     try:
-        yield temporary
-        os.replace(temporary, path)  # noqa: PTH105
+        with naming_full_disk(path, size=size):
+            yield temporary
+            if durable:
+                sync_file(temporary)
+            os.replace(temporary, path)  # noqa: PTH105
+            if durable:
+                sync_folder(folder or ".")
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file completely or not at all."""
-    with replacing(path) as temporary:
+def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a file completely or not at all; `durable` is described in `replacing`."""
+    with replacing(path, durable=durable, size=len(data)) as temporary:
         temporary.write_bytes(data)
+
+
+@contextmanager
+def naming_full_disk(path: Path, *, size: int | None = None) -> Iterator[None]:
+    """Give an OSError about a full disk in the block the path, the bytes needed and those free.
+
+    The system does not name the file in an error of writing. `size` is the number of bytes of the
+    file, if it is known.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        reason = str(error.strerror)
+        with suppress(OSError):
+            free = shutil.disk_usage(path.parent).free
+            needed = "" if size is None else f"{size:,} bytes needed, "
+            reason = f"{reason}: {needed}{free:,} bytes free"
+        raise OSError(error.errno, reason, str(path)) from None
+
+
+def read_regular(path: Path, *, most_bytes: int | None = None) -> bytes:
+    """Read a file, but only a regular one: reading a pipe or a device might never end.
+
+    Raises OSError with a reason, also for other kinds of files and for one that is larger than
+    `most_bytes`.
+    """
+    # without O_NONBLOCK, opening a pipe would wait for a writer
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(0, "is not a regular file", str(path))
+        if most_bytes is not None and status.st_size > most_bytes:
+            raise OSError(0, _too_large(status.st_size, most_bytes), str(path))
+        return file.read()
 
 
 def inside(folder: Path, relative: str, *, where: str) -> Path:
@@ -57,7 +110,11 @@ def check_regular(path: Path, *, most_bytes: int) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise InputError("is not a regular file")
     if status.st_size > most_bytes:
-        raise InputError(f"expected at most {most_bytes >> 20} MB, found {status.st_size >> 20} MB")
+        raise InputError(_too_large(status.st_size, most_bytes))
+
+
+def _too_large(size: int, most_bytes: int) -> str:
+    return f"expected at most {most_bytes >> 20} MB, found {size >> 20} MB"
 
 
 class RunningDigest:

@@ -1,17 +1,104 @@
 """Lock files, which let one process at a time enter a section.
 
-The `filelock` package cannot pass a lock on to a child process; the lock on a data set that is open
-in Labelme must last until Labelme's window is closed.
+The `filelock` package can neither pass a lock on to a child process, which the lock on a data set
+that is open in Labelme needs, nor say which process holds it.
 """
 
 from __future__ import annotations
 
 import fcntl
+import os
+import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from base.errors import InputError
+
+NAME = ".lock"  # in the folder of a data set or a run, only while a command writes to it
+_STEP = 0.2  # seconds between two attempts
+_LONGEST = 200  # characters of the name of a holder
+_held: set[Path] = set()  # folders that this process has locked
+
+
+class BusyError(InputError):
+    """Another process is working on a folder."""
+
+
+@contextmanager
+def working_on(folder: Path, command: str, *, wait: bool = True) -> Iterator[None]:
+    """Let one process at a time write to the folder of a data set or a run.
+
+    If another one does, wait until it ends, and print its command once; without `wait`, raise
+    BusyError, which names it. The operating system releases the lock when the process ends. A
+    process that has the lock may enter again. The folder is created if it does not exist, and
+    removed at the end if it is empty. Raises InputError if it cannot be written.
+    """
+    place = folder.resolve()
+    if place in _held:
+        yield
+        return
+    created = not folder.exists()
+    with _acquired(folder / NAME, command, wait=wait) as path:
+        _held.add(place)
+        try:
+            yield
+        finally:
+            _held.discard(place)
+            path.unlink(missing_ok=True)
+            if created:
+                with suppress(OSError):  # not empty
+                    folder.rmdir()
+
+
+@contextmanager
+def _acquired(path: Path, command: str, *, wait: bool) -> Iterator[Path]:
+    """Hold the lock file `path`, which then contains who holds it."""
+    said = False
+    while True:
+        with _open(path) as file:
+            if _lock(file):
+                if _is_current(file, path):
+                    _sign(file, command)
+                    yield path
+                    return
+                continue
+            file.seek(0)
+            holder = file.read(_LONGEST) or "another command"
+        if not wait:
+            raise BusyError(
+                f"{path.parent}: {holder} is working on it; try again when it has ended"
+            )
+        if not said:
+            print(f"{path.parent}: waiting for {holder} to end", flush=True)
+            said = True
+        time.sleep(_STEP)  # in short steps, so that Ctrl-C ends it
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_current(file: IO[str], path: Path) -> bool:
+    """Return whether a file still has this path; the process that held the lock removed it."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _sign(file: IO[str], command: str) -> None:
+    """Write into a lock file who holds it; on a full disk, it stays without a name."""
+    signature = f"`{command}` (process {os.getpid()} on {socket.gethostname()})"
+    with suppress(OSError):
+        file.truncate(0)
+        os.write(file.fileno(), signature.encode())
 
 
 @contextmanager
@@ -22,14 +109,17 @@ def locked(path: Path, *, busy: str | None = None) -> Iterator[int]:
     process holds it, raise InputError with the message `busy`, or wait if `busy` is None.
     Raises InputError if the file cannot be created.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
-    with file:
+    with _open(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
         except BlockingIOError:
             raise InputError(f"{busy}") from None
         yield file.fileno()
+
+
+def _open(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from None

@@ -12,10 +12,13 @@ import msgspec
 import yaml
 
 from base.errors import InputError, nearest
-from base.files import write_bytes
+from base.files import read_regular, write_bytes
 from base.mismatches import describe_mismatch, resolved_type
 
 T = TypeVar("T")
+_MOST_BYTES = 16 << 20  # of a YAML file
+_MOST_NODES = 1_000_000  # of a YAML file, with its aliases resolved
+_MOST_LEVELS = 100  # of a YAML file; libyaml crashes at some 10,000
 # the faster one in C, if it is installed
 _SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -34,10 +37,11 @@ class _Loader(_SAFE):  # type: ignore[misc]
         return dict(super().construct_mapping(node, deep=deep))
 
 
-def write_json(path: Path, value: Any, *, indent: int = 0) -> None:
-    """Write plain values, dataclasses included, as UTF-8 JSON."""
+def write_json(path: Path, value: Any, *, indent: int = 0, durable: bool = False) -> None:
+    """Write plain values, dataclasses included, as UTF-8 JSON; `durable` as in `replacing`."""
     encoded = msgspec.json.encode(value)
-    write_bytes(path, msgspec.json.format(encoded, indent=indent) if indent else encoded)
+    data = msgspec.json.format(encoded, indent=indent) if indent else encoded
+    write_bytes(path, data, durable=durable)
 
 
 def read_json(path: Path) -> Any:
@@ -46,9 +50,11 @@ def read_json(path: Path) -> Any:
     Raises InputError if it cannot be read or is not valid JSON.
     """
     try:
-        return msgspec.json.decode(path.read_bytes().removeprefix(codecs.BOM_UTF8))
+        return msgspec.json.decode(read_regular(path).removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise InputError(f"{path}: is not valid JSON: nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: is not valid JSON: {error}") from None
 
@@ -67,18 +73,49 @@ def load_yaml(path: Path) -> Any:
     Raises InputError if it cannot be read or is not valid YAML.
     """
     try:
-        data = yaml.load(path.read_text("utf-8"), _Loader)
+        text = read_regular(path, most_bytes=_MOST_BYTES).decode()
+        _check_structure(text)
+        data = yaml.load(text, _Loader)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    # ValueError: a date such as 2024-99-99, or an integer of more digits than Python converts;
+    # AttributeError: a value that does not have its explicit tag, such as `!!timestamp x`
+    except (yaml.YAMLError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: is not valid YAML: {error}") from None
     return {} if data is None else data
 
 
+def _check_structure(text: str) -> None:
+    """Raise ValueError for YAML that would crash the parser or fill the memory."""
+    sizes, inner = dict[str, int](), [(None, 0)]
+    for event in yaml.parse(text, _SAFE):
+        if isinstance(event, yaml.CollectionStartEvent):
+            inner.append((event.anchor, 1))
+            if len(inner) > _MOST_LEVELS:
+                raise ValueError("nested too deeply")
+            continue
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = inner.pop()
+        elif isinstance(event, yaml.NodeEvent):
+            anchor, size = event.anchor, 1
+        else:
+            continue
+        if isinstance(event, yaml.AliasEvent):
+            if any(outer == anchor for outer, _ in inner):
+                raise ValueError(f"the value of &{anchor} contains itself")
+            size = sizes.get(anchor, 1)
+        elif anchor is not None:
+            sizes[anchor] = size
+        inner[-1] = (inner[-1][0], inner[-1][1] + size)
+        if inner[-1][1] > _MOST_NODES:
+            raise ValueError(f"more than {_MOST_NODES:,} values")
+
+
 def write_yaml(path: Path, value: Any) -> None:
-    """Write a dataclass as YAML, with its keys in the order of the fields."""
+    """Write a dataclass as YAML, with its keys in the order of the fields; a person edits it."""
     plain = msgspec.to_builtins(value)
-    write_bytes(path, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode())
+    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    write_bytes(path, text.encode(), durable=True)
 
 
 def parse(cls: type[T], data: Any, *, where: str) -> T:

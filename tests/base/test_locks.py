@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from base.errors import InputError
-from base.locks import locked
+from base.locks import BusyError, locked, working_on
 
 
 def test_a_second_lock_is_refused_until_the_first_is_released(tmp_path: Path) -> None:
@@ -38,3 +39,51 @@ def test_a_lock_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
         locked(tmp_path / "file/lock"),
     ):
         pass
+
+
+_HOLDER = """
+import sys
+from pathlib import Path
+from base.locks import working_on
+with working_on(Path(sys.argv[1]), "collect"):
+    print("holds", flush=True)
+    input()
+"""
+
+
+def _hold(folder: Path) -> subprocess.Popen[str]:
+    """Start a process that works on a folder until it gets a line."""
+    command = [sys.executable, "-c", _HOLDER, str(folder)]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "holds\n"
+    return holder
+
+
+def test_a_second_command_is_refused_with_the_name_of_the_first(tmp_path: Path) -> None:
+    holder = _hold(tmp_path / "set")
+    busy = rf"set: `collect` \(process {holder.pid} on .*\) is working on it"
+    with pytest.raises(BusyError, match=busy), working_on(tmp_path / "set", "fix", wait=False):
+        pass
+    holder.kill()  # the system releases the lock, though its file is still there
+    holder.communicate()
+    with working_on(tmp_path / "set", "fix", wait=False), working_on(tmp_path / "set", "convert"):
+        (tmp_path / "set/file").touch()
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["file"]
+
+
+def test_a_second_command_waits_and_says_for_whom(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    holder = _hold(tmp_path)
+    threading.Timer(0.3, lambda: holder.communicate("\n")).start()
+    with working_on(tmp_path, "convert"):
+        assert holder.wait(timeout=60) == 0
+    waiting = f"{tmp_path}: waiting for `collect` (process {holder.pid} on "
+    assert capsys.readouterr().out.startswith(waiting)
+
+
+def test_a_folder_that_stays_empty_is_removed(tmp_path: Path) -> None:
+    with working_on(tmp_path / "set", "collect"):
+        assert (tmp_path / "set/.lock").exists()
+    assert not (tmp_path / "set").exists()
