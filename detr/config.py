@@ -123,6 +123,10 @@ class TrainConfig:
     semantic_loss_coef: float = 1  # weight of the cross entropy of the pixel classes
     zoom: tuple[float, float] = (0.75, 1.5)  # range of the random scale of a training photo
     stretch: float = 0.15  # maximum relative change of the scale of each side of a training photo
+    # size of photos in testing and prediction, relative to `min_size` and `max_size`, which are
+    # then the size of training: steps on smaller photos take less time, larger photos give finer
+    # masks
+    test_scale: float = 1.0
 
     def __post_init__(self) -> None:
         _check_ranges(self)
@@ -134,7 +138,7 @@ def _check_ranges(config: TrainConfig) -> None:
     positive = {
         *("batch_size", "epochs", "lr_drop", "mask_epochs", "mask_lr_drop", "lr", "mask_lr"),
         *("enc_layers", "dec_layers", "dim_feedforward", "hidden_dim", "nheads", "num_queries"),
-        *("min_size", "max_size", "accumulate"),
+        *("min_size", "max_size", "accumulate", "test_scale"),
     }
     shares = {"dropout", "eos_coef", "crop", "photometric", "threshold", "ema_decay", "stretch"}
     for setting in fields(config):
@@ -182,7 +186,8 @@ ONLY_DETR = frozenset(
     ("dilation", "position_embedding", "pre_norm", "eos_coef", "compile", "cached_views", "crop")
 ) | {"mask_epochs", "mask_lr", "mask_lr_drop", "train_sizes"}
 ONLY_FAST = frozenset(("deformable", "set_cost_mask", "semantic_loss_coef", "zoom", "stretch")) | {
-    "lr_muon"
+    "lr_muon",
+    "test_scale",
 }
 
 
@@ -227,6 +232,7 @@ FAST: Mapping[str, Any] = {
     "max_size": 640,
     "photometric": 0.3,
     "threshold": 0.2,
+    "test_scale": 1.333,
 }
 
 

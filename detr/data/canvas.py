@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detr.config import TrainConfig
-from detr.data.view import MIN_SIDE, View, whole_view
+from detr.data.view import MIN_SIDE, View, whole_training_view
 
 GREY = 127  # of the canvas around the photo; close to the mean of photos
 Size = tuple[int, int]  # width, height
@@ -49,9 +49,9 @@ class CanvasView:
 def shared_canvas(config: TrainConfig, sizes: Sequence[Size]) -> Size:
     """Return the canvas size for training photos of these sizes, in multiples of 32 pixels.
 
-    It has the geometric mean area and aspect ratio of the photos at the scale of testing.
+    It has the geometric mean area and aspect ratio of the photos at the size of training.
     """
-    views = [whole_view(config, width=width, height=height) for width, height in sizes]
+    views = [whole_training_view(config, width=width, height=height) for width, height in sizes]
     sides = np.exp(np.log([(view.out_width, view.out_height) for view in views]).mean(0))
     # rounds 240 up to 256, even if the mean of sides of 240 is slightly less than 240
     width, height = (max(1, round(side / MIN_SIDE + 0.01)) * MIN_SIDE for side in sides)
@@ -63,10 +63,10 @@ def canvas_view(
 ) -> CanvasView:
     """Return a random view of a photo of width x height pixels.
 
-    `config.zoom` is the range of the scale, relative to that of testing; `config.stretch` limits
-    the additional random scale of each side.
+    `config.zoom` is the range of the scale, relative to the size of training; `config.stretch`
+    limits the additional random scale of each side.
     """
-    whole = whole_view(config, width=width, height=height)
+    whole = whole_training_view(config, width=width, height=height)
     zoom = np.exp(rng.uniform(*np.log(config.zoom)))
     scaled = np.array([whole.out_width, whole.out_height]) * zoom
     scaled *= np.exp(rng.uniform(-config.stretch, config.stretch, 2))

@@ -50,7 +50,16 @@ def _centres(size: int, out: int) -> NDArray[np.int64]:
 
 def whole_view(config: TrainConfig, *, width: int, height: int) -> View:
     """Return the view for testing and prediction: the whole photo at the configured size."""
-    shorter, longest = config.min_size, config.max_size
+    return _whole(config, width, height, scale=config.test_scale)
+
+
+def whole_training_view(config: TrainConfig, *, width: int, height: int) -> View:
+    """Return the view of the whole photo at the size of training, without `test_scale`."""
+    return _whole(config, width, height, scale=1.0)
+
+
+def _whole(config: TrainConfig, width: int, height: int, *, scale: float) -> View:
+    shorter, longest = round(config.min_size * scale), round(config.max_size * scale)
     least = 1 if config.variant == "fast" else MIN_SIDE  # `FastDETR` pads photos itself
     size = _scaled(width, height, shorter=shorter, longest=longest, least=least)
     return View(0, 0, width, height, *size)

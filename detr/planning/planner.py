@@ -67,7 +67,7 @@ class Planner:
         self._add(choose_workers(cost, machine))
         photos = count_photos(self._splits)
         times = expected_times(cost, self.config, photos, machine)
-        self._add(choose_scoring(times, photos.scored))
+        self._add(choose_scoring(times, photos.scored, self._seconds_left()))
         if not {"epochs", "schedule"} & settings.values.keys():
             left = self._seconds_left()
             self._add(*choose_end(times, self.config, photos.scored, left))

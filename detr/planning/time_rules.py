@@ -67,13 +67,15 @@ def choose_workers(cost: StepCost, machine: Machine) -> Choice:
     return Choice({"num_workers": number}, f"{why} {cost.seconds:.2g} s")
 
 
-def choose_scoring(times: Times, scored: int) -> Choice:
+def choose_scoring(times: Times, scored: int, seconds: float | None) -> Choice:
     """Choose how many epochs lie between scorings of this many photos."""
     if not scored:
         return Choice({"score_every": 0}, "no photos are held out")
     by_time = times.scoring / (SCORING_SHARE * times.epoch)
     every = max(1, ceil(max(by_time, STEPS_BETWEEN_SCORES / times.steps)))
     scoring = f"scoring {scored} photos takes about {duration(times.scoring)}"
+    if seconds is not None and times.epochs_in(seconds, 0) <= every:
+        return Choice({"score_every": 0}, f"{scoring}, too long for so few epochs")
     return Choice({"score_every": every}, f"{scoring}, an epoch {duration(times.epoch)}")
 
 
@@ -86,7 +88,8 @@ def choose_end(
         why = f"about {epochs} x {times.steps} steps of {times.step:.2g} s fit into the time"
         if times.total(epochs, config.score_every) > seconds:
             why = f"the fewest, although {times.steps} steps of {times.step:.2g} s exceed the time"
-        left = round(max(1.0, seconds - times.once - times.scoring))
+        scoring = times.scoring if config.score_every else 0.0
+        left = round(max(1.0, seconds - times.once - scoring))
         return (Choice({"schedule": "timed", "train_time": left, "epochs": epochs}, why),)
     if scored < FEW_SCORED:
         epochs = ceil(UNSCORED_STEPS / times.steps)

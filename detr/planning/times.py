@@ -74,13 +74,14 @@ def expected_times(cost: StepCost, config: TrainConfig, photos: Photos, machine:
     steps = ceil(photos.trained / cost.photos)
     photo = step / cost.photos
     decoding = 0.0 if config.num_workers else cost.reading_seconds - _reading(cost)
+    tested = photo * config.test_scale**2
     # only the first process scores
-    scoring = photos.scored * photo * machine.world * SCORED_PHOTO + SCORING
+    scoring = photos.scored * tested * machine.world * SCORED_PHOTO + SCORING
     return Times(
         once=START + steps * max(0.0, decoding) + (scoring if photos.held_out else 0.0),
         step=step,
         steps=steps,
-        epoch=steps * step + photos.scored * photo * TESTED_PHOTO + EPOCH,
+        epoch=steps * step + photos.scored * tested * TESTED_PHOTO + EPOCH,
         scoring=scoring,
     )
 

@@ -35,8 +35,8 @@ def test_a_photo_and_its_ids_have_the_same_position() -> None:
     assert placed[2, [1, 4], 0].tolist() == [20, 40] and (placed[0] == GREY).all()
 
 
-def test_without_augmentation_a_photo_has_the_scale_of_testing() -> None:
-    """A photo of 640x480 pixels is tested at 320x240, so 16 of 256 rows are void."""
+def test_without_augmentation_a_photo_has_the_size_of_training() -> None:
+    """A photo of 640x480 pixels is trained on at 320x240, so 16 of 256 rows are void."""
     view = canvas_view(np.random.default_rng(0), PLAIN, (320, 256), width=640, height=480)
     assert view.view == View(0, 0, 640, 480, 320, 240)
     assert view.left == 0 and 0 <= view.top <= 16

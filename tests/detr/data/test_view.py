@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from detr.config import TrainConfig
-from detr.data.view import View, random_view, whole_view
+from detr.data.view import View, random_view, whole_training_view, whole_view
 from tests.detr.configs import fast_config
 
 CONFIG = TrainConfig(min_size=40, max_size=80, train_sizes=(40,), flip=False, crop=0)
@@ -18,8 +18,14 @@ def test_whole_views_are_limited_by_the_shorter_and_the_longer_side() -> None:
     assert whole_view(CONFIG, width=125, height=50) == View(0, 0, 125, 50, 80, 32)
     # no side is shorter than the backbone's largest stride
     assert whole_view(CONFIG, width=400, height=50) == View(0, 0, 400, 50, 80, 32)
-    fast = fast_config(min_size=40, max_size=80)  # pads photos instead
+    fast = fast_config(min_size=40, max_size=80, test_scale=1)  # pads photos instead
     assert whole_view(fast, width=400, height=50) == View(0, 0, 400, 50, 80, 10)
+
+
+def test_photos_may_be_larger_in_testing_than_in_training() -> None:
+    config = fast_config(min_size=240, max_size=320, test_scale=1.5)
+    assert whole_view(config, width=640, height=480) == View(0, 0, 640, 480, 480, 360)
+    assert whole_training_view(config, width=640, height=480) == View(0, 0, 640, 480, 320, 240)
 
 
 def test_random_views_are_crops_of_at_least_half_the_sides() -> None:

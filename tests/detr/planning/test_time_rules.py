@@ -32,7 +32,7 @@ def yard_times(seconds: float = 0.4) -> Times:
 @pytest.mark.parametrize("step", [0.02, 0.25, 1.0])
 def test_the_epochs_fill_the_time_but_do_not_exceed_it(minutes: int, step: float) -> None:
     times = yard_times(step)
-    config = replace(CONFIG, **choose_scoring(times, 48).values)
+    config = replace(CONFIG, **choose_scoring(times, 48, minutes * 60).values)
     (choice,) = choose_end(times, config, 48, minutes * 60)
     config = replace(config, **choice.values)
     epochs, every = config.epochs, config.score_every
@@ -67,7 +67,7 @@ def test_without_a_time_a_run_ends_when_the_score_stops_rising() -> None:
 def test_without_held_out_photos_a_run_has_a_number_of_steps() -> None:
     few = Photos(trained=5, held_out=0, test=1, scored=0)
     times = expected_times(step_cost(0.4), CONFIG, few, LAPTOP)
-    assert choose_scoring(times, 0).values == {"score_every": 0}
+    assert choose_scoring(times, 0, None).values == {"score_every": 0}
     (choice,) = choose_end(times, CONFIG, 0, None)
     assert choice.values["schedule"] == "flat_cosine"
     assert choice.values["epochs"] * 2 >= 1000  # two steps an epoch
@@ -77,8 +77,16 @@ def test_scoring_takes_a_small_part_of_the_time() -> None:
     for held_out in (5, 48, 400):
         photos = replace(YARD, scored=held_out)
         times = expected_times(step_cost(0.4), CONFIG, photos, LAPTOP)
-        every = choose_scoring(times, held_out).values["score_every"]
+        every = choose_scoring(times, held_out, None).values["score_every"]
         assert times.scoring < 0.1 * every * times.epoch
+
+
+def test_a_run_too_short_to_select_an_epoch_is_not_scored() -> None:
+    times = yard_times()
+    every = choose_scoring(times, 48, 3600).values["score_every"]
+    assert every > 0
+    enough = times.total(every, 0) + 1
+    assert choose_scoring(times, 48, enough).values == {"score_every": 0}
 
 
 def test_the_backbone_is_frozen_only_in_short_runs_on_a_cpu() -> None:
