@@ -50,16 +50,21 @@ def _centres(size: int, out: int) -> NDArray[np.int64]:
 
 def whole_view(config: TrainConfig, *, width: int, height: int) -> View:
     """Return the view for testing and prediction: the whole photo at the configured size."""
-    return _whole(config, width, height, scale=config.test_scale)
+    return _whole(config, width, height, size_in_testing(config))
+
+
+def size_in_testing(config: TrainConfig) -> tuple[int, int]:
+    """Return the length of the shorter and the maximum length of the longer side in testing."""
+    return round(config.min_size * config.test_scale), round(config.max_size * config.test_scale)
 
 
 def whole_training_view(config: TrainConfig, *, width: int, height: int) -> View:
     """Return the view of the whole photo at the size of training, without `test_scale`."""
-    return _whole(config, width, height, scale=1.0)
+    return _whole(config, width, height, (config.min_size, config.max_size))
 
 
-def _whole(config: TrainConfig, width: int, height: int, *, scale: float) -> View:
-    shorter, longest = round(config.min_size * scale), round(config.max_size * scale)
+def _whole(config: TrainConfig, width: int, height: int, sides: tuple[int, int]) -> View:
+    shorter, longest = sides
     least = 1 if config.variant == "fast" else MIN_SIDE  # `FastDETR` pads photos itself
     size = _scaled(width, height, shorter=shorter, longest=longest, least=least)
     return View(0, 0, width, height, *size)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from base.files import replacing
 from detr.data.kinds import kinds_of
 from detr.data.padded import Padded
+from detr.data.view import size_in_testing
 from detr.model.detr import DETR
 from detr.model.fast.detr import FastDETR
 from detr.model.segmentation import DETRsegm
@@ -65,12 +66,16 @@ def export_onnx(source: str | Path, out: Path) -> None:
 
 
 def _metadata(loaded: LoadedModel) -> dict[str, str]:
-    """The names of the classes of the outputs, as JSON lists, and how to normalise photos.
+    """The names of the classes of the outputs, and how to resize and normalise photos, as JSON.
 
     `FastDETR` has logits of things and presence of stuff, so there is a list of each.
     """
     names, config = class_names(loaded.classes), loaded.config
-    metadata = {"classes": json.dumps(names), "backbone": config.backbone}
+    metadata = {
+        "classes": json.dumps(names),
+        "backbone": config.backbone,
+        "size": json.dumps(size_in_testing(config)),
+    }
     if config.variant == "fast":
         kinds = kinds_of(loaded.classes)
         for kind, indices in (("things", kinds.things), ("stuff", kinds.stuff)):

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import onnxruntime
 import torch
 
 from detr.data.padded import pad
+from detr.data.view import size_in_testing
 from detr.model.fast.masks import mask_logits
 from detr.prediction.export_onnx import export_onnx
 from detr.prediction.fast_onnx import OUTPUTS
 from tests.detr.model.fast.models import fast_model, photo, save_run
 
+DOCS = Path(__file__).parents[3] / "docs/model.md"
 SIZES = ((96, 128), (64, 200), (131, 77))  # the last is not a multiple of any stride
 
 
@@ -26,6 +33,7 @@ def test_onnxruntime_computes_the_same(tmp_path: Path) -> None:
     metadata = session.get_modelmeta().custom_metadata_map
     assert json.loads(metadata["things"]) == ["ball", "box"]
     assert json.loads(metadata["stuff"]) == ["sky", "grass", "road"]
+    assert json.loads(metadata["size"]) == list(size_in_testing(model.config))
     for size in SIZES:
         image = photo(*size)
         output = model(pad([image]))
@@ -40,3 +48,16 @@ def test_onnxruntime_computes_the_same(tmp_path: Path) -> None:
         found = session.run(list(OUTPUTS), {"image": image[None].numpy()})
         for name, value, wanted in zip(OUTPUTS, found, expected, strict=True):
             assert torch.allclose(torch.from_numpy(value), wanted, atol=1e-3), name
+    _run_documented_example(path, tmp_path)
+
+
+def _run_documented_example(model: Path, folder: Path) -> None:
+    """Run the example of docs/model.md in a folder with the files that it names."""
+    example = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)[-1]
+    model.rename(folder / "model.onnx")
+    cv2.imwrite(str(folder / "photo.jpg"), np.full((70, 90, 3), 90, np.uint8))
+    done = subprocess.run(
+        [sys.executable, "-c", example], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and done.stdout.startswith("stuff: ["), done.stderr
+    assert cv2.imread(str(folder / "predicted.jpg")).shape == (70, 90, 3)
