@@ -10,13 +10,20 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from conversion.coco.categories import Category
+from evaluation.scores.bootstrap import Floats
+from evaluation.scores.counts import GroupMeans, SegmentCounts, count_photo
 from evaluation.scores.matching import PhotoMatch
 
 
 @dataclass(frozen=True)
 class CategoryQuality:
-    """Scores of one category, in 0..1, and its numbers of segments."""
+    """Scores of one category, in 0..1, and its numbers of segments.
+
+    `near` counts those of the missed segments that were nearly hits, as in `SegmentCounts`.
+    """
 
     pq: float
     sq: float
@@ -24,6 +31,7 @@ class CategoryQuality:
     tp: int
     fp: int
     fn: int
+    near: int
 
 
 @dataclass(frozen=True)
@@ -50,50 +58,53 @@ class QualitySums:
     """Sums over matched photos, by category, from which panoptic quality is computed."""
 
     def __init__(self) -> None:
-        self._iou: defaultdict[int, float] = defaultdict(float)
-        self._tp: Counter[int] = Counter()
-        self._fp: Counter[int] = Counter()
-        self._fn: Counter[int] = Counter()
+        self._sums: defaultdict[int, Floats] = defaultdict(_nothing)  # by category id
 
     def add(self, match: PhotoMatch) -> None:
         """Add a photo."""
-        for pair in match.tp:
-            self._iou[pair.truth.category_id] += pair.iou
-            self._tp[pair.truth.category_id] += 1
-        self._fp.update(segment.category_id for segment in match.fp)
-        self._fn.update(segment.category_id for segment in match.fn)
+        for each in count_photo(match):
+            self._sums[each.category_id] += each.added
 
     def __add__(self, other: QualitySums) -> QualitySums:
         """Return the sums over the photos of both."""
         both = QualitySums()
         for part in (self, other):
-            for category_id, iou in part._iou.items():
-                both._iou[category_id] += iou
-            both._tp.update(part._tp)
-            both._fp.update(part._fp)
-            both._fn.update(part._fn)
+            for category_id, sums in part._sums.items():
+                both._sums[category_id] += sums
         return both
 
     def quality(self, categories: Sequence[Category]) -> PanopticQuality:
         """Compute the panoptic quality for the categories of the ground truth."""
-        by_id = {c.id: self._of_category(c.id) for c in categories}
-        things = [by_id[c.id] for c in categories if c.isthing]
-        stuff = [by_id[c.id] for c in categories if not c.isthing]
-        return PanopticQuality(
-            all=_mean([*things, *stuff]),
-            things=_mean(things),
-            stuff=_mean(stuff),
-            categories={
-                name: by_id[category.id]
-                for name, category in zip(row_names(categories), categories, strict=True)
-            },
-        )
+        sums = [self._sums.get(category.id, _nothing()) for category in categories]
+        return quality_of(SegmentCounts(*np.array(sums).reshape(-1, _FIELDS).T), categories)
 
-    def _of_category(self, category_id: int) -> CategoryQuality:
-        tp, fp, fn = (counts[category_id] for counts in (self._tp, self._fp, self._fn))
-        sq = self._iou[category_id] / tp if tp else 0.0
-        rq = tp / (tp + fp / 2 + fn / 2) if tp else 0.0
-        return CategoryQuality(sq * rq, sq, rq, tp, fp, fn)
+
+_FIELDS = len(SegmentCounts.__match_args__)
+
+
+def _nothing() -> Floats:
+    return np.zeros(_FIELDS)
+
+
+def quality_of(counts: SegmentCounts, categories: Sequence[Category]) -> PanopticQuality:
+    """Compute the panoptic quality of counts (C,) of the categories of the ground truth."""
+    columns = (counts.pq, counts.sq, counts.rq, counts.tp, counts.fp, counts.fn, counts.near)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    qualities = (
+        CategoryQuality(pq, sq, rq, int(tp), int(fp), int(fn), int(near))
+        for pq, sq, rq, tp, fp, fn, near in rows
+    )
+    means = {name: counts.means(chosen) for name, chosen in groups(categories).items()}
+    return PanopticQuality(
+        **{name: _mean(mean) for name, mean in means.items()},
+        categories=dict(zip(row_names(categories), qualities, strict=True)),
+    )
+
+
+def groups(categories: Sequence[Category]) -> dict[str, list[bool]]:
+    """Return whether each category belongs to `all`, `things` and `stuff`."""
+    things = [category.isthing for category in categories]
+    return {"all": [True] * len(things), "things": things, "stuff": [not t for t in things]}
 
 
 def row_names(categories: Sequence[Category]) -> list[str]:
@@ -112,14 +123,7 @@ def panoptic_quality(
     return sums.quality(categories)
 
 
-def _mean(qualities: Sequence[CategoryQuality]) -> MeanQuality:
-    present = [q for q in qualities if q.tp + q.fp + q.fn]
-    n = len(present)
-    if not n:
-        return MeanQuality(0.0, 0.0, 0.0, 0)
-    return MeanQuality(
-        pq=sum(q.pq for q in present) / n,
-        sq=sum(q.sq for q in present) / n,
-        rq=sum(q.rq for q in present) / n,
-        n=n,
-    )
+def _mean(means: GroupMeans) -> MeanQuality:
+    n = int(means.n)
+    pq, sq, rq = (float(value) if n else 0.0 for value in (means.pq, means.sq, means.rq))
+    return MeanQuality(pq, sq, rq, n)
