@@ -35,21 +35,19 @@ def evaluate(
     check_file(json, "--json", ".json")
     check_file(errors, "--errors", ".csv")
     truth, prediction = _compared(paths, dataset)
-    from evaluation.errors.priced import FEW_PHOTOS, price_matches
-    from evaluation.scores.scores import evaluate_files, scores_table
+    from evaluation.errors.priced import price_matches
+    from evaluation.scores.scores import evaluate_files
+    from evaluation.scores.tables import scores_json, scores_table
 
     scores = evaluate_files(truth, prediction, official=official)
     priced = price_matches(scores.matches, scores.categories)
     console.print(scores_table(scores))
     console.print(priced.table())
-    if priced.few_photos:
-        names = ", ".join(priced.few_photos)
-        print(f"in fewer than {FEW_PHOTOS} photos, so their scores vary widely: {names}")
     print(priced.sentence())
     if errors is not None:
         priced.write_csv(errors)
     if json is not None:
-        write_json(json, {**scores.as_json(), "errors": priced.as_json()}, indent=2)
+        write_json(json, {**scores_json(scores), "errors": priced.as_json()}, indent=2)
 
 
 def _compared(paths: tuple[Path, ...], dataset: Path | None) -> tuple[Path, Path]:

@@ -17,20 +17,11 @@ from base.files import write_bytes
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import Segment
 from evaluation.errors.kinds import KINDS, Error, name_errors
-from evaluation.errors.prices import (
-    Counts,
-    Floats,
-    Prices,
-    count_errors,
-    price_counts,
-    share_prices,
-)
+from evaluation.errors.prices import Counts, Prices, count_errors, price_counts, share_prices
+from evaluation.scores.bootstrap import Floats, Range, draw_photos, interval, intervals
 from evaluation.scores.matching import PhotoMatch
 
-SAMPLES, SEED = 1000, 0  # of the bootstrap
 AT_ONCE = 50  # samples that are computed together, to bound the memory
-FEW_PHOTOS = 40  # with a category in fewer photos, its intervals are too narrow
-Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -46,7 +37,6 @@ class PricedErrors:
     prices: Prices
     pq_range: Range
     price_ranges: tuple[Range, ...]  # by kind
-    few_photos: tuple[str, ...]  # categories that are in fewer than FEW_PHOTOS photos
 
     def sentence(self) -> str:
         """Return PQ and what the missing points are, the most expensive first."""
@@ -121,34 +111,22 @@ def price_matches(matches: Sequence[PhotoMatch], categories: Sequence[Category])
     counts = count_errors(matches, errors, categories)
     whole = price_counts(counts.weighted(np.ones(len(matches))))
     pq, kinds = _resampled(counts)
-    in_photos = (counts.tp + counts.fn > 0).sum(0)
-    few = [c.name for c, count in zip(categories, in_photos, strict=True) if 0 < count < FEW_PHOTOS]
     return PricedErrors(
         categories=tuple(categories),
         matches=tuple(matches),
         errors=errors,
         prices=whole,
-        pq_range=_interval(pq),
-        price_ranges=tuple(_interval(column) for column in kinds.T),
-        few_photos=tuple(few),
+        pq_range=interval(pq),
+        price_ranges=tuple(intervals(kinds)),
     )
 
 
 def _resampled(counts: Counts) -> tuple[Floats, Floats]:
     """Return PQ (R,) and the price of each kind (R, K) of R sets of photos drawn at random."""
-    number = len(counts.tp)
-    if not number:
-        return np.zeros(1), np.zeros((1, len(KINDS)))
-    rng = np.random.default_rng(SEED)
-    weights = rng.multinomial(number, np.full(number, 1 / max(1, number)), SAMPLES).astype(float)
+    weights = draw_photos(len(counts.tp))
     parts = [
         price_counts(counts.weighted(weights[first : first + AT_ONCE]))
-        for first in range(0, SAMPLES, AT_ONCE)
+        for first in range(0, len(weights), AT_ONCE)
     ]
     pq = np.concatenate([part.pq for part in parts])
     return pq, np.concatenate([part.by_category.sum(-2) for part in parts])
-
-
-def _interval(values: Floats) -> Range:
-    low, high = np.percentile(values, (2.5, 97.5))
-    return float(low), float(high)

@@ -14,13 +14,13 @@ from itertools import combinations
 from math import factorial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from conversion.coco.categories import Category
 from evaluation.errors.kinds import KINDS, Error
+from evaluation.scores.bootstrap import Floats
+from evaluation.scores.counts import count_segments
 from evaluation.scores.matching import PhotoMatch
 
-Floats = NDArray[np.float64]
 UNKNOWN_SQ = 0.75  # of fixed segments, if there is no hit at all: the middle of 0.5 and 1
 _OUTLINE = KINDS.index("outline")
 
@@ -71,30 +71,26 @@ def count_errors(
     """
     index = {category.id: number for number, category in enumerate(categories)}
     shape = (len(matches), len(categories))
-    iou, tp, fp, fn = (np.zeros(shape) for _ in range(4))
+    found = count_segments(matches, categories).of_size(None)
     fp_fixed, fn_fixed, own_iou, typical = (np.zeros((*shape, len(KINDS))) for _ in range(4))
-    for photo, (match, of_photo) in enumerate(zip(matches, errors, strict=True)):
-        for pair in match.tp:
-            tp[photo, index[pair.truth.category_id]] += 1
-            iou[photo, index[pair.truth.category_id]] += pair.iou
+    for photo, of_photo in enumerate(errors):
         for error in of_photo:
             kind = KINDS.index(error.kind)
             if error.prediction is not None:
                 category = index[error.prediction.category_id]
-                fp[photo, category] += 1
                 fp_fixed[photo, category, kind] += 1
             if error.truth is not None:
                 category = index[error.truth.category_id]
-                fn[photo, category] += 1
                 fn_fixed[photo, category, kind] += 1
                 if error.kind == "wrong category":
                     own_iou[photo, category, kind] += error.iou
                 else:
                     typical[photo, category, kind] += 1
-    hits = tp.sum()
-    mean_sq = iou.sum() / hits if hits else UNKNOWN_SQ
-    sq = np.where(tp.sum(0) > 0, iou.sum(0) / np.maximum(tp.sum(0), 1), mean_sq)
-    return Counts(iou, tp, fp, fn, fp_fixed, fn_fixed, own_iou + typical * sq[:, None])
+    total = found.total()
+    hits = total.tp.sum()
+    mean_sq = total.iou.sum() / hits if hits else UNKNOWN_SQ
+    iou_fixed = own_iou + typical * np.where(total.tp > 0, total.sq, mean_sq)[:, None]
+    return Counts(found.iou, found.tp, found.fp, found.fn, fp_fixed, fn_fixed, iou_fixed)
 
 
 def price_counts(counts: Counts) -> Prices:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import Segment
-from evaluation.scores.bootstrap import Floats
+from evaluation.scores.bootstrap import FEW_PHOTOS, Floats
 from evaluation.scores.matching import PhotoMatch
 
 SIZES = ("small", "medium", "large")
@@ -47,6 +47,11 @@ class SegmentCounts:
         """Return the counts of one of SIZES, which are the last dimension; None: of all sizes."""
         arrays = vars(self).values()
         return SegmentCounts(*(a.sum(-1) if size is None else a[..., size] for a in arrays))
+
+    def rare(self) -> NDArray[np.bool_]:
+        """Whether each of C categories is in the truth of few of N photos: (N, C) to (C,)."""
+        photos = (self.tp + self.fn > 0).sum(0)
+        return np.asarray((photos > 0) & (photos < FEW_PHOTOS))
 
     @property
     def present(self) -> NDArray[np.bool_]:
@@ -132,7 +137,9 @@ def _is_near(missed: Segment, match: PhotoMatch) -> bool:
 def count_segments(matches: Sequence[PhotoMatch], categories: Sequence[Category]) -> SegmentCounts:
     """Count the segments of N photos by category of the ground truth and size: (N, C, 3)."""
     row = {category.id: number for number, category in enumerate(categories)}
-    counts = np.zeros((len(SegmentCounts.__match_args__), len(matches), len(categories), len(SIZES)))
+    counts = np.zeros(
+        (len(SegmentCounts.__match_args__), len(matches), len(categories), len(SIZES))
+    )
     for photo, match in enumerate(matches):
         for each in count_photo(match):
             counts[:, photo, row[each.category_id], each.size] += each.added

@@ -1,4 +1,4 @@
-"""Average precision (AP) of boxes and masks, computed by hotcoco.
+"""Average precision and recall (AP, AR) of boxes and masks, computed by hotcoco.
 
 hotcoco gives the figures of pycocotools in a small part of the time. Instances are plain dicts in
 COCO's results format.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hotcoco import COCO, COCOeval
@@ -21,11 +21,16 @@ from conversion.coco.rle import encode_mask
 
 @dataclass(frozen=True)
 class AveragePrecision:
-    """COCO's AP at IoU 0.50:0.95, at 0.50 and at 0.75, in 0..1."""
+    """COCO's AP at IoU 0.50:0.95, at 0.50 and at 0.75, and AR of 100 instances, in 0..1.
+
+    `evaluation` is hotcoco's, with the matches of each photo; None if there are no results.
+    """
 
     ap: float
     ap50: float
     ap75: float
+    ar: float
+    evaluation: COCOeval | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -84,14 +89,14 @@ def instance_precision(
     if all(annotation["iscrowd"] for annotation in dataset["annotations"]):
         return None
     if not results:
-        return AveragePrecision(0.0, 0.0, 0.0)
+        return AveragePrecision(0.0, 0.0, 0.0, 0.0)
     ground = COCO(dataset)
     evaluation = COCOeval(ground, ground.load_res(results), kind)
     with contextlib.redirect_stdout(io.StringIO()):  # `summarize` prints
         evaluation.run()
     found = evaluation.get_results()
-    ap, ap50, ap75 = (max(0.0, float(found[name])) for name in ("AP", "AP50", "AP75"))
-    return AveragePrecision(ap, ap50, ap75)
+    scores = (max(0.0, float(found[name])) for name in ("AP", "AP50", "AP75", "AR100"))
+    return AveragePrecision(*scores, evaluation=evaluation)
 
 
 def _results(prediction: PanopticSet) -> list[dict[str, Any]] | None:

@@ -7,14 +7,14 @@ category over the whole set and then averaged over the categories that occur.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from conversion.coco.categories import Category
 from evaluation.scores.bootstrap import Floats
-from evaluation.scores.counts import GroupMeans, SegmentCounts, count_photo
+from evaluation.scores.counts import GroupMeans, SegmentCounts, count_photo, count_segments
 from evaluation.scores.matching import PhotoMatch
 
 
@@ -114,13 +114,10 @@ def row_names(categories: Sequence[Category]) -> list[str]:
 
 
 def panoptic_quality(
-    matches: Iterable[PhotoMatch], categories: Sequence[Category]
+    matches: Sequence[PhotoMatch], categories: Sequence[Category]
 ) -> PanopticQuality:
     """Compute the panoptic quality of matched photos for the categories of the ground truth."""
-    sums = QualitySums()
-    for match in matches:
-        sums.add(match)
-    return sums.quality(categories)
+    return quality_of(count_segments(matches, categories).of_size(None).total(), categories)
 
 
 def _mean(means: GroupMeans) -> MeanQuality:

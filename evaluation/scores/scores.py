@@ -1,26 +1,27 @@
-"""All scores of a prediction compared with the ground truth, as JSON and as a table."""
+"""All scores of a prediction compared with the ground truth."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from rich.table import Table
 
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import PanopticSet
 from conversion.coco.panoptic_file import read_panoptic
+from evaluation.scores.counts import SegmentCounts, count_segments
 from evaluation.scores.matching import PhotoMatch, match_sets
+from evaluation.scores.pixels import PixelCounts, count_pixels
 from evaluation.scores.precision import AveragePrecision, average_precision
-from evaluation.scores.quality import PanopticQuality, panoptic_quality
+from evaluation.scores.quality import PanopticQuality, quality_of, row_names
+from evaluation.scores.samples import ScoreSamples, sample_scores
 
 
 @dataclass(frozen=True)
 class Scores:
     """Panoptic quality, AP if the prediction has scores, and the matches they are based on.
 
-    `categories` are those of the ground truth.
+    `categories` are those of the ground truth; `counts` (N, C, 3) are by photo, category and size.
     """
 
     quality: PanopticQuality
@@ -28,14 +29,26 @@ class Scores:
     mask_ap: AveragePrecision | None
     matches: tuple[PhotoMatch, ...]
     categories: tuple[Category, ...]
+    counts: SegmentCounts
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain values: all, things, stuff, categories, and box_ap and mask_ap if known."""
-        values = asdict(self.quality)
-        for name, ap in (("box_ap", self.box_ap), ("mask_ap", self.mask_ap)):
-            if ap is not None:
-                values[name] = asdict(ap)
-        return values
+    @cached_property
+    def pixels(self) -> PixelCounts:
+        """The pixels of each category, and how often they are confused."""
+        return count_pixels(self.matches, self.categories)
+
+    @cached_property
+    def samples(self) -> ScoreSamples:
+        """All scores in the sets of photos of the bootstrap."""
+        photo_ids = [match.truth.id for match in self.matches]
+        aps = {"box_ap": self.box_ap, "mask_ap": self.mask_ap}
+        return sample_scores(self.counts, self.pixels, self.categories, photo_ids, **aps)
+
+    @cached_property
+    def few_photos(self) -> tuple[str, ...]:
+        """The categories in so few photos that their scores vary widely."""
+        rare = self.counts.of_size(None).rare()
+        names = row_names(self.categories)
+        return tuple(name for name, is_rare in zip(names, rare, strict=True) if is_rare)
 
 
 def evaluate_files(truth_json: Path, prediction_json: Path, *, official: bool = False) -> Scores:
@@ -54,29 +67,11 @@ def evaluate_sets(truth: PanopticSet, prediction: PanopticSet, *, official: bool
     """
     matches = tuple(match_sets(truth, prediction, official=official))
     ap = average_precision(truth, prediction)
-    quality = panoptic_quality(matches, truth.categories)
-    return Scores(quality, ap.box, ap.mask, matches, truth.categories)
-
-
-def scores_table(scores: Scores) -> Table:
-    """Format the scores, in percent, as a table for the terminal."""
-    table = Table("", "PQ", "SQ", "RQ", "hits", "false alarms", "missed")
-    quality = scores.quality
-    for name, mean in (("all", quality.all), ("things", quality.things), ("stuff", quality.stuff)):
-        values = (mean.pq, mean.sq, mean.rq) if mean.n else (None, None, None)
-        table.add_row(name, *map(percent, values), "", "", "")
-    table.add_section()
-    for name, q in quality.categories.items():
-        table.add_row(name, *map(percent, (q.pq, q.sq, q.rq)), *map(str, (q.tp, q.fp, q.fn)))
-    aps = (("box AP", scores.box_ap), ("mask AP", scores.mask_ap))
-    table.caption = "  ".join(f"{name} {_ap_text(ap)}" for name, ap in aps)
-    return table
+    counts = count_segments(matches, truth.categories)
+    quality = quality_of(counts.of_size(None).total(), truth.categories)
+    return Scores(quality, ap.box, ap.mask, matches, truth.categories, counts)
 
 
 def percent(value: float | None) -> str:
     """Format a share: 0.5 as `50.0`, None (unknown) as a dash."""
     return "-" if value is None else f"{100 * value:.1f}"
-
-
-def _ap_text(ap: AveragePrecision | None) -> str:
-    return f"{percent(ap.ap)} (AP50 {percent(ap.ap50)})" if ap else percent(None)
