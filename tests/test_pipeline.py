@@ -127,7 +127,7 @@ def test_make_trains_scores_and_reports(made: Made) -> None:
         assert line["train"].keys() == line["test"].keys()
     assert {"loss_mask", "loss_dice"} <= log[-1]["test"].keys()
     scores = json.loads((made.run / "scores.json").read_text())
-    assert set(scores) == {"all", "things", "stuff", "categories", "box_ap", "mask_ap", "errors"}
+    assert {"all", "things", "stuff", "categories", "box_ap", "mask_ap", "errors"} < set(scores)
     html = (made.run / "report/index.html").read_text()
     manifest = json.loads((made.dataset / "panoptic/manifest.json").read_text())
     assert html.count('class="row"') == manifest["result"]["photos"]["test"]

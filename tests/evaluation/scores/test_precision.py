@@ -1,4 +1,4 @@
-"""The AP of hotcoco is that of pycocotools."""
+"""The AP of hotcoco is that of pycocotools, and that of resampled photos is hotcoco's."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pycocotools.cocoeval import COCOeval
 
 from conversion.coco.rle import encode_mask
 from evaluation.scores.precision import instance_precision
+from evaluation.scores.resampling import resample
 
 SIDE, PHOTOS, CATEGORIES = 64, 6, 3
 
@@ -71,7 +72,41 @@ def test_ap_is_that_of_pycocotools(kind: str) -> None:
             oracle.accumulate()
             oracle.summarize()
         assert found
-        expected = [max(0.0, value) for value in oracle.stats[:3]]
-        assert [found.ap, found.ap50, found.ap75] == pytest.approx(expected, abs=1e-12)
+        expected = [max(0.0, value) for value in (*oracle.stats[:3], oracle.stats[8])]
+        scores = [found.ap, found.ap50, found.ap75, found.ar]
+        assert scores == pytest.approx(expected, abs=1e-12)
         different.add(round(found.ap, 3))
     assert len(different) > 20
+
+
+def repeated(entries: list[dict[str, Any]], copies: list[int]) -> list[dict[str, Any]]:
+    """Return what photos contain if each is there several times, as photos of its own."""
+    return [
+        {**entry, "image_id": entry["image_id"] + PHOTOS * copy}
+        for entry in entries
+        for copy in range(copies[entry["image_id"] - 1])
+    ]
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_ap_of_drawn_photos_is_that_of_a_set_of_them(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    for seed in range(10):
+        dataset, results = random_set(seed)
+        for number, result in enumerate(results):
+            result["score"] += number * 1e-6  # no two are equal
+        found = instance_precision(dataset, results, kind)
+        assert found and found.evaluation
+        weights = rng.multinomial(PHOTOS, np.full(PHOTOS, 1 / PHOTOS), 5).astype(float)
+        drawn = resample(found.evaluation, range(1, PHOTOS + 1), weights)
+        for copies, ap, ar in zip(weights.astype(int).tolist(), drawn.ap, drawn.ar, strict=True):
+            ids = [i + PHOTOS * copy for i in range(1, PHOTOS + 1) for copy in range(copies[i - 1])]
+            annotations = repeated(dataset["annotations"], copies)
+            larger = {
+                **dataset,
+                "images": [{"id": i, "width": SIDE, "height": SIDE} for i in ids],
+                "annotations": [{**a, "id": i} for i, a in enumerate(annotations, start=1)],
+            }
+            expected = instance_precision(larger, repeated(results, copies), kind)
+            assert expected
+            assert (ap, ar) == pytest.approx((expected.ap, expected.ar), abs=1e-12)
