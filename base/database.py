@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+import tempfile
 from pathlib import Path
+from shutil import disk_usage
+from zlib import crc32
 
 # Errors that are not caused by the contents of the file: replacing it would not help
 _ENVIRONMENT = {
@@ -19,19 +21,29 @@ _ENVIRONMENT = {
 _WAIT = 60.0  # seconds for another process to finish writing
 
 
-def open_database(path: Path, tables: str, probes: Sequence[str]) -> sqlite3.Connection:
-    """Open a database and create its `tables`; `probes` are queries of all columns that are used.
+def open_database(path: Path, tables: str) -> sqlite3.Connection:
+    """Open a database and create its `tables`.
 
-    A file that is damaged, or from another program or version, is removed and created again.
-    Raises sqlite3.Error if the file cannot be opened or created for other reasons.
+    A file that is damaged, or was written by a version with other tables, is removed and created
+    again; a line says so. Raises sqlite3.Error if the file cannot be opened or created for other
+    reasons.
     """
     try:
-        return _prepared(path, tables, probes)
+        return _prepared(path, tables)
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
-        remove_database(path)
-        return _prepared(path, tables, probes)
+        remove_database(path, error)
+        return _prepared(path, tables)
+
+
+def full_message(path: Path, error: sqlite3.Error) -> str:
+    """Describe an error that is not caused by the contents of the file, such as a full disk."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_FULL:
+        return f"{path}: cannot be used: {error}"
+    places = {path.parent, Path(tempfile.gettempdir())}  # SQLite has temporary files in the second
+    free = " and ".join(f"{disk_usage(one).free:,} bytes in {one}" for one in sorted(places))
+    return f"{path}: cannot be written: no space left on device: {free} are free"
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -40,20 +52,26 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code is None or code & 0xFF not in _ENVIRONMENT
 
 
-def remove_database(path: Path) -> None:
-    """Remove a database with the files that SQLite keeps beside it."""
+def remove_database(path: Path, error: sqlite3.Error) -> None:
+    """Remove a database with the files that SQLite keeps beside it, and print why."""
+    print(f"{path}: {error}; it is built again", flush=True)
     for part in (path, *(Path(f"{path}{end}") for end in ("-wal", "-shm", "-journal"))):
         part.unlink(missing_ok=True)
 
 
-def _prepared(path: Path, tables: str, probes: Sequence[str]) -> sqlite3.Connection:
+def _prepared(path: Path, tables: str) -> sqlite3.Connection:
+    version = crc32(tables.encode()) & 0x7FFFFFFF
     connection = sqlite3.connect(path, timeout=_WAIT)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.executescript(tables)
-        for query in probes:
-            connection.execute(query).fetchone()
+        query = "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
+        found, count = connection.execute(query).fetchone()
+        if count and found != version:
+            raise sqlite3.DatabaseError("was written by another version")
+        # in one transaction, because another process may create it at the same time
+        script = f"BEGIN IMMEDIATE; {tables}; PRAGMA user_version = {version}; COMMIT;"
+        connection.executescript(script)
     except sqlite3.Error:
         connection.close()
         raise

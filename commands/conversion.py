@@ -40,7 +40,7 @@ def stuff(dataset: DatasetPath, weights: str, confidence: float = 0.5) -> None:
     print(f"      confidence: {confidence:g}")
 
 
-def convert(dataset: DatasetPath, scheduler: str | None = None) -> None:
+def convert(dataset: DatasetPath, scheduler: str | None = None, verify: bool = False) -> None:
     """Build panoptic/, a COCO panoptic set divided into splits: Labelme things painted over stuff.
 
     Only what has changed is rebuilt. Annotations with errors are left out and listed; the exit
@@ -49,14 +49,19 @@ def convert(dataset: DatasetPath, scheduler: str | None = None) -> None:
     Args:
         dataset: folder with dataset.yaml; if that file is missing, one is proposed from the labels.
         scheduler: address of a Dask scheduler whose workers paint photos, such as tcp://127.0.0.1:8786.
+        verify: read every byte of the inputs and of the built set, and build changed files again.
     """
     from conversion.building.build import convert as build
 
     opened = open_or_propose(dataset)
-    built = build(opened, scheduler=scheduler)
+    built = build(opened, scheduler=scheduler, verify=verify)
+    for file in built.repaired:
+        print(f"{opened.panoptic / file}: had been changed since it was built; built again")
     state = "built" if built.fresh else "up to date"
     counts = ", ".join(f"{count} {name}" for name, count in built.photos.items())
     print(f"{opened.panoptic}: {state}: {counts} photos, {built.segments} segments")
+    if verify:
+        print("verified: every file was read and compared")
     for what, count in built.changes.items():
         why = REASONS.get(what, "")
         print(f"{what.replace('_', ' ')}: {count}{why} (manifest.json lists them by photo)")

@@ -51,7 +51,7 @@ class Safety:
 
     def _check_picture(self, before: Shapes, after: Shapes, size: Size) -> None:
         config = self._file.dataset.config
-        old, new = _readable(before), _readable(after)
+        old, new = _readable(before, size), _readable(after, size)
         labels = _labels(old, config)
         if _labels(new, config) != labels:
             raise NotFixedError("the fix would change which shapes belong together; draw it again")
@@ -82,15 +82,15 @@ def _labels(shapes: Shapes, config: DatasetConfig) -> list[str]:
     return [one.label for one in (*find_stuff(shapes, config), *find_instances(shapes, config))]
 
 
-def _readable(shapes: Shapes) -> Shapes:
+def _readable(shapes: Shapes, size: Size) -> Shapes:
     """Return the shapes whose geometry is known; a fix changes none of the others."""
-    return tuple(shape for shape in shapes if _is_readable(shape))
+    return tuple(shape for shape in shapes if _is_readable(shape, size))
 
 
-def _is_readable(shape: Shape) -> bool:
+def _is_readable(shape: Shape, size: Size) -> bool:
     try:
         if shape.shape_type == "mask":
-            mask_pixels(shape)
+            mask_pixels(shape, size)
         check_points(shape)
     except ShapeError:
         return False

@@ -233,7 +233,7 @@ def _clipped_rectangle(shape: Shape, size: Size) -> Shape:
 
 def _clipped_mask(shape: Shape, size: Size) -> Shape:
     """Crop a mask; a second point keeps its offset from the lower right corner."""
-    pixels, (x, y) = mask_pixels(shape)
+    pixels, (x, y) = mask_pixels(shape, size)
     (h, w), (height, width) = pixels.shape, size
     left, top = max(0, -x), max(0, -y)
     inside = pixels[top : max(0, height - y), left : max(0, width - x)]

@@ -80,16 +80,16 @@ def _scaled(annotation: Annotation, before: Size, after: Size) -> Annotation:
     down, across = after[0] / before[0], after[1] / before[1]
     height = None if annotation.height is None else round(annotation.height * down)
     width = None if annotation.width is None else round(annotation.width * across)
-    shapes = tuple(_scaled_shape(shape, across, down) for shape in annotation.shapes)
+    shapes = tuple(_scaled_shape(shape, before, across, down) for shape in annotation.shapes)
     return replace(annotation, height=height, width=width, shapes=shapes)
 
 
-def _scaled_shape(shape: Shape, across: float, down: float) -> Shape:
+def _scaled_shape(shape: Shape, picture: Size, across: float, down: float) -> Shape:
     points = tuple((x * across, y * down) for x, y in shape.points)
     if shape.shape_type != "mask" or not shape.mask:
         return replace(shape, points=points)
     try:
-        pixels = decode_mask_png(shape.mask)
+        pixels = decode_mask_png(shape.mask, picture)
     except InputError:  # validation reports it
         return replace(shape, points=points)
     height, width = pixels.shape

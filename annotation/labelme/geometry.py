@@ -9,6 +9,7 @@ from shapely.geometry.base import BaseGeometry
 
 from annotation.labelme.annotation import Shape, UnreadableShape
 from annotation.labelme.masks import decode_mask_png
+from annotation.photos.files import Size
 from base.errors import InputError
 
 CIRCLE_CORNERS = 64  # the polygon's area is then 0.2 % below the circle's
@@ -81,28 +82,32 @@ def outline(shape: Shape) -> NDArray[np.float64]:
     return points
 
 
-def mask_pixels(shape: Shape) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+def mask_pixels(
+    shape: Shape, picture: Size | None = None
+) -> tuple[NDArray[np.bool_], tuple[int, int]]:
     """Return the pixels of a mask shape, (h, w) bool, and the x, y of their upper left corner.
 
-    Raises ShapeError if the mask is missing, damaged, ambiguous or too large.
+    `picture` is the height and width of the photo, or None if it is not known. Raises ShapeError if
+    the mask is missing, damaged, ambiguous, or too large for the photo.
     """
     (x, y), *_ = check_points(shape).round().astype(int).tolist()
     if not shape.mask:
         raise ShapeError("shape-unreadable", "mask: expected a base64 PNG, found none")
     try:
-        return decode_mask_png(shape.mask), (x, y)
+        return decode_mask_png(shape.mask, picture), (x, y)
     except InputError as error:
         raise ShapeError("shape-unreadable", str(error)) from None
 
 
-def figure(shape: Shape, *, line_width: float = 0) -> BaseGeometry:
+def figure(shape: Shape, picture: Size | None = None, *, line_width: float = 0) -> BaseGeometry:
     """Return the region that a shape covers, in pixels; invalid if its outline crosses itself.
 
-    Lines and points are widened to `line_width` pixels, and are empty if it is 0. Shapes of the
+    `picture` is the height and width of the photo, or None if it is not known; masks are limited by
+    it. Lines and points are widened to `line_width` pixels, and are empty if it is 0. Shapes of the
     types UNPAINTED are always empty. Raises ShapeError as `check_points` and `mask_pixels` do.
     """
     if shape.shape_type == "mask":
-        return _mask_figure(*mask_pixels(shape))
+        return _mask_figure(*mask_pixels(shape, picture))
     if shape.shape_type in LINES:
         return widened(shape, line_width)
     if shape.shape_type in UNPAINTED:

@@ -15,7 +15,7 @@ from PIL import Image
 from annotation.photos.files import Size, without_pixel_limit
 from base.errors import InputError
 
-MOST_MASK_PIXELS = 100_000_000
+MOST_MASK_PIXELS = 25_000_000  # of a mask whose picture is not known
 _WITH_ALPHA = ("LA", "RGBA")  # Pillow's modes
 
 
@@ -28,9 +28,6 @@ def _opened(mask: str) -> Iterator[Image.Image]:
     try:
         data = base64.b64decode(mask)
         with without_pixel_limit(), Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            if image.width * image.height > MOST_MASK_PIXELS:
-                found = f"found {image.width}x{image.height}"
-                raise InputError(f"mask: expected at most {MOST_MASK_PIXELS:,} pixels, {found}")
             yield image
     except (ValueError, OSError, SyntaxError):
         raise InputError("mask: is not a base64 PNG") from None
@@ -39,14 +36,29 @@ def _opened(mask: str) -> Iterator[Image.Image]:
 def mask_size(mask: str) -> Size:
     """Return the height and width of a mask without decoding its pixels.
 
-    Raises InputError if it is not a base64 PNG or too large.
+    Raises InputError if it is not a base64 PNG.
     """
     with _opened(mask) as image:
         return image.height, image.width
 
 
-def decode_mask_png(mask: str) -> NDArray[np.bool_]:
-    """Decode a mask to (h, w) bool.
+def _check_size(size: Size, picture: Size | None) -> None:
+    """Raise InputError for a mask that is too large for its picture, before it is decoded.
+
+    A mask may be somewhat larger, because conversion clips it. A PNG of any size can be small.
+    """
+    height, width = size
+    found = f"found {width}x{height}"
+    if picture is None:
+        if height * width > MOST_MASK_PIXELS:
+            raise InputError(f"mask: expected at most {MOST_MASK_PIXELS:,} pixels, {found}")
+    elif height > 2 * picture[0] + 1 or width > 2 * picture[1] + 1:
+        expected = f"at most twice the sides of its photo, {picture[1]}x{picture[0]} pixels"
+        raise InputError(f"mask: expected {expected}, {found}")
+
+
+def decode_mask_png(mask: str, picture: Size | None = None) -> NDArray[np.bool_]:
+    """Decode a mask to (h, w) bool; `picture` is the height and width of its photo, if known.
 
     Pixels are set where the values are not 0; those of palette images are the indices, as in
     Labelme. An alpha channel that is opaque everywhere or equal to the mask of the colours is
@@ -56,6 +68,7 @@ def decode_mask_png(mask: str) -> NDArray[np.bool_]:
     channel contradict each other.
     """
     with _opened(mask) as image:
+        _check_size((image.height, image.width), picture)
         pixels = np.asarray(image)
         with_alpha = image.mode in _WITH_ALPHA
     if pixels.ndim == 2:

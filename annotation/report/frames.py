@@ -30,21 +30,23 @@ GROUND = (222, 222, 216)  # the colour outside the photo
 
 @dataclass(frozen=True)
 class View:
-    """The part of a photo that fills a picture, in pixels of the photo."""
+    """The part of a photo, whose size is `photo`, that fills a picture; in pixels of the photo."""
 
     x0: float
     y0: float
     x1: float
     y1: float
+    photo: Size
 
     @property
     def scale(self) -> float:
         """Pixels of the picture per pixel of the photo."""
         return WIDTH / (self.x1 - self.x0)
 
-    def share(self, size: Size) -> float:
-        """Return the area of the view divided by that of the photo."""
-        return (self.x1 - self.x0) * (self.y1 - self.y0) / (size[0] * size[1])
+    @property
+    def share(self) -> float:
+        """The area of the view divided by that of the photo."""
+        return (self.x1 - self.x0) * (self.y1 - self.y0) / (self.photo[0] * self.photo[1])
 
     def to_picture(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Convert (N, 2) x, y in pixels of the photo to pixels of the picture."""
@@ -54,7 +56,7 @@ class View:
 def whole(size: Size) -> View:
     """Return a view of the whole photo, with a margin if its aspect ratio differs."""
     height, width = size
-    return _centred(width / 2, height / 2, width=max(width, height * WIDTH / HEIGHT))
+    return _centred(width / 2, height / 2, size, width=max(width, height * WIDTH / HEIGHT))
 
 
 def around(points: NDArray[np.float64], size: Size) -> View:
@@ -73,13 +75,13 @@ def around(points: NDArray[np.float64], size: Size) -> View:
     start, end = np.minimum(0, low - 0.05 * shown), np.maximum(sides, high + 0.05 * shown)
     room = np.maximum((end - start - shown) / 2, 0)
     middle = (start + end) / 2
-    centre = np.clip((low + high) / 2, middle - room, middle + room)
-    return _centred(*centre.tolist(), width=width)
+    x, y = np.clip((low + high) / 2, middle - room, middle + room).tolist()
+    return _centred(x, y, size, width=width)
 
 
-def _centred(x: float, y: float, *, width: float) -> View:
+def _centred(x: float, y: float, photo: Size, *, width: float) -> View:
     height = width * HEIGHT / WIDTH
-    return View(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    return View(x - width / 2, y - height / 2, x + width / 2, y + height / 2, photo)
 
 
 @dataclass

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from annotation.findings import Finding
 from annotation.labelme.annotation import Annotation, Shape, read_annotation
 from annotation.labelme.geometry import LINES, ShapeError, figure, outline
+from annotation.photos.files import Size
 from annotation.report.frames import Picture, Scene, View, around, open_scene, whole
 from base.errors import InputError
 
@@ -68,15 +69,16 @@ def _marks(annotation: Annotation | None, finding: Finding) -> Marks:
 def _view(scene: Scene, marks: Marks) -> View:
     """Return a view of all marked shapes, or of the whole photo if there are none."""
     shapes = [] if marks.own is None else [marks.own, *marks.others]
-    points = [ring for shape in shapes for ring in _rings(shape)]
+    points = [ring for shape in shapes for ring in _rings(shape, scene.size)]
     return around(np.concatenate(points), scene.size) if points else whole(scene.size)
 
 
-def _rings(shape: Shape) -> list[Points]:
+def _rings(shape: Shape, size: Size) -> list[Points]:
     """Return the outlines of a shape in pixels of the photo, even if it covers nothing."""
     try:
         if shape.shape_type == "mask":
-            polygons = getattr(figure(shape), "geoms", [figure(shape)])
+            covered = figure(shape, size)
+            polygons = getattr(covered, "geoms", [covered])
             rings = [ring for p in polygons for ring in (p.exterior, *p.interiors)]
             return [np.array(ring.coords) for ring in rings if len(ring.coords)]
         if shape.shape_type not in LINES:
@@ -105,7 +107,7 @@ def _drawn(
         if finding.place is not None:
             place = view.to_picture(np.round([finding.place]))  # as the message gives it
             _ring(picture, place[0], 12, YELLOW)
-    if view.share(scene.size) < 0.2:
+    if view.share < 0.2:
         _inset(picture, scene, view)
     return picture
 
@@ -118,7 +120,7 @@ def _fixed(points: Points) -> NDArray[np.int32]:
 def _draw_shape(picture: Picture, view: View, shape: Shape, colour: Colour, *, thick: int) -> None:
     """Draw an outline: thick ones with a light edge, red ones with their vertices."""
     closed = shape.shape_type not in LINES
-    for ring in _rings(shape):
+    for ring in _rings(shape, view.photo):
         points = view.to_picture(ring)
         fixed = [_fixed(points)]
         if thick > 1:
@@ -134,14 +136,14 @@ def _fill(picture: Picture, view: View, shape: Shape) -> None:
     if shape.shape_type in LINES:
         return
     tint = picture.copy()
-    rings = [_fixed(view.to_picture(ring)) for ring in _rings(shape)]
+    rings = [_fixed(view.to_picture(ring)) for ring in _rings(shape, view.photo)]
     cv2.fillPoly(tint, rings, RED, cv2.LINE_AA, _SUB)
     picture[:] = cv2.addWeighted(tint, 0.22, picture, 0.78, 0)
 
 
 def _point_at(picture: Picture, view: View, shape: Shape) -> None:
     """Draw a ring around a shape that is hard to see, or an arrow to one outside the picture."""
-    rings = _rings(shape)
+    rings = _rings(shape, view.photo)
     if not rings:
         return
     points = view.to_picture(np.concatenate(rings))

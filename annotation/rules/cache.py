@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from annotation.dataset import Dataset
-from base.database import is_damage, open_database, remove_database
+from base.database import full_message, is_damage, open_database, remove_database
 
 _SETTLED = 2_000_000_000  # ns; a file this old cannot change again within one tick of its clock
 _SMALL = 1 << 20  # bytes; larger files are read in parts
@@ -36,11 +36,6 @@ _TABLES = """
     ) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS problems ON inspections (problem) WHERE problem IS NOT NULL;
 """
-_PROBES = (
-    "SELECT path, size, mtime, ctime, inode, digest FROM files",
-    "SELECT path, key, record, complete, findings, statistics FROM annotations",
-    "SELECT key, problem, reason, likeness FROM inspections",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +60,20 @@ class Cache:
     """The open database.
 
     If it is damaged, it is replaced by an empty one. If it cannot be written, a temporary one takes
-    its place, and the results are computed again the next time.
+    its place, and the results are computed again the next time. With `verify`, files are read even
+    if their size and times have not changed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, verify: bool = False) -> None:
         self._path: Path | None = path
-        self._unsaved = 0
+        self._unsaved, self._verify = 0, verify
         self._db = self._open()
 
     def _open(self) -> sqlite3.Connection:
         if self._path is not None:
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                return open_database(self._path, _TABLES, _PROBES)
+                return open_database(self._path, _TABLES)
             except (OSError, sqlite3.Error):
                 self._path = None
         connection = sqlite3.connect("")  # a temporary file that SQLite removes
@@ -94,8 +90,9 @@ class Cache:
     def _replace(self, error: sqlite3.Error) -> None:
         self._db.close()
         if self._path is not None and is_damage(error):
-            remove_database(self._path)
-        else:
+            remove_database(self._path, error)
+        elif self._path is not None:
+            print(f"{full_message(self._path, error)}; results are not stored", flush=True)
             self._path = None
         self._db = self._open()
 
@@ -121,12 +118,13 @@ class Cache:
     def digest(self, path: Path) -> bytes:
         """Return the SHA-256 of a file, which is read only if it has changed since the last time.
 
-        Raises OSError if it cannot be read or is not a regular file.
+        It has not changed if its size, times and inode are the same; with `verify`, it
+        is read in any case. Raises OSError if it cannot be read or is not a regular file.
         """
         name = str(path)
         status = os.stat(name)  # noqa: PTH116 (is called for every file)
         stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        known = self._stamped(name)
+        known = None if self._verify else self._stamped(name)
         if known is not None and known[:4] == stamp:
             return bytes(known[4])
         if not stat.S_ISREG(status.st_mode):  # reading a pipe would never end
@@ -197,9 +195,9 @@ def is_text(name: str) -> bool:
 
 
 @contextmanager
-def open_cache(dataset: Dataset) -> Iterator[Cache]:
-    """Open the cache of a data set."""
-    cache = Cache(dataset.root / ".cache" / "findings.sqlite")
+def open_cache(dataset: Dataset, *, verify: bool = False) -> Iterator[Cache]:
+    """Open the cache of a data set; `verify` is described in `Cache`."""
+    cache = Cache(dataset.root / ".cache" / "findings.sqlite", verify=verify)
     try:
         yield cache
     finally:

@@ -65,9 +65,10 @@ def resolve_annotation(
     """Compute the figures of an annotation's shapes."""
     figures: list[BaseGeometry | None] = []
     problems = []
+    picture = None if photo is None else size  # a size that only the file states proves nothing
     for index, shape in enumerate(annotation.shapes):
         try:
-            figures.append(figure(shape, line_width=config.line_width))
+            figures.append(figure(shape, picture, line_width=config.line_width))
         except ShapeError as error:
             figures.append(None)
             fix = "delete the shape, or draw it again"

@@ -7,7 +7,8 @@ earlier, so that every step does only what is new.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import sqlite3
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -18,18 +19,20 @@ from annotation.dataset import Dataset, Limits
 from annotation.labelme.photo_index import PhotoIndex
 from base.errors import InputError
 from base.files import digest
+from base.locks import working_on
 from base.memory import return_freed_memory
 from base.progress import track
+from base.syncing import sync_all
 from conversion.building.engine import run_tasks
 from conversion.building.entries import LeftOut, read_entries
 from conversion.building.group_file import GroupFile, read_groups
 from conversion.building.groups import group_inputs, group_photos, perceptual_hashes
 from conversion.building.painter import Painter, PaintingFailure, PaintingTask
-from conversion.building.place import check_place, place, read_placed
+from conversion.building.place import check_place, place, read_placed, remove_manifest
 from conversion.building.plan import PaintedFile, Plan
 from conversion.building.prepared import BuildResult, PreparedSet
 from conversion.building.split import can_stay, check_split, read_remembered, split_photos
-from conversion.building.store import Store, open_store
+from conversion.building.store import Store, open_store, remove_store
 from conversion.coco.categories import categories_of, category_values
 from conversion.config import Split, config_values, read_conversion_config
 from conversion.stuff.sources import StuffReader, open_stuff
@@ -39,35 +42,48 @@ VERSIONS = ("numpy", "opencv-python-headless", "pycocotools", "shapely", "zlib-n
 _COMMIT = 200  # photos between two commits, which are lost if the process is killed
 
 
-def convert(dataset: Dataset, *, scheduler: str | None = None) -> BuildResult:
+def convert(dataset: Dataset, *, scheduler: str | None = None, verify: bool = False) -> BuildResult:
     """Build `panoptic/` from the usable annotations; the result lists the others as left out.
 
     Photos with the flag `exclude` are left out without being listed. The manifest is removed first
     and written last: without it, the set is incomplete, and the next call continues. `scheduler` is
-    the address of a Dask scheduler whose workers paint. Raises InputError for a wrong stuff name,
-    stuff source or group file, if no annotation is usable, or if the set is in use.
+    the address of a Dask scheduler whose workers paint. With `verify`, every byte of the inputs and
+    of the built set is read and compared, even of files whose size and times have not changed;
+    changed files are built again. Raises InputError for a wrong stuff name, stuff source or group
+    file, or if no annotation is usable.
     """
+    with working_on(dataset.root, "convert"):
+        try:
+            result = _build(dataset, scheduler=scheduler, verify=verify)
+        except sqlite3.DatabaseError as error:
+            remove_store(dataset, error)
+            result = _build(dataset, scheduler=scheduler, verify=verify)
+    return_freed_memory()
+    return result
+
+
+def _build(dataset: Dataset, *, scheduler: str | None, verify: bool) -> BuildResult:
     config = read_conversion_config(dataset)
     categories = categories_of(dataset, config)
     check_place(dataset)
     check_split(dataset)
-    with open_store(dataset) as store:
+    with open_store(dataset, verify=verify) as store:
         plan = Plan(store)
         stuff = open_stuff(dataset, config, categories)
         known = _fill(plan, dataset, stuff)
         painter = Painter(dataset, config, categories, stuff, known)
         plan.add_earlier_splits(read_remembered(dataset))
         _number(painter, plan)
-        _paint(painter, plan, scheduler)
+        changed = _paint(painter, plan, scheduler)
         failed = plan.leave_out_failed()
         if not len(plan):
             raise InputError(failed[0][1])
         groups = _assign_splits(dataset, config.split, plan)
         contents, left_out = plan.contents(), tuple(plan.left_out)
         prepared = PreparedSet(dataset, config, contents, groups, left_out, categories, _versions())
-        result = read_placed(prepared) or place(prepared)
-    return_freed_memory()
-    return result
+        placed = read_placed(prepared)
+        result = placed.result or place(prepared)
+        return replace(result, repaired=(*changed, *placed.changed))
 
 
 def _fill(plan: Plan, dataset: Dataset, stuff: StuffReader) -> frozenset[str]:
@@ -127,43 +143,60 @@ def _stuff_digest(painter: Painter, store: Store, photo: Path) -> bytes:
     return stuff.digest()
 
 
-def _paint(painter: Painter, plan: Plan, scheduler: str | None) -> None:
-    """Paint the photos that are not painted yet; store each result as soon as it is known."""
-    store = plan.store
-    moved: list[tuple[str, str]] = []
-    count, new = plan.find_todo(lambda file: _is_painted(painter, file, moved))
-    for photo, png in moved:
+def _paint(painter: Painter, plan: Plan, scheduler: str | None) -> list[str]:
+    """Paint the photos that are not painted yet; store each result as soon as it is known.
+
+    Return the PNGs that had been changed since they were painted.
+    """
+    store, panoptic = plan.store, painter.dataset.panoptic
+    found = _FoundPngs()
+    count, new = plan.find_todo(lambda file: _is_painted(painter, store, file, found))
+    for photo, png in found.moved:
         store.moved(photo, png)
-    manifest = painter.dataset.panoptic / "manifest.json"
     if new:
-        manifest.unlink(missing_ok=True)
+        remove_manifest(panoptic)
     results = run_tasks(painter, plan.todo(), scheduler) if count else ()
     for number, result in enumerate(track(results, "convert", total=count), start=1):
         if isinstance(result, PaintingFailure):
             store.keep_failure(result.photo, result.key, result.message)
         else:
-            manifest.unlink(missing_ok=True)
+            remove_manifest(panoptic)
             store.keep_painted(result)
         if number % _COMMIT == 0:
-            store.commit()
+            _commit(store, panoptic)
+    _commit(store, panoptic) if count else store.commit()
+    return found.changed
+
+
+def _commit(store: Store, panoptic: Path) -> None:
+    """Save what was painted, after its PNGs are on the disk."""
+    if panoptic.is_dir():
+        sync_all(panoptic)
     store.commit()
 
 
-def _is_painted(painter: Painter, file: PaintedFile, moved: list[tuple[str, str]]) -> bool:
-    """Return whether the PNG exists and is unchanged.
+@dataclass
+class _FoundPngs:
+    """PNGs that an interrupted build had moved, as (photo, PNG), and PNGs that were changed."""
 
-    If an earlier build was killed after it had moved the PNG, add the photo and its PNG to `moved`.
-    """
-    panoptic, splits = painter.dataset.panoptic, painter.config.split.shares
-    for png in (file.png, *(f"panoptic_{split}/{file.png_name}" for split in splits)):
+    moved: list[tuple[str, str]] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+
+
+def _is_painted(painter: Painter, store: Store, file: PaintedFile, found: _FoundPngs) -> bool:
+    """Return whether the PNG exists and is unchanged, and note where it is."""
+    final = (f"panoptic_{split}/{file.png_name}" for split in painter.config.split.shares)
+    for png in dict.fromkeys((file.png, *final)):
         try:
-            status = (panoptic / png).stat()
+            same = store.digest(painter.dataset.panoptic / png) == file.digest
         except OSError:
             continue
-        if (status.st_size, status.st_mtime_ns) == (file.size, file.mtime):
-            if png != file.png:
-                moved.append((file.photo, png))
-            return True
+        if not same:
+            found.changed.append(png)
+            continue
+        if png != file.png:
+            found.moved.append((file.photo, png))
+        return True
     return False
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from errno import ENAMETOOLONG
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
@@ -111,15 +112,15 @@ class Painter:
         )
         segments = tuple(replace(s, id=first - 1 + s.id) for s in merged.segments)
         path = inside(self.dataset.panoptic, task.png, where=task.annotation)
-        write_bytes(path, encode_png(merged.ids, _ids_in_set(merged, first)))
-        status, photo = path.stat(), replace(photo, segments=segments)
+        png = encode_png(merged.ids, _ids_in_set(merged, first))
+        write_bytes(path, png)
+        photo = replace(photo, segments=segments)
         counts = Counter(segment.category_id for segment in segments)
         return PaintedPhoto(
             photo=photo.file_name,
             key=task.key,
             png=task.png,
-            size=status.st_size,
-            mtime=status.st_mtime_ns,
+            digest=sha256(png).digest(),
             image=msgspec.json.encode(image_values(photo)),
             panoptic=msgspec.json.encode(annotation_values(photo)),
             instances=b",".join(map(msgspec.json.encode, self._instances(photo, merged, shapes))),

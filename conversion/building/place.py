@@ -6,6 +6,8 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +18,7 @@ from annotation.dataset import Dataset
 from base.errors import InputError
 from base.files import replacing
 from base.links import link_or_copy
+from base.syncing import sync_all, sync_folder
 from conversion.building.group_file import group_file_path
 from conversion.building.plan import NEW
 from conversion.building.prepared import (
@@ -45,32 +48,78 @@ def check_place(dataset: Dataset) -> None:
 # --- a set that is already in place ---
 
 
-def read_placed(prepared: PreparedSet) -> BuildResult | None:
-    """Return the result of the earlier build if everything is already in place, else None."""
-    folder, contents = prepared.folder, prepared.contents
+@dataclass(frozen=True)
+class Placed:
+    """The result of the earlier build if everything is in place and unchanged, else None.
+
+    `changed` are files that exist, but not as the earlier build wrote them.
+    """
+
+    result: BuildResult | None
+    changed: tuple[str, ...]
+
+
+def read_placed(prepared: PreparedSet) -> Placed:
+    """Compare what is below `panoptic/` with what the earlier build wrote, and with the inputs."""
+    changed = [*_changed_files(prepared), *_changed_photos(prepared)]
+    complete = not changed and _is_complete(prepared)
+    if not complete:
+        return Placed(None, tuple(changed))
+    known = read_manifest(prepared.folder / "manifest.json").result
+    return Placed(msgspec.convert({**known, "fresh": False}, BuildResult), ())
+
+
+def _changed_files(prepared: PreparedSet) -> Iterator[str]:
+    store = prepared.contents.store
+    for name, digest in store.placed().items():
+        with suppress(OSError):  # missing
+            if store.digest(prepared.folder / name) != digest:
+                yield name
+
+
+def _changed_photos(prepared: PreparedSet) -> Iterator[str]:
+    """Yield links that lead elsewhere, and copies that differ from their photos."""
+    digests = dict(prepared.contents.photo_digests())
+    for split in prepared.splits():
+        for photo in _linked_photos(prepared, split):
+            try:
+                same = os.readlink(photo.link) == photo.target  # noqa: PTH115
+            except FileNotFoundError:
+                continue
+            except OSError:  # a copy
+                same = _has_digest(prepared, photo.link, digests[photo.name])
+            if not same:
+                yield f"{split}/{photo.name}"
+
+
+def _has_digest(prepared: PreparedSet, path: Path, digest: bytes) -> bool:
     try:
-        splits = sha256()
-        for part in split_file(prepared):
-            splits.update(part)
-        if contents.store.digest(folder / "split.json") != splits.digest():
-            return None
-        if group_file_path(folder).read_bytes() != prepared.groups.encode():
-            return None
-        known = read_manifest(folder / "manifest.json")
-        if known.inputs != prepared.inputs():
-            return None
-        for name, digest in known.files.items():
-            if contents.store.digest(folder / name).hex() != digest:
-                return None
-    except (OSError, msgspec.DecodeError):
-        return None
+        return prepared.contents.store.digest(path) == digest
+    except OSError:
+        return False
+
+
+def _is_complete(prepared: PreparedSet) -> bool:
+    """Return whether nothing is missing, given that no file was changed."""
+    folder, placed = prepared.folder, prepared.contents.store.placed()
+    if not placed or not all((folder / name).is_file() for name in placed):
+        return False
+    splits = sha256()
+    for part in split_file(prepared):
+        splits.update(part)
+    groups = sha256(prepared.groups.encode()).digest()
+    if placed.get("split.json") != splits.digest() or placed.get("groups.json") != groups:
+        return False
+    if read_manifest(folder / "manifest.json").inputs != prepared.inputs():
+        return False
     for split in prepared.splits():
         pngs = _files_below(folder / f"panoptic_{split}")
-        if _fingerprint(contents.png_names(split)) != _fingerprint(pngs):
-            return None
-        if _fingerprint(contents.photos(split)) != _fingerprint(_files_below(folder / split)):
-            return None
-    return msgspec.convert({**known.result, "fresh": False}, BuildResult)
+        if _fingerprint(prepared.contents.png_names(split)) != _fingerprint(pngs):
+            return False
+        photos = _files_below(folder / split)
+        if _fingerprint(prepared.contents.photos(split)) != _fingerprint(photos):
+            return False
+    return True
 
 
 def _fingerprint(names: Iterable[str]) -> tuple[int, int]:
@@ -96,28 +145,42 @@ def _files_below(folder: Path) -> Iterator[str]:
 def place(prepared: PreparedSet) -> BuildResult:
     """Put everything into place; the manifest, which marks a complete set, is written last."""
     folder, store = prepared.folder, prepared.contents.store
-    (folder / "manifest.json").unlink(missing_ok=True)
+    remove_manifest(folder)
     _move_pngs(prepared)
     earlier = read_split_file(prepared.dataset)
     _remove_leftovers(prepared, () if earlier is None else earlier.rule["shares"])
-    _write(folder / "split.json", split_file(prepared))  # the old one was needed until now
+    # the old one was needed until now, and no one could compute the new one again
+    _write(folder / "split.json", split_file(prepared), durable=True)
     _write(group_file_path(folder), [prepared.groups.encode()])
     for split in prepared.splits():
         _link_photos(prepared, split)
-    files = {}
+    digests = {}
     for split in prepared.splits():
         (folder / f"panoptic_{split}").mkdir(exist_ok=True)  # a split may be empty
         for kind in KINDS:
             path = folder / "annotations" / f"{kind}_{split}.json"
             _write(path, _coco_json(prepared, kind, split))
-            files[f"annotations/{path.name}"] = store.digest(path).hex()
+            digests[f"annotations/{path.name}"] = store.digest(path)
     result = prepared.result()
-    _write(folder / "manifest.json", manifest(prepared, result, files))
+    sync_all(folder)
+    files = {name: digest.hex() for name, digest in digests.items()}
+    _write(folder / "manifest.json", manifest(prepared, result, files), durable=True)
+    for name in ("split.json", "groups.json", "manifest.json"):
+        digests[name] = store.digest(folder / name)
+    store.keep_placed(digests)
     return result
 
 
-def _write(path: Path, parts: Iterable[bytes]) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as file:
+def remove_manifest(folder: Path) -> None:
+    """Remove the mark of a complete set, before the first file in `panoptic/` changes."""
+    manifest = folder / "manifest.json"
+    if manifest.exists():
+        manifest.unlink()
+        sync_folder(folder)
+
+
+def _write(path: Path, parts: Iterable[bytes], *, durable: bool = False) -> None:
+    with replacing(path, durable=durable) as temporary, temporary.open("wb") as file:
         file.writelines(parts)
 
 
@@ -156,6 +219,31 @@ def _remove_empty(folder: Path) -> None:
             Path(place).rmdir()
 
 
+@dataclass(frozen=True, slots=True)
+class LinkedPhoto:
+    """A photo below `images/`, its link in a split, and the `target` that the link contains."""
+
+    name: str
+    source: Path
+    link: Path
+    real_folder: Path  # of the link
+    target: str
+
+
+def _linked_photos(prepared: PreparedSet, split: str) -> Iterator[LinkedPhoto]:
+    folder = prepared.folder / split
+    images, below = prepared.dataset.images.resolve(), folder.resolve()
+
+    @cache  # computing it for every photo takes a third of the time
+    def path_from(parent: str) -> str:
+        return os.path.relpath(images / parent, below / parent)
+
+    for name in prepared.contents.photos(split):
+        parent, _, base = name.rpartition("/")
+        link, target = folder / name, os.path.join(path_from(parent), base)  # noqa: PTH118
+        yield LinkedPhoto(name, images / name, link, below / parent, target)
+
+
 def _link_photos(prepared: PreparedSet, split: str) -> None:
     """Fill `panoptic/<split>/` with links to the photos, or with copies if links do not work."""
     folder = prepared.folder / split
@@ -164,14 +252,12 @@ def _link_photos(prepared: PreparedSet, split: str) -> None:
             (folder / name).unlink()
     _remove_empty(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    images, below = prepared.dataset.images.resolve(), folder.resolve()
-    for name in prepared.contents.photos(split):
-        link, source, real_folder = folder / name, images / name, (below / name).parent
+    for photo in _linked_photos(prepared, split):
         with suppress(OSError):  # missing, or a copy; comparing first takes a third of the time
-            if os.readlink(link) == os.path.relpath(source, real_folder):  # noqa: PTH115
+            if os.readlink(photo.link) == photo.target:  # noqa: PTH115
                 continue
-        link.unlink(missing_ok=True)
-        link_or_copy(source, link, kind="symbolic", real_folder=real_folder)
+        photo.link.unlink(missing_ok=True)
+        link_or_copy(photo.source, photo.link, kind="symbolic", real_folder=photo.real_folder)
 
 
 def _coco_json(

@@ -51,13 +51,12 @@ class PlannedPhoto:
 
 @dataclass(frozen=True, slots=True)
 class PaintedFile:
-    """A PNG painted earlier: its name in the plan, its path below `panoptic/`, size and time."""
+    """A PNG painted earlier: its name in the plan, its path below `panoptic/` and its SHA-256."""
 
     photo: str
     png_name: str
     png: str
-    size: int
-    mtime: int
+    digest: bytes
 
 
 class Plan:
@@ -154,10 +153,10 @@ class Plan:
         temporarily not available.
         """
         rows = self._rows(
-            "SELECT photo, png_name, png, size, mtime, painted.key IS plan.key FROM plan"
+            "SELECT photo, png_name, png, digest, painted.key IS plan.key FROM plan"
             " LEFT JOIN painted USING (photo)"
         )
-        todo = ((row[0],) for row in rows if not (row[5] and is_painted(PaintedFile(*row[:5]))))
+        todo = ((row[0],) for row in rows if not (row[4] and is_painted(PaintedFile(*row[:4]))))
         self._db.executemany("INSERT INTO todo VALUES (?)", todo)
         count = self._count("SELECT count(*) FROM todo")
         again = f"SELECT count(*) FROM todo JOIN plan USING (photo) JOIN failed ON {_FAILED}"

@@ -26,7 +26,8 @@ class BuildResult:
 
     `changes` counts what the set's rules changed: hidden and dropped things, and pixels.
     `left_out` lists annotation files and reasons. `leaks` are photos of other splits that have a
-    twin in train.
+    twin in train. `repaired` are files below `panoptic/` that had been changed since they were
+    built, and were built again.
     """
 
     fresh: bool
@@ -35,6 +36,12 @@ class BuildResult:
     changes: dict[str, int]
     left_out: tuple[tuple[str, str], ...] = ()
     leaks: tuple[Leak, ...] = ()
+    repaired: tuple[str, ...] = ()
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the values that the manifest contains: those that depend only on the input."""
+        values = asdict(self)
+        return {name: values[name] for name in values if name not in ("fresh", "repaired")}
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ def manifest(
         "inputs": prepared.inputs(),
         "seed": prepared.config.split.seed,
         "versions": dict(prepared.versions),
-        "result": {name: value for name, value in asdict(result).items() if name != "fresh"},
+        "result": result.recorded(),
         "files": dict(files),
     }
     yield msgspec.json.format(msgspec.json.encode(head), indent=2)[:-2] + b',\n  "photos": {'

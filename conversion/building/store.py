@@ -9,44 +9,36 @@ validation uses as well.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from annotation.dataset import Dataset
 from annotation.rules.cache import Cache, open_cache
-from base.database import open_database
-from base.locks import locked
+from base.database import full_message, is_damage, open_database, remove_database
+from base.errors import InputError
 
-# earlier versions kept the first three tables here
 _TABLES = """
-    DROP TABLE IF EXISTS files;
-    DROP TABLE IF EXISTS records;
-    DROP TABLE IF EXISTS likeness;
     CREATE TABLE IF NOT EXISTS painted (
-        photo TEXT PRIMARY KEY, key BLOB, png TEXT, size INT, mtime INT,
+        photo TEXT PRIMARY KEY, key BLOB, png TEXT, digest BLOB,
         image BLOB, panoptic BLOB, instances BLOB, counts BLOB, changes BLOB
     );
+    CREATE TABLE IF NOT EXISTS placed (path TEXT PRIMARY KEY, digest BLOB) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS failed (
         photo TEXT PRIMARY KEY, key BLOB, message TEXT
     ) WITHOUT ROWID;
 """
-_PROBES = (
-    "SELECT photo, key, png, size, mtime, image, panoptic, instances, counts, changes FROM painted",
-    "SELECT photo, key, message FROM failed",
-)
 
 
 @dataclass(frozen=True)
 class PaintedPhoto:
-    """A painted photo: the path of its PNG below `panoptic/` and its parts of the JSON files."""
+    """A painted photo: its PNG below `panoptic/`, with its SHA-256, and its parts of the JSON."""
 
     photo: str
     key: bytes
     png: str
-    size: int
-    mtime: int
+    digest: bytes
     image: bytes
     panoptic: bytes
     instances: bytes
@@ -83,6 +75,15 @@ class Store:
         """Store the new path of the PNG of a photo."""
         self._db.execute("UPDATE painted SET png = ? WHERE photo = ?", (png, photo))
 
+    def placed(self) -> dict[str, bytes]:
+        """Return the SHA-256 of the other files of the last complete build, by path."""
+        return dict(self._db.execute("SELECT path, digest FROM placed"))
+
+    def keep_placed(self, digests: Mapping[str, bytes]) -> None:
+        """Store the SHA-256 of all files of a complete build except its PNGs, by path."""
+        self._db.execute("DELETE FROM placed")
+        self._db.executemany("INSERT INTO placed VALUES (?, ?)", digests.items())
+
     def commit(self) -> None:
         """Save everything stored so far."""
         self._db.commit()
@@ -90,18 +91,32 @@ class Store:
 
 
 @contextmanager
-def open_store(dataset: Dataset) -> Iterator[Store]:
-    """Open the store of a data set for this process alone; a damaged one is replaced.
-
-    Raises InputError if another process has it open.
-    """
-    folder = dataset.root / ".cache"
-    busy = f"{dataset.root}: another `convert` is working on this data set"
-    with locked(folder / "convert.lock", busy=busy), open_cache(dataset) as cache:
-        connection = open_database(folder / "convert.sqlite", _TABLES, _PROBES)
+def open_store(dataset: Dataset, *, verify: bool = False) -> Iterator[Store]:
+    """Open the store of a data set; `verify` is described in `annotation.rules.cache.Cache`."""
+    path = _store_path(dataset)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open_cache(dataset, verify=verify) as cache:
+        connection = open_database(path, _TABLES)
         store = Store(connection, cache)
         try:
             yield store
         finally:
-            store.commit()
-            connection.close()
+            try:
+                store.commit()
+            finally:
+                connection.close()
+
+
+def remove_store(dataset: Dataset, error: sqlite3.DatabaseError) -> None:
+    """Remove a damaged store, so that it is built again.
+
+    Raises InputError if the error has another cause, such as a full disk.
+    """
+    path = _store_path(dataset)
+    if not is_damage(error):
+        raise InputError(full_message(path, error)) from None
+    remove_database(path, error)
+
+
+def _store_path(dataset: Dataset) -> Path:
+    return dataset.root / ".cache" / "convert.sqlite"

@@ -27,7 +27,7 @@ def shape_masks(
     masks: list[CroppedMask | None] = []
     for shape in shapes:
         if shape.shape_type == "mask":
-            masks.append(_clipped(*mask_pixels(shape), height=height, width=width))
+            masks.append(_clipped(*mask_pixels(shape, (height, width)), height=height, width=width))
         elif shape.shape_type in LINES:
             masks.append(_region_mask(widened(shape, line_width), height=height, width=width))
         else:

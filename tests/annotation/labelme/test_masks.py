@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import textwrap
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ from PIL import Image
 from annotation.labelme.annotation import Shape
 from annotation.labelme.geometry import ShapeError, mask_pixels
 from annotation.labelme.masks import decode_mask_png, encode_mask_png, mask_size
+from annotation.rules.validate import check_dataset
 from base.errors import InputError
+from tests.drawn import draw_dataset
 
 SET = np.array([[1, 0, 1], [0, 0, 1]], bool)
 OTHER = np.array([[1, 1, 1], [0, 0, 0]], bool)
@@ -74,4 +78,23 @@ def test_line_breaks_in_base64_are_skipped_as_in_labelme() -> None:
 @pytest.mark.parametrize("mask", ["", "not a PNG", "\u20ac", "iVBORw0KGgo="])
 def test_other_text_is_an_error(mask: str) -> None:
     with pytest.raises(InputError, match="mask: is not a base64 PNG"):
+        decode_mask_png(mask)
+
+
+@pytest.mark.parametrize("size", [(100_000_000, 1), (10_000, 10_000)])
+def test_a_mask_too_large_for_its_photo_is_refused_before_it_is_decoded(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    mask = png(Image.new("1", size))
+    shapes = [Shape("box", ((0.0, 0.0),), "mask", mask=mask)] * 10
+    dataset = draw_dataset(tmp_path, {"a": shapes})
+    tracemalloc.start()
+    (found, *others) = check_dataset(dataset).findings
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < size[0] * size[1] / 4
+    assert (found.rule, len(others)) == ("shape-unreadable", 9)
+    expected = "mask: expected at most twice the sides of its photo, 40x30 pixels, found"
+    assert found.message == f"{expected} {size[0]}x{size[1]}"
+    with pytest.raises(InputError, match="expected at most 25,000,000 pixels"):
         decode_mask_png(mask)

@@ -162,7 +162,7 @@ def test_views_keep_their_aspect_ratio_and_stay_in_the_photo() -> None:
     assert 0 <= view.x0 < 100 and 140 < view.x1 <= 800
     corner = around(np.array([[0.0, 0.0], [4.0, 4.0]]), (600, 800))
     assert corner.x0 == pytest.approx(0, abs=5) and corner.x1 - corner.x0 == 80
-    assert whole((600, 800)) == View(0, 0, 800, 600)
+    assert whole((600, 800)) == View(0, 0, 800, 600, (600, 800))
     assert around(np.array([[9000.0, 0.0]]), (600, 800)) == whole((600, 800))
 
 

@@ -9,7 +9,6 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +18,8 @@ import numpy as np
 import pytest
 
 from annotation.dataset import Dataset, open_dataset
-from base.errors import InputError
 from conversion.building import place
 from conversion.building.build import convert
-from conversion.building.store import open_store
 from tests.conversion.building.builds import draw, settle, shapes, tree, tree_of_fresh
 from tests.drawn import YAML, draw_photo
 
@@ -210,19 +207,3 @@ def children_of(pid: int) -> list[int]:
 
 def is_python(pid: int) -> bool:
     return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-
-
-def test_two_builds_at_once_and_a_damaged_store(tmp_path: Path) -> None:
-    dataset = draw(tmp_path, 2)
-    with (
-        open_store(dataset),
-        pytest.raises(InputError, match="another `convert` is working"),
-    ):
-        convert(dataset)
-    convert(dataset)
-    whole = tree(dataset)
-    (tmp_path / ".cache/convert.sqlite").write_bytes(b"no database" * 1000)
-    convert(dataset)
-    assert tree(dataset) == whole
-    with sqlite3.connect(tmp_path / ".cache/convert.sqlite") as database:
-        assert database.execute("SELECT count(*) FROM painted").fetchone() == (2,)
