@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from secrets import token_hex
 from base.errors import InputError
 from base.syncing import sync_file, sync_folder
 
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}(\.[^.]*)?")  # a name that `replacing` chooses
 _NO_SPACE = {ENOSPC, EDQUOT, EFBIG}  # a full disk, a used up quota, a limit on the size of files
 
 
@@ -28,8 +30,7 @@ def replacing(path: Path, *, durable: bool = False, size: int | None = None) -> 
     with the path if the file cannot be written.
     """
     folder = os.path.dirname(path)  # noqa: PTH120 (called for every photo)
-    if folder:
-        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+    new_folders = _make_folder(folder) if folder else ()
     temporary = Path(folder, f".{token_hex(8)}{path.suffix}")
     try:
         with naming_full_disk(path, size=size):
@@ -37,11 +38,36 @@ def replacing(path: Path, *, durable: bool = False, size: int | None = None) -> 
             if durable:
                 sync_file(temporary)
             os.replace(temporary, path)  # noqa: PTH105
-            if durable:
-                sync_folder(folder or ".")
+            for one in (folder or ".", *new_folders) if durable else ():
+                sync_folder(one)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what `replacing` left below a folder when its process was killed.
+
+    Hidden folders are skipped, and nothing else may be writing to the folder.
+    """
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if _TEMPORARY.fullmatch(name):
+                Path(place, name).unlink(missing_ok=True)
+
+
+def _make_folder(folder: str) -> list[str]:
+    """Create a folder if necessary; return the folders in which it and its parents are new."""
+    if os.path.isdir(folder):  # noqa: PTH112
+        return []
+    changed = []
+    above = folder
+    while above and not os.path.isdir(above):  # noqa: PTH112
+        above = os.path.dirname(above)  # noqa: PTH120
+        changed.append(above or ".")
+    os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+    return changed
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
@@ -115,6 +141,15 @@ def check_regular(path: Path, *, most_bytes: int) -> None:
 
 def _too_large(size: int, most_bytes: int) -> str:
     return f"expected at most {most_bytes >> 20} MB, found {size >> 20} MB"
+
+
+def is_cut_short(path: Path, whole: bytes) -> bool:
+    """Return whether a file has only the beginning of `whole`, as a power cut may leave it.
+
+    The rest may be missing or consist of zeros. Raises OSError if it cannot be read.
+    """
+    found = read_regular(path)
+    return len(found) <= len(whole) and found != whole and whole.startswith(found.rstrip(b"\0"))
 
 
 class RunningDigest:

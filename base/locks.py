@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import IO
 
 from base.errors import InputError
+from base.files import remove_temporaries
+from base.syncing import sync_folder
 
-NAME = ".lock"  # in the folder of a data set or a run, only while a command writes to it
+LOCK_NAME = ".lock"  # in the folder of a data set or a run, only while a command writes to it
 _STEP = 0.2  # seconds between two attempts
 _LONGEST = 200  # characters of the name of a holder
 _held: set[Path] = set()  # folders that this process has locked
@@ -33,15 +35,18 @@ def working_on(folder: Path, command: str, *, wait: bool = True) -> Iterator[Non
 
     If another one does, wait until it ends, and print its command once; without `wait`, raise
     BusyError, which names it. The operating system releases the lock when the process ends. A
-    process that has the lock may enter again. The folder is created if it does not exist, and
-    removed at the end if it is empty. Raises InputError if it cannot be written.
+    process that has the lock may enter again. Temporary files of a process that was killed are
+    removed. The folder is created if it does not exist, and removed at the end if it is empty.
+    Raises InputError if it cannot be written.
     """
     place = folder.resolve()
+    if place.exists() and not place.is_dir():
+        raise InputError(f"{folder}: expected a folder, found a file")
     if place in _held:
         yield
         return
     created = not folder.exists()
-    with _acquired(folder / NAME, command, wait=wait) as path:
+    with _acquired(folder / LOCK_NAME, command, wait=wait) as path:
         _held.add(place)
         try:
             yield
@@ -58,10 +63,14 @@ def _acquired(path: Path, command: str, *, wait: bool) -> Iterator[Path]:
     """Hold the lock file `path`, which then contains who holds it."""
     said = False
     while True:
+        left = path.exists()  # as a command that ends removes it
         with _open(path) as file:
             if _lock(file):
                 if _is_current(file, path):
                     _sign(file, command)
+                    if left:
+                        remove_temporaries(path.parent)
+                    sync_folder(path.parent)
                     yield path
                     return
                 continue

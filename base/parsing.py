@@ -39,9 +39,13 @@ class _Loader(_SAFE):  # type: ignore[misc]
 
 def write_json(path: Path, value: Any, *, indent: int = 0, durable: bool = False) -> None:
     """Write plain values, dataclasses included, as UTF-8 JSON; `durable` as in `replacing`."""
+    write_bytes(path, encode_json(value, indent=indent), durable=durable)
+
+
+def encode_json(value: Any, *, indent: int = 0) -> bytes:
+    """Encode plain values, dataclasses included, as UTF-8 JSON."""
     encoded = msgspec.json.encode(value)
-    data = msgspec.json.format(encoded, indent=indent) if indent else encoded
-    write_bytes(path, data, durable=durable)
+    return msgspec.json.format(encoded, indent=indent) if indent else encoded
 
 
 def read_json(path: Path) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from annotation.dataset import Dataset
 from annotation.report.listing import checked_line
 from annotation.rules.checked import Checked
 from base.errors import InputError
+from base.locks import working_on
 from base.parsing import write_json
 from commands.arguments import DatasetPath, check_file
 from commands.datasets import check, open_or_propose
@@ -62,10 +64,12 @@ def validate(
     check_file(html, "--html", ".html")
     opened = open_or_propose(dataset)
     if confirm or undo:
-        _end_fixes(opened, undo=undo)
-    checked = check(opened, pixels="decode" if pixels else "known")
-    if fix and _fix(opened, checked):
+        with working_on(opened.root, f"validate --{'undo' if undo else 'confirm'}"):
+            _end_fixes(opened, undo=undo)
+    with working_on(opened.root, "validate --fix") if fix else nullcontext():
         checked = check(opened, pixels="decode" if pixels else "known")
+        if fix and _fix(opened, checked):
+            checked = check(opened, pixels="decode" if pixels else "known")
     print_findings(checked.findings)
     print(checked_line(opened, checked))
     if json is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from annotation.dataset import Dataset
 from base.files import replacing, write_bytes
 from base.parsing import parse, read_json, write_json
+from base.syncing import sync_file
 
 SUFFIX = ".orig"  # after .json, so that a backup is not read as an annotation
 PHOTO_SUFFIX = ".photo"  # after .json: a record of the photo that a fix wrote
@@ -41,25 +42,26 @@ def replace_with_backup(path: Path, data: bytes, write: Callable[[Path], None]) 
     """Replace `path` with the file that `write` creates, and keep its old `data` beside it.
 
     A backup that exists already is kept. The backup gets the modification time of the fixed file,
-    so that `undo_fixes` can tell whether a person has edited the file since.
+    so that `undo_fixes` can tell whether a person has edited the file since. The backup is on the
+    disk before the file is replaced.
     """
     backup = path.with_name(path.name + SUFFIX)
-    with replacing(path) as temporary:
+    with replacing(path, durable=True) as temporary:
         write(temporary)
-        exists = backup.exists()
-        unedited = not exists or _is_unedited(path, backup)
-        if not exists:
-            write_bytes(backup, data)
-    if unedited:
-        time = path.stat().st_mtime_ns
-        os.utime(backup, ns=(time, time))
+        time = temporary.stat().st_mtime_ns
+        if not backup.exists():
+            write_bytes(backup, data, durable=True)
+        elif not _is_unedited(path, backup) and backup.read_bytes() != data:
+            return
+        os.utime(backup, ns=(time, time))  # before the fix, in case this process is killed
+        sync_file(backup)
 
 
 def write_photo(annotation: Path, photo: Path, data: bytes) -> None:
     """Write a photo for an annotation, and first a record from which `undo_fixes` knows it."""
     record = WrittenPhoto(os.path.relpath(photo, annotation.parent), sha256(data).hexdigest())
-    write_json(annotation.with_name(annotation.name + PHOTO_SUFFIX), record)
-    write_bytes(photo, data)
+    write_json(annotation.with_name(annotation.name + PHOTO_SUFFIX), record, durable=True)
+    write_bytes(photo, data, durable=True)
 
 
 def confirm_fixes(dataset: Dataset) -> list[str]:

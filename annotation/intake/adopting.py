@@ -69,7 +69,8 @@ def adopt_annotation(
     with open_photo(BytesIO(photo)) as opened:
         before = header_of_image(opened).size
     scaled = _scaled(annotation, before, photo_size(root / "images" / image))
-    write_annotation(path, replace(scaled, image_path=f"../images/{image}", image_data=None))
+    stored = replace(scaled, image_path=f"../images/{image}", image_data=None)
+    write_annotation(path, stored, durable=True)
     return True
 
 

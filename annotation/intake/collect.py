@@ -22,11 +22,12 @@ from annotation.intake.origins import (
     record_other_photos,
     write_groups,
 )
-from annotation.intake.sources import SourcePhoto, open_source
+from annotation.intake.sources import Source, SourcePhoto, open_source
 from annotation.photos.flat import check_not_flat
 from annotation.photos.listing import list_photos
 from base.errors import InputError
 from base.files import digest, write_bytes
+from base.locks import working_on
 from base.naming import Names, readable_stem
 from base.progress import track
 
@@ -114,6 +115,11 @@ def collect(
     _check_options(sources, root, long_side=long_side, every=every)
     check_not_flat(root)
     opened = [open_source(path, every=every, dataset=root) for path in sources]
+    with working_on(root, "collect"):
+        return _collect(opened, root, long_side)
+
+
+def _collect(opened: Sequence[Source], root: Path, long_side: int | None) -> Collected:
     table = read_groups(root)
     run = _Run.start(root, long_side)
     found = chain.from_iterable(source.photos() for source in opened)
@@ -206,7 +212,7 @@ class _Run:
         name = self._names.take(readable_stem(found.path)) + suffix
         origin = Origin(name, original, digest(photo.data), found.group, photo.likeness)
         append_origin(self._root, origin)
-        write_bytes(self._root / "images" / name, photo.data)
+        write_bytes(self._root / "images" / name, photo.data, durable=True)
         self.origins.append(origin)
         self.added.append(origin)
         self._remember(origin)

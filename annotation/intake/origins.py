@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,9 @@ from annotation.photos.groups import GroupTable, read_group_table
 from annotation.photos.likeness import near_pairs
 from annotation.photos.listing import list_photos
 from base.errors import InputError
-from base.files import digest, write_bytes
+from base.files import digest, naming_full_disk, write_bytes
 from base.progress import track
+from base.syncing import sync_folder
 
 
 @dataclass(frozen=True)
@@ -50,19 +52,19 @@ class NearDuplicate:
 def read_origins(root: Path) -> list[Origin]:
     """Read the origins of the photos that exist, and remove the lines of others from the file.
 
-    An interrupted run leaves a line without its photo, or an incomplete line. Raises InputError if
-    a line is damaged.
+    An interrupted run leaves a line without its photo, or an incomplete line; a power cut may fill
+    the end of the file with zeros. Raises InputError if a line is damaged.
     """
     path = root / "collected.jsonl"
     data = path.read_bytes() if path.is_file() else b""
-    *complete, _ = data.split(b"\n")
+    *complete, _ = data.rstrip(b"\0").split(b"\n")
     origins = [
         _parse(line, f"{path}: line {number}") for number, line in enumerate(complete, start=1)
     ]
     existing = [origin for origin in origins if (root / "images" / origin.image).is_file()]
     kept = b"".join(map(_line, existing))
     if kept != data:
-        write_bytes(path, kept)
+        write_bytes(path, kept, durable=True)
     return existing
 
 
@@ -74,9 +76,18 @@ def _parse(line: bytes, where: str) -> Origin:
 
 
 def append_origin(root: Path, origin: Origin) -> None:
-    """Append a line; must be called before the photo is written, so that it is recognised later."""
-    with (root / "collected.jsonl").open("ab") as file:
-        file.write(_line(origin))
+    """Append a line; must be called before the photo is written, so that it is recognised later.
+
+    The line is on the disk when this returns.
+    """
+    path, line = root / "collected.jsonl", _line(origin)
+    new = not path.exists()
+    with naming_full_disk(path, size=len(line)), path.open("ab") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+    if new:
+        sync_folder(root)
 
 
 def _line(origin: Origin) -> bytes:
@@ -148,7 +159,7 @@ def write_groups(root: Path, table: GroupTable, groups: Mapping[str, str]) -> No
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([("image", table.column), *table.rows, *new])
-    write_bytes(root / "photos.csv", text.getvalue().encode())
+    write_bytes(root / "photos.csv", text.getvalue().encode(), durable=True)
 
 
 def group_photos(

@@ -58,7 +58,7 @@ def propose_config(root: Path) -> DatasetConfig:
     lines = [*_lines(root, things), *_flag_lines(found, defaults)]
     text = "\n".join(lines) + "\n"
     config = parse_config(yaml.safe_load(text), where=str(path))
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), durable=True)
     return config
 
 

@@ -8,10 +8,9 @@ a copy of its annotation. What Labelme saves there is stored in the data set at 
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,7 +31,7 @@ from annotation.photos.files import read_header, read_photo
 from base.errors import InputError
 from base.files import replacing, write_bytes
 from base.links import link_or_copy
-from base.locks import locked
+from base.locks import BusyError, locked, working_on
 from base.parsing import parse, read_json, write_json
 
 FOLDER = ".annotate"  # in the data set, so that it is found again after a crash
@@ -69,7 +68,7 @@ def lock_dataset(dataset: Dataset) -> Iterator[int]:
         finally:
             if not (dataset.root / FOLDER / LIST).exists():
                 path.unlink(missing_ok=True)
-                with contextlib.suppress(OSError):  # not empty: a person has saved something there
+                with suppress(OSError):  # not empty: a person has saved something there
                     path.parent.rmdir()
 
 
@@ -93,7 +92,7 @@ class Session:
 
     def build(self) -> None:
         """Fill the folder; the list is written first, so that `recover_session` can clear it."""
-        write_json(self.folder / LIST, _SessionFile(self._items), indent=2)
+        write_json(self.folder / LIST, _SessionFile(self._items), indent=2, durable=True)
         for item in self._items:
             link, photo = self.folder / item.link, self._dataset.root / item.photo
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -142,13 +141,18 @@ class Session:
                 if not last and _stamp(annotation) != stored:
                     self._copy(item)
             elif now is not None:
-                self._store(item)
+                with suppress(BusyError):  # stored at the next call; the last one waits
+                    self._store(item, wait=last)
             elif last and os.path.lexists(self.folder / item.link):
-                annotation.unlink(missing_ok=True)
+                with working_on(self._dataset.root, "annotate"):
+                    annotation.unlink(missing_ok=True)
                 self.changed.add(annotation)
 
-    def _store(self, item: SessionItem) -> None:
-        """Store an annotation in the data set, unless Labelme is still writing the copy."""
+    def _store(self, item: SessionItem, *, wait: bool = True) -> None:
+        """Store an annotation in the data set, unless Labelme is still writing the copy.
+
+        Raises BusyError, without `wait`, if another command is writing to the set.
+        """
         copy, path = self._paths(item)
         stamp = _stamp(copy)
         try:
@@ -157,7 +161,9 @@ class Session:
             return
         photo = self._dataset.root / item.photo
         image_path = os.path.relpath(photo, path.parent).replace(os.sep, "/")
-        write_annotation(path, replace(drawn, image_path=image_path, image_data=None))
+        stored = replace(drawn, image_path=image_path, image_data=None)
+        with working_on(self._dataset.root, "annotate", wait=wait):
+            write_annotation(path, stored, durable=True)
         if stamp is not None:
             os.utime(path, ns=(stamp, stamp))  # so that `recover` knows which one is newer
         self._seen[item] = (stamp, _stamp(path))
@@ -176,10 +182,10 @@ class Session:
             link = self.folder / item.link
             link.unlink(missing_ok=True)
             self._paths(item)[0].unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # not empty: a person has saved something there
+            with suppress(OSError):  # not empty: a person has saved something there
                 os.removedirs(link.parent)
         (self.folder / LIST).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
+        with suppress(OSError):
             self.folder.rmdir()
 
 
@@ -187,7 +193,7 @@ def _showable(shape: Shape) -> Shape:
     """Return a shape whose mask Labelme can show."""
     if shape.shape_type != "mask" or not shape.mask:
         return shape
-    with contextlib.suppress(InputError):  # validation reports it
+    with suppress(InputError):  # validation reports it
         return replace(shape, mask=one_channel(shape.mask))
     return shape
 

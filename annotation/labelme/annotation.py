@@ -15,9 +15,9 @@ import msgspec
 
 from annotation.labelme.decoding import decode_json
 from base.errors import InputError
-from base.files import check_regular
+from base.files import read_regular, write_bytes
 from base.mismatches import describe_mismatch
-from base.parsing import write_json
+from base.parsing import encode_json
 
 LABELME_VERSION = "5.5.0"  # the oldest version whose format has every key written here
 MOST_BYTES = 128 << 20  # of one file; enough for an embedded photo of 100 megapixels
@@ -112,11 +112,7 @@ def read_annotation(path: Path, *, known: Collection[str] = ()) -> Annotation:
     NotReadableError, which names the file, the place, what was expected and what was found.
     """
     try:
-        check_regular(path, most_bytes=MOST_BYTES)
-        with open(path, "rb") as file:  # noqa: PTH123 (twice as fast for small files)
-            data = file.read()
-    except InputError as error:
-        raise NotReadableError("file-unreadable", f"{path}: {error}") from None
+        data = read_regular(path, most_bytes=MOST_BYTES)
     except OSError as error:
         message = f"{path}: cannot be read: {error.strerror}"
         raise NotReadableError("file-unreadable", message) from None
@@ -176,8 +172,13 @@ def _other_keys(data: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key not in known}
 
 
-def write_annotation(path: Path, annotation: Annotation) -> None:
-    """Write one Labelme file as UTF-8, with the keys in the order that Labelme uses."""
+def write_annotation(path: Path, annotation: Annotation, *, durable: bool = False) -> None:
+    """Write one Labelme file; `durable` is described in `base.files.replacing`."""
+    write_bytes(path, encode_annotation(annotation), durable=durable)
+
+
+def encode_annotation(annotation: Annotation) -> bytes:
+    """Encode one Labelme file as UTF-8, with the keys in the order that Labelme uses."""
     data = {
         "version": annotation.version,
         "flags": annotation.flags,
@@ -188,7 +189,7 @@ def write_annotation(path: Path, annotation: Annotation) -> None:
         "imageWidth": annotation.width,
         **annotation.extra,
     }
-    write_json(path, data, indent=2)
+    return encode_json(data, indent=2)
 
 
 def _shape_values(shape: Shape) -> Any:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from annotation.dataset import open_dataset
 from base.errors import InputError, nearest
+from base.locks import working_on
 from base.progress import track
+from base.syncing import sync_all
 from conversion.coco.file import CocoFile
 from conversion.coco.problems import Problems
 from conversion.config import read_conversion_config
@@ -65,6 +67,13 @@ def import_coco(source: Path, root: Path, options: ImportOptions = DEFAULTS) -> 
 
     Raises one InputError that lists everything that prevents the import, one problem per line.
     """
+    with working_on(root, "import"):
+        imported = _import(source, root, options)
+        sync_all(root)  # the source may be deleted now
+    return imported
+
+
+def _import(source: Path, root: Path, options: ImportOptions) -> Imported:
     problems = Problems()
     found = read_source(source, problems, without=root)
     located = [locate_photos(f, options, problems, without=root) for f in found.files]

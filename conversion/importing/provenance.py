@@ -35,4 +35,4 @@ def write_provenance(root: Path, source: Path, files: Sequence[CocoFile]) -> Non
         last = {"images": file.last_image_id, "annotations": file.last_annotation_id}
         entry = {"file": name, "split": file.split, "last_ids": last, **file.header}
         entries += [] if entry in entries else [entry]
-    write_json(root / PROVENANCE, Provenance(tuple(entries)), indent=2)
+    write_json(root / PROVENANCE, Provenance(tuple(entries)), indent=2, durable=True)

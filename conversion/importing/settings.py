@@ -85,7 +85,9 @@ def write_config(
     if values["stuff"]:
         (root / STUFF_FOLDER).mkdir(parents=True, exist_ok=True)  # even if no photo has stuff
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    write_bytes(path, re.sub(r"(?m)^painting: .*$", rf"\g<0>  # {WHY_SMALLER}", text).encode())
+    write_bytes(
+        path, re.sub(r"(?m)^painting: .*$", rf"\g<0>  # {WHY_SMALLER}", text).encode(), durable=True
+    )
 
 
 def _config_values(

@@ -45,7 +45,7 @@ class SourceSplits:
         """Write the lists of photos."""
         for name, photos in self.lists.items():
             text = "".join(f"{photo}\n" for photo in photos)
-            write_bytes(root / LISTS / f"{name}.txt", text.encode())
+            write_bytes(root / LISTS / f"{name}.txt", text.encode(), durable=True)
 
 
 def plan_splits(photos: Sequence[ImportedPhoto]) -> SourceSplits:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,10 +16,10 @@ from numpy.typing import NDArray
 from annotation.labelme.annotation import (
     Annotation,
     NotReadableError,
+    encode_annotation,
     read_annotation,
-    write_annotation,
 )
-from base.files import inside, write_bytes
+from base.files import inside, is_cut_short, write_bytes
 from base.links import link_or_copy
 from conversion.coco.problems import Problems
 from conversion.importing.photos import ImportedPhoto
@@ -64,6 +65,7 @@ def check_photo(root: Path, photo: ImportedPhoto, problems: Problems) -> Convert
     where = photo.image.where
     target = _Target.of(root, photo)
     annotation = _annotation(photo, target, converted)
+    contents = _contents(photo, target, converted)
     allowed = {
         target.photo: _same_file(photo.path, target.photo),
         target.labelme: _reads_as(target.labelme, annotation),
@@ -71,9 +73,33 @@ def check_photo(root: Path, photo: ImportedPhoto, problems: Problems) -> Convert
         target.stuff: converted.stuff is None or _same_map(target.stuff, converted.stuff),
     }
     for path, same in allowed.items():
-        if os.path.lexists(path) and not same:
+        if os.path.lexists(path) and not same and not _is_lost(path, contents.get(path)):
             problems.add(f"{path}: exists and differs from what {where} would give; move it away")
     return converted
+
+
+def _contents(
+    photo: ImportedPhoto, target: _Target, converted: ConvertedImage
+) -> dict[Path, Callable[[], bytes]]:
+    """Return functions that compute the contents of the files of a photo."""
+    contents: dict[Path, Callable[[], bytes]] = {target.photo: photo.path.read_bytes}
+    if converted.stuff is not None:
+        stuff = converted.stuff
+        contents[target.stuff] = lambda: cv2.imencode(".png", stuff)[1].tobytes()
+    if converted.annotated:
+        annotation = _annotation(photo, target, converted)
+        contents[target.labelme] = lambda: encode_annotation(annotation)
+    return contents
+
+
+def _is_lost(path: Path, content: Callable[[], bytes] | None) -> bool:
+    """Return whether a file is missing, or was cut short by a power cut after its import."""
+    if content is None or not os.path.lexists(path):
+        return content is not None
+    try:
+        return is_cut_short(path, content())
+    except OSError:
+        return False
 
 
 def _convert(photo: ImportedPhoto, problems: Problems) -> ConvertedImage:
@@ -116,11 +142,13 @@ def write_photo(root: Path, photo: ImportedPhoto) -> WrittenPhoto:
     """Write the files that are missing; the Labelme file is written last."""
     converted = _convert(photo, Problems())
     target = _Target.of(root, photo)
-    present = target.labelme.exists()
-    if not target.photo.exists():
-        link_or_copy(photo.path.resolve(), target.photo, kind="hard")
-    if converted.stuff is not None and not target.stuff.exists():
-        write_bytes(target.stuff, cv2.imencode(".png", converted.stuff)[1].tobytes())
-    if not present and converted.annotated:
-        write_annotation(target.labelme, _annotation(photo, target, converted))
+    contents = _contents(photo, target, converted)
+    lost = [path for path in contents if _is_lost(path, contents[path])]
+    present = target.labelme.exists() and target.labelme not in lost
+    for path in lost:
+        if path == target.photo:
+            path.unlink(missing_ok=True)
+            link_or_copy(photo.path.resolve(), path, kind="hard")
+        else:
+            write_bytes(path, contents[path]())
     return WrittenPhoto(len(converted.shapes), converted.stuff is not None, present)

@@ -13,8 +13,10 @@ import numpy as np
 from annotation.labelme.annotation import Annotation, write_annotation
 from base.errors import InputError
 from base.files import write_bytes
+from base.locks import LOCK_NAME, working_on
 from base.parsing import read_json, write_json, write_yaml
 from base.progress import track
+from base.syncing import sync_all
 from base.workers import in_processes
 from samples.yard import stuff
 from samples.yard.flaws import plant_flaws
@@ -46,20 +48,22 @@ def render_yard(out: Path, *, images: int = 600, seed: int = 0, flaws: bool = Fa
     if images < 1:
         raise InputError(f"--images: expected 1 or more, found {images}")
     sample = Sample(images, seed, flaws)
-    if _is_complete(out, sample):
-        print(f"{out}: up to date ({images} photos)")
-        return
-    write_json(out / "sample.json", sample)
-    _render_photos(out, sample)
-    if flaws:
-        plant_flaws(out, seed=seed)
-    write_yaml(out / "dataset.yaml", _config("yard-flaws" if flaws else "yard"))
+    with working_on(out, "sample"):
+        if _is_complete(out, sample):
+            print(f"{out}: up to date ({images} photos)")
+            return
+        write_json(out / "sample.json", sample, durable=True)
+        _render_photos(out, sample)
+        if flaws:
+            plant_flaws(out, seed=seed)
+        sync_all(out)
+        write_yaml(out / "dataset.yaml", _config("yard-flaws" if flaws else "yard"))
     print(f"{out}: {images} photos rendered")
 
 
 def _is_complete(out: Path, sample: Sample) -> bool:
     """Return whether the folder contains the complete set."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not any(one.name != LOCK_NAME for one in out.iterdir()):
         return False
     if not (out / "sample.json").is_file():
         raise InputError(
@@ -115,7 +119,8 @@ def _render_one(out: Path, seed: int, index: int) -> None:
     shapes = draw_shapes(photo.things, rng)
     name = _name(index)
     jpeg = cv2.imencode(".jpg", photo.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-    write_bytes(out / "images" / f"{name}.jpg", jpeg.tobytes())
-    write_bytes(out / "stuff" / f"{name}.png", cv2.imencode(".png", photo.stuff)[1].tobytes())
+    png = cv2.imencode(".png", photo.stuff)[1]
+    write_bytes(out / "images" / f"{name}.jpg", jpeg.tobytes(), durable=True)
+    write_bytes(out / "stuff" / f"{name}.png", png.tobytes(), durable=True)
     annotation = Annotation(f"../images/{name}.jpg", HEIGHT, WIDTH, shapes)
-    write_annotation(out / "labelme" / f"{name}.json", annotation)
+    write_annotation(out / "labelme" / f"{name}.json", annotation, durable=True)
