@@ -32,14 +32,14 @@ def test_the_next_run_completes_an_interrupted_run(
     written = 0
     real = annotation.intake.collect.write_bytes
 
-    def stopping(path: Path, data: bytes) -> None:
+    def stopping(path: Path, data: bytes, *, durable: bool) -> None:
         nonlocal written
         if not before:
-            real(path, data)
+            real(path, data, durable=durable)
         if written == stop_at:
             raise KeyboardInterrupt
         if before:
-            real(path, data)
+            real(path, data, durable=durable)
         written += 1
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
