@@ -20,6 +20,8 @@ from commands.conversion import convert, export, health, stuff
 from commands.curation import curate, review
 from commands.evaluation import evaluate, report
 from commands.intake import collect, import_, sample
+from commands.label_errors import label_errors
+from commands.relabel import relabel
 from commands.training import onnx, predict, train
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -39,6 +41,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "report": report,
     "review": review,
+    "label-errors": label_errors,
+    "relabel": relabel,
 }
 app = tyro.extras.SubcommandApp()
 for name, function in COMMANDS.items():

@@ -19,6 +19,7 @@ from base.errors import InputError, nearest
 from base.files import inside
 from base.parsing import load_yaml, parse
 
+PROPOSAL = "? "  # labels of proposals begin with it, those of a data set never do
 # Keys of `dataset.yaml` that only `conversion.config` parses
 CONVERSION_KEYS = (
     "own_stuff",
@@ -92,6 +93,9 @@ class DatasetConfig:
         special = (*self.holes, *self.ignored)
         check_once("things and stuff", *self.things, *self.stuff, *special)
         check_once("things and shapes", *self.things, *self.stuff_labels, *special)
+        for label in self.labels:
+            if label.startswith(PROPOSAL):
+                raise ValueError(f"label '{label}': expected another beginning than '{PROPOSAL}'")
         for rule in self.severity:
             if rule not in RULES:
                 raise ValueError(f"severity: rule '{rule}' is unknown{nearest(rule, RULES)}")

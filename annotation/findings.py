@@ -54,6 +54,8 @@ RULES: dict[str, Severity] = {
     "hole-outside": "warning",
     "hole-alone": "error",
     # labels, groups and flags
+    "shape-proposed": "error",
+    "photo-proposed": "error",
     "label-unknown": "error",
     "label-typo": "error",
     "label-unused": "note",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from annotation.dataset import Dataset
 from annotation.report.listing import checked_line
@@ -15,6 +16,9 @@ from base.parsing import write_json
 from commands.arguments import DatasetPath, check_file
 from commands.datasets import check, open_or_propose
 from commands.printing import print_findings
+
+if TYPE_CHECKING:
+    from annotation.labeling.launch import Annotated
 
 
 def annotate(dataset: DatasetPath, only: Path | None = None) -> None:
@@ -27,12 +31,17 @@ def annotate(dataset: DatasetPath, only: Path | None = None) -> None:
     from annotation.labeling.launch import annotate as open_labelme
 
     done = open_labelme(open_or_propose(dataset), only, check=check)
+    print_annotated(done)
+    if any(finding.severity == "error" for finding in done.findings):
+        sys.exit(1)
+
+
+def print_annotated(done: Annotated) -> None:
+    """Print what a person changed in Labelme, the findings on it, and what is left to do."""
     print(f"changed annotations: {len(done.changed)}")
     if done.findings:  # on the changed files only
         print_findings(done.findings)
     print(done.left)
-    if any(finding.severity == "error" for finding in done.findings):
-        sys.exit(1)
 
 
 def validate(

@@ -39,13 +39,20 @@ LAYOUT: dict[str, tuple[str, dict[str, str]]] = {
             "stuff": "config coco painting",
             "building": "config coco painting stuff",
             "importing": "config coco painting",
+            "proposing": "coco",
+            "folding": "config coco painting stuff building",
             "exporting": "config coco painting stuff building importing",
             "health": "config coco",
         },
     ),
     "evaluation": (
         "base annotation.photos conversion",
-        {"scores": "", "errors": "scores", "report": "scores errors"},
+        {
+            "scores": "",
+            "errors": "scores",
+            "report": "scores errors",
+            "label_errors": "scores errors",
+        },
     ),
     "curation": (
         "base annotation conversion evaluation",

@@ -17,7 +17,13 @@ import yaml
 
 from annotation.dataset import Dataset, DatasetConfig
 from annotation.findings import Finding
-from annotation.labeling.session import Session, lock_dataset, open_session, recover_session
+from annotation.labeling.session import (
+    Added,
+    Session,
+    lock_dataset,
+    open_session,
+    recover_session,
+)
 from annotation.labeling.worklist import (
     Check,
     annotation_paths,
@@ -34,19 +40,27 @@ DISPLAY_VARIABLES = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 
 @dataclass(frozen=True)
 class Annotated:
-    """The annotations that a person changed, their findings, and a line about what is left."""
+    """The annotations that a person changed, their photos and findings, and what is left to do."""
 
     changed: tuple[Path, ...]
+    photos: tuple[Path, ...]
     findings: tuple[Finding, ...]
     left: str
 
 
-def annotate(dataset: Dataset, only: Path | None = None, *, check: Check) -> Annotated:
+def annotate(
+    dataset: Dataset,
+    only: Path | None = None,
+    *,
+    check: Check,
+    added: Added | None = None,
+) -> Annotated:
     """Open Labelme, wait until its window is closed, and check the changed annotations.
 
     Labelme shows photos without annotation, then those with errors, with warnings, and the rest, or
-    the photos listed in the text file `only`, in its order. `check` validates the set. Raises
-    InputError if there are no photos or no display, or if Labelme does not start.
+    the photos listed in the text file `only`, in its order, or those with proposals in `added`, in
+    its order. `check` validates the set. Raises InputError if there are no photos or no display, or
+    if Labelme does not start.
     """
     labelme = _labelme_folder()
     if sys.platform == "linux" and not any(map(os.environ.get, DISPLAY_VARIABLES)):
@@ -59,13 +73,16 @@ def annotate(dataset: Dataset, only: Path | None = None, *, check: Check) -> Ann
         photos = status.in_order()
         if only is not None:
             photos = read_photo_list(only, dataset, status.photos)
+        elif added is not None:
+            photos = list(added)
         paths = annotation_paths(dataset, status)
         shown = [(p, paths[p], status.state(p)) for p in photos if _has_valid_name(p)]
-        with open_session(dataset, shown) as session:
+        with open_session(dataset, shown, added) as session:
             _run(labelme_command(dataset.config, labelme), session, lock)
     changed |= session.changed
     status = read_status(dataset, check) if changed else status
-    return Annotated(tuple(sorted(changed)), status.findings_on(changed), status.left())
+    drawn = tuple(photo for photo, path in paths.items() if path in changed)
+    return Annotated(tuple(sorted(changed)), drawn, status.findings_on(changed), status.left())
 
 
 def _has_valid_name(photo: Path) -> bool:

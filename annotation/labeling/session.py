@@ -3,13 +3,14 @@
 Labelme sorts the photos of a folder by path. It looks for an annotation beside the photo or, if it
 has an output folder, there under the name of the photo without its folder, so that photos with the
 same name share an annotation. Therefore each photo is linked in a numbered folder of its own, with
-a copy of its annotation. What Labelme saves there is stored in the data set at once.
+a copy of its annotation. What Labelme saves there is stored in the data set at once, without the
+proposals that were added to the copy and not accepted.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from annotation.labelme.annotation import (
 )
 from annotation.labelme.decoding import known_words
 from annotation.labelme.masks import one_channel
+from annotation.labelme.proposals import with_proposals, without_proposals
 from annotation.photos.files import read_header, read_photo
 from base.errors import InputError
 from base.files import replacing, write_bytes
@@ -53,6 +55,9 @@ class _SessionFile:
     items: tuple[SessionItem, ...]
 
 
+Added = Mapping[Path, Sequence[Shape]]  # proposals by photo
+
+
 @contextmanager
 def lock_dataset(dataset: Dataset) -> Iterator[int]:
     """Let one Labelme at a time open a set; yield the descriptor that holds the lock.
@@ -75,10 +80,12 @@ def lock_dataset(dataset: Dataset) -> Iterator[int]:
 class Session:
     """The folder while Labelme is open; `changed` are the annotations that were stored."""
 
-    def __init__(self, dataset: Dataset, items: Iterable[SessionItem]) -> None:
+    def __init__(
+        self, dataset: Dataset, items: Iterable[SessionItem], added: Added | None = None
+    ) -> None:
         self.folder = dataset.root / FOLDER
         self.changed: set[Path] = set()
-        self._dataset = dataset
+        self._dataset, self._added = dataset, added or {}
         self._items = tuple(items)
         # modification times of the copy and of the annotation
         self._seen = {item: (item.stamp, item.stamp) for item in self._items}
@@ -104,20 +111,25 @@ class Session:
         """Copy an annotation in a form that Labelme 6 can read, with the photo beside it."""
         copy, annotation = self._paths(item)
         name, stamp = item.link.rpartition("/")[2], _stamp(annotation)
-        if stamp is None:
+        added = self._added.get(self._dataset.root / item.photo, ())
+        if stamp is None and not added:
             copy.unlink(missing_ok=True)
         else:
             with replacing(copy) as temporary:
-                write_annotation(temporary, self._read(annotation, name))
-                os.utime(temporary, ns=(stamp, stamp))
+                shown = self._read(annotation, name)
+                write_annotation(temporary, with_proposals(shown, added))
+                if stamp is not None:
+                    os.utime(temporary, ns=(stamp, stamp))
         self._seen[item] = (_stamp(copy), stamp)
 
     def _read(self, path: Path, name: str) -> Annotation:
-        """Read an annotation for the photo `name` beside the copy.
+        """Read an annotation for the photo `name` beside the copy; a missing one is empty.
 
         If it cannot be read, return one that Labelme refuses to open: Labelme shows the error, and
         the person cannot overwrite the file by accident.
         """
+        if not path.exists():
+            return Annotation(name, None, None, ())
         try:
             stored = read_annotation(path, known=self._known)
             shapes = tuple(map(_showable, stored.shapes))
@@ -156,7 +168,7 @@ class Session:
         copy, path = self._paths(item)
         stamp = _stamp(copy)
         try:
-            drawn = read_annotation(copy)
+            drawn = without_proposals(read_annotation(copy))
         except NotReadableError:
             return
         photo = self._dataset.root / item.photo
@@ -246,10 +258,13 @@ def recover_session(dataset: Dataset) -> set[Path]:
 
 
 @contextmanager
-def open_session(dataset: Dataset, photos: Iterable[tuple[Path, Path, str]]) -> Iterator[Session]:
+def open_session(
+    dataset: Dataset, photos: Iterable[tuple[Path, Path, str]], added: Added | None = None
+) -> Iterator[Session]:
     """Provide the folder with (photo, annotation, word to show) in this order during the block.
 
-    Raises InputError if a file cannot be written.
+    The copies of the annotations also have the proposals `added`. Raises InputError if a file
+    cannot be written.
     """
     shown = list(photos)
     digits = len(str(len(shown)))
@@ -264,6 +279,7 @@ def open_session(dataset: Dataset, photos: Iterable[tuple[Path, Path, str]]) -> 
             )
             for number, (photo, annotation, word) in enumerate(shown, start=1)
         ),
+        added,
     )
     try:
         with _write_errors(session.folder):

@@ -107,7 +107,7 @@ def figure(shape: Shape, picture: Size | None = None, *, line_width: float = 0) 
     types UNPAINTED are always empty. Raises ShapeError as `check_points` and `mask_pixels` do.
     """
     if shape.shape_type == "mask":
-        return _mask_figure(*mask_pixels(shape, picture))
+        return mask_figure(*mask_pixels(shape, picture))
     if shape.shape_type in LINES:
         return widened(shape, line_width)
     if shape.shape_type in UNPAINTED:
@@ -131,8 +131,10 @@ def widened(shape: Shape, line_width: float) -> BaseGeometry:
     return bare.buffer(line_width / 2, quad_segs=8)
 
 
-def _mask_figure(mask: NDArray[np.bool_], corner: tuple[int, int]) -> BaseGeometry:
+def mask_figure(mask: NDArray[np.bool_], corner: tuple[int, int] = (0, 0)) -> BaseGeometry:
     """Return the exact union of the pixels of a mask as squares, including holes.
+
+    `corner` is the x, y of its first pixel.
 
     The union of a noisy mask would take minutes, so its pixels are merged into larger blocks.
     """

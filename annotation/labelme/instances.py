@@ -10,6 +10,7 @@ from itertools import chain
 from annotation.dataset import DatasetConfig
 from annotation.labelme.annotation import Shape
 from annotation.labelme.geometry import LINES, UNPAINTED, outline
+from annotation.labelme.proposals import is_proposed
 
 _NO_OUTLINE = frozenset({"mask", *LINES})
 CARRIED_FLAGS = ("crowd", "occluded", "truncated")  # passed on to COCO and FiftyOne
@@ -89,7 +90,7 @@ def _find(shapes: Sequence[Shape], config: DatasetConfig, *, stuff: bool) -> tup
     parts: dict[tuple[object, ...], list[int]] = {}
     holes: dict[int, list[int]] = {}
     for index, shape in enumerate(shapes):
-        if shape.shape_type in UNPAINTED:
+        if shape.shape_type in UNPAINTED or is_proposed(shape):
             continue
         if shape.label in config.holes:
             if shape.group_id is not None:

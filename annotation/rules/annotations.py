@@ -10,6 +10,7 @@ from annotation.dataset import Dataset
 from annotation.findings import Complaint
 from annotation.labelme.annotation import Annotation, NotReadableError, read_annotation
 from annotation.labelme.photo_index import PhotoIndex
+from annotation.labelme.proposals import PROPOSED
 from annotation.photos.files import Header
 from annotation.rules.checked import CheckedAnnotation, CheckedFile
 from annotation.rules.files import (
@@ -63,7 +64,7 @@ def check_annotation(
         photo=photo,
         size=size,
         usable=header is not None and all(f.severity != "error" for f in findings),
-        excluded=bool(annotation.flags.get("exclude")),
+        excluded=any(annotation.flags.get(flag) for flag in ("exclude", PROPOSED)),
         embeds=annotation.image_data is not None,
         counts=_counts(resolved),
         alone=annotation.encoding == "utf-8" and _is_named(path, annotation, photo),

@@ -12,6 +12,7 @@ from rapidfuzz.distance import OSA
 
 from annotation.findings import Complaint
 from annotation.labelme.annotation import UnreadableShape
+from annotation.labelme.proposals import PROPOSED, is_proposed
 from annotation.rules.judge import CHECKED
 from annotation.rules.resolved import ResolvedAnnotation
 from base.errors import nearest
@@ -22,10 +23,27 @@ _SEPARATORS = re.compile(r"[\s_\-]+")
 
 
 def label_complaints(resolved: ResolvedAnnotation) -> Iterator[Complaint]:
-    """Report unknown labels and flags, and things that may not have several parts."""
+    """Report proposals, unknown labels and flags, and things that may not have several parts."""
+    yield from _proposals(resolved)
     yield from _unknown_labels(resolved)
     yield from _forbidden_groups(resolved)
     yield from _unknown_flags(resolved)
+
+
+def _proposals(resolved: ResolvedAnnotation) -> Iterator[Complaint]:
+    """Report once per file that its shapes are proposals which nobody has accepted."""
+    if resolved.annotation.flags.get(PROPOSED):
+        message = "a model proposed these shapes, and nobody has checked them yet"
+        fix = f"correct them in Labelme, then remove the photo's flag '{PROPOSED}'"
+        yield Complaint("photo-proposed", None, message, fix)
+    found = [index for index, shape in enumerate(resolved.shapes) if is_proposed(shape)]
+    if found:
+        first, *others = found
+        label = resolved.shapes[first].label[: _LONGEST + 1]
+        count = f" ({len(found)} shapes)" if others else ""
+        message = f"'{label}'{count} is a proposal that was not accepted"
+        fix = "give it a label of the set, or delete it"
+        yield Complaint("shape-proposed", first, message, fix, others=tuple(others))
 
 
 def _unknown_labels(resolved: ResolvedAnnotation) -> Iterator[Complaint]:
@@ -38,7 +56,7 @@ def _unknown_labels(resolved: ResolvedAnnotation) -> Iterator[Complaint]:
     known = config.labels
     unknown = defaultdict[tuple[str, bool], list[int]](list)
     for index, shape in enumerate(resolved.shapes):
-        if shape.label in known or isinstance(shape, UnreadableShape):
+        if shape.label in known or isinstance(shape, UnreadableShape) or is_proposed(shape):
             continue
         label = shape.label[: _LONGEST + 1]
         if name := find_spelling(label, known):
@@ -123,7 +141,7 @@ def _unknown_flags(resolved: ResolvedAnnotation) -> Iterator[Complaint]:
     for flag, index in list(first.items())[:_MOST_FLAGS]:
         yield _unknown_flag(flag, index, "shape_flags", config.shape_flags)
     flags = resolved.annotation.flags.items()
-    photo_flags = [flag for flag, on in flags if on and flag not in config.photo_flags]
+    photo_flags = [f for f, on in flags if on and f not in (*config.photo_flags, PROPOSED)]
     for flag in photo_flags[:_MOST_FLAGS]:
         yield _unknown_flag(flag[: _LONGEST + 1], None, "photo_flags", config.photo_flags)
 

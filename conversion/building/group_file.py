@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,3 +38,14 @@ def read_groups(folder: Path) -> GroupFile | None:
     """
     path = group_file_path(folder)
     return parse(GroupFile, read_json(path), where=str(path)) if path.is_file() else None
+
+
+def groups_of(folder: Path, names: Sequence[str]) -> list[list[str]]:
+    """Return the groups of the photos `names` in the folder `panoptic/`, single photos included.
+
+    Raises InputError as `read_groups` does.
+    """
+    file, wanted = read_groups(folder), set(names)
+    groups = [[name for name in group if name in wanted] for group in file.groups] if file else []
+    grouped = {name for group in groups for name in group}
+    return [group for group in groups if group] + [[n] for n in names if n not in grouped]

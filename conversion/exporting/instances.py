@@ -14,6 +14,7 @@ from annotation.dataset import Dataset
 from annotation.labelme.annotation import Shape, read_annotation
 from annotation.labelme.instances import Instance, find_instances, instance_outlines
 from annotation.labelme.photo_index import PhotoIndex
+from annotation.labelme.proposals import PROPOSED
 from annotation.photos.files import Size, photo_size
 from base.errors import InputError, nearest
 from base.files import replacing
@@ -143,6 +144,8 @@ class _Reader:
             raise InputError(f"{file}: annotates the same photo as {other}")
         if annotation.flags.get("exclude"):
             return None
+        if annotation.flags.get(PROPOSED):
+            raise InputError(f"{file}: contains proposals of a model, which nobody has checked yet")
         height, width = annotation.height, annotation.width
         if not height or not width:
             height, width = photo_size(photo)

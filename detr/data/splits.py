@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -11,7 +10,7 @@ from typing import Literal
 from base.errors import InputError
 from base.files import digest
 from conversion.building.assignment import assign_splits, count_table
-from conversion.building.group_file import read_groups
+from conversion.building.group_file import groups_of
 from conversion.coco.panoptic import PanopticSet, Photo, find_split_jsons, split_json
 from conversion.coco.panoptic_file import read_panoptic
 from detr.config import TrainConfig
@@ -107,7 +106,7 @@ def hold_out(splits: Splits, config: TrainConfig) -> Splits:
 def _choose(splits: Splits, config: TrainConfig) -> set[str]:
     """Return the names of the photos to hold out."""
     photos = {photo.file_name: photo for photo in splits.train.photos}
-    groups = _groups(splits.folder, list(photos))
+    groups = groups_of(splits.folder, list(photos))
     groups.sort(key=lambda group: digest(str(config.seed), *group))  # a random order
     counts = {name: _count_categories(photo) for name, photo in photos.items()}
     shares = {"train": 1 - config.tune, "tune": config.tune}
@@ -122,11 +121,3 @@ def _choose(splits: Splits, config: TrainConfig) -> set[str]:
 
 def _count_categories(photo: Photo) -> Counter[int]:
     return Counter(segment.category_id for segment in photo.segments)
-
-
-def _groups(folder: Path, names: Sequence[str]) -> list[list[str]]:
-    """Return the groups of the photos `names`, single photos included."""
-    file, wanted = read_groups(folder), set(names)
-    groups = [[name for name in group if name in wanted] for group in file.groups] if file else []
-    grouped = {name for group in groups for name in group}
-    return [group for group in groups if group] + [[n] for n in names if n not in grouped]

@@ -107,6 +107,20 @@ class Window:
         self._xdotool("key", "Return")
         wait_for(lambda: not self._dialog(), "the dialog to close")
 
+    def rename_shape(self, label: str, row: tuple[int, int]) -> None:
+        """Select a shape by its row in the list of shapes, (x, y) on the screen, and rename it."""
+        self._xdotool("mousemove", *row)
+        time.sleep(0.2)
+        self._xdotool("click", 1)
+        time.sleep(0.2)
+        self.press("ctrl+e")
+        wait_for(self._dialog, "the dialog that asks for the label")
+        self._xdotool("windowfocus", "--sync", self._dialog())
+        self._xdotool("key", "ctrl+a")
+        self._xdotool("type", label)
+        self._xdotool("key", "Return")
+        wait_for(lambda: not self._dialog(), "the dialog to close")
+
     def _dialog(self) -> str:
         return next((w for w in self._windows() if " - " not in self._name(w)), "")
 

@@ -1,0 +1,116 @@
+"""The folds of a built set for cross-validation, each a data set that can be trained on.
+
+    OUT/photos/, OUT/pngs/       all photos (links) and segment ids (copies) of the set
+    OUT/fold-1/dataset.yaml      that of the set
+    OUT/fold-1/panoptic/         train: the photos of the other folds; test: those of this one
+
+The photos of a group are in one fold, and every category has its share in each. The folds keep the
+labels that the set had when they were written, so that a training can be continued later.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from annotation.dataset import Dataset
+from base.errors import InputError
+from base.files import digest
+from base.links import link_or_copy
+from base.parsing import write_json
+from conversion.building.assignment import assign_splits, count_table
+from conversion.building.group_file import group_file_path, groups_of
+from conversion.coco.panoptic import PanopticSet, Photo, find_split_jsons, split_json
+from conversion.coco.panoptic_file import read_panoptic, write_panoptic
+
+FEWEST_PHOTOS = 2  # of a fold
+
+
+def fold_folders(out: Path, count: int) -> list[Path]:
+    """Return the folders of the folds, data sets that `train` and `predict` read."""
+    return [out / f"fold-{number}" for number in range(1, count + 1)]
+
+
+def write_folds(dataset: Dataset, out: Path, count: int) -> None:
+    """Write `count` folds of a built set into `out`, unless they are there already.
+
+    Raises InputError if the set is not built, if `out` has another number of folds, or if there are
+    too few groups of photos.
+    """
+    written = sorted(out.glob("fold-*"))
+    complete = out / "folds.json"
+    if complete.is_file():
+        if len(written) != count:
+            raise InputError(
+                f"{out}: expected {count} folds, found {len(written)}; use another --out"
+            )
+        return
+    sets = [read_panoptic(path) for path in find_split_jsons(dataset.panoptic).values()]
+    if not sets or not (dataset.panoptic / "manifest.json").is_file():
+        raise InputError(
+            f"{dataset.panoptic}: missing or incomplete; build it with `pipeline.py convert"
+            f" {dataset.root}`"
+        )
+    photos = [photo for one in sets for photo in one.photos]
+    fold_of = _assign(dataset.panoptic, photos, count)
+    for one in sets:
+        _copy_photos(dataset, one, out)
+    for number, folder in enumerate(fold_folders(out, count)):
+        tested = {name for name, fold in fold_of.items() if fold == number}
+        _write_fold(dataset, sets[0], photos, tested, folder)
+    write_json(complete, fold_of, indent=1)
+
+
+def _assign(panoptic: Path, photos: Sequence[Photo], count: int) -> dict[str, int]:
+    """Return the fold of each photo, from 0."""
+    groups = groups_of(panoptic, [photo.file_name for photo in photos])
+    if len(groups) < count * FEWEST_PHOTOS:
+        expected = f"expected at least {count * FEWEST_PHOTOS} groups of photos for {count} folds"
+        raise InputError(f"{panoptic}: {expected}, found {len(groups)}")
+    groups.sort(key=lambda group: digest(*group))  # a random order
+    counts = {p.file_name: Counter(s.category_id for s in p.segments) for p in photos}
+    shares = {str(number): 1 / count for number in range(count)}
+    places = assign_splits(count_table(groups, counts), [None] * len(groups), shares)
+    found = {
+        name: int(place) for group, place in zip(groups, places, strict=True) for name in group
+    }
+    return dict(sorted(found.items()))
+
+
+def _copy_photos(dataset: Dataset, panoptic: PanopticSet, out: Path) -> None:
+    for photo in panoptic.photos:
+        links = {
+            dataset.images / photo.file_name: (out / "photos" / photo.file_name, "symbolic"),
+            panoptic.png_folder / photo.png_name: (out / "pngs" / photo.png_name, "hard"),
+        }
+        for source, (target, kind) in links.items():
+            target.unlink(missing_ok=True)
+            link_or_copy(source, target, kind=kind)  # type: ignore[arg-type]
+
+
+def _write_fold(
+    dataset: Dataset, model: PanopticSet, photos: Sequence[Photo], tested: set[str], folder: Path
+) -> None:
+    panoptic = folder / "panoptic"
+    panoptic.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(dataset.root / "dataset.yaml", folder / "dataset.yaml")
+    for split in ("train", "test"):
+        for link, target in ((split, "photos"), (f"panoptic_{split}", "pngs")):
+            (panoptic / link).unlink(missing_ok=True)
+            (panoptic / link).symlink_to(Path("../..") / target, target_is_directory=True)
+        chosen = [p for p in photos if (p.file_name in tested) == (split == "test")]
+        numbered = tuple(replace(photo, id=number) for number, photo in enumerate(chosen, 1))
+        path = split_json(panoptic, split)
+        write_panoptic(replace(model, json_path=path, photos=numbered))
+    if group_file_path(dataset.panoptic).is_file():
+        shutil.copyfile(group_file_path(dataset.panoptic), group_file_path(panoptic))
+    write_json(
+        panoptic / "manifest.json", {"inputs": digest(*_jsons(panoptic)), "fold": folder.name}
+    )
+
+
+def _jsons(panoptic: Path) -> list[Path]:
+    return [split_json(panoptic, split) for split in ("train", "test")]

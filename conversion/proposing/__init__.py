@@ -1,0 +1,1 @@
+"""Predicted segments as Labelme shapes that a person may accept."""

@@ -1,0 +1,32 @@
+"""Ranking the labels of a built set, and writing `suspects.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from base.files import digest
+from conversion.coco.panoptic import find_split_jsons
+from conversion.coco.panoptic_file import read_panoptic
+from evaluation.label_errors.ranking import rank_suspects
+from evaluation.label_errors.suspects import FILE_NAME, SuspectList, write_suspects
+from evaluation.scores.rescoring import match_predicted
+
+
+def list_suspects(
+    panoptic: Path, prediction: Path, out: Path, *, labels: Collection[str]
+) -> SuspectList:
+    """Rank the labels of the folder `panoptic/` and write the list into `out`.
+
+    Photos that are not predicted, because they were added later, are left out with a message.
+    """
+    truths = find_split_jsons(panoptic).values()
+    inputs = digest(*truths, prediction)
+    matched = match_predicted(panoptic, prediction)
+    total = sum(len(read_panoptic(path).photos) for path in truths)
+    if missing := total - len(matched.by_name):
+        print(f"{missing} of {total} photos are not predicted; to examine them, use a new --out")
+    categories = read_panoptic(prediction).categories
+    found = rank_suspects(list(matched.by_name.values()), categories, labels=labels, inputs=inputs)
+    write_suspects(out / FILE_NAME, found)
+    return found
