@@ -4,6 +4,7 @@ RUN     ?= runs/$(notdir $(patsubst %/,%,$(DATASET)))
 PORT    ?= 5151
 CONFIG  ?=
 TIME    ?=
+LIST    ?= $(RUN)/redraw.json
 PYTHON  ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p) 2>/dev/null)))
 
 VENV     := .venv
@@ -14,7 +15,7 @@ PREDICTED = $(RUN)/predictions/panoptic.json
 export FIFTYONE_DO_NOT_TRACK := true
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup sample dataset-folder annotate dataset train review demo test check clean
+.PHONY: help setup sample dataset-folder annotate dataset train review relabel demo test check clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -61,6 +62,9 @@ train: dataset-folder  ## train on DATASET, predict its test photos, evaluate, w
 review: dataset-folder  ## show the predictions of RUN beside the ground truth in FiftyOne's App
 	@test -f $(PREDICTED) || $(MAKE) --no-print-directory train
 	$(PIPELINE) review $(RUN) --port $(PORT)
+
+relabel:  ## open the photos of LIST (default: redraw.json of RUN) in Labelme, then score the changes
+	$(PIPELINE) relabel $(DATASET) $(LIST) --with-predictions $(if $(filter %.json,$(LIST)),,--run $(RUN))
 
 demo: DATASET := datasets/yard
 demo: RUN := runs/yard

@@ -21,6 +21,7 @@ from commands.curation import curate, review
 from commands.evaluation import evaluate, report
 from commands.intake import collect, import_, sample
 from commands.label_errors import label_errors
+from commands.prelabel import prelabel
 from commands.relabel import relabel
 from commands.training import onnx, predict, train
 
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "review": review,
     "label-errors": label_errors,
     "relabel": relabel,
+    "prelabel": prelabel,
 }
 app = tyro.extras.SubcommandApp()
 for name, function in COMMANDS.items():

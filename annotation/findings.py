@@ -54,10 +54,10 @@ RULES: dict[str, Severity] = {
     "hole-outside": "warning",
     "hole-alone": "error",
     # labels, groups and flags
-    "shape-proposed": "error",
-    "photo-proposed": "error",
     "label-unknown": "error",
     "label-typo": "error",
+    "shape-proposed": "error",
+    "photo-proposed": "error",
     "label-unused": "note",
     "group-not-allowed": "warning",
     "flag-unknown": "warning",

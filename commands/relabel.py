@@ -66,6 +66,8 @@ def relabel(
     if before is not None:
         names = {photo.relative_to(opened.images).as_posix() for photo in done.photos}
         print("\n".join(rescore(before, names).lines()))
+        if (prediction.parents[1] / "config.yaml").is_file():
+            print(f"to see the changes in FiftyOne: pipeline.py review {prediction.parents[1]}")
     if failed:
         sys.exit(1)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,10 +57,11 @@ def write_folds(dataset: Dataset, out: Path, count: int) -> None:
     photos = [photo for one in sets for photo in one.photos]
     fold_of = _assign(dataset.panoptic, photos, count)
     for one in sets:
-        _copy_photos(dataset, one, out)
+        copy_photos(dataset, one, out)
     for number, folder in enumerate(fold_folders(out, count)):
-        tested = {name for name, fold in fold_of.items() if fold == number}
-        _write_fold(dataset, sets[0], photos, tested, folder)
+        train = [photo for photo in photos if fold_of[photo.file_name] != number]
+        test = [photo for photo in photos if fold_of[photo.file_name] == number]
+        write_part(dataset, folder, sets[0], train=train, test=test)
     write_json(complete, fold_of, indent=1)
 
 
@@ -80,37 +81,39 @@ def _assign(panoptic: Path, photos: Sequence[Photo], count: int) -> dict[str, in
     return dict(sorted(found.items()))
 
 
-def _copy_photos(dataset: Dataset, panoptic: PanopticSet, out: Path) -> None:
+def copy_photos(dataset: Dataset, panoptic: PanopticSet, out: Path) -> None:
+    """Link the photos of one split of a built set, and copy its segment ids, for `write_part`."""
     for photo in panoptic.photos:
-        links = {
-            dataset.images / photo.file_name: (out / "photos" / photo.file_name, "symbolic"),
-            panoptic.png_folder / photo.png_name: (out / "pngs" / photo.png_name, "hard"),
-        }
-        for source, (target, kind) in links.items():
-            target.unlink(missing_ok=True)
-            link_or_copy(source, target, kind=kind)  # type: ignore[arg-type]
+        link, png = out / "photos" / photo.file_name, out / "pngs" / photo.png_name
+        link.unlink(missing_ok=True)
+        png.unlink(missing_ok=True)
+        link_or_copy(dataset.images / photo.file_name, link, kind="symbolic")
+        link_or_copy(panoptic.png_folder / photo.png_name, png, kind="hard")
 
 
-def _write_fold(
-    dataset: Dataset, model: PanopticSet, photos: Sequence[Photo], tested: set[str], folder: Path
+def write_part(
+    dataset: Dataset,
+    folder: Path,
+    model: PanopticSet,
+    *,
+    train: Iterable[Photo],
+    test: Iterable[Photo],
 ) -> None:
+    """Write a data set of some photos of `dataset`; `copy_photos` has put them beside `folder`.
+
+    Its categories are those of `model`.
+    """
     panoptic = folder / "panoptic"
     panoptic.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(dataset.root / "dataset.yaml", folder / "dataset.yaml")
-    for split in ("train", "test"):
+    jsons = []
+    for split, photos in (("train", train), ("test", test)):
         for link, target in ((split, "photos"), (f"panoptic_{split}", "pngs")):
             (panoptic / link).unlink(missing_ok=True)
             (panoptic / link).symlink_to(Path("../..") / target, target_is_directory=True)
-        chosen = [p for p in photos if (p.file_name in tested) == (split == "test")]
-        numbered = tuple(replace(photo, id=number) for number, photo in enumerate(chosen, 1))
-        path = split_json(panoptic, split)
-        write_panoptic(replace(model, json_path=path, photos=numbered))
+        numbered = tuple(replace(photo, id=number) for number, photo in enumerate(photos, 1))
+        jsons.append(split_json(panoptic, split))
+        write_panoptic(replace(model, json_path=jsons[-1], photos=numbered))
     if group_file_path(dataset.panoptic).is_file():
         shutil.copyfile(group_file_path(dataset.panoptic), group_file_path(panoptic))
-    write_json(
-        panoptic / "manifest.json", {"inputs": digest(*_jsons(panoptic)), "fold": folder.name}
-    )
-
-
-def _jsons(panoptic: Path) -> list[Path]:
-    return [split_json(panoptic, split) for split in ("train", "test")]
+    write_json(panoptic / "manifest.json", {"inputs": digest(*jsons), "part": folder.name})

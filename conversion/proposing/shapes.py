@@ -13,7 +13,7 @@ from conversion.coco.categories import Category
 from conversion.coco.cropped_mask import CroppedMask
 from conversion.coco.panoptic import Photo
 from conversion.coco.png import SegmentIds
-from conversion.proposing.simplify import Points, simplify
+from conversion.proposing.simplify import simplify
 
 LEAST_IOU = 0.95  # of a shape and the predicted mask
 _ALL_PIXELS = 0.99  # share of a mask's pixels, beyond which its smallest parts are left out
@@ -43,12 +43,12 @@ def shapes_of_prediction(
             group = next(groups) if len(outlines) > 1 else None
             score = "" if segment.score is None else f"score {segment.score:.2f}"
             for outline in outlines:
-                points = tuple((float(x), float(y)) for x, y in outline.round(1))
+                points = tuple((round(x, 1), round(y, 1)) for x, y in outline)
                 yield Shape(label, points, group_id=group, description=score)
 
 
-def outlines_of(mask: CroppedMask) -> list[Points]:
-    """Return the outline of each part of a mask, (N, 2) x, y in pixels, the largest first.
+def outlines_of(mask: CroppedMask) -> list[list[tuple[float, float]]]:
+    """Return the outline of each part of a mask, x, y in pixels, the largest first.
 
     Parts that make up less than a hundredth of the mask are left out, and holes are filled.
     """

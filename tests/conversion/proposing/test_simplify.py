@@ -37,7 +37,7 @@ def disc(radius: int) -> np.ndarray:
 def test_outlines_have_few_vertices_and_cover_the_mask(mask: np.ndarray, most: int) -> None:
     (outline,) = outlines_of(CroppedMask(mask))
     assert len(outline) <= most
-    (filled,) = polygon_masks([outline], height=SIZE, width=SIZE)
+    (filled,) = polygon_masks([np.array(outline)], height=SIZE, width=SIZE)
     painted = np.zeros((SIZE, SIZE), bool)
     filled.paint(painted, 1)
     # painting rounds at the border, by up to half a pixel of a small shape
@@ -48,6 +48,6 @@ def test_outlines_have_few_vertices_and_cover_the_mask(mask: np.ndarray, most: i
 def test_parts_are_separate_and_tiny_ones_left_out() -> None:
     mask = drawn([(5, 5), (30, 5), (30, 30), (5, 30)], [(50, 50), (60, 50), (60, 60), (50, 60)])
     mask[70, 70] = True
-    first, second = outlines_of(CroppedMask(mask, x=100))
+    first, second = map(np.array, outlines_of(CroppedMask(mask, x=100)))
     assert first.min() == 5 and first[:, 0].min() == 105
     assert second.min() == 50

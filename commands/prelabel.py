@@ -1,0 +1,56 @@
+"""The subcommand `prelabel`: a model proposes the annotations of new photos."""
+
+from __future__ import annotations
+
+from base.errors import InputError
+from base.files import write_bytes
+from commands.arguments import DatasetPath, RunPath
+from commands.datasets import check, open_dataset
+
+
+def prelabel(run: RunPath, dataset: DatasetPath, most: int = 50) -> None:
+    """Propose annotations for photos that have none, beginning with the most informative ones.
+
+    Photos come first if the model is unsure about them and if they look unlike annotated photos.
+    A photo with proposals has the flag `proposed`, and is not converted until a person removes the
+    flag in Labelme. Existing annotations are never changed.
+
+    Args:
+        run: folder of a training run.
+        dataset: data set with the new photos below images/ (`collect` copies photos there).
+        most: number of photos to annotate.
+    """
+    if most < 1:
+        raise InputError(f"--most: expected 1 or more, found {most}")
+    from annotation.labeling.prelabeling import photos_without_annotation, write_proposed
+    from annotation.labeling.session import lock_dataset
+    from conversion.coco.panoptic_file import read_panoptic
+    from conversion.proposing.shapes import shapes_of_prediction
+    from detr.prediction.sources import PhotoList
+
+    opened = open_dataset(dataset)
+    paths = photos_without_annotation(opened, check)
+    if not paths:
+        raise InputError(f"{opened.images}: all photos have annotations; add photos with `collect`")
+    names = {photo.relative_to(opened.images).as_posix(): photo for photo in paths}
+    others = tuple(p.relative_to(opened.images).as_posix() for p in opened.photos())
+    known = PhotoList(opened.images, tuple(name for name in others if name not in names))
+    print(f"prelabel: {len(names)} photos without annotation in {opened.images}", flush=True)
+    from detr.prediction.informative import order_photos  # loads torch
+
+    out = run / "prelabel"
+    order = order_photos(run, PhotoList(opened.images, tuple(names)), known, out)[:most]
+    prediction = read_panoptic(out / "panoptic.json")
+    photos = {photo.file_name: photo for photo in prediction.photos}
+    written = 0
+    with lock_dataset(opened):
+        for name in order:
+            ids = prediction.segment_ids(photos[name])
+            shapes = shapes_of_prediction(
+                photos[name], ids, prediction.categories, labels=opened.config.things
+            )
+            written += write_proposed(names[name], paths[names[name]], shapes)
+    listed = run / "prelabel.txt"
+    write_bytes(listed, "".join(f"{name}\n" for name in order).encode())
+    print(f"{opened.root}: {written} annotations proposed; {listed}: the photos in order")
+    print(f"to correct them: pipeline.py annotate {opened.root} --only {listed}")
