@@ -263,8 +263,7 @@ def open_session(
 ) -> Iterator[Session]:
     """Provide the folder with (photo, annotation, word to show) in this order during the block.
 
-    The copies of the annotations also have the proposals `added`. Raises InputError if a file
-    cannot be written.
+    The copies also have the proposals `added`. Raises InputError if a file cannot be written.
     """
     shown = list(photos)
     digits = len(str(len(shown)))
