@@ -232,7 +232,7 @@ FAST: Mapping[str, Any] = {
     "max_size": 640,
     "photometric": 0.3,
     "threshold": 0.2,
-    "test_scale": 1.333,
+    "test_scale": 1.2,
 }
 
 
