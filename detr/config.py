@@ -16,6 +16,7 @@ import msgspec
 
 from base.errors import InputError, nearest
 from base.parsing import read_yaml, write_yaml
+from detr.limits import check_ranges
 
 BACKBONES = ("efficientnet_lite0", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 EPOCHS = ("epochs", "mask_epochs")  # a run can be extended by raising these
@@ -129,26 +130,9 @@ class TrainConfig:
     test_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_ranges(self)
+        check_ranges(self)
         _check_choices(self)
         _check_variant(self)
-
-
-def _check_ranges(config: TrainConfig) -> None:
-    positive = {
-        *("batch_size", "epochs", "lr_drop", "mask_epochs", "mask_lr_drop", "lr", "mask_lr"),
-        *("enc_layers", "dec_layers", "dim_feedforward", "hidden_dim", "nheads", "num_queries"),
-        *("min_size", "max_size", "accumulate", "test_scale"),
-    }
-    shares = {"dropout", "eos_coef", "crop", "photometric", "threshold", "ema_decay", "stretch"}
-    for setting in fields(config):
-        value = getattr(config, setting.name)
-        if setting.name in positive and not value > 0:
-            raise ValueError(f"{setting.name}: expected more than 0, found {value}")
-        if setting.name in shares and not 0 <= value <= 1:
-            raise ValueError(f"{setting.name}: expected 0 to 1, found {value}")
-        if isinstance(value, int | float) and not 0 <= value < float("inf"):
-            raise ValueError(f"{setting.name}: expected 0 or more, found {value}")
 
 
 def _check_choices(config: TrainConfig) -> None:
@@ -174,8 +158,6 @@ def _check_choices(config: TrainConfig) -> None:
             "hidden_dim and nheads: expected multiples of 128 and 8, and hidden_dim divisible by"
             f" nheads, found {config.hidden_dim} and {config.nheads}"
         )
-    if not config.train_sizes or min(config.train_sizes) <= 0:
-        raise ValueError(f"train_sizes: expected sizes above 0, found {list(config.train_sizes)}")
     low, high = config.zoom
     if not 0 < low <= high < float("inf"):
         raise ValueError(f"zoom: expected two rising numbers above 0, found {list(config.zoom)}")

@@ -16,7 +16,7 @@ from detr.model.fast.detr import FastDETR
 from detr.model.segmentation import DETRsegm
 from detr.prediction.thresholds import Thresholds
 from detr.weights.checkpoint import Checkpoint, load_any, masks_path
-from detr.weights.files import Weights, load_strictly
+from detr.weights.files import Weights, check_fits, load_strictly
 from detr.weights.published import find_weights
 from detr.weights.thresholds import SegmentThresholds, same_threshold
 
@@ -89,6 +89,8 @@ def _build(loaded: Checkpoint | Weights, where: Path) -> LoadedModel:
         has_masks, state = loaded.has_masks, loaded.state
         classes = published_classes(loaded.num_classes)
     thresholds = loaded.thresholds if isinstance(loaded, Checkpoint) else None
+    with torch.device("meta"):  # takes no memory, whatever sizes the file asks for
+        check_fits(_new_model(loaded.config, classes, has_masks=has_masks), state, where=str(where))
     model = _new_model(loaded.config, classes, has_masks=has_masks)
     load_strictly(model, state, where=str(where))
     return LoadedModel(model.eval(), classes, loaded.config, thresholds)

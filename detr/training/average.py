@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from base.errors import InputError
 from detr.kernels.torch_private import lerp_all_
 
 
@@ -47,8 +48,16 @@ class WeightAverage:
             self._write(own)
 
     @torch.no_grad()
-    def resume(self, own: dict[str, Tensor]) -> None:
-        """Take the averages from a loaded model and restore its own weights."""
+    def resume(self, own: dict[str, Tensor], *, where: str) -> None:
+        """Take the averages from a loaded model and restore its own weights.
+
+        Raises InputError, which names `where`, if `own` lacks some of them.
+        """
+        for name, parameter in self._trained.items():
+            if name not in own or own[name].shape != parameter.shape:
+                raise InputError(
+                    f"{where}: unaveraged: expected {name} of size {tuple(parameter.shape)}"
+                )
         self._averages = {name: p.detach().clone() for name, p in self._trained.items()}
         self._write({name: own[name] for name in self._trained})
 

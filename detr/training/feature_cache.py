@@ -17,13 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from base.errors import InputError
-from base.files import digest, inside, replacing
+from base.files import digest, inside
 from conversion.coco.panoptic import Photo
 from detr.data.batch import Batch, CachedOutput
 from detr.data.examples import Examples
 from detr.data.padded import Padded, pad
 from detr.data.targets import SegmentMap
 from detr.model.detr import DETR
+from detr.weights.saving import save_torch
 
 FORMAT = "1"  # increase it when the content of files changes without a change of their names
 Key = tuple[str, int, int | None]  # folder of the split's photos, image id, number of the view
@@ -165,13 +166,12 @@ def _weights_digest(module: nn.Module) -> str:
 def _save(path: Path, value: dict[str, Any]) -> None:
     """Write a file. Raises InputError if this fails, for example because the disk is full."""
     try:
-        with replacing(path) as temporary:
-            torch.save(value, temporary)
-    except RuntimeError as error:  # torch's error for an incomplete write
+        save_torch(path, value)
+    except OSError as error:
         raise InputError(
-            f"{path.parent}: the feature cache cannot be written: {str(error).splitlines()[0]};"
-            " free disk space, or train without a cache by setting cached_views: 0 (in another"
-            " --run if an epoch is already finished)"
+            f"{path}: the feature cache cannot be written: {error.strerror}; free disk space, or"
+            " train without a cache by setting cached_views: 0 (in another --run if an epoch is"
+            " already finished)"
         ) from None
 
 

@@ -56,7 +56,8 @@ from detr.training.schedule import History, find_decay, is_finished, rate_factor
 from detr.training.scoring import score_epoch
 from detr.training.stage_model import Stage, StageModel, build_module, prepare_model
 from detr.training.tuning import store_thresholds
-from detr.weights.checkpoint import Checkpoint
+from detr.weights.checkpoint import Checkpoint, checkpoint_path
+from detr.weights.files import load_strictly
 from detr.weights.init import copy_weights
 
 StageOption = Literal["boxes", "masks", "both", "joint"]
@@ -121,7 +122,7 @@ def _train_stage(run: Run, stage: Stage) -> None:
     average = WeightAverage(model.module, config.ema_decay)
     if last:
         load_state_by_name(optimizer, model.module, last.optimizer)
-        average.resume(last.unaveraged)
+        average.resume(last.unaveraged, where=str(checkpoint_path(run.folder, stage)))
     cache = fill_cache(run, model)
 
     epoch = len(history)
@@ -256,9 +257,9 @@ def _build_model(
             )
     model = prepare_model(module.to(run.processes.device), stage, config, run.processes)
     if boxes:
-        model.detr.load_state_dict(boxes.model)
+        load_strictly(model.detr, boxes.model, where=str(checkpoint_path(run.folder, "boxes")))
     if last:
-        model.module.load_state_dict(last.model)
+        load_strictly(model.module, last.model, where=str(checkpoint_path(run.folder, stage)))
     return model
 
 

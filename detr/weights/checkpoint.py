@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import torch
 
 from base.errors import InputError
-from base.files import replacing
 from base.parsing import parse
 from conversion.coco.categories import Category, category_values
 from detr.config import TrainConfig, read_run
 from detr.data.classes import ClassTable
-from detr.weights.files import State, Weights, find_model, read_torch
+from detr.weights.files import Weights, find_model, read_torch
+from detr.weights.parts import (
+    TENSORS,
+    Header,
+    State,
+    check_history,
+    check_optimizer,
+    check_tensors,
+)
+from detr.weights.saving import save_torch
 from detr.weights.thresholds import SegmentThresholds
 
 
@@ -67,7 +72,10 @@ def best_path(last: Path) -> Path:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically, and flush it to disk."""
+    """Write a checkpoint completely or not at all; when this returns, it survives a power cut.
+
+    Raises OSError, with the path, if it cannot be written.
+    """
     values = {
         **vars(checkpoint),
         "classes": list(checkpoint.classes.category_ids),
@@ -75,10 +83,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "config": msgspec.to_builtins(checkpoint.config),
         "thresholds": msgspec.to_builtins(checkpoint.thresholds),
     }
-    with replacing(path) as temporary:
-        torch.save(values, temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+    save_torch(path, values, durable=True)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -98,16 +103,28 @@ def load_any(path: Path) -> Checkpoint | Weights:
     return _parse(values, path) if "stage" in values else find_model(values, path)
 
 
-def _parse(values: dict[str, Any], path: Path) -> Checkpoint:
-    try:
-        categories = tuple(
-            Category(c["id"], c["name"], bool(c["isthing"]), tuple(c["color"]))
-            for c in values.pop("categories")
+def _parse(values: State, path: Path) -> Checkpoint:
+    """Check every part of a checkpoint. Raises InputError if one is missing or of another kind."""
+    where, size = str(path), path.stat().st_size
+    if missing := [name for name in TENSORS if name not in values]:
+        raise InputError(
+            f"{where}: is not a checkpoint of this project: expected the key '{missing[0]}', found"
+            " none"
         )
-        classes = ClassTable(categories, tuple(values.pop("classes")))
-        config = parse(TrainConfig, values.pop("config"), where=str(path))
-        found = values.pop("thresholds", None)  # earlier versions had none
-        thresholds = None if found is None else parse(SegmentThresholds, found, where=str(path))
-        return Checkpoint(**values, classes=classes, config=config, thresholds=thresholds)
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: is not a checkpoint of this project: {error}") from None
+    header = parse(Header, {n: v for n, v in values.items() if n not in TENSORS}, where=where)
+    check_history(header.history, where=where)
+    for name in ("model", "unaveraged"):
+        check_tensors(values[name], where=f"{where}: {name}", most_bytes=size)
+    check_optimizer(values["optimizer"], where=f"{where}: optimizer", most_bytes=size)
+    categories = tuple(Category(c.id, c.name, bool(c.isthing), c.color) for c in header.categories)
+    return Checkpoint(
+        stage=header.stage,
+        epoch=header.epoch,
+        classes=ClassTable(categories, header.classes),
+        config=header.config,
+        data_digest=header.data_digest,
+        trunk_epoch=header.trunk_epoch,
+        history=header.history,
+        thresholds=header.thresholds,
+        **{name: values[name] for name in TENSORS},
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from argparse import Namespace
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from base.errors import InputError
+from base.files import check_regular
 from detr.config import TrainConfig
+from detr.weights.parts import State, check_tensors
 
-State = dict[str, Any]
+MOST_BYTES = 1 << 36  # of a file of weights: 64 GB
 RESNETS = {  # by whether blocks are bottlenecks, and by the number of blocks in the third stage
     (False, 2): "resnet18",
     (False, 6): "resnet34",
@@ -40,8 +43,10 @@ class Weights:
 def read_torch(path: Path) -> dict[str, Any]:
     """Load a dict saved by torch to the CPU, without running any code in the file.
 
-    Raises InputError if the file cannot be read or contains anything but plain values.
+    Raises InputError if the file cannot be read, contains anything but plain values, or would take
+    more memory than its own size.
     """
+    _check_file(path)
     try:
         # DETR's authors save the command line with the weights; a Namespace only holds values
         with torch.serialization.safe_globals([Namespace]):
@@ -61,6 +66,23 @@ def read_torch(path: Path) -> dict[str, Any]:
     return values
 
 
+def _check_file(path: Path) -> None:
+    """Raise InputError unless this is a regular file, whose parts, if any, are not compressed."""
+    try:
+        check_regular(path, most_bytes=MOST_BYTES)
+        with zipfile.ZipFile(path) as parts:
+            size = sum(part.file_size for part in parts.infolist())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except Exception:  # torch's older format, or a damaged file, which torch.load reports
+        return
+    if size > path.stat().st_size:  # torch stores parts uncompressed, and each of them once
+        found = f"parts of {size:,} bytes in a file of {path.stat().st_size:,}"
+        raise InputError(f"{path}: is not a checkpoint: expected uncompressed parts, found {found}")
+
+
 def read_weights(path: Path, *, dilation: bool | None = None) -> Weights:
     """Read a weights file; see `find_model`."""
     return find_model(read_torch(path), path, dilation=dilation)
@@ -75,42 +97,35 @@ def find_model(values: dict[str, Any], path: Path, *, dilation: bool | None = No
     precedence. Raises InputError if these are not DETR weights.
     """
     state = values.get("model", values)
-    _check_state(state, where=str(path))
+    check_tensors(state, where=f"{path}: model", most_bytes=path.stat().st_size)
     command_line = values.get("args")
     arguments = vars(command_line) if isinstance(command_line, Namespace) else {}
     if dilation is None:
         dilation = bool(arguments.get("dilation", "dc5" in path.name.lower()))
+    nheads = arguments.get("nheads", 8)
+    if not isinstance(nheads, int):
+        raise InputError(f"{path}: args: nheads: expected an integer, found {nheads!r:.40}")
     has_masks = any(name.startswith("detr.") for name in state)
     boxes = {n.removeprefix("detr."): v for n, v in state.items()} if has_masks else state
-    config = _config(boxes, str(path), dilation=dilation, nheads=int(arguments.get("nheads", 8)))
+    config = _config(boxes, str(path), dilation=dilation, nheads=nheads)
     return Weights(str(path), state, config, len(boxes["class_embed.weight"]) - 1, has_masks)
-
-
-def _check_state(state: Any, *, where: str) -> None:
-    """Raise InputError unless this is a dict of named tensors."""
-    if not isinstance(state, dict) or not state:
-        found = type(state).__name__
-        raise InputError(f"{where}: model: expected named tensors, found {found}")
-    for name, value in state.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
-            found = type(value).__name__
-            raise InputError(f"{where}: expected named tensors, found '{name}': {found}")
 
 
 def _config(boxes: State, where: str, *, dilation: bool, nheads: int) -> TrainConfig:
     """Return the configuration inferred from the shapes of a box model's weights."""
 
-    def shape(name: str) -> torch.Size:
-        if name not in boxes or boxes[name].dim() != 2:
+    def shape(name: str, dimensions: int = 2) -> torch.Size:
+        if name not in boxes or boxes[name].dim() != dimensions:
             raise InputError(
-                f"{where}: expected DETR weights, with the matrix {name}, found {_first(boxes)}"
+                f"{where}: expected DETR weights, with {name} of {dimensions} dimensions, found"
+                f" {_first(boxes)}"
             )
         size: torch.Size = boxes[name].shape
         return size
 
     num_queries, hidden_dim = shape("query_embed.weight")
     shape("class_embed.weight")
-    mask_input = boxes.get("mask_head.lay1.weight")  # for features and one attention map per head
+    mask_input = "mask_head.lay1.weight"  # for features and one attention map per head
     try:
         return TrainConfig(
             backbone=_backbone(boxes, where),
@@ -120,7 +135,7 @@ def _config(boxes: State, where: str, *, dilation: bool, nheads: int) -> TrainCo
             dec_layers=_count(boxes, r"transformer\.decoder\.layers\.(\d+)\."),
             dim_feedforward=shape("transformer.encoder.layers.0.linear1.weight")[0],
             hidden_dim=hidden_dim,
-            nheads=nheads if mask_input is None else mask_input.shape[1] - hidden_dim,
+            nheads=shape(mask_input, 4)[1] - hidden_dim if mask_input in boxes else nheads,
             num_queries=num_queries,
             pre_norm="transformer.encoder.norm.weight" in boxes,
         )
@@ -147,13 +162,18 @@ def _count(names: Iterable[str], pattern: str) -> int:
 
 
 def load_strictly(model: nn.Module, state: State, *, where: str) -> None:
-    """Load every tensor of `state`.
+    """Load every tensor of `state`. Raises InputError as `check_fits` does."""
+    check_fits(model, state, where=where)
+    model.load_state_dict({name: state[name] for name in _given(state)})
+
+
+def check_fits(model: nn.Module, state: State, *, where: str) -> None:
+    """Check that `state` has the tensors of a model, which may be on the device "meta".
 
     Raises InputError, with the first names, if tensors are missing, unknown or of the wrong shape.
     """
     expected = {name: value.shape for name, value in model.state_dict().items()}
-    # without batch norm's counters, which frozen batch norm does not use
-    given = {n: v.shape for n, v in state.items() if not n.endswith(".num_batches_tracked")}
+    given = _given(state)
     problems = {
         "missing": [name for name in expected if name not in given],
         "unknown": [name for name in given if name not in expected],
@@ -168,7 +188,11 @@ def load_strictly(model: nn.Module, state: State, *, where: str) -> None:
             f"{len(names)} {kind}: {_first(names)}" for kind, names in problems.items() if names
         ]
         raise InputError(f"{where}: weights do not fit the model: {'; '.join(found)}")
-    model.load_state_dict({name: state[name] for name in given})
+
+
+def _given(state: State) -> dict[str, torch.Size]:
+    """Return the shapes of the tensors, without the counters that frozen batch norm lacks."""
+    return {n: v.shape for n, v in state.items() if not n.endswith(".num_batches_tracked")}
 
 
 def _first(names: Iterable[str]) -> str:
