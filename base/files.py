@@ -32,17 +32,17 @@ def replacing(path: Path, *, durable: bool = False, size: int | None = None) -> 
     folder = os.path.dirname(path)  # noqa: PTH120 (called for every photo)
     new_folders = _make_folder(folder) if folder else ()
     temporary = Path(folder, f".{token_hex(8)}{path.suffix}")
-    try:
-        with naming_full_disk(path, size=size):
+    with naming_full_disk(path, size=size):
+        try:
             yield temporary
             if durable:
                 sync_file(temporary)
             os.replace(temporary, path)  # noqa: PTH105
             for one in (folder or ".", *new_folders) if durable else ():
                 sync_folder(one)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        except BaseException:
+            temporary.unlink(missing_ok=True)  # before the free space is measured
+            raise
 
 
 def remove_temporaries(folder: Path) -> None:

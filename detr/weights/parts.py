@@ -29,6 +29,7 @@ class CategoryValues:
     name: str
     isthing: int
     color: tuple[int, int, int]
+    supercategory: str = ""
 
 
 @dataclass(frozen=True)
