@@ -6,8 +6,14 @@ start quickly.
 
 from __future__ import annotations
 
-import os
 import sys
+
+from base.ctrl_c import STATUS, ctrl_c_was_pressed, handle_ctrl_c, ignore_ctrl_c_from_now_on
+
+if __name__ == "__main__":
+    handle_ctrl_c()  # before the imports below, which take a second
+
+import os
 from collections.abc import Callable
 from importlib.metadata import version
 from inspect import signature
@@ -64,18 +70,28 @@ def main() -> None:
             description="From Labelme polygons to a reviewed panoptic DETR."
             " With --version instead of a subcommand, prints the version.",
         )
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except BrokenPipeError:  # the reader closed the pipe, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except OSError as error:  # no permission, no space, a file in place of a folder
-        print(f"error: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
+    except BaseException as error:
+        sys.exit(_status(error))
+    finally:
+        ignore_ctrl_c_from_now_on()
+
+
+def _status(error: BaseException) -> int:
+    """Report an error in one line and return the exit status; raise the program's own mistakes."""
+    if isinstance(error, KeyboardInterrupt) or ctrl_c_was_pressed():
         print("stopped", file=sys.stderr)
-        sys.exit(130)
+        return STATUS
+    if isinstance(error, BrokenPipeError):  # the reader closed the pipe, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    if isinstance(error, InputError):
+        text = str(error)
+    elif isinstance(error, OSError):  # no permission, no space, a file in place of a folder
+        text = f"{error.filename or 'system'}: {error.strerror or error}"
+    else:
+        raise error
+    print(f"error: {text}", file=sys.stderr)
+    return 2
 
 
 def _check_command(words: list[str]) -> None:

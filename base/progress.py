@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from base.ctrl_c import check_ctrl_c
 from base.durations import duration
 
 T = TypeVar("T")
@@ -31,7 +32,8 @@ def track(items: Iterable[T], title: str, *, total: int | None = None) -> Iterat
     """
     console = Console()
     if not console.is_terminal:
-        yield from _with_lines(items, title, length_hint(items) if total is None else total)
+        lines = _with_lines(items, title, length_hint(items) if total is None else total)
+        yield from _stopping(lines)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -40,7 +42,13 @@ def track(items: Iterable[T], title: str, *, total: int | None = None) -> Iterat
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        yield from progress.track(items, total=total, description=title)
+        yield from _stopping(progress.track(items, total=total, description=title))
+
+
+def _stopping(items: Iterable[T]) -> Iterator[T]:
+    for item in items:
+        check_ctrl_c()
+        yield item
 
 
 def _with_lines(items: Iterable[T], title: str, total: int) -> Iterator[T]:

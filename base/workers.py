@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from itertools import chain, islice
 from typing import Any, TypeVar
 
+from base.ctrl_c import ctrl_c_blocked
 from base.errors import InputError
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def in_processes(
     pool = ProcessPoolExecutor(cores, mp_context=context, initializer=_start, initargs=start)
     chunks = batched(chain(first, rest), at_once)
     try:
-        with _ctrl_c_blocked():  # the processes start with the first chunks
+        with ctrl_c_blocked():  # the processes start with the first chunks
             sent = deque(pool.submit(_call, chunk) for chunk in islice(chunks, cores * _AHEAD))
         while sent:
             results = sent.popleft().result()
@@ -79,16 +79,6 @@ def count_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-@contextmanager
-def _ctrl_c_blocked() -> Iterator[None]:
-    """Block Ctrl-C in the processes that start inside; only their parent responds to it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(

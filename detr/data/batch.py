@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -28,3 +30,19 @@ class Batch:
     # normalised photos (B, 3, H, W); features of the backbone, finest first; a box model's output
     inputs: Padded | list[Padded] | CachedOutput
     targets: list[SegmentMap]
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Yield all tensors."""
+        yield from _tensors_in(self.inputs)
+        yield from _tensors_in(self.targets)
+
+
+def _tensors_in(part: Any) -> Iterator[Tensor]:
+    if isinstance(part, Tensor):
+        yield part
+    elif isinstance(part, list):
+        for one in part:
+            yield from _tensors_in(one)
+    elif is_dataclass(part):
+        for field in fields(part):
+            yield from _tensors_in(getattr(part, field.name))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import signal
+import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from errno import ENOMEM, ENOSPC
+from functools import cache
 from math import ceil
 
 import cv2
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from base.ctrl_c import ctrl_c_blocked
 from base.errors import InputError
 from detr.config import TrainConfig
 from detr.data.batch import Batch
@@ -36,6 +39,14 @@ class ReadError:
     """A photo that could not be read; sent by a worker in place of the photo."""
 
     message: str
+
+
+@dataclass(frozen=True)
+class PickledBatch:
+    """A batch for which shared memory had no space; sent by a worker as bytes."""
+
+    data: bytes
+    reason: str
 
 
 def plan_steps(
@@ -68,20 +79,55 @@ def plan_steps(
 def read_batches(examples: Examples, batches: Sequence[Sequence[int]]) -> Iterator[Batch]:
     """Read each batch of example indices, in `num_workers` other processes if configured.
 
-    Raises InputError if a photo cannot be read.
+    Batches come through shared memory, or, when there is too little, as it is in containers,
+    through pipes. Raises InputError if a photo cannot be read.
     """
-    loader: DataLoader[Batch | ReadError] = DataLoader(
+    for batch in _read(examples, batches):
+        if isinstance(batch, ReadError):
+            raise InputError(batch.message)
+        if isinstance(batch, PickledBatch):
+            _print_once(
+                f"shared memory is full, so batches are sent through pipes, which is slower:"
+                f" {batch.reason}; give a container more with --shm-size, or set num_workers=0"
+            )
+            yield pickle.loads(batch.data)
+        else:
+            yield batch
+
+
+def _read(
+    examples: Examples, batches: Sequence[Sequence[int]]
+) -> Iterator[Batch | ReadError | PickledBatch]:
+    count = examples.config.num_workers
+    try:
+        with ctrl_c_blocked():  # the workers leave Ctrl-C to the training process
+            return iter(_loader(examples, batches, count))
+    except OSError as error:  # not even the locks of the processes fit into shared memory
+        if not count or error.errno not in (ENOSPC, ENOMEM):
+            raise
+        _print_once(
+            f"photos are read without other processes, because shared memory is full:"
+            f" {error.strerror}"
+        )
+        return iter(_loader(examples, batches, 0))
+
+
+def _loader(
+    examples: Examples, batches: Sequence[Sequence[int]], count: int
+) -> DataLoader[Batch | ReadError | PickledBatch]:
+    return DataLoader(
         _SafeExamples(examples),  # type: ignore[arg-type]
         batch_sampler=[list(batch) for batch in batches],
-        num_workers=examples.config.num_workers,
-        collate_fn=_collate,
+        num_workers=count,
+        collate_fn=_collate_to_share if count else _collate,
         worker_init_fn=_start_worker,
         generator=torch.Generator(),  # otherwise, it would advance training's random state
     )
-    for batch in loader:
-        if isinstance(batch, ReadError):
-            raise InputError(batch.message)
-        yield batch
+
+
+@cache
+def _print_once(line: str) -> None:
+    print(line, flush=True)
 
 
 @dataclass(frozen=True)
@@ -110,10 +156,24 @@ def _collate(examples: list[Example | ReadError]) -> Batch | ReadError:
     return Batch(pad([image for image, _ in read]), [segments for _, segments in read])
 
 
-def _start_worker(_worker: int) -> None:
-    """Use one thread, and leave Ctrl-C to the training process.
+def _collate_to_share(examples: list[Example | ReadError]) -> Batch | ReadError | PickledBatch:
+    """Make a batch in shared memory or, if it does not fit, as bytes.
 
-    Runs in the worker process, which ends with its epoch; the training process is not affected.
+    Otherwise, torch would copy it there in a thread of the worker, where an error loses the batch:
+    the training would wait for it for ever.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    batch = _collate(examples)
+    if isinstance(batch, ReadError):
+        return batch
+    try:
+        for tensor in batch.tensors():
+            tensor.share_memory_()
+    except (RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        return PickledBatch(pickle.dumps(batch), reason[:200])
+    return batch
+
+
+def _start_worker(_worker: int) -> None:
+    """Use one thread; runs in the worker process, which ends with its epoch."""
     cv2.setNumThreads(0)

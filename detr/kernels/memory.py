@@ -11,6 +11,7 @@ from base.errors import InputError
 from detr.config import TrainConfig
 
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # torch's messages
+_DIED = ("killed", "exited unexpectedly")  # in torch's messages about a worker
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def explained_memory_errors(config: TrainConfig) -> Iterator[None]:
         yield
     except (MemoryError, RuntimeError) as error:
         text = str(error)
-        if "DataLoader worker" in text and "killed" in text:
+        if "DataLoader worker" in text and any(word in text for word in _DIED):
             raise InputError(
                 "a data-loading process was killed, probably because memory ran out; lower"
                 f" num_workers, now {config.num_workers}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import cv2
 import torch
 from torch import distributed
 
+from base.ctrl_c import ctrl_c_blocked
 from base.errors import InputError
 from base.workers import count_cores
 from detr.config import TrainConfig
@@ -64,7 +64,8 @@ def train_in_processes(
             receiver, sender = context.Pipe(duplex=False)
             target = (rank, count, rendezvous, sender, function, arguments)
             process = context.Process(target=_run_other, args=target, daemon=True)
-            process.start()
+            with ctrl_c_blocked():  # the first process responds to it, and ends this one
+                process.start()
             sender.close()
             others.append(process)
             errors.append(receiver)
@@ -103,7 +104,6 @@ def _run_other(
 
     It sends None through `errors` when it has started, and later its error, if it fails.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # after Ctrl-C, the first process kills this one
     silent = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(silent, stream)
