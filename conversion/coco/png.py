@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
-from annotation.photos.files import Size
+from annotation.photos.files import MAX_BYTES, Size
 from base.errors import InputError
-from base.files import write_bytes
+from base.files import check_regular, write_bytes
 
 SegmentIds = NDArray[np.uint32]
 VOID = 0
@@ -86,10 +86,13 @@ class PngHeader:
 def read_png_header(path: Path) -> PngHeader:
     """Read the header of a PNG; raises InputError if the file cannot be read or is no PNG."""
     try:
+        check_regular(path, most_bytes=MAX_BYTES)  # opening a pipe would wait for its other end
         with path.open("rb") as file:
             data = file.read(HEADER_BYTES)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     header = parse_png_header(data)
     if header is None:
         raise InputError(f"{path}: cannot be read as a PNG")

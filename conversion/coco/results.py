@@ -17,6 +17,8 @@ from base.parsing import read_json, write_json
 from conversion.coco.panoptic import PanopticSet
 from conversion.coco.rle import Rle
 
+INSTANCES = "instances.json"  # beside the JSON of a prediction
+
 
 @dataclass(frozen=True)
 class Result:

@@ -11,12 +11,13 @@ from urllib.parse import quote
 import fiftyone as fo
 
 from base.errors import InputError
-from curation.app.database import connect
+from curation.app.database import connect, explained_database_errors
 from curation.app.fiftyone_private import app_server
 
 ADDRESS = "127.0.0.1"
 
 
+@explained_database_errors()
 def open_app(name: str, *, port: int = 5151) -> None:
     """Serve the App with data set `name`, print its address and wait until Ctrl-C.
 

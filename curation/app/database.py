@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
 import msgspec
 import pymongo
+from mongoengine.errors import MongoEngineException
 from pymongo.errors import PyMongoError
 
 from base.errors import InputError
@@ -41,6 +44,25 @@ def connect() -> None:
             name_database_service(choose_service(folder))
             _query()
     _connected = True
+
+
+@contextmanager
+def explained_database_errors() -> Iterator[None]:
+    """Raise InputError if the database fails in the block: it is killed, or its disk is full.
+
+    What was being written is incomplete then; the caller writes it again in its next run.
+    """
+    try:
+        yield
+    except (PyMongoError, MongoEngineException) as error:
+        uri = fo.config.database_uri
+        place = "FIFTYONE_DATABASE_URI" if uri else str(fo.config.database_dir)
+        reason = str(error).split(", Timeout:")[0].split(", full error:")[0]
+        log = "" if uri else _last_error(Path(fo.config.database_dir) / "log" / "mongo.log")
+        raise InputError(
+            f"{place}: FiftyOne's database failed: {' '.join(reason.split())[:300]}{log}; see that"
+            " the server runs and its disk has space, then run the same command again"
+        ) from None
 
 
 def check_server(uri: str) -> str:

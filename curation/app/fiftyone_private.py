@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from typing import Any
 import fiftyone as fo
 from packaging.version import Version
 
+from base.errors import InputError
 from base.waiting import wait_for
 
+LISTEN_SECONDS, LISTEN_ATTEMPTS = 60, 10  # for the App's server to listen
 DEFAULT_SERVICE = "db"  # FiftyOne's name for its database service
 
 
@@ -26,10 +28,10 @@ def app_server(name: str, *, address: str, port: int) -> Iterator[Callable[[], o
     """Serve the App; yield a function that waits until the server ends or Ctrl-C is pressed.
 
     The public `launch_app` also opens a session, which pushes its own state, data set `name`, to
-    every window of the App.
+    every window of the App. Raises InputError if the server does not start.
     """
     try:
-        from fiftyone.core.service import ServerService
+        from fiftyone.core.service import ServerService, ServiceListenTimeout
     except ImportError:
         session = fo.launch_app(fo.load_dataset(name), address=address, port=port, remote=True)
         try:
@@ -37,7 +39,24 @@ def app_server(name: str, *, address: str, port: int) -> Iterator[Callable[[], o
         finally:
             fo.close_app()
         return
-    server = ServerService(port, address=address, do_not_track=True)
+
+    class PatientService(ServerService):  # type: ignore[misc]
+        """The server, which on a busy machine may take longer than FiftyOne waits."""
+
+        def _wait_for_child_port(self, port: int | None = None) -> object:
+            for _ in range(LISTEN_ATTEMPTS):
+                with suppress(ServiceListenTimeout):
+                    return super()._wait_for_child_port(port, timeout=LISTEN_SECONDS)
+                if self.child.poll() is not None:
+                    break
+                print("FiftyOne's App: still starting", flush=True)
+            self.stop()
+            raise InputError(
+                f"port {port}: FiftyOne's App did not start; run the same command again, with"
+                " another --port or when the machine is less busy"
+            )
+
+    server = PatientService(port, address=address, do_not_track=True)
     try:
         # `server.wait` waits for the same process without a limit
         yield partial(wait_for, server.child) if hasattr(server, "child") else server.wait

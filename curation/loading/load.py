@@ -17,7 +17,7 @@ from base.errors import InputError
 from base.files import digest
 from base.progress import track
 from curation.app.appearance import set_appearance
-from curation.app.database import connect
+from curation.app.database import connect, explained_database_errors
 from curation.app.fields import TRUE_SCENE, TRUE_SEGMENTS
 from curation.loading.entries import (
     EXCLUDED,
@@ -35,12 +35,14 @@ FORMAT = "2"  # increase it if the same input gives other samples, so that all a
 FIELDS = ("findings", *TRUE_SEGMENTS, TRUE_SCENE)
 
 
+@explained_database_errors()
 def load_dataset(dataset: Dataset, checked: Checked) -> str:
     """Update FiftyOne's data set from `panoptic/` and the findings; return its name.
 
     Photos are matched by their name below `images/`: known photos are updated in place, photos
     that no longer exist are removed, the user's own tags and fields are kept. Raises InputError
-    if there is no panoptic set or if FiftyOne has an unrelated data set of that name.
+    if there is no panoptic set, if FiftyOne has an unrelated data set of that name, or if its
+    database fails.
     """
     splits = read_splits(dataset)
     inputs = _inputs_digest(dataset, checked)

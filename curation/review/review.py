@@ -17,7 +17,7 @@ from conversion.coco.categories import Category
 from conversion.coco.panoptic import Segment
 from conversion.coco.panoptic_file import read_panoptic
 from curation.app.appearance import set_appearance
-from curation.app.database import connect
+from curation.app.database import connect, explained_database_errors
 from curation.app.fields import (
     COUNTS,
     FALSE_ALARM,
@@ -55,6 +55,7 @@ class Marks:
     ious: Mapping[int, float]
 
 
+@explained_database_errors()
 def review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: Path) -> str:
     """Add a run's prediction to FiftyOne's data set, replacing an earlier one; return its name.
 
@@ -64,9 +65,9 @@ def review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: Pa
     """
     connect()
     samples = _loaded_samples(dataset)
-    inputs = digest(FORMAT, run.name, samples.info["load"], truth_json, prediction_json)
-    folder = mask_folder(dataset, "predictions", digest(prediction_json))
     compared = redraw_inputs(truth_json, prediction_json)
+    inputs = digest(FORMAT, run.name, samples.info["load"], compared)
+    folder = mask_folder(dataset, "predictions", compared)
     listed = has_redraw(run, inputs=compared)
     complete = folder.is_dir() and listed and has_fields(samples, FIELDS)
     if samples.info.get("review") == inputs and complete:

@@ -46,7 +46,6 @@ class PickledBatch:
     """A batch for which shared memory had no space; sent by a worker as bytes."""
 
     data: bytes
-    reason: str
 
 
 def plan_steps(
@@ -87,8 +86,8 @@ def read_batches(examples: Examples, batches: Sequence[Sequence[int]]) -> Iterat
             raise InputError(batch.message)
         if isinstance(batch, PickledBatch):
             _print_once(
-                f"shared memory is full, so batches are sent through pipes, which is slower:"
-                f" {batch.reason}; give a container more with --shm-size, or set num_workers=0"
+                "shared memory (/dev/shm) is full, so batches are sent through pipes, which is"
+                " slower; give a container more with --shm-size, or set num_workers=0"
             )
             yield pickle.loads(batch.data)
         else:
@@ -106,8 +105,8 @@ def _read(
         if not count or error.errno not in (ENOSPC, ENOMEM):
             raise
         _print_once(
-            f"photos are read without other processes, because shared memory is full:"
-            f" {error.strerror}"
+            "photos are read without other processes, because shared memory (/dev/shm) is full;"
+            " give a container more with --shm-size"
         )
         return iter(_loader(examples, batches, 0))
 
@@ -168,9 +167,8 @@ def _collate_to_share(examples: list[Example | ReadError]) -> Batch | ReadError 
     try:
         for tensor in batch.tensors():
             tensor.share_memory_()
-    except (RuntimeError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        return PickledBatch(pickle.dumps(batch), reason[:200])
+    except (RuntimeError, OSError):
+        return PickledBatch(pickle.dumps(batch))
     return batch
 
 

@@ -25,10 +25,11 @@ Split = Literal["train", "tune", "test"]
 
 @dataclass(frozen=True)
 class Splits:
-    """The folder `panoptic/` of a data set and its two splits.
+    """The folder `panoptic/` of a data set and its splits; `test` may have no photos.
 
-    `tune` holds the photos held out of the training split, which are not in `train`; it has no
-    photos if the split is too small, and is None if none are wanted.
+    `tune` holds the photos that select epochs and thresholds: those of the split `val`, or some
+    held out of the training split, which are then not in `train`. It has no photos if that split is
+    too small, and is None if none are wanted.
     """
 
     folder: Path
@@ -36,6 +37,7 @@ class Splits:
     test: PanopticSet
     classes: ClassTable
     tune: PanopticSet | None = None
+    val: PanopticSet | None = None
 
     @property
     def held_out(self) -> Split:
@@ -49,7 +51,9 @@ class Splits:
 
     def images(self, split: Split) -> Path:
         """Return the folder of a split's photos."""
-        return self.folder / ("test" if split == "test" else "train")
+        if split == "tune":
+            return self.folder / ("val" if self.tune is self.val else "train")
+        return self.folder / split
 
     def examples(self, split: Split, config: TrainConfig) -> Examples:
         """Return the examples of a split."""
@@ -63,32 +67,42 @@ class Splits:
 def read_splits(folder: Path) -> Splits:
     """Read the folder `panoptic/` of a data set.
 
-    Raises InputError if it has not been built, has no split "test", or has no photos to train on.
+    Raises InputError if it has not been built, has neither a split "test" nor a split "val", or has
+    no photos to train on.
     """
-    json_paths = [split_json(folder, split) for split in ("train", "test")]
-    found = list(find_split_jsons(folder))
-    if found and "test" not in found:
+    found = find_split_jsons(folder)
+    if found and not {"test", "val"} & found.keys():
         raise InputError(
-            f"{folder}: expected a split 'test', on which runs are scored, found the splits"
-            f" {', '.join(found)}; rename one in `split` of dataset.yaml, and convert again"
+            f"{folder}: expected a split 'test', on which runs are scored, or 'val', found the"
+            f" splits {', '.join(found)}; rename one in `split` of dataset.yaml, and convert again"
         )
-    for path in (*json_paths, folder / "manifest.json"):
+    for path in (split_json(folder, "train"), folder / "manifest.json"):
         if not path.is_file():
             raise InputError(f"{path}: missing; build the panoptic data set first")
-    train, test = (read_panoptic(path) for path in json_paths)
+    train, *others = (
+        read_panoptic(path) if (path := split_json(folder, split)).is_file() else None
+        for split in ("train", "val", "test")
+    )
+    assert train is not None
     if not train.photos:
-        raise InputError(f"{json_paths[0]}: expected photos to train on, found none")
-    return Splits(folder, train, test, packed_classes(train.categories))
+        raise InputError(f"{train.json_path}: expected photos to train on, found none")
+    val, test = others
+    if test is None:
+        test = PanopticSet(split_json(folder, "test"), folder, train.categories, ())
+    return Splits(folder, train, test, packed_classes(train.categories), val=val)
 
 
 def hold_out(splits: Splits, config: TrainConfig) -> Splits:
-    """Move the fraction `tune` of the training photos to the split `tune`, in whole groups.
+    """Choose the photos of `tune`: the split `val`, or else a fraction of the training photos.
 
+    These are moved out of the training split in whole groups.
     Groups are those of `groups.json`; without it, each photo is its own group. Categories have the
     same share of their segments held out, as far as groups allow. The result depends only on the
     seed and the photos. No photos are held out of fewer than LEAST_PHOTOS, or if groups are so
     large that far more than wanted would be. Raises InputError if `groups.json` is damaged.
     """
+    if splits.val is not None and splits.val.photos:
+        return replace(splits, tune=splits.val)
     if not config.tune:
         return splits
     chosen = _choose(splits, config) if len(splits.train.photos) >= LEAST_PHOTOS else set()

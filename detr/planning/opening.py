@@ -40,8 +40,9 @@ def _photos(splits: Splits) -> str:
     photos = count_photos(splits)
     things = sum(category.isthing for category in splits.train.categories)
     stuff = len(splits.train.categories) - things
+    source = "validation" if splits.tune and splits.tune is splits.val else "training"
     return (
-        f"{photos.trained} to train on, {photos.held_out} of the training split held out,"
+        f"{photos.trained} to train on, {photos.held_out} of the {source} split held out,"
         f" {photos.test} to test on; categories: {things} of things, {stuff} of stuff"
     )
 

@@ -14,7 +14,7 @@ from base.progress import track
 from conversion.coco.panoptic import PanopticSet
 from conversion.coco.panoptic_file import read_panoptic, write_panoptic
 from conversion.coco.png import png_names, write_segment_ids
-from conversion.coco.results import write_results
+from conversion.coco.results import INSTANCES, write_results
 from detr.prediction import pictures as drawing
 from detr.prediction.photos import predict_photos
 from detr.prediction.place import check_place, read_manifest
@@ -107,7 +107,7 @@ def _is_up_to_date(out: Path, inputs: RunningDigest, images: Path, names: list[s
     The photos are read only if there is a complete prediction and everything else is the same:
     model, thresholds, and names of photos. Manifests of earlier versions do not say this.
     """
-    complete = all((out / name).is_file() for name in ("panoptic.json", "instances.json"))
+    complete = all((out / name).is_file() for name in ("panoptic.json", INSTANCES))
     manifest = read_manifest(out) or {}
     if not complete or manifest.get("inputs") != inputs.hexdigest():
         return False
@@ -127,7 +127,7 @@ def _prepare(out: Path, own: _Own) -> None:
     """Record which files are predictions, and remove the JSON files, which will be outdated."""
     files = {"pngs": sorted(own.pngs), "pictures": sorted(own.pictures)}
     write_json(out / "manifest.json", {"digest": "", **files}, indent=2)
-    for name in ("panoptic.json", "instances.json"):
+    for name in ("panoptic.json", INSTANCES):
         (out / name).unlink(missing_ok=True)
 
 
@@ -174,5 +174,5 @@ def _write(
         kept.append(photo)
         instances += predicted.instances
     write_panoptic(PanopticSet(out / "panoptic.json", out / "panoptic", categories, tuple(kept)))
-    write_results(out / "instances.json", instances)
+    write_results(out / INSTANCES, instances)
     return _Own({photo.png_name for photo in kept}, drawn)

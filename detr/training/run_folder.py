@@ -176,7 +176,18 @@ def _warn_about_num_queries(run: Run) -> None:
 def _report_held_out(run: Run) -> None:
     """Print how many training photos are held out, or why there are none."""
     splits, tune = run.splits, run.config.tune
+    if not splits.test.photos:
+        run.print(
+            f"{splits.folder}: has no test photos; to score the run on others, predict and evaluate"
+            " them with --split"
+        )
     if splits.tune is None:
+        return
+    if splits.tune is splits.val:
+        run.print(
+            f"val: {len(splits.tune.photos)} photos select epochs and thresholds; no photos of the"
+            " training split are held out"
+        )
         return
     held_out, total = len(splits.tune.photos), len(splits.tune.photos) + len(splits.train.photos)
     if not held_out:

@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Literal
 
 from base.errors import InputError
-from base.files import digest, write_bytes
+from base.files import RunningDigest, write_bytes
 from base.parsing import parse, read_json, write_json
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import Segment
+from conversion.coco.panoptic_file import png_folders
+from conversion.coco.results import INSTANCES
 from evaluation.scores.matching import PhotoMatch
 
 TEXT_NAME = "redraw.txt"
@@ -73,8 +75,18 @@ class RedrawList:
 
 
 def redraw_inputs(truth_json: Path, prediction_json: Path) -> str:
-    """Return the digest of a ground truth and a prediction that identifies their list."""
-    return digest(truth_json, prediction_json)
+    """Return a digest of all files that are compared: both JSONs, their PNGs and the instances.
+
+    It identifies their list and everything else that is made from the comparison.
+    """
+    total = RunningDigest(truth_json, prediction_json, prediction_json.parent / INSTANCES)
+    for json_path in (truth_json, prediction_json):
+        for folder in png_folders(json_path):
+            for png in sorted(folder.rglob("*.png")) if folder.is_dir() else ():
+                if png.is_file():  # not a pipe, which would never end
+                    total.add(str(png.relative_to(folder)))
+                    total.add(png)
+    return total.hexdigest()
 
 
 def list_redraw(

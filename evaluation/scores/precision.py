@@ -15,7 +15,7 @@ from typing import Any
 from hotcoco import COCO, COCOeval
 
 from conversion.coco.panoptic import PanopticSet, Photo
-from conversion.coco.results import Result, read_results
+from conversion.coco.results import INSTANCES, Result, read_results
 from conversion.coco.rle import encode_mask
 
 
@@ -100,7 +100,7 @@ def instance_precision(
 
 
 def _results(prediction: PanopticSet) -> list[dict[str, Any]] | None:
-    path = prediction.json_path.parent / "instances.json"
+    path = prediction.json_path.parent / INSTANCES
     if path.is_file():
         return read_results(path, prediction)
     things = {c.id for c in prediction.categories if c.isthing}

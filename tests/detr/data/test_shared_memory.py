@@ -31,7 +31,7 @@ assert all(torch.equal(*pair) for pair in zip(*read, strict=True))
 
 @pytest.mark.parametrize(
     ("size", "message"),
-    [("200k", "shared memory is full, so batches are sent through pipes"), ("64m", "")],
+    [("200k", "shared memory (/dev/shm) is full, so batches are sent through pipes"), ("64m", "")],
 )
 def test_photos_that_do_not_fit_into_shared_memory_are_read_too(
     size: str, message: str, tmp_path: Path

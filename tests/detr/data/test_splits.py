@@ -102,3 +102,30 @@ def test_a_damaged_file_of_groups_is_named(splits: Splits, folder: Path) -> None
     with pytest.raises(InputError, match=r"groups\.json: .*groups"):
         hold_out(splits, CONFIG)
     group_file_path(folder).unlink()
+
+
+def test_the_split_val_selects_epochs_and_no_training_photos_are_held_out(tmp_path: Path) -> None:
+    """With test photos or without them; the photos come from the folder of `val`."""
+    folder = draw_set(tmp_path / "panoptic", train=20, test=3)
+    rename_split(folder, "test", "val")
+    for config in (CONFIG, TrainConfig()):
+        divided = hold_out(read_splits(folder), config)
+        assert len(names(divided.train)) == 20 and len(names(divided.tune)) == 3
+        assert names(divided.test) == []
+        tune = divided.examples("tune", config)
+        assert tune.photo_path(tune.panoptic.photos[0]) == folder / "val" / "photo1.png"
+        assert len(tune[0][1].labels)  # the segments of that photo
+
+
+def test_a_set_without_test_and_val_says_so(tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "panoptic", train=2, test=1)
+    rename_split(folder, "test", "dev")
+    with pytest.raises(InputError, match=r"expected a split 'test'.*found the splits dev, train"):
+        read_splits(folder)
+
+
+def rename_split(folder: Path, old: str, new: str) -> None:
+    annotations = folder / "annotations"
+    (annotations / f"panoptic_{old}.json").rename(annotations / f"panoptic_{new}.json")
+    (folder / f"panoptic_{old}").rename(folder / f"panoptic_{new}")
+    (folder / old).rename(folder / new)

@@ -1,0 +1,122 @@
+"""FiftyOne's servers while they fail: MongoDB is killed, the App's server is slow to listen."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from base.errors import InputError
+from curation.app import fiftyone_private
+from curation.app.database import check_server
+from curation.app.fiftyone_private import app_server, bundled_mongod
+from tests.curation.conftest import GOOD
+from tests.drawn import free_port
+
+# Loads a drawn set, and kills MongoDB with the id sys.argv[2] when the first photos are stored.
+LOAD = """
+import os, signal, sys, time
+from pathlib import Path
+import fiftyone as fo
+from base.errors import InputError
+from conversion.building.build import convert
+from conversion.building.check import check
+from curation.loading import load
+from tests.curation.conftest import GOOD
+from tests.drawn import draw_dataset
+
+dataset = draw_dataset(Path(sys.argv[1]), {name: GOOD for name in "abcd"})
+store = load.set_by_photo
+
+def set_by_photo(*arguments):
+    if sys.argv[2] != "0":
+        os.kill(int(sys.argv[2]), signal.SIGKILL)
+        time.sleep(0.2)
+    store(*arguments)
+
+load.set_by_photo = set_by_photo
+convert(dataset)
+try:
+    samples = fo.load_dataset(load.load_dataset(dataset, check(dataset)))
+    print(len(samples), sum(map(len, samples.values("ground_truth.detections"))))
+except InputError as error:
+    print(error)
+"""
+
+
+@contextmanager
+def running_mongod(folder: Path, port: int) -> Iterator[tuple[str, int]]:
+    """Run a MongoDB of the test's own; yield its URI and its process id."""
+    folder.mkdir(exist_ok=True)
+    command = [bundled_mongod(), "--dbpath", folder, "--port", port, "--nounixsocket", "--quiet"]
+    server = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
+    uri = f"mongodb://127.0.0.1:{port}/?serverSelectionTimeoutMS=1000"
+    try:
+        check_server(uri)
+        yield uri, server.pid
+    finally:
+        server.kill()
+        server.wait()
+
+
+def load(folder: Path, uri: str, killed: int) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, str(folder), str(killed)],
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "FIFTYONE_DATABASE_URI": uri},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+def test_a_killed_database_is_reported_in_one_line_and_the_next_run_is_right(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    with running_mongod(tmp_path / "mongo", port) as (uri, pid):
+        line = load(tmp_path / "set", uri, killed=pid)
+        assert line.startswith("FIFTYONE_DATABASE_URI: FiftyOne's database failed: 127.0.0.1")
+    with running_mongod(tmp_path / "mongo", port) as (uri, _):
+        assert load(tmp_path / "set", uri, killed=0) == f"4 {4 * len(GOOD)}"
+
+
+SLOW = """
+import socket, sys, time
+time.sleep(float(sys.argv[1]))
+with socket.create_server(("127.0.0.1", int(sys.argv[2]))):
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("seconds", "attempts"), [(2.0, 30), (60.0, 2)])
+def test_a_slow_server_of_the_app_is_waited_for(
+    seconds: float,
+    attempts: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """FiftyOne waits once, for a limited time, and then raises an error of its own."""
+    from fiftyone.core.service import ServerService
+
+    port = free_port()
+    command = [sys.executable, "-c", SLOW, str(seconds), str(port)]
+    monkeypatch.setattr(ServerService, "command", command)
+    monkeypatch.setattr(fiftyone_private, "LISTEN_SECONDS", 1)
+    monkeypatch.setattr(fiftyone_private, "LISTEN_ATTEMPTS", attempts)
+    if seconds < attempts:
+        with app_server("any", address="127.0.0.1", port=port):
+            assert "FiftyOne's App: still starting" in capsys.readouterr().out
+    else:
+        with (
+            pytest.raises(InputError, match=f"port {port}: FiftyOne's App did not start"),
+            app_server("any", address="127.0.0.1", port=port),
+        ):
+            pass

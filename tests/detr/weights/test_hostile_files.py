@@ -1,0 +1,99 @@
+"""Files of weights from elsewhere: parts of wrong types, and few bytes that ask for gigabytes."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from base.errors import InputError
+from detr.prediction.predictor import load_model
+from detr.training.train import train
+from detr.weights.files import read_torch
+from tests.detr.drawn import draw_set
+from tests.detr.training.runs import FAST, run_config
+
+WRONG = (None, -1, 10**30, float("nan"), "x", [1], {"a": 1}, [{}], {1: torch.zeros(1)})
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("run")
+    train(draw_set(folder / "panoptic"), folder, run_config(FAST, epochs=1), "joint")
+    return read_torch(folder / "checkpoints" / "joint.pt")
+
+
+def refusal(values: dict[str, Any], path: Path) -> str:
+    torch.save(values, path)
+    with pytest.raises(InputError) as error:
+        load_model(path)
+    message = str(error.value)
+    assert message.startswith(f"{path}: ") and "\n" not in message
+    return message
+
+
+def test_parts_of_wrong_types_are_refused_in_one_line(
+    parts: dict[str, Any], tmp_path: Path
+) -> None:
+    small = {**parts, "model": {}, "unaveraged": {}, "optimizer": {}}  # quick to write
+    for name in parts:
+        refusal({n: v for n, v in small.items() if n != name}, tmp_path / "x.pt")
+        for value in WRONG:
+            refusal({**small, name: value}, tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("num_queries", 10**9),
+        ("num_queries", 9_999),
+        ("hidden_dim", 8192),
+        ("dec_layers", 100),
+        ("max_size", 10**6),
+    ],
+)
+def test_settings_that_ask_for_gigabytes_are_refused(
+    parts: dict[str, Any], tmp_path: Path, setting: str, value: int
+) -> None:
+    message = refusal({**parts, "config": {**parts["config"], setting: value}}, tmp_path / "x.pt")
+    assert f"{setting}: expected at most" in message or "weights do not fit the model" in message
+
+
+def test_a_tensor_that_repeats_one_value_is_refused(parts: dict[str, Any], tmp_path: Path) -> None:
+    """It has the wanted shape, and a storage of four bytes."""
+    huge = torch.zeros(1).expand(10**6, 10**6)
+    for name in ("model", "unaveraged"):
+        message = refusal({**parts, name: {**parts[name], "huge": huge}}, tmp_path / "x.pt")
+        assert "repeats its values" in message
+
+
+def _compressed(path: Path) -> None:
+    torch.save({"model": torch.zeros(10_000_000)}, path.with_suffix(".plain"))
+    with (
+        zipfile.ZipFile(path.with_suffix(".plain")) as plain,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file,
+    ):
+        for name in plain.namelist():
+            file.writestr(name, plain.read(name))
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (_compressed, "expected uncompressed parts"),
+        (os.mkfifo, "is not a regular file"),
+        (lambda path: path.write_bytes(b"PK\3\4 and no more"), "is not a checkpoint"),
+    ],
+)
+def test_other_kinds_of_files_are_refused(
+    write: Callable[[Path], object], message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.pt"
+    write(path)
+    with pytest.raises(InputError, match=message):
+        load_model(path)
