@@ -29,10 +29,28 @@ def explained_memory_errors(config: TrainConfig) -> Iterator[None]:
                 "a data-loading process was killed, probably because memory ran out; lower"
                 f" num_workers, now {config.num_workers}"
             ) from None
-        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not known and not any(message in text for message in _OUT_OF_MEMORY):
+        if not _is_out_of_memory(error):
             raise
         raise InputError(_advice(config)) from None
+
+
+@contextmanager
+def explained_prediction_errors(config: TrainConfig) -> Iterator[None]:
+    """Raise InputError when memory runs out while a model predicts."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"out of memory: the model reads photos with up to {config.max_size} pixels on the"
+            " longer side; free memory, or train with a lower max_size"
+        ) from None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or any(message in str(error) for message in _OUT_OF_MEMORY)
 
 
 def _advice(config: TrainConfig) -> str:

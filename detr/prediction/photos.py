@@ -9,11 +9,14 @@ import torch
 from detr.data.colours import normalise
 from detr.data.padded import pad
 from detr.data.view import whole_view
+from detr.kernels.memory import explained_prediction_errors
 from detr.model.fast.detr import FastDETR
 from detr.prediction.fast_photo import FastPhoto, find_in_fast_photo
 from detr.prediction.photo import DetrPhoto, find_in_photo
 from detr.prediction.predictor import Predictor
 from detr.prediction.results import DecodedPhoto, PhotoPrediction, to_prediction
+
+MOST_AT_ONCE = 32  # photos, even if the model was trained with more on another machine
 
 
 def predict_photos(
@@ -32,13 +35,18 @@ def find_in_photos(
     """Find the candidates of photos in order; consecutive photos of one size form a batch."""
     batch: list[DecodedPhoto] = []
     for photo in photos:
-        is_full = len(batch) == predictor.config.batch_size
+        is_full = len(batch) == min(predictor.config.batch_size, MOST_AT_ONCE)
         if batch and (is_full or photo.pixels.shape != batch[0].pixels.shape):
-            yield from _find_in_batch(predictor, batch)
+            yield from _explained(predictor, batch)
             batch = []
         batch.append(photo)
     if batch:
-        yield from _find_in_batch(predictor, batch)
+        yield from _explained(predictor, batch)
+
+
+def _explained(predictor: Predictor, photos: list[DecodedPhoto]) -> Sequence[FastPhoto | DetrPhoto]:
+    with explained_prediction_errors(predictor.config):
+        return _find_in_batch(predictor, photos)
 
 
 @torch.no_grad()

@@ -9,8 +9,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -29,6 +31,7 @@ from detr.training.processes import TIMEOUT, Processes, join_processes
 
 _INTERFACE = "GLOO_SOCKET_IFNAME"  # of the group's connections
 ERROR_SECONDS = 2.0  # to wait for the error of another process
+DEATH_SECONDS = 20.0  # to notice that another process has ended
 
 
 def local_count(config: TrainConfig) -> int:
@@ -57,7 +60,7 @@ def train_in_processes(
     context = multiprocessing.get_context("spawn")
     others: list[SpawnProcess] = []
     errors: list[Connection] = []
-    folder = TemporaryDirectory()
+    folder, is_done = TemporaryDirectory(), threading.Event()
     rendezvous = Path(folder.name, "rendezvous").as_uri()
     try:
         for rank in range(1, count):
@@ -74,6 +77,7 @@ def train_in_processes(
         ):  # the group waits for all of them
             if (message := _receive(process, receiver)) is not None:
                 raise InputError(message)
+        threading.Thread(target=_end_with_others, args=(others, is_done), daemon=True).start()
         with _joined(0, count, rendezvous) as processes:
             try:
                 function(processes, *arguments)
@@ -86,10 +90,27 @@ def train_in_processes(
                     raise
                 raise InputError(message) from error
     finally:
+        is_done.set()
         for process in others:
             process.kill()
             process.join()
         folder.cleanup()
+
+
+def _end_with_others(others: list[SpawnProcess], is_done: threading.Event) -> None:
+    """End this program if another process was killed and the main thread still waits for it.
+
+    Communication with a process that ended usually fails at once, but not while the processes are
+    connecting, and not while this one works alone. Every file is complete at any time.
+    """
+    running = list(others)
+    while running:
+        ended = connection.wait([process.sentinel for process in running])
+        for process in [process for process in running if process.sentinel in ended]:
+            running.remove(process)
+            if process.exitcode and not is_done.wait(DEATH_SECONDS):
+                print(f"error: {_death(process)}", file=sys.stderr, flush=True)
+                os._exit(2)
 
 
 def _run_other(
@@ -168,7 +189,11 @@ def _receive(process: SpawnProcess, receiver: Connection) -> str | None:
         process.join(ERROR_SECONDS)
         if not process.exitcode:
             return None
-        return (
-            f"a training process ended with code {process.exitcode}; the system may have killed it"
-            " for its memory: lower batch_size or max_size"
-        )
+        return _death(process)
+
+
+def _death(process: SpawnProcess) -> str:
+    return (
+        f"a training process ended with code {process.exitcode}; the system may have killed it for"
+        " its memory: lower batch_size or max_size"
+    )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,3 +93,33 @@ def test_only_the_fast_variant_on_a_cpu_starts_processes(monkeypatch: pytest.Mon
     assert local_count(replace(CONFIG, batch_size=4)) == 1
     monkeypatch.setenv("RANK", "0")
     assert local_count(SIMPLE) == 1
+
+
+def be_killed_while_the_first_works_alone(processes: Processes) -> None:
+    if not processes.is_first:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(120)
+
+
+WAITING = """
+import detr
+from detr.training import local_processes
+from tests.detr.training.test_local_processes import be_killed_while_the_first_works_alone as work
+
+local_processes.DEATH_SECONDS = 1
+if __name__ == "__main__":
+    local_processes.train_in_processes(work, (), 2)
+"""
+
+
+def test_the_death_of_a_process_is_noticed_without_communication() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WAITING],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: a training process ended with code -9; the system may")
+    assert done.stderr.count("\n") == 1

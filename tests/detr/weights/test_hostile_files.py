@@ -51,7 +51,6 @@ def test_parts_of_wrong_types_are_refused_in_one_line(
     ("setting", "value"),
     [
         ("num_queries", 10**9),
-        ("num_queries", 9_999),
         ("hidden_dim", 8192),
         ("dec_layers", 100),
         ("max_size", 10**6),
