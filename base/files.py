@@ -161,9 +161,9 @@ class RunningDigest:
             self.add(part)
 
     def add(self, part: bytes | str | Path) -> None:
-        """Add a string, bytes, or the content of a file; a file that does not exist is empty."""
+        """Add a string, bytes, or the content of a file; without a regular file, it is empty."""
         if isinstance(part, Path):
-            data = part.read_bytes() if part.exists() else b""
+            data = part.read_bytes() if part.is_file() else b""  # reading a pipe might never end
         else:
             data = part.encode() if isinstance(part, str) else part
         self._total.update(hashlib.sha256(data).digest())

@@ -15,9 +15,14 @@ from base.errors import InputError
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The data set of a run, the ground truth of its test split, and the run's predictions."""
+    """The data set of a run, the ground truth of one split, and the run's predictions of it.
+
+    `folder` is where files about that split are written: the run for the split `test`, and
+    otherwise a folder in it with the name of the split.
+    """
 
     dataset: Dataset
+    folder: Path
     truth: Path
     prediction: Path
 
@@ -73,13 +78,13 @@ def print_split_warnings(dataset: Dataset) -> None:
         print(f"warning: {dataset.panoptic}: {leak.message}; {LEAK_FIX}")
 
 
-def run_files(run: Path, moved_to: Path | None = None) -> RunFiles:
+def run_files(run: Path, moved_to: Path | None = None, *, split: str = "test") -> RunFiles:
     """Find the files that `evaluate`, `report` and `review` compare.
 
     `moved_to` is the data set, if it is not where the run was trained on it. Raises InputError if
-    there is no data set, or if the run has no predictions of the test split.
+    there is no data set, if it does not have the split, or if the run has no predictions of it.
     """
-    from conversion.coco.panoptic import split_json
+    from conversion.coco.panoptic import find_split_jsons, split_json
     from detr.config import read_run
 
     recorded = Path(read_run(run).dataset)
@@ -90,9 +95,15 @@ def run_files(run: Path, moved_to: Path | None = None) -> RunFiles:
             f" found {found}; if the data set or the run was moved, give its folder with --dataset"
         )
     dataset = open_dataset(moved_to or recorded)
-    prediction = run / "predictions" / "panoptic.json"
+    found = find_split_jsons(dataset.panoptic)
+    if found and split not in found:
+        raise InputError(
+            f"{dataset.panoptic}: expected the split '{split}', found the splits"
+            f" {', '.join(found)}; give one of them with --split"
+        )
+    folder = run if split == "test" else run / split
+    prediction = folder / "predictions" / "panoptic.json"
     if not prediction.is_file():
-        test = dataset.panoptic / "test"
-        command = f"predict {run} {test} --out {prediction.parent}"
+        command = f"predict {run} {dataset.panoptic / split} --out {prediction.parent}"
         raise InputError(f"{prediction}: missing; create it with `pipeline.py {command}`")
-    return RunFiles(dataset, split_json(dataset.panoptic, "test"), prediction)
+    return RunFiles(dataset, folder, split_json(dataset.panoptic, split), prediction)

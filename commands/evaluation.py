@@ -18,6 +18,7 @@ def evaluate(
     paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN | TRUTH.json PREDICTION.json")],
     json: Path | None = None,
     dataset: Path | None = None,
+    split: str = "test",
     official: bool = False,
     errors: Path | None = None,
 ) -> None:
@@ -26,15 +27,17 @@ def evaluate(
     The scores are PQ, SQ and RQ, and box AP and mask AP if the prediction contains scores.
 
     Args:
-        paths: a run, of which the test photos are scored, or two COCO panoptic files of any photos.
+        paths: a run, or two COCO panoptic files of any photos.
         json: also write the scores to this JSON file.
         dataset: data set of the run, if it was moved.
+        split: split of the data set whose photos are scored; predictions of photos of other splits
+            than test are in RUN/SPLIT/predictions.
         errors: also write a list of all errors to this CSV file, the most expensive first.
         official: of several crowds of one category, ignore only the last one, as panopticapi does.
     """
     check_file(json, "--json", ".json")
     check_file(errors, "--errors", ".csv")
-    truth, prediction = _compared(paths, dataset)
+    truth, prediction = _compared(paths, dataset, split)
     from evaluation.errors.priced import price_matches
     from evaluation.scores.scores import evaluate_files
     from evaluation.scores.tables import scores_json, scores_table
@@ -50,10 +53,10 @@ def evaluate(
         write_json(json, {**scores_json(scores), "errors": priced.as_json()}, indent=2)
 
 
-def _compared(paths: tuple[Path, ...], dataset: Path | None) -> tuple[Path, Path]:
+def _compared(paths: tuple[Path, ...], dataset: Path | None, split: str) -> tuple[Path, Path]:
     """Return the ground truth and the prediction to compare. Raises InputError for other paths."""
     if len(paths) == 1 and paths[0].suffix.lower() != ".json":
-        files = run_files(paths[0], dataset)
+        files = run_files(paths[0], dataset, split=split)
         return files.truth, files.prediction
     if len(paths) != 2:
         found = " ".join(map(str, paths)) or "nothing"
@@ -63,7 +66,13 @@ def _compared(paths: tuple[Path, ...], dataset: Path | None) -> tuple[Path, Path
     return paths[0], paths[1]
 
 
-def report(run: RunPath, rows: int = 100, seed: int = 0, dataset: Path | None = None) -> None:
+def report(
+    run: RunPath,
+    rows: int = 100,
+    seed: int = 0,
+    dataset: Path | None = None,
+    split: str = "test",
+) -> None:
     """Write RUN/report/index.html: scores, loss curves, pictures of ground truth and prediction.
 
     Args:
@@ -71,8 +80,10 @@ def report(run: RunPath, rows: int = 100, seed: int = 0, dataset: Path | None = 
         rows: number of test photos to show.
         seed: seed of the random choice of test photos.
         dataset: data set of the run, if it was moved.
+        split: split of the data set whose photos are shown; for other splits than test, predictions
+            and report are in RUN/SPLIT.
     """
-    files = run_files(run, dataset)
+    files = run_files(run, dataset, split=split)
     from evaluation.report.page import write_report
 
     written = write_report(
@@ -80,8 +91,8 @@ def report(run: RunPath, rows: int = 100, seed: int = 0, dataset: Path | None = 
         files.prediction,
         images=files.dataset.images,
         log=run / "log.jsonl",
-        out=run / "report",
-        redraw=run,
+        out=files.folder / "report",
+        redraw=files.folder,
         title=f"{files.dataset.config.name} · {run.name}",
         rows=rows,
         seed=seed,

@@ -10,7 +10,7 @@ import msgspec
 from matplotlib.figure import Figure
 
 from base.errors import InputError
-from base.files import replacing
+from base.files import read_regular, replacing
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def read_log(path: Path) -> list[Epoch]:
     Raises InputError if the file cannot be read; the message names a line that is not an epoch.
     """
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_regular(path).splitlines()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     log = []
@@ -41,7 +41,7 @@ def read_log(path: Path) -> list[Epoch]:
         try:
             if line.strip():
                 log.append(msgspec.json.decode(line, type=Epoch))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InputError(
                 f"{path}: line {number}: expected an epoch of a training log: {error}"
             ) from None

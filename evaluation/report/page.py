@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from annotation.photos.files import read_photo_bytes
 from base.errors import InputError
-from base.files import digest, write_bytes
+from base.files import RunningDigest, write_bytes
 from base.html import read_template
 from base.parsing import parse, read_json, write_json
 from base.progress import track
@@ -17,11 +17,10 @@ from conversion.coco.panoptic_file import read_panoptic
 from evaluation.errors.priced import price_matches
 from evaluation.errors.redraw import has_redraw, redraw_inputs, write_redraw
 from evaluation.report.curves import draw_curves, read_log
-from evaluation.report.rows import write_row
-from evaluation.scores.matching import PhotoMatch
+from evaluation.report.rows import photo_path, write_row
 from evaluation.scores.scores import Scores, evaluate_sets, percent
 
-FORMAT = 4  # increase it if the same input gives another page, so that old pages are rewritten
+FORMAT = 5  # increase it if the same input gives another page, so that old pages are rewritten
 
 ERRORS = "errors.csv"
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -73,19 +72,23 @@ def write_report(
     """
     _check_options(rows=rows, seed=seed)
     page = out / "index.html"
-    inputs = digest(str((FORMAT, title, rows, seed)), truth_json, prediction_json, log)
     compared = redraw_inputs(truth_json, prediction_json)
+    truth = read_panoptic(truth_json)
+    chosen = np.random.default_rng(seed).permutation(len(truth.photos))[:rows].tolist()
+    total = RunningDigest(str((FORMAT, title, rows, seed)), compared, log)
+    for i in chosen:
+        total.add(read_photo_bytes(photo_path(truth, truth.photos[i], images)))
+    inputs = total.hexdigest()
     if _is_complete(out, inputs) and has_redraw(redraw, inputs=compared):
         return Report(page, fresh=False)
-    truth = read_panoptic(truth_json)
     prediction = read_panoptic(prediction_json, truth)
     scores = evaluate_sets(truth, prediction)
     categories = (*prediction.categories, *truth.categories)
     write_redraw(redraw, scores.matches, categories, inputs=compared)
     priced = price_matches(scores.matches, truth.categories)
     priced.write_csv(out / ERRORS)
-    chosen = _choose(scores.matches, rows, seed)
-    written = [write_row(m, truth, prediction, images, out) for m in track(chosen, "report")]
+    shown = [scores.matches[i] for i in chosen]
+    written = [write_row(m, truth, prediction, images, out) for m in track(shown, "report")]
     curves = [p.name for p in draw_curves(read_log(log), out)] if log.is_file() else []
     html = read_template(TEMPLATE).render(
         title=title,
@@ -122,11 +125,6 @@ def _is_complete(out: Path, inputs: str) -> bool:
     except InputError:  # missing, or written in an earlier format
         return False
     return manifest.inputs == inputs and all((out / name).is_file() for name in manifest.files)
-
-
-def _choose(matches: Sequence[PhotoMatch], rows: int, seed: int) -> list[PhotoMatch]:
-    order = np.random.default_rng(seed).permutation(len(matches))[:rows]
-    return [matches[i] for i in order.tolist()]
 
 
 def _cards(scores: Scores) -> list[Card]:

@@ -11,7 +11,7 @@ import numpy as np
 from annotation.photos.files import read_photo
 from base.errors import InputError
 from base.files import inside, write_bytes
-from conversion.coco.panoptic import PanopticSet
+from conversion.coco.panoptic import PanopticSet, Photo
 from evaluation.report.draw import Picture, draw_segments, shrink
 from evaluation.scores.matching import PhotoMatch
 
@@ -38,6 +38,11 @@ class Row:
     pictures: tuple[RowPicture, ...]
 
 
+def photo_path(truth: PanopticSet, photo: Photo, images: Path) -> Path:
+    """Return the path of a photo. Raises InputError if it is outside the folder `images`."""
+    return inside(images, photo.file_name, where=str(truth.json_path))
+
+
 def write_row(
     match: PhotoMatch, truth: PanopticSet, prediction: PanopticSet, images: Path, out: Path
 ) -> Row:
@@ -46,7 +51,7 @@ def write_row(
     Raises InputError if the photo in `images` cannot be read, is incomplete, or differs in size
     from `truth`.
     """
-    bgr = read_photo(inside(images, match.truth.file_name, where=str(truth.json_path)))
+    bgr = read_photo(photo_path(truth, match.truth, images))
     photo = np.ascontiguousarray(bgr[..., ::-1])
     ids = truth.segment_ids(match.truth)
     if photo.shape[:2] != ids.shape:
