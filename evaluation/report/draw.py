@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import Segment
 from conversion.coco.png import VOID, SegmentIds
+from evaluation.report.lettering import render
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 WRONG = (235, 30, 30)
-FONT = cv2.FONT_HERSHEY_SIMPLEX
+LETTERS, LEAST_LETTERS = 0.022, 9  # height: share of the width of the picture, and pixels
 
 
 def draw_segments(
@@ -42,7 +43,7 @@ def draw_segments(
     red = _borders(np.where(np.isin(ids, list(wrong)), ids, 0).astype(np.uint32))
     picture[cv2.dilate(red.astype(np.uint8), np.ones((2, 2), np.uint8)) > 0] = WRONG
     for segment in segments:
-        _write_name(picture, ids == segment.id, by_id[segment.category_id].name)
+        _write_name(picture, ids == segment.id, by_id[segment.category_id])
     return picture
 
 
@@ -78,15 +79,15 @@ def _borders(ids: SegmentIds) -> NDArray[np.bool_]:
     return border
 
 
-def _write_name(picture: Picture, mask: NDArray[np.bool_], name: str) -> None:
+def _write_name(picture: Picture, mask: NDArray[np.bool_], category: Category) -> None:
     """Write a name at the innermost point of a segment, if the segment is large enough."""
-    scale = max(picture.shape[1] / 1000, 0.32)
-    (width, height), _ = cv2.getTextSize(name, FONT, scale, 1)
+    size = max(round(picture.shape[1] * LETTERS), LEAST_LETTERS)
+    lettering = render(category.name, height=size, otherwise=f"#{category.id}")
+    height, width = lettering.letters.shape
     if np.count_nonzero(mask) < 2 * width * height:
         return
     padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
     _, _, _, (x, y) = cv2.minMaxLoc(cv2.distanceTransform(padded, cv2.DIST_L2, 3))
-    left = int(np.clip(x - width // 2, 1, max(1, picture.shape[1] - width - 1)))
-    origin = (left, int(np.clip(y + height // 2, height + 1, picture.shape[0] - 2)))
-    cv2.putText(picture, name, origin, FONT, scale, (0, 0, 0), 3, cv2.LINE_AA)
-    cv2.putText(picture, name, origin, FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
+    left = int(np.clip(x - width // 2, 0, max(0, picture.shape[1] - width)))
+    top = int(np.clip(y - height // 2, 0, max(0, picture.shape[0] - height)))
+    lettering.write(picture, left=left, top=top)
