@@ -29,7 +29,7 @@ class Lettering:
     bordered: NDArray[np.float32]
 
     def write(self, picture: NDArray[np.uint8], *, left: int, top: int) -> None:
-        """Write white letters with a black border into a picture (H, W, 3); clip them at its edges."""
+        """Write white letters with a black border into a picture (H, W, 3), and clip them there."""
         part = picture[top : top + len(self.letters), left : left + self.letters.shape[1]]
         height, width = part.shape[:2]
         border, letters = (m[:height, :width, None] for m in (self.bordered, self.letters))
