@@ -63,6 +63,8 @@ def _compared(paths: tuple[Path, ...], dataset: Path | None, split: str) -> tupl
         raise InputError(f"evaluate: expected RUN, or TRUTH.json PREDICTION.json, found {found}")
     if dataset is not None:
         raise InputError("--dataset: expected only with RUN, found TRUTH.json PREDICTION.json")
+    if split != "test":
+        raise InputError("--split: expected only with RUN, found TRUTH.json PREDICTION.json")
     return paths[0], paths[1]
 
 

@@ -77,3 +77,20 @@ def test_wrong_outputs_are_refused_before_the_work(root: Path) -> None:
     message = f"--json: expected a new file, or one whose name ends with .json, found {root}/file"
     with pytest.raises(InputError, match=message):
         evaluate((Path("nowhere"),), json=root / "file")
+
+
+def test_another_split_is_scored_when_it_is_named(root: Path) -> None:
+    run = root / "run"
+    with pytest.raises(InputError, match=r"train/predictions/panoptic.json: missing.*/train"):
+        run_files(run, split="train")
+    with pytest.raises(InputError, match="expected the split 'val', found the splits test, train"):
+        run_files(run, split="val")
+    panoptic, out = root / "set/panoptic", run / "train/predictions"
+    out.mkdir(parents=True)
+    shutil.copy(panoptic / "annotations/panoptic_train.json", out / "panoptic.json")
+    shutil.copytree(panoptic / "panoptic_train", out / "panoptic")
+    evaluate((run,), split="train", json=root / "train.json")
+    assert json.loads((root / "train.json").read_text())["things"]["pq"] == 1
+    files = (panoptic / "annotations/panoptic_train.json", out / "panoptic.json")
+    with pytest.raises(InputError, match="--split: expected only with RUN"):
+        evaluate(files, split="train")
