@@ -66,7 +66,8 @@ LAYOUT: dict[str, tuple[str, dict[str, str]]] = {
     "detr": (
         "base annotation.photos conversion evaluation",
         {
-            "config": "",
+            "limits": "",
+            "config": "limits",
             "settings": "config",
             "kernels": "config",
             "__init__": "kernels",  # settings that must be applied before torch is imported
