@@ -39,7 +39,7 @@ LAYOUT: dict[str, tuple[str, dict[str, str]]] = {
             "stuff": "config coco painting",
             "building": "config coco painting stuff",
             "importing": "config coco painting",
-            "proposing": "coco",
+            "proposing": "config coco painting",
             "folding": "config coco painting stuff building",
             "exporting": "config coco painting stuff building importing",
             "health": "config coco",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from itertools import count
 
+import numpy as np
 import shapely
 
 from annotation.labelme.annotation import Shape
@@ -13,9 +14,14 @@ from conversion.coco.categories import Category
 from conversion.coco.cropped_mask import CroppedMask
 from conversion.coco.panoptic import Photo
 from conversion.coco.png import SegmentIds
+from conversion.painting.raster import polygon_masks
 from conversion.proposing.simplify import simplify
 
+Outline = list[tuple[float, float]]  # x, y in pixels
+
 LEAST_IOU = 0.95  # of a shape and the predicted mask
+_TRIED = (0.95, 0.97, 0.99, 1.0)  # of areas; the pixels at the border may differ a little more
+_AROUND = 8  # pixels around a mask into which its simplified outline may extend
 _ALL_PIXELS = 0.99  # share of a mask's pixels, beyond which its smallest parts are left out
 
 
@@ -39,26 +45,43 @@ def shapes_of_prediction(
         label = names[segment.category_id]
         if label in labels and (only is None or segment.id in only):
             mask = CroppedMask.of_segment(ids, segment.id, segment.bbox)
-            outlines = outlines_of(mask)
+            outlines = outlines_of(mask, width=photo.width, height=photo.height)
             group = next(groups) if len(outlines) > 1 else None
             score = "" if segment.score is None else f"score {segment.score:.2f}"
             for outline in outlines:
-                points = tuple((round(x, 1), round(y, 1)) for x, y in outline)
-                yield Shape(label, points, group_id=group, description=score)
+                yield Shape(label, tuple(outline), group_id=group, description=score)
 
 
-def outlines_of(mask: CroppedMask) -> list[list[tuple[float, float]]]:
-    """Return the outline of each part of a mask, x, y in pixels, the largest first.
+def outlines_of(mask: CroppedMask, *, width: int, height: int) -> list[Outline]:
+    """Return the outline of each part of a mask, the largest first, within a picture of this size.
 
-    Parts that make up less than a hundredth of the mask are left out, and holes are filled.
+    The IoU of the pixels that they cover and the mask is at least LEAST_IOU, unless the mask has
+    holes, which are filled, or parts that make up less than a hundredth of it, which are left out.
     """
     parts = list(shapely.get_parts(mask_figure(mask.pixels, (mask.x, mask.y))))
     parts.sort(key=lambda part: -float(part.area))
-    total, kept = sum(part.area for part in parts), 0.0
-    found = []
-    for part in parts:
-        if kept >= _ALL_PIXELS * total:
+    sums = np.cumsum([part.area for part in parts])
+    kept = parts[: 1 + int(np.searchsorted(sums, _ALL_PIXELS * sums[-1]))]
+    found: list[Outline] = []
+    for least in _TRIED:
+        simple = (simplify(part, least_iou=least) for part in kept)
+        found = [[(_within(x, width), _within(y, height)) for x, y in one] for one in simple]
+        if _iou(found, mask) >= LEAST_IOU:
             break
-        kept += part.area
-        found.append(simplify(part, least_iou=LEAST_IOU))
     return found
+
+
+def _within(value: float, most: int) -> float:
+    return round(min(max(value, 0.0), float(most)), 1)
+
+
+def _iou(outlines: Iterable[Outline], mask: CroppedMask) -> float:
+    """Return the IoU of the pixels that outlines cover, as the conversion paints them."""
+    height, width = mask.pixels.shape
+    corner = (mask.x - _AROUND, mask.y - _AROUND)
+    size = {"height": height + 2 * _AROUND, "width": width + 2 * _AROUND}
+    covered = np.zeros(tuple(size.values()), bool)
+    for filled in polygon_masks([np.array(outline) - corner for outline in outlines], **size):
+        filled.paint(covered, 1)
+    wanted = np.pad(mask.pixels, _AROUND)
+    return float((covered & wanted).sum() / (covered | wanted).sum())

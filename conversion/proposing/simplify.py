@@ -30,7 +30,7 @@ def simplify(polygon: shapely.Polygon, *, least_iou: float) -> list[tuple[float,
     whole = shapely.Polygon(polygon.exterior)
     smooth = whole.simplify(STAIRS)
     if not isinstance(smooth, shapely.Polygon) or _iou(smooth, whole) < least_iou:
-        smooth = whole.simplify(0)
+        smooth = whole
     found = [complex(x, y) for x, y in smooth.exterior.coords[:-1]]
     for ring in _ever_simpler(found):
         candidate = shapely.Polygon(_coordinates(ring))

@@ -1,0 +1,45 @@
+"""`label-errors`: two real trainings, stopped in between, and the list of suspects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import commands.label_errors as command
+from base.errors import InputError
+from conversion.building.build import convert
+from conversion.coco.panoptic_file import read_panoptic
+from evaluation.label_errors.suspects import read_suspects
+from tests.drawn import draw_dataset, square
+
+SMALL = (("num_queries=4", "min_size=32", "max_size=40", "batch_size=1"),)
+
+
+def test_folds_are_trained_and_predicted_once_and_ranked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = {name: [square("box", 4, 4, 8), square("disc", 20, 12, 12)] for name in "abcd"}
+    dataset = draw_dataset(tmp_path / "set", photos)
+    convert(dataset)
+    out, trained = tmp_path / "labels", list[str]()
+    train = command.train
+
+    def stopping(folder: Path, *args: object, **options: object) -> None:
+        trained.append(folder.name)
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        train(folder, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(command, "train", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        command.label_errors(dataset.root, out, folds=2, time="1s", set=SMALL)
+    for _ in range(2):
+        command.label_errors(dataset.root, out, folds=2, time="1s", set=SMALL)
+    assert trained == ["fold-1", "fold-2", "fold-2"]
+    predicted = read_panoptic(out / "predictions/panoptic.json")
+    assert [photo.file_name for photo in predicted.photos] == [f"{name}.jpg" for name in photos]
+    found = read_suspects(out / "suspects.json")
+    assert f"{len(found.suspects)} suspicious labels" in capsys.readouterr().out
+    with pytest.raises(InputError, match="--folds: expected 2 or more, found 1"):
+        command.label_errors(dataset.root, out, folds=1)
