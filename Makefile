@@ -1,6 +1,8 @@
 # From Labelme polygons to a reviewed panoptic DETR. `make` without a target lists the targets.
 DATASET ?= datasets/yard
-RUN     ?= runs/$(notdir $(patsubst %/,%,$(DATASET)))
+SPACE   := $(subst ,, )
+# make divides texts at spaces
+RUN     ?= runs/$(subst |,$(SPACE),$(notdir $(patsubst %/,%,$(subst $(SPACE),|,$(DATASET)))))
 PORT    ?= 5151
 CONFIG  ?=
 TIME    ?=
@@ -12,6 +14,8 @@ PIPELINE := $(VENV)/bin/python pipeline.py
 TRUTH     = $(DATASET)/panoptic/annotations/panoptic_test.json
 PREDICTED = $(RUN)/predictions/panoptic.json
 
+# recipes read paths from the environment, so that the shell sees no quotes in them
+export DATASET RUN CONFIG TIME TRUTH PREDICTED
 export FIFTYONE_DO_NOT_TRACK := true
 export PYTHONUNBUFFERED := 1
 
@@ -19,7 +23,7 @@ export PYTHONUNBUFFERED := 1
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
-	@echo "DATASET=$(DATASET) RUN=$(RUN)"
+	@echo "DATASET=$$DATASET RUN=$$RUN"
 	@sed -n 's/^\([a-z]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: $(VENV)/ready  ## install pinned versions into .venv, and prepare a database for FiftyOne
@@ -43,25 +47,25 @@ sample: setup  ## render the synthetic sample set datasets/yard
 
 # targets that need a data set render yard first if DATASET is yard
 dataset-folder: setup
-	@test "$(DATASET)" != datasets/yard || $(PIPELINE) sample datasets/yard
+	@test "$$DATASET" != datasets/yard || $(PIPELINE) sample datasets/yard
 
 annotate: dataset-folder  ## open DATASET in Labelme, then check the changes
-	$(PIPELINE) annotate $(DATASET)
+	$(PIPELINE) annotate "$$DATASET"
 
 dataset: dataset-folder  ## validate DATASET, convert it to COCO panoptic, load it into FiftyOne
 	@status=0; for step in validate convert curate; do \
-	  echo "== $$step $(DATASET)"; $(PIPELINE) $$step $(DATASET) || status=$$?; done; exit $$status
+	  echo "== $$step $$DATASET"; $(PIPELINE) $$step "$$DATASET" || status=$$?; done; exit $$status
 
 train: dataset-folder  ## train on DATASET, predict its test photos, evaluate, write the report
-	@echo "== convert $(DATASET)"; $(PIPELINE) convert $(DATASET) || test -f $(DATASET)/panoptic/manifest.json
-	@echo "== train $(RUN)"; $(PIPELINE) train $(DATASET) --run $(RUN) $(if $(TIME),--time $(TIME)) $(if $(CONFIG),--config $(CONFIG))
-	@echo "== predict $(RUN)"; $(PIPELINE) predict $(RUN) $(DATASET)/panoptic/test --out $(RUN)/predictions
-	@echo "== evaluate $(RUN)"; $(PIPELINE) evaluate $(TRUTH) $(PREDICTED) --json $(RUN)/scores.json
-	@echo "== report $(RUN)"; $(PIPELINE) report $(RUN)
+	@echo "== convert $$DATASET"; $(PIPELINE) convert "$$DATASET" || test -f "$$DATASET/panoptic/manifest.json"
+	@echo "== train $$RUN"; $(PIPELINE) train "$$DATASET" --run "$$RUN" $(if $(TIME),--time "$$TIME") $(if $(CONFIG),--config "$$CONFIG")
+	@echo "== predict $$RUN"; $(PIPELINE) predict "$$RUN" "$$DATASET/panoptic/test" --out "$$RUN/predictions"
+	@echo "== evaluate $$RUN"; $(PIPELINE) evaluate "$$TRUTH" "$$PREDICTED" --json "$$RUN/scores.json"
+	@echo "== report $$RUN"; $(PIPELINE) report "$$RUN"
 
 review: dataset-folder  ## show the predictions of RUN beside the ground truth in FiftyOne's App
-	@test -f $(PREDICTED) || $(MAKE) --no-print-directory train
-	$(PIPELINE) review $(RUN) --port $(PORT)
+	@test -f "$$PREDICTED" || $(MAKE) --no-print-directory train
+	$(PIPELINE) review "$$RUN" --port $(PORT)
 
 relabel:  ## open the photos of LIST (default: redraw.json of RUN) in Labelme, then score the changes
 	$(PIPELINE) relabel $(DATASET) $(LIST) --with-predictions $(if $(filter %.json,$(LIST)),,--run $(RUN))
@@ -70,8 +74,8 @@ demo: DATASET := datasets/yard
 demo: RUN := runs/yard
 demo: TIME := 4m
 demo: setup  ## run the full pipeline non-interactively on yard (about 10 minutes on 2 cores)
-	@$(MAKE) --no-print-directory dataset train DATASET=$(DATASET) RUN=$(RUN) TIME=$(TIME)
-	@echo "== review $(RUN)"; $(PIPELINE) review $(RUN) --no-app
+	@$(MAKE) --no-print-directory dataset train DATASET="$$DATASET" RUN="$$RUN" TIME="$$TIME"
+	@echo "== review $$RUN"; $(PIPELINE) review "$$RUN" --no-app
 	@echo
 	@echo "done. Results:"
 	@echo "  report        $(RUN)/report/index.html"

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path, PureWindowsPath
 from secrets import token_hex
+from typing import BinaryIO
 
 from base.errors import InputError
 from base.syncing import sync_file, sync_folder
@@ -96,20 +97,29 @@ def naming_full_disk(path: Path, *, size: int | None = None) -> Iterator[None]:
         raise OSError(error.errno, reason, str(path)) from None
 
 
-def read_regular(path: Path, *, most_bytes: int | None = None) -> bytes:
-    """Read a file, but only a regular one: reading a pipe or a device might never end.
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading, but only a regular one: a pipe or a device might never end.
 
-    Raises OSError with a reason, also for other kinds of files and for one that is larger than
-    `most_bytes`.
+    Raises OSError with a reason, also for other kinds of files.
     """
     # without O_NONBLOCK, opening a pipe would wait for a writer
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:  # noqa: PTH123
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "is not a regular file", str(path))
-        if most_bytes is not None and status.st_size > most_bytes:
-            raise OSError(0, _too_large(status.st_size, most_bytes), str(path))
+    file = open(descriptor, "rb")  # noqa: PTH123, SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(0, "is not a regular file", str(path))
+    return file
+
+
+def read_regular(path: Path, *, most_bytes: int | None = None) -> bytes:
+    """Read a file as `open_regular` opens it.
+
+    Raises OSError with a reason, also for a file that is larger than `most_bytes`.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if most_bytes is not None and size > most_bytes:
+            raise OSError(0, _too_large(size, most_bytes), str(path))
         return file.read()
 
 
@@ -163,7 +173,7 @@ class RunningDigest:
     def add(self, part: bytes | str | Path) -> None:
         """Add a string, bytes, or the content of a file; without a regular file, it is empty."""
         if isinstance(part, Path):
-            data = part.read_bytes() if part.is_file() else b""  # reading a pipe might never end
+            data = read_regular(part) if part.is_file() else b""
         else:
             data = part.encode() if isinstance(part, str) else part
         self._total.update(hashlib.sha256(data).digest())

@@ -41,7 +41,7 @@ def working_on(folder: Path, command: str, *, wait: bool = True) -> Iterator[Non
     """
     place = folder.resolve()
     if place.exists() and not place.is_dir():
-        raise InputError(f"{folder}: expected a folder, found a file")
+        raise InputError(f"{folder}: expected the folder of a data set or a run, found a file")
     if place in _held:
         yield
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from base.errors import InputError
@@ -48,6 +49,7 @@ def review(run: RunPath, app: bool = True, port: int = 5151, dataset: Path | Non
     load_dataset(files.dataset, check(files.dataset))
     name = load_predictions(files.dataset, files.truth, files.prediction, run=run)
     redraw = run / "redraw.txt"
-    print(f"to redraw the worst photos: pipeline.py annotate {files.dataset.root} --only {redraw}")
+    command = shlex.join(["annotate", str(files.dataset.root), "--only", str(redraw)])
+    print(f"to redraw the worst photos: pipeline.py {command}")
     if app:
         open_app(name, port=port)

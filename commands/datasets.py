@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +69,9 @@ def print_split_warnings(dataset: Dataset) -> None:
     from conversion.config import read_conversion_config
 
     try:
-        sizes = read_manifest(dataset.panoptic / "manifest.json").result["photos"]
-    except (OSError, KeyError, msgspec.DecodeError):
+        result = read_manifest(dataset.panoptic / "manifest.json").result
+        sizes = msgspec.convert(result["photos"], dict[str, int])
+    except (OSError, KeyError, RecursionError, msgspec.DecodeError):
         return
     shares = read_conversion_config(dataset).split.shares
     for one in empty_split_complaints(sizes, shares):
@@ -104,6 +106,7 @@ def run_files(run: Path, moved_to: Path | None = None, *, split: str = "test") -
     folder = run if split == "test" else run / split
     prediction = folder / "predictions" / "panoptic.json"
     if not prediction.is_file():
-        command = f"predict {run} {dataset.panoptic / split} --out {prediction.parent}"
+        photos, out = dataset.panoptic / split, prediction.parent
+        command = shlex.join(["predict", str(run), str(photos), "--out", str(out)])
         raise InputError(f"{prediction}: missing; create it with `pipeline.py {command}`")
     return RunFiles(dataset, folder, split_json(dataset.panoptic, split), prediction)

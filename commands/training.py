@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -65,7 +66,7 @@ def train(
     if init is not None and not (run / "checkpoints").is_dir():  # a new run, which reads it
         check_source(init)
     if not (opened.panoptic / "manifest.json").is_file():
-        command = f"pipeline.py convert {dataset}"
+        command = f"pipeline.py convert {shlex.quote(str(dataset))}"
         raise InputError(f"{opened.panoptic}: missing or incomplete; build it with `{command}`")
     from detr.config import read_run
     from detr.planning.continued import is_started  # these load torch

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+import regex
 
 from annotation.dataset import Dataset, DatasetConfig, check_once, open_dataset
 from base.errors import InputError, nearest
@@ -118,8 +119,8 @@ class Split:
 
 def _groups_in(pattern: str) -> int:
     try:
-        return re.compile(pattern).groups
-    except re.error as error:
+        return int(regex.compile(pattern).groups)
+    except (regex.error, RecursionError, OverflowError) as error:
         raise ValueError(
             f"group_pattern: expected a regular expression, found '{pattern}': {error}"
         ) from None

@@ -20,7 +20,7 @@ from annotation.photos.groups import GroupTable, read_group_table
 from annotation.photos.likeness import near_pairs
 from annotation.photos.listing import list_photos
 from base.errors import InputError
-from base.files import digest, naming_full_disk, write_bytes
+from base.files import digest, naming_full_disk, read_regular, write_bytes
 from base.progress import track
 from base.syncing import sync_folder
 
@@ -103,7 +103,7 @@ def record_other_photos(root: Path, known: Iterable[Origin]) -> Iterator[Origin]
     for path in track(unknown, "inspect"):
         name = path.relative_to(images).as_posix()
         try:
-            data = path.read_bytes()
+            data = read_regular(path)
             likeness = clean_photo(data).likeness
         except (OSError, RefusedError):
             continue  # `validate` reports it

@@ -19,6 +19,7 @@ from annotation.intake.cleaning import Frame, RefusedError
 from annotation.photos.files import MAX_BYTES, check_size
 from annotation.photos.listing import PHOTO_SUFFIXES
 from base.errors import InputError
+from base.files import open_regular
 from base.naming import path_parts, printable
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".3gp", ".mts"}
@@ -111,7 +112,7 @@ def _photo_file(folder: Path, name: str, annotations: Mapping[str, FoundAnnotati
 
 def _read_file(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(MAX_BYTES + 1)  # the size of a file may change while it is read
     except OSError as error:
         raise RefusedError(f"cannot be read: {error.strerror}") from None

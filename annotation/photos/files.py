@@ -18,7 +18,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from annotation.photos.depth import bits_per_channel, scaled_to_8_bits
 from base.errors import InputError
-from base.files import check_regular
+from base.files import check_regular, read_regular
 
 Size = tuple[int, int]  # height, width in pixels
 
@@ -133,12 +133,9 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
 def read_photo_bytes(path: Path) -> bytes:
     """Read a photo file without decoding it. Raises InputError if it cannot be read."""
     try:
-        check_regular(path, most_bytes=MAX_BYTES)
-        return path.read_bytes()
+        return read_regular(path, most_bytes=MAX_BYTES)
     except OSError as error:
         raise InputError(f"{path}: cannot be read as a photo: {error.strerror}") from None
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
 
 
 def decode_photo(data: bytes, *, where: Path) -> NDArray[np.uint8]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import InputError
-from base.files import inside
+from base.files import inside, read_regular
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,8 @@ def read_group_table(path: Path) -> GroupTable:
     has other columns.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            (_, header), *rows = [(reader.line_num, row) for row in reader if row]
+        reader = csv.reader(io.StringIO(read_regular(path).decode("utf-8-sig"), newline=""))
+        (_, header), *rows = [(reader.line_num, row) for row in reader if row]
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, csv.Error):

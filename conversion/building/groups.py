@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
+
+import regex
 
 from annotation.dataset import Dataset
 from annotation.photos.groups import group_file, read_photo_groups
 from annotation.photos.likeness import near_pairs
 from annotation.rules.cached import CachedInspections
 from annotation.rules.pixels import InspectionTask
+from base.errors import InputError
 from base.files import digest
 from conversion.building.store import Store
 from conversion.config import read_conversion_config
+
+_MOST_SECONDS = 1.0  # for one name
 
 
 def group_photos(
@@ -95,6 +99,23 @@ def named_groups(dataset: Dataset, names: Iterable[str]) -> Iterable[list[str]]:
     for name in names:
         if name in group_of:
             by_key.setdefault(("group", group_of[name]), []).append(name)
-        if pattern and (found := re.search(pattern, name)) and found[1] is not None:
-            by_key.setdefault(("pattern", found[1]), []).append(name)
+        if pattern and (key := _pattern_group(dataset, pattern, name)) is not None:
+            by_key.setdefault(("pattern", key), []).append(name)
     return by_key.values()
+
+
+def _pattern_group(dataset: Dataset, pattern: str, name: str) -> str | None:
+    """Return the first group of the set's pattern in the name of a photo.
+
+    Some patterns take years for a name of 30 letters. The `regex` package, unlike `re`, can stop.
+    Raises InputError if a search takes longer than a second.
+    """
+    try:
+        found = regex.search(pattern, name, timeout=_MOST_SECONDS)
+    except TimeoutError:
+        raise InputError(
+            f"{dataset.root / 'dataset.yaml'}: split.group_pattern: expected a pattern that is"
+            f" found within {_MOST_SECONDS} s, found '{pattern}', which takes longer in '{name}';"
+            " avoid repetitions inside repetitions, such as (a+)+"
+        ) from None
+    return None if found is None else found[1]

@@ -14,6 +14,7 @@ from annotation.dataset import Dataset
 from annotation.findings import Complaint
 from annotation.photos.likeness import near_pairs
 from annotation.rules.checked import CheckedAnnotation
+from base.files import read_regular
 from conversion.building.contents import Contents
 from conversion.building.groups import perceptual_hashes
 from conversion.config import COPIES_PATTERN
@@ -114,9 +115,9 @@ class _Manifest(msgspec.Struct):
 def read_leaks(folder: Path) -> Sequence[Leak]:
     """Return the leaks of the set in the folder `panoptic/`; none if it is not built."""
     try:
-        data = (folder / "manifest.json").read_bytes()
+        data = read_regular(folder / "manifest.json")
         return msgspec.json.decode(data, type=_Manifest).result.leaks
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, RecursionError):
         return ()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from annotation.dataset import Dataset
+from base.files import read_regular
 from conversion.building.contents import Contents
 from conversion.building.group_file import GroupFile
 from conversion.building.leaks import Leak, find_leaks
@@ -109,7 +110,7 @@ class Manifest(msgspec.Struct):
 
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest; raises OSError or msgspec.DecodeError if that is not possible."""
-    return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    return msgspec.json.decode(read_regular(path), type=Manifest)
 
 
 def manifest(

@@ -14,7 +14,7 @@ from annotation.findings import Complaint
 from annotation.photos.groups import group_file, read_photo_groups
 from annotation.rules.checked import CheckedAnnotation
 from base.errors import InputError
-from base.files import digest, inside
+from base.files import digest, inside, read_regular
 from base.parsing import parse, read_json
 from conversion.building.assignment import assign_splits, count_table
 from conversion.building.groups import group_photos, named_groups
@@ -95,7 +95,7 @@ def _listed(dataset: Dataset) -> dict[str, str]:
     for split, file in read_conversion_config(dataset).split.lists.items():
         path = dataset.inside(file, where=where)
         try:
-            lines = path.read_text("utf-8-sig").splitlines()
+            lines = read_regular(path).decode("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError):
             raise InputError(f"{path}: cannot be read as a list of photos") from None
         for number, name in enumerate(map(str.strip, lines), start=1):

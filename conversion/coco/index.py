@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import InputError
-from base.files import check_regular
+from base.files import check_regular, open_regular
 from base.naming import fold
 from conversion.coco.file import MEMBERS
 from conversion.coco.links import Id
@@ -90,7 +90,7 @@ class CocoIndex:
         """Read the JSON of the annotations of one image from the file."""
         spans = self.spans[self.first[row] : self.first[row + 1]].tolist()
         try:
-            with self.path.open("rb") as file:
+            with open_regular(self.path) as file:
                 return [os.pread(file.fileno(), stop - start, start) for start, stop in spans]
         except OSError as error:
             raise InputError(f"{self.path}: cannot be read: {error.strerror}") from None
@@ -112,7 +112,7 @@ def open_index(path: Path) -> CocoIndex:
     """
     try:
         check_regular(path, most_bytes=MOST_BYTES)
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return _index(path, data)
     except InputError as error:

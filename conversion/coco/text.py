@@ -10,7 +10,7 @@ from pathlib import Path
 
 from annotation.labelme.decoding import is_utf8
 from base.errors import InputError
-from base.files import check_regular
+from base.files import read_regular
 
 MOST_BYTES = 4 << 30  # of one file; the largest of COCO has 0.5 GB
 _MARKS = {  # UTF-32 first, because its mark begins with that of UTF-16
@@ -40,10 +40,7 @@ def read_text(path: Path) -> bytes:
     Raises InputError if it cannot be read or has another encoding.
     """
     try:
-        check_regular(path, most_bytes=MOST_BYTES)
-        data = path.read_bytes()
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        data = read_regular(path, most_bytes=MOST_BYTES)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     if encoding := wide_encoding(data):

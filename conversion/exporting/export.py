@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Literal
 
 from annotation.dataset import Dataset
 from base.errors import InputError
+from base.syncing import sync_all, sync_folder
 from conversion.coco.panoptic import find_split_jsons
 from conversion.coco.panoptic_file import read_panoptic
 from conversion.exporting.semantic import write_semantic
@@ -32,7 +34,9 @@ def export(dataset: Dataset, format: Format, out: Path) -> int:
     try:
         write(dataset, splits, unfinished)
         unfinished.chmod(0o755)  # mkdtemp creates folders that only their owner can read
+        sync_all(unfinished)  # an incomplete folder could not be replaced by the same command
         unfinished.replace(out)
+        sync_folder(out.parent)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return sum(len(panoptic.photos) for panoptic in splits.values())
@@ -41,5 +45,6 @@ def export(dataset: Dataset, format: Format, out: Path) -> int:
 def _read_splits(dataset: Dataset) -> Splits:
     paths = find_split_jsons(dataset.panoptic)
     if not paths or not (dataset.panoptic / "manifest.json").is_file():
-        raise InputError(f"{dataset.panoptic}: not built; run `pipeline.py convert {dataset.root}`")
+        command = f"pipeline.py convert {shlex.quote(str(dataset.root))}"
+        raise InputError(f"{dataset.panoptic}: not built; run `{command}`")
     return {split: read_panoptic(path) for split, path in paths.items()}

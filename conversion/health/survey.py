@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -72,7 +73,8 @@ def survey(panoptic: Path) -> Health:
     """
     paths = find_split_jsons(panoptic)
     if not paths or not (panoptic / "manifest.json").is_file():
-        raise InputError(f"{panoptic}: not built; run `pipeline.py convert {panoptic.parent}`")
+        command = f"pipeline.py convert {shlex.quote(str(panoptic.parent))}"
+        raise InputError(f"{panoptic}: not built; run `{command}`")
     splits = {split: read_panoptic(path) for split, path in paths.items()}
     everything = [(split, photo) for split, each in splits.items() for photo in each.photos]
     if not everything:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import InputError
+from base.files import open_regular
 from conversion.coco.file import MEMBERS, CocoFile, read_coco
 from conversion.coco.problems import Problems
 
@@ -58,7 +59,7 @@ def read_source(source: Path, problems: Problems, *, without: Path) -> Source:
 def _mentions_coco(path: Path) -> bool:
     """Return whether a file that cannot be read looks like a damaged COCO file."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(_START).replace(b"\0", b"")  # zeros as in UTF-16
     except OSError:
         return False

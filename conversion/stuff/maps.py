@@ -15,6 +15,7 @@ from PIL import Image
 from annotation.labelme.annotation import Shape
 from annotation.photos.files import without_pixel_limit
 from base.errors import InputError
+from base.files import read_regular
 from conversion.coco.png import join_channels, parse_png_header
 from conversion.stuff.map_names import MapNames
 from conversion.stuff.meanings import UNKNOWN, Map, Meanings, translate
@@ -57,7 +58,7 @@ class LabelMaps:
         if path is None:
             return None
         try:
-            data = path.read_bytes()
+            data = read_regular(path)
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from None
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import InputError, nearest
+from base.files import read_regular
 from conversion.coco.categories import Category, coco_categories, coco_stuff_merges
 
 SILENT = 0  # the source has no information about the pixel; the next source may have some
@@ -89,9 +91,9 @@ def read_table(
 
 def _csv_rows(path: Path) -> list[tuple[str, int | str, str]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            rows, columns = list(reader), set(reader.fieldnames or ())
+        text = io.StringIO(read_regular(path).decode("utf-8-sig"), newline="")
+        reader = csv.DictReader(text, skipinitialspace=True)
+        rows, columns = list(reader), set(reader.fieldnames or ())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as CSV: {error}") from None
     channels = ("red", "green", "blue")

@@ -60,16 +60,16 @@ def test_an_interrupted_run_is_completed_by_the_same_call(
     dataset = draw_dataset(tmp_path / "set", {f"p{i}": [square("box", i, 3, 6)] for i in range(4)})
     convert(dataset)
     import_coco(dataset.panoptic, tmp_path / "whole")
-    real = conversion.importing.write.write_annotation
+    real = conversion.importing.write.write_bytes
     written = []
 
-    def stop(path: Path, annotation: Annotation) -> None:
-        if len(written) == 2:
+    def stop(path: Path, data: bytes) -> None:
+        if path.suffix == ".json" and len(written) == 2:
             raise KeyboardInterrupt
-        written.append(path)
-        real(path, annotation)
+        written.extend([path] if path.suffix == ".json" else [])
+        real(path, data)
 
-    monkeypatch.setattr(conversion.importing.write, "write_annotation", stop)
+    monkeypatch.setattr(conversion.importing.write, "write_bytes", stop)
     with pytest.raises(KeyboardInterrupt):
         import_coco(dataset.panoptic, tmp_path / "part")
     monkeypatch.undo()
@@ -123,7 +123,9 @@ def test_an_invalid_dataset_yaml_is_not_written(tmp_path: Path) -> None:
     source = panoptic(tmp_path / "p", ids, [segment(2, 6), segment(3, 5)], categories)
     assert "'road' is the name of two categories" in problem(source, tmp_path / "set")
     (tmp_path / "file").write_text("")
-    assert "expected the folder of a data set, found a file" in problem(source, tmp_path / "file")
+    assert "expected the folder of a data set or a run, found a file" in problem(
+        source, tmp_path / "file"
+    )
     assert not (tmp_path / "set").exists()
 
 

@@ -1,0 +1,160 @@
+"""Kill each command that writes to a data set at random moments, and complete it.
+
+    .venv/bin/python -m benchmarks.kills        20 kills of each command
+    .venv/bin/python -m benchmarks.kills 100    100 kills of each
+
+After each kill, every file under its final name must be complete: it is a file of the finished set, or
+of the set before the command. The same command must then end in the state of an uninterrupted run.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from annotation.dataset import open_dataset
+from annotation.intake.collect import collect
+from annotation.labelme.annotation import Annotation, Shape, write_annotation
+from base.locks import working_on
+from conversion.building.build import convert
+from conversion.building.check import check
+from conversion.importing.importer import import_coco
+from conversion.painting.owners import paint_owners
+from samples.yard.sample import render_yard
+
+PHOTOS, SIZE = 12, (120, 160)
+YAML = """\
+name: kills
+things: [box]
+stuff: [road]
+stuff_sources: [{label_maps: stuff}]
+split: {train: 0.5, test: 0.5, seed: 0}
+limits: {few: 0}
+"""
+_FORK = multiprocessing.get_context("fork")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command on the folder of a set, which `prepare` fills."""
+
+    name: str
+    prepare: Callable[[Path], object]
+    command: Callable[[Path], object]
+
+
+def draw(root: Path, *, label: str = "box", first: int = 0) -> None:
+    """Write photos with a drawing and a label map each."""
+    for folder in ("images", "labelme", "stuff"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    for number in range(PHOTOS):
+        x = 5.0 + number + first
+        corners = ((x, 5.0), (x + 40, 5.0), (x + 40, 60.0), (x, 60.0))
+        pixels = np.random.default_rng(number).integers(0, 255, (*SIZE, 3), np.uint8)
+        cv2.imwrite(str(root / f"images/{number}.png"), pixels)
+        cv2.imwrite(str(root / f"stuff/{number}.png"), np.full(SIZE, 149, np.uint8))
+        drawing = Annotation(f"../images/{number}.png", *SIZE, (Shape(label, corners),))
+        write_annotation(root / f"labelme/{number}.json", drawing)
+    (root / "dataset.yaml").write_text(YAML)
+
+
+def fix(root: Path) -> None:
+    """Do what `validate --fix` does."""
+    from annotation.fixing.fix import fix_dataset
+
+    with working_on(root, "validate --fix"):
+        dataset = open_dataset(root)
+        fix_dataset(dataset, check(dataset), paint=paint_owners)
+
+
+def converted(root: Path) -> None:
+    """Write a set, convert it, and change all its drawings."""
+    draw(root)
+    convert(open_dataset(root))
+    draw(root, first=20)
+
+
+def other_splits(root: Path) -> None:
+    """Write a set, convert it, and change its splits."""
+    draw(root)
+    convert(open_dataset(root))
+    (root / "dataset.yaml").write_text(YAML.replace("test: 0.5", "val: 0.5"))
+
+
+def cases(place: Path) -> list[Case]:
+    """Return all cases; sources are written to `place`."""
+    draw(place / "source")
+    convert(open_dataset(place / "source"))
+    return [
+        Case("sample", lambda _: None, lambda root: render_yard(root, images=2)),
+        Case("collect", lambda _: None, lambda root: collect([place / "source/images"], root)),
+        Case("import", lambda _: None, lambda root: import_coco(place / "source/panoptic", root)),
+        Case("fix", lambda root: draw(root, label="bxo"), fix),
+        Case("convert", draw, lambda root: convert(open_dataset(root))),
+        Case("convert, changed drawings", converted, lambda root: convert(open_dataset(root))),
+        Case("convert, changed splits", other_splits, lambda root: convert(open_dataset(root))),
+    ]
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """Return the files of a set by path, without the cache and hidden files."""
+    files = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    visible = (one for one in files if not any(part.startswith(".") for part in one.parts))
+    return {one.as_posix(): (root / one).read_bytes() for one in visible}
+
+
+def run(case: Case, place: Path, kills: int, chance: random.Random) -> str:
+    """Kill the command of a case; return a line about it. Raises AssertionError."""
+    root = place / "run" / "set"
+    template = place / "template" / "set"
+    for folder in (root.parent, template.parent):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    template.mkdir()
+    case.prepare(template)
+    before = contents(template)
+    shutil.copytree(template, root, symlinks=True)
+    start = time.monotonic()
+    case.command(root)
+    seconds, whole, unfinished = time.monotonic() - start, contents(root), 0
+    for _ in range(kills):
+        shutil.rmtree(root)
+        shutil.copytree(template, root, symlinks=True)
+        program = _FORK.Process(target=case.command, args=(root,))
+        program.start()
+        time.sleep(chance.uniform(0, seconds))
+        program.kill()
+        program.join()
+        left = contents(root)
+        unfinished += left != whole
+        growing = ("collected.jsonl",)  # a line is appended for each photo
+        for name, data in left.items():
+            complete = data in (whole.get(name), before.get(name)) or name in growing
+            assert complete or name.endswith(".orig"), f"{case.name}: {name} is incomplete"
+        case.command(root)
+        assert contents(root) == whole, f"{case.name}: differs from an uninterrupted run"
+    return f"{case.name}: {kills} kills, {unfinished} before the end, 0 differ, 0 half files"
+
+
+def main() -> None:
+    """Print a line for each command."""
+    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    chance = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        for case in cases(place):
+            print(run(case, place, kills, chance), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Paths with spaces, quotes and # reach the commands unchanged."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_paths_are_quoted(tmp_path: Path) -> None:
+    program = tmp_path / "arguments"
+    program.write_text('#!/bin/sh\nfor one in "$@"; do printf "<%s>" "$one"; done; echo\n')
+    program.chmod(0o755)
+    folder = f'{tmp_path}/my sets/it\'s "new" #1'
+    ready = ("-o", "setup", "-o", ".venv/ready")
+    command = ["make", *ready, "--silent", "train", f"PIPELINE={program}", f"DATASET={folder}/"]
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    lines = [line for line in output.splitlines() if line.startswith("<")]
+    run = 'runs/it\'s "new" #1'
+    assert lines[0] == f"<convert><{folder}/>"
+    assert lines[1] == f"<train><{folder}/><--run><{run}>"
+    assert lines[2] == f"<predict><{run}><{folder}//panoptic/test><--out><{run}/predictions>"
+    assert lines[4] == f"<report><{run}>"
