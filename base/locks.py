@@ -22,7 +22,7 @@ from base.syncing import sync_folder
 LOCK_NAME = ".lock"  # in the folder of a data set or a run, only while a command writes to it
 _STEP = 0.2  # seconds between two attempts
 _LONGEST = 200  # characters of the name of a holder
-_held: set[Path] = set()  # folders that this process has locked
+_held: dict[Path, int] = {}  # folders that this process, given by its id, has locked
 
 
 class BusyError(InputError):
@@ -42,16 +42,16 @@ def working_on(folder: Path, command: str, *, wait: bool = True) -> Iterator[Non
     place = folder.resolve()
     if place.exists() and not place.is_dir():
         raise InputError(f"{folder}: expected the folder of a data set or a run, found a file")
-    if place in _held:
+    if _held.get(place) == os.getpid():  # a forked process inherits the dictionary
         yield
         return
     created = not folder.exists()
     with _acquired(folder / LOCK_NAME, command, wait=wait) as path:
-        _held.add(place)
+        _held[place] = os.getpid()
         try:
             yield
         finally:
-            _held.discard(place)
+            _held.pop(place, None)
             path.unlink(missing_ok=True)
             if created:
                 with suppress(OSError):  # not empty

@@ -3,8 +3,9 @@
     .venv/bin/python -m benchmarks.kills        20 kills of each command
     .venv/bin/python -m benchmarks.kills 100    100 kills of each
 
-After each kill, every file under its final name must be complete: it is a file of the finished set, or
-of the set before the command. The same command must then end in the state of an uninterrupted run.
+After each kill, every file under its final name must be complete: it is a file of the finished set,
+or of the set before the command. The same command must then end in the state of an uninterrupted
+run.
 """
 
 from __future__ import annotations
