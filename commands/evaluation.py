@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from base.errors import InputError
+from base.files import digest
 from base.parsing import write_json
 from commands.arguments import RunPath, check_file
 from commands.datasets import run_files
@@ -21,10 +23,11 @@ def evaluate(
     split: str = "test",
     official: bool = False,
     errors: Path | None = None,
+    compare: bool = False,
 ) -> None:
     """Score a panoptic prediction, and say what each kind of error costs.
 
-    The scores are PQ, SQ and RQ, and box AP and mask AP if the prediction contains scores.
+    The scores are PQ, SQ and RQ, mIoU, and box AP and mask AP if the prediction contains scores.
 
     Args:
         paths: a run, or two COCO panoptic files of any photos.
@@ -33,10 +36,17 @@ def evaluate(
         split: split of the data set whose photos are scored; predictions of photos of other splits
             than test are in RUN/SPLIT/predictions.
         errors: also write a list of all errors to this CSV file, the most expensive first.
+        compare: compare two predictions instead; paths are RUN_A RUN_B or TRUTH.json A.json B.json.
+            Exits with status 1 if the PQ of B is significantly lower than that of A.
         official: of several crowds of one category, ignore only the last one, as panopticapi does.
     """
     check_file(json, "--json", ".json")
     check_file(errors, "--errors", ".csv")
+    if compare:
+        if errors is not None:
+            raise InputError("--errors: expected without --compare, found both")
+        _compare(*_three_files(paths, dataset, split), json, official=official)
+        return
     truth, prediction = _compared(paths, dataset, split)
     from evaluation.errors.priced import price_matches
     from evaluation.scores.scores import evaluate_files
@@ -61,11 +71,60 @@ def _compared(paths: tuple[Path, ...], dataset: Path | None, split: str) -> tupl
     if len(paths) != 2:
         found = " ".join(map(str, paths)) or "nothing"
         raise InputError(f"evaluate: expected RUN, or TRUTH.json PREDICTION.json, found {found}")
+    _check_without_run(dataset, split)
+    return paths[0], paths[1]
+
+
+def _check_without_run(dataset: Path | None, split: str) -> None:
+    """Raise InputError for options that only runs have."""
     if dataset is not None:
         raise InputError("--dataset: expected only with RUN, found TRUTH.json PREDICTION.json")
     if split != "test":
         raise InputError("--split: expected only with RUN, found TRUTH.json PREDICTION.json")
-    return paths[0], paths[1]
+
+
+def _compare(truth_json: Path, a: Path, b: Path, json: Path | None, *, official: bool) -> None:
+    """Compare predictions A and B, and exit with status 1 if B is significantly worse."""
+    from conversion.coco.panoptic_file import read_panoptic
+    from evaluation.scores.comparison import compare_scores
+    from evaluation.scores.scores import evaluate_sets
+
+    truth = read_panoptic(truth_json)
+    before, after = (
+        evaluate_sets(truth, read_panoptic(path, truth), official=official) for path in (a, b)
+    )
+    comparison = compare_scores(before, after)
+    console.print(comparison.table())
+    console.print(comparison.photos_table())
+    print(comparison.sentence())
+    if json is not None:
+        write_json(json, comparison.as_json(), indent=2)
+    if comparison.is_worse:
+        sys.exit(1)
+
+
+def _three_files(
+    paths: tuple[Path, ...], dataset: Path | None, split: str
+) -> tuple[Path, Path, Path]:
+    """Return the ground truth and the predictions A and B of `--compare`.
+
+    Raises InputError for other paths, and for runs with different ground truth.
+    """
+    if len(paths) == 3:
+        _check_without_run(dataset, split)
+        return paths[0], paths[1], paths[2]
+    if len(paths) != 2 or any(path.suffix.lower() == ".json" for path in paths):
+        found = " ".join(map(str, paths)) or "nothing"
+        raise InputError(
+            f"evaluate --compare: expected RUN_A RUN_B, or TRUTH.json A.json B.json, found {found}"
+        )
+    a, b = (run_files(path, dataset, split=split) for path in paths)
+    if a.truth != b.truth and digest(a.truth) != digest(b.truth):
+        raise InputError(
+            f"{paths[1]}: expected predictions of {a.truth}, as those of {paths[0]}, found those"
+            f" of {b.truth}, which differs"
+        )
+    return a.truth, a.prediction, b.prediction
 
 
 def report(

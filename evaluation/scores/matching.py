@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from base.errors import InputError
 from conversion.coco.categories import Category
@@ -209,29 +208,23 @@ def match_photo(
 
 
 def count_overlaps(truth_ids: SegmentIds, prediction_ids: SegmentIds) -> Overlaps:
-    """Count the pixels of each pair of ids in two (H, W) uint32 arrays of segment ids."""
-    (true, true_numbers), (predicted, numbers) = map(_numbered, (truth_ids, prediction_ids))
-    pairs = true_numbers * np.int32(len(predicted)) + numbers
-    counts = np.bincount(pairs.ravel(), minlength=len(true) * len(predicted))
+    """Count the pixels of each pair of ids in two (H, W) uint32 arrays of segment ids.
+
+    Only the runs of pixels in which neither id changes are sorted, about one in fifty pixels.
+    """
+    true, predicted = truth_ids.ravel(), prediction_ids.ravel()
+    changes = (true[1:] != true[:-1]) | (predicted[1:] != predicted[:-1])
+    starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
+    lengths = np.diff(starts, append=true.size)
+    pairs = true[starts].astype(np.uint64) << np.uint64(32) | predicted[starts]
+    unique, numbers = np.unique(pairs, return_inverse=True)
+    counts = np.bincount(numbers, lengths).astype(np.int64)
     return Overlaps(
         {
-            (true[pair // len(predicted)], predicted[pair % len(predicted)]): int(counts[pair])
-            for pair in np.flatnonzero(counts).tolist()
+            (pair >> 32, pair & 0xFFFFFFFF): count
+            for pair, count in zip(unique.tolist(), counts.tolist(), strict=True)
         }
     )
-
-
-def _numbered(ids: SegmentIds) -> tuple[list[int], NDArray[np.int32]]:
-    """Return the sorted ids that occur, and the position of each pixel's id among them.
-
-    Only pixels that differ from their left neighbour are sorted. The table is as long as the
-    highest id, but only its entries for ids that occur are ever touched.
-    """
-    changes = ids[:, 1:][ids[:, 1:] != ids[:, :-1]]
-    present = np.unique(np.concatenate([ids[:, 0], changes]))
-    table = np.empty(int(present[-1]) + 1, np.int32)
-    table[present] = np.arange(len(present), dtype=np.int32)
-    return present.tolist(), table[ids]
 
 
 def _true_positives(truth: Photo, prediction: Photo, overlaps: Overlaps) -> list[TruePositive]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import PanopticSet
 from conversion.coco.panoptic_file import read_panoptic
@@ -13,7 +15,7 @@ from evaluation.scores.counts import SegmentCounts, count_segments
 from evaluation.scores.matching import PhotoMatch, match_sets
 from evaluation.scores.pixels import PixelCounts, count_pixels
 from evaluation.scores.precision import AveragePrecision, average_precision
-from evaluation.scores.quality import PanopticQuality, quality_of, row_names
+from evaluation.scores.quality import PanopticQuality, groups, quality_of, row_names
 from evaluation.scores.samples import ScoreSamples, sample_scores
 
 
@@ -42,6 +44,34 @@ class Scores:
         photo_ids = [match.truth.id for match in self.matches]
         aps = {"box_ap": self.box_ap, "mask_ap": self.mask_ap}
         return sample_scores(self.counts, self.pixels, self.categories, photo_ids, **aps)
+
+    @cached_property
+    def whole(self) -> SegmentCounts:
+        """The counts (C,) of all photos and sizes."""
+        return self.counts.of_size(None).total()
+
+    @cached_property
+    def headlines(self) -> dict[str, float]:
+        """The scores that matter most, with the names of `ScoreSamples.headlines`.
+
+        NaN, if nothing that they are computed from occurs.
+        """
+        means = {name: self.whole.means(some) for name, some in groups(self.categories).items()}
+        named = {
+            "PQ": float(means["all"].pq),
+            "PQ things": float(means["things"].pq),
+            "PQ stuff": float(means["stuff"].pq),
+            "mIoU": self.mean_iou,
+        }
+        for name, ap in (("box", self.box_ap), ("mask", self.mask_ap)):
+            if ap is not None:
+                named |= {f"{name} AP": ap.ap, f"{name} AR": ap.ar}
+        return named
+
+    @property
+    def mean_iou(self) -> float:
+        """The mean IoU of the pixels of the categories; NaN without pixels."""
+        return float(self.pixels.mean_iou(np.ones((1, len(self.matches))))[0])
 
     @cached_property
     def few_photos(self) -> tuple[str, ...]:

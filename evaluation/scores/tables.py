@@ -69,11 +69,10 @@ def _sizes(scores: Scores) -> dict[str, Any]:
 
 
 def _semantic(scores: Scores) -> dict[str, Any]:
-    iou = scores.pixels.iou.tolist()
-    known = [value for value in iou if not math.isnan(value)]
+    iou, mean = scores.pixels.iou.tolist(), scores.mean_iou
     names = row_names(scores.categories)
     return {
-        "miou": sum(known) / len(known) if known else 0.0,
+        "miou": None if math.isnan(mean) else mean,
         "miou_interval": _range(scores.samples.mean_iou),
         "iou": {
             name: None if math.isnan(value) else value

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from base.errors import InputError
 from commands.datasets import run_files
 from commands.evaluation import evaluate
 from conversion.building.build import convert
+from conversion.coco.panoptic_file import read_panoptic, write_panoptic
+from conversion.coco.png import write_segment_ids
 from detr.config import RunConfig, TrainConfig, write_run
 from tests.drawn import draw_dataset, square
 
@@ -50,6 +54,32 @@ def test_a_run_is_scored_like_its_two_files(root: Path) -> None:
 def test_other_paths_are_an_error(paths: tuple[str, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         evaluate(tuple(map(Path, paths)))
+
+
+def test_two_runs_are_compared(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The exit status is 0 for equal predictions, and 1 for a prediction without the things."""
+    shutil.copytree(root / "run", root / "worse")
+    evaluate((root / "run", root / "worse"), compare=True, json=root / "changes.json")
+    assert json.loads((root / "changes.json").read_text())["is_worse"] is False
+    path = root / "worse/predictions/panoptic.json"
+    truth = read_panoptic(path)
+    things = {c.id for c in truth.categories if c.isthing}
+    photos = []
+    for photo in truth.photos:
+        ids = truth.segment_ids(photo)
+        kept = tuple(s for s in photo.segments if s.category_id not in things)
+        ids[~np.isin(ids, [s.id for s in kept])] = 0
+        write_segment_ids(truth.png_folder / photo.png_name, ids)
+        photos.append(replace(photo, segments=kept))
+    write_panoptic(replace(truth, photos=tuple(photos)))
+    with pytest.raises(SystemExit) as stopped:
+        evaluate((root / "run", root / "worse"), compare=True)
+    assert stopped.value.code == 1
+    assert "a significant drop" in capsys.readouterr().out
+    evaluate((root / "worse", root / "run"), compare=True)  # a gain
+    truth_json = root / "set/panoptic/annotations/panoptic_test.json"
+    with pytest.raises(InputError, match=r"expected RUN_A RUN_B, or TRUTH.json A.json B.json"):
+        evaluate((truth_json, path), compare=True)
 
 
 def test_a_moved_data_set_is_found_or_asked_for(root: Path) -> None:
