@@ -172,6 +172,8 @@ def test_the_commands_of_the_readme_run_in_order(made: Made, tmp_path: Path) -> 
         "TRUTH.json": made.dataset / "panoptic/annotations/panoptic_test.json",
         "PREDICTION.json": tmp_path / "predicted/panoptic.json",
         "scores.json": tmp_path / "scores.json",
+        "RUN_A": made.run,
+        "RUN_B": made.run,
     }
     commands = readme_commands(values)
     assert len(commands) > 10

@@ -1,1 +1,1 @@
-"""Panoptic quality and average precision of one COCO panoptic set compared with another."""
+"""Scores of one COCO panoptic set compared with another, with intervals, and their changes."""

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from base.errors import InputError
+from base.workers import batched, count_cores
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import PanopticSet, Photo, Segment
 from conversion.coco.png import VOID, SegmentIds
+
+AT_ONCE = 64  # photos that are matched before the results are needed
 
 
 @dataclass(frozen=True)
@@ -97,15 +101,21 @@ def match_sets(
     _check_known(prediction)
     _check_categories(truth, prediction)
     predicted = {photo.file_name: photo for photo in prediction.photos}
-    for photo in truth.photos:
+
+    def match(photo: Photo) -> PhotoMatch:
         if photo.file_name not in predicted:
             raise InputError(f"{prediction.json_path}: no prediction for {photo.file_name}")
         other = predicted[photo.file_name]
         both = truth.segment_ids(photo), prediction.segment_ids(other)
-        match = match_photo(photo, both[0], other, both[1], official=official)
-        _check_pixels(truth, photo, match.overlaps.true_areas)
-        _check_pixels(prediction, other, match.overlaps.predicted_areas)
-        yield match
+        found = match_photo(photo, both[0], other, both[1], official=official)
+        _check_pixels(truth, photo, found.overlaps.true_areas)
+        _check_pixels(prediction, other, found.overlaps.predicted_areas)
+        return found
+
+    # Threads suffice, because PNGs are decoded and compared without Python's lock
+    with ThreadPoolExecutor(count_cores()) as pool:
+        for photos in batched(truth.photos, AT_ONCE):
+            yield from pool.map(match, photos)
 
 
 def _check_known(panoptic: PanopticSet) -> None:

@@ -25,6 +25,7 @@ from conversion.building.build import convert
 from conversion.coco.panoptic import PanopticSet, Photo, Segment, measure
 from conversion.coco.panoptic_file import read_panoptic, write_panoptic
 from conversion.coco.png import read_segment_ids, write_segment_ids
+from evaluation.scores.matching import match_photo
 from evaluation.scores.scores import evaluate_sets
 from tests.drawn import BOX, DISC, ROAD, SKY, draw_dataset, square
 
@@ -157,6 +158,17 @@ def test_torchmetrics_gives_the_same_quality(dataset: Dataset, tmp_path: Path) -
             assert (found.pq, found.sq, found.rq) == pytest.approx(
                 (pq, sq, rq), abs=1e-6
             )  # float32
+
+
+def test_torchmetrics_ignores_predicted_void() -> None:
+    """Of a true segment of 5 pixels, 3 are predicted and 2 are left void: the IoU is 3/5."""
+    true, predicted = np.array([[1] * 5], np.uint32), np.array([[9] * 3 + [0] * 2], np.uint32)
+    truth = Photo(1, "a.jpg", 5, 1, "a.png", (Segment(1, BOX, 5, (0, 0, 5, 1)),))
+    prediction = replace(truth, segments=(Segment(9, BOX, 3, (0, 0, 3, 1)),))
+    assert match_photo(truth, true, prediction, predicted).pq == 0.6
+    metric = PanopticQuality(things={BOX}, stuffs={SKY}, allow_unknown_preds_category=True)
+    pixels = (np.stack([np.where(ids > 0, BOX, 0), ids], -1)[None] for ids in (predicted, true))
+    assert metric(*(torch.from_numpy(each.astype(np.int64)) for each in pixels)).item() == 1.0
 
 
 def test_hotcoco_gives_the_same_quality(dataset: Dataset, tmp_path: Path) -> None:
