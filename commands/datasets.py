@@ -97,11 +97,11 @@ def run_files(run: Path, moved_to: Path | None = None, *, split: str = "test") -
             f" found {found}; if the data set or the run was moved, give its folder with --dataset"
         )
     dataset = open_dataset(moved_to or recorded)
-    found = find_split_jsons(dataset.panoptic)
-    if found and split not in found:
+    splits = find_split_jsons(dataset.panoptic)
+    if splits and split not in splits:
         raise InputError(
             f"{dataset.panoptic}: expected the split '{split}', found the splits"
-            f" {', '.join(found)}; give one of them with --split"
+            f" {', '.join(splits)}; give one of them with --split"
         )
     folder = run if split == "test" else run / split
     prediction = folder / "predictions" / "panoptic.json"

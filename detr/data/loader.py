@@ -166,7 +166,7 @@ def _collate_to_share(examples: list[Example | ReadError]) -> Batch | ReadError 
         return batch
     try:
         for tensor in batch.tensors():
-            tensor.share_memory_()
+            tensor.share_memory_()  # type: ignore[no-untyped-call]
     except (RuntimeError, OSError):
         return PickledBatch(pickle.dumps(batch))
     return batch

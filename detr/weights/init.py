@@ -19,7 +19,7 @@ from detr.model.detr import DETR
 from detr.model.fast.detr import FastDETR, category_rows
 from detr.model.segmentation import DETRsegm
 from detr.weights.checkpoint import Checkpoint, load_any
-from detr.weights.files import State
+from detr.weights.parts import State
 from detr.weights.published import find_weights
 
 PUBLISHED_CLASSES = (91, 250)  # of box weights and of panoptic weights

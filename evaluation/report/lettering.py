@@ -50,13 +50,13 @@ def _render(text: str, path: Path, height: int) -> Lettering:
     font = ImageFont.truetype(str(path), height)
     left, top, right, bottom = font.getbbox(text, stroke_width=_STROKE)
     size = (int(right - left) + 2 * _MARGIN, int(bottom - top) + 2 * _MARGIN)
-    masks = []
+    masks: list[NDArray[np.float32]] = []
     for stroke in (0, _STROKE):
         image = Image.new("L", size)
         place = (_MARGIN - left, _MARGIN - top)
         ImageDraw.Draw(image).text(place, text, 255, font, stroke_width=stroke)
-        masks.append(np.asarray(image, np.float32) / 255)
-    return Lettering(*masks)
+        masks.append(np.asarray(image, np.float32) / np.float32(255))
+    return Lettering(letters=masks[0], bordered=masks[1])
 
 
 @cache
