@@ -81,10 +81,7 @@ def run_trial(dataset: Path, out: Path, seed: int, options: argparse.Namespace) 
 
 
 def _rankings(matched: MatchedPhotos, seed: int) -> dict[str, list[Ranked]]:
-    matches, categories = (
-        list(matched.by_name.values()),
-        read_panoptic(matched.prediction).categories,
-    )
+    matches, categories = list(matched.by_name.values()), matched.categories
     things = {c.id: c.name for c in categories if c.isthing}
     found = rank_suspects(matches, categories, labels=things.values(), inputs="")
     return {

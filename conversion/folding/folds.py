@@ -18,7 +18,7 @@ from pathlib import Path
 
 from annotation.dataset import Dataset
 from base.errors import InputError
-from base.files import digest
+from base.files import digest, inside
 from base.links import link_or_copy
 from base.parsing import write_json
 from conversion.building.assignment import assign_splits, count_table
@@ -83,8 +83,10 @@ def _assign(panoptic: Path, photos: Sequence[Photo], count: int) -> dict[str, in
 
 def copy_photos(dataset: Dataset, panoptic: PanopticSet, out: Path) -> None:
     """Link the photos of one split of a built set, and copy its segment ids, for `write_part`."""
+    where = str(panoptic.json_path)
     for photo in panoptic.photos:
-        link, png = out / "photos" / photo.file_name, out / "pngs" / photo.png_name
+        link = inside(out / "photos", photo.file_name, where=where)
+        png = inside(out / "pngs", photo.png_name, where=where)
         link.unlink(missing_ok=True)
         png.unlink(missing_ok=True)
         link_or_copy(dataset.images / photo.file_name, link, kind="symbolic")

@@ -26,7 +26,7 @@ def list_suspects(
     total = sum(len(read_panoptic(path).photos) for path in truths)
     if missing := total - len(matched.by_name):
         print(f"{missing} of {total} photos are not predicted; to examine them, use a new --out")
-    categories = read_panoptic(prediction).categories
-    found = rank_suspects(list(matched.by_name.values()), categories, labels=labels, inputs=inputs)
+    matches = list(matched.by_name.values())
+    found = rank_suspects(matches, matched.categories, labels=labels, inputs=inputs)
     write_suspects(out / FILE_NAME, found)
     return found

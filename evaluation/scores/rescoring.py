@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from conversion.coco.panoptic import find_split_jsons
+from conversion.coco.categories import Category
+from conversion.coco.panoptic import PanopticSet, find_split_jsons
 from conversion.coco.panoptic_file import read_panoptic
 from evaluation.scores.matching import PhotoMatch, match_sets
 from evaluation.scores.quality import panoptic_quality
@@ -45,6 +46,7 @@ class MatchedPhotos:
 
     panoptic: Path
     prediction: Path
+    categories: tuple[Category, ...]
     by_name: dict[str, PhotoMatch]
 
 
@@ -53,15 +55,14 @@ def match_predicted(panoptic: Path, prediction: Path) -> MatchedPhotos:
 
     Raises InputError as `match_sets` does.
     """
-    return MatchedPhotos(panoptic, prediction, _match(panoptic, prediction, None))
+    predicted = read_panoptic(prediction)
+    by_name = _match(panoptic, predicted, {photo.file_name for photo in predicted.photos})
+    return MatchedPhotos(panoptic, prediction, predicted.categories, by_name)
 
 
 def _match(
-    panoptic: Path, prediction: Path, names: Collection[str] | None
+    panoptic: Path, predicted: PanopticSet, wanted: Collection[str]
 ) -> dict[str, PhotoMatch]:
-    predicted = read_panoptic(prediction)
-    wanted = {photo.file_name for photo in predicted.photos}
-    wanted &= wanted if names is None else set(names)
     found: dict[str, PhotoMatch] = {}
     for path in find_split_jsons(panoptic).values():
         truth = read_panoptic(path)
@@ -76,16 +77,19 @@ def rescore(before: MatchedPhotos, changed: Collection[str]) -> Rescored:
 
     Photos that have left the set, or entered it, are not compared.
     """
-    now = _match(before.panoptic, before.prediction, changed)
+    predicted = read_panoptic(before.prediction)
+    wanted = {photo.file_name for photo in predicted.photos} & set(changed)
+    now = _match(before.panoptic, predicted, wanted)
     both = sorted(now.keys() & before.by_name.keys())
     kept = {n: m for n, m in before.by_name.items() if n not in changed or n in now}
+    earlier = {name: before.by_name[name] for name in both}
+    later = {name: now[name] for name in both}
+
+    def pq(matches: dict[str, PhotoMatch]) -> float:
+        return panoptic_quality(matches.values(), before.categories).all.pq
+
     return Rescored(
-        {name: (before.by_name[name].pq, now[name].pq) for name in both},
-        (_pq({n: before.by_name[n] for n in both}, before), _pq({n: now[n] for n in both}, before)),
-        (_pq(kept, before), _pq({**kept, **{n: now[n] for n in both}}, before)),
+        {name: (earlier[name].pq, later[name].pq) for name in both},
+        changed=(pq(earlier), pq(later)),
+        all=(pq(kept), pq(kept | later)),
     )
-
-
-def _pq(matches: Mapping[str, PhotoMatch], source: MatchedPhotos) -> float:
-    categories = read_panoptic(source.prediction).categories
-    return panoptic_quality(matches.values(), categories).all.pq
