@@ -91,7 +91,8 @@ def load_yaml(path: Path) -> Any:
 
 def _check_structure(text: str) -> None:
     """Raise ValueError for YAML that would crash the parser or fill the memory."""
-    sizes, inner = dict[str, int](), [(None, 0)]
+    sizes: dict[str | None, int] = {}  # by anchor
+    inner: list[tuple[str | None, int]] = [(None, 0)]  # anchor and size of the open collections
     for event in yaml.parse(text, _SAFE):
         if isinstance(event, yaml.CollectionStartEvent):
             inner.append((event.anchor, 1))
