@@ -100,7 +100,7 @@ def cases(place: Path) -> list[Case]:
         Case("sample", lambda _: None, lambda root: render_yard(root, images=2)),
         Case("collect", lambda _: None, lambda root: collect([place / "source/images"], root)),
         Case("import", lambda _: None, lambda root: import_coco(place / "source/panoptic", root)),
-        Case("fix", lambda root: draw(root, label="bxo"), fix),
+        Case("fix", lambda root: draw(root, label="Box"), fix),
         Case("convert", draw, lambda root: convert(open_dataset(root))),
         Case("convert, changed drawings", converted, lambda root: convert(open_dataset(root))),
         Case("convert, changed splits", other_splits, lambda root: convert(open_dataset(root))),
