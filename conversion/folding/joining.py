@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from base.links import link_or_copy
-from conversion.coco.panoptic import PanopticSet
+from conversion.coco.panoptic import PanopticSet, Photo
 from conversion.coco.panoptic_file import read_panoptic, write_panoptic
 from conversion.coco.png import png_names
 
@@ -19,7 +19,7 @@ def join_predictions(folders: Sequence[Path], out: Path) -> Path:
     """
     sets = [read_panoptic(folder / "panoptic.json") for folder in folders]
     names = png_names(sorted(photo.file_name for one in sets for photo in one.photos))
-    photos = []
+    photos: list[Photo] = []
     for one in sets:
         for photo in one.photos:
             name = names[photo.file_name]

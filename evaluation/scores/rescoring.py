@@ -86,7 +86,7 @@ def rescore(before: MatchedPhotos, changed: Collection[str]) -> Rescored:
     later = {name: now[name] for name in both}
 
     def pq(matches: dict[str, PhotoMatch]) -> float:
-        return panoptic_quality(matches.values(), before.categories).all.pq
+        return panoptic_quality(list(matches.values()), before.categories).all.pq
 
     return Rescored(
         {name: (earlier[name].pq, later[name].pq) for name in both},
