@@ -1,1 +1,1 @@
-"""The HTML report: scores, loss curves, and pictures of the ground truth and the prediction."""
+"""The report: an HTML page of scores, priced errors, curves and pictures, and Markdown."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -12,27 +12,33 @@ from conversion.coco.categories import Category
 from conversion.coco.panoptic import Segment
 from conversion.coco.png import VOID, SegmentIds
 from evaluation.report.lettering import render
+from evaluation.report.outlines import Region, find_regions, innermost
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
-WRONG = (235, 30, 30)
 LETTERS, LEAST_LETTERS = 0.022, 9  # height: share of the width of the picture, and pixels
 
 
 def draw_segments(
-    photo: Picture,
-    ids: SegmentIds,
-    segments: Sequence[Segment],
-    categories: Sequence[Category],
-    *,
-    wrong: Collection[int] = (),
+    photo: Picture, ids: SegmentIds, segments: Sequence[Segment], categories: Sequence[Category]
 ) -> Picture:
-    """Draw segments over a photo in the colours of their categories, with borders and names.
+    """Draw segments over a photo as `tint_segments` does, with their names."""
+    ids = sample_ids(ids, photo.shape[:2])
+    picture = tint_segments(photo, ids, segments, categories)
+    by_id = {c.id: c for c in categories}
+    regions = find_regions(ids)
+    for segment in segments:
+        if segment.id in regions:  # a small segment may vanish in a shrunk photo
+            _write_name(picture, regions[segment.id], by_id[segment.category_id])
+    return picture
 
-    `photo` is (h, w, 3) RGB. `ids` is (H, W) uint32, of the same size or of the larger size that
-    the photo had before it was shrunk. Void pixels are dimmed. Segments whose id is in `wrong`
-    get a red border. Returns a new picture.
+
+def tint_segments(
+    photo: Picture, ids: SegmentIds, segments: Sequence[Segment], categories: Sequence[Category]
+) -> Picture:
+    """Draw segments over a photo in the colours of their categories, with white borders.
+
+    `photo` is (H, W, 3) RGB and `ids` (H, W) uint32. Void pixels are dimmed. Returns a new picture.
     """
-    ids = _sampled(ids, photo.shape[:2])
     by_id = {c.id: c for c in categories}
     tint = np.zeros_like(photo)
     for number, segment in enumerate(segments):
@@ -40,10 +46,6 @@ def draw_segments(
     mixed = np.where((ids == VOID)[..., None], photo * 0.35, photo * 0.4 + tint * 0.6)
     picture = np.ascontiguousarray(mixed.astype(np.uint8))
     picture[_borders(ids)] = 255
-    red = _borders(np.where(np.isin(ids, list(wrong)), ids, 0).astype(np.uint32))
-    picture[cv2.dilate(red.astype(np.uint8), np.ones((2, 2), np.uint8)) > 0] = WRONG
-    for segment in segments:
-        _write_name(picture, ids == segment.id, by_id[segment.category_id])
     return picture
 
 
@@ -57,8 +59,8 @@ def shrink(photo: Picture, *, long_side: int) -> Picture:
     return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _sampled(ids: SegmentIds, size: tuple[int, ...]) -> SegmentIds:
-    """Sample the ids at the centre of each pixel of a picture of `size`, (height, width)."""
+def sample_ids(ids: SegmentIds, size: tuple[int, ...]) -> SegmentIds:
+    """Sample ids at the centre of each pixel of a smaller picture of `size`, (height, width)."""
     pairs = zip(ids.shape, size, strict=True)
     centres = [(2 * np.arange(small) + 1) * large // (2 * small) for large, small in pairs]
     sampled: SegmentIds = ids[np.ix_(*centres)]
@@ -79,15 +81,15 @@ def _borders(ids: SegmentIds) -> NDArray[np.bool_]:
     return border
 
 
-def _write_name(picture: Picture, mask: NDArray[np.bool_], category: Category) -> None:
+def _write_name(picture: Picture, region: Region, category: Category) -> None:
     """Write a name at the innermost point of a segment, if the segment is large enough."""
     size = max(round(picture.shape[1] * LETTERS), LEAST_LETTERS)
     lettering = render(category.name, height=size, otherwise=f"#{category.id}")
     height, width = lettering.letters.shape
-    if np.count_nonzero(mask) < 2 * width * height:
+    if np.count_nonzero(region.mask) < 2 * width * height:
         return
-    padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-    _, _, _, (x, y) = cv2.minMaxLoc(cv2.distanceTransform(padded, cv2.DIST_L2, 3))
+    place = innermost(region)
+    x, y = round(place.x * region.width / 100), round(place.y * region.height / 100)
     left = int(np.clip(x - width // 2, 0, max(0, picture.shape[1] - width)))
     top = int(np.clip(y - height // 2, 0, max(0, picture.shape[0] - height)))
     lettering.write(picture, left=left, top=top)

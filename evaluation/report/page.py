@@ -1,9 +1,12 @@
-"""The report: one HTML page with scores, loss curves and pictures."""
+"""The report: one HTML page with pictures beside it, and the same figures as Markdown."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
@@ -16,14 +19,17 @@ from base.progress import track
 from conversion.coco.panoptic_file import read_panoptic
 from evaluation.errors.priced import price_matches
 from evaluation.errors.redraw import has_redraw, redraw_inputs, write_redraw
-from evaluation.report.curves import draw_curves, read_log
+from evaluation.report.curves import HEIGHT, WIDTH, plot_stages, read_log
+from evaluation.report.facts import collect_facts
+from evaluation.report.figures import collect_figures
+from evaluation.report.markdown import markdown
 from evaluation.report.rows import photo_path, write_row
-from evaluation.scores.scores import Scores, evaluate_sets, percent
+from evaluation.scores.scores import evaluate_sets, percent
 
-FORMAT = 5  # increase it if the same input gives another page, so that old pages are rewritten
+FORMAT = 6  # increase it if the same input gives another page, so that old pages are rewritten
 
-ERRORS = "errors.csv"
-TEMPLATE = Path(__file__).with_name("report.html.j2")
+ERRORS, MARKDOWN = "errors.csv", "report.md"
+TEMPLATE = Path(__file__).with_name("templates") / "report.html.j2"
 
 
 @dataclass(frozen=True)
@@ -43,12 +49,12 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class Card:
-    """A score shown in large type at the top of the page."""
+class Document:
+    """A text file that the page shows: its name, its content, and a link to it."""
 
     name: str
-    value: str
-    note: str
+    text: str
+    link: str
 
 
 def write_report(
@@ -56,59 +62,79 @@ def write_report(
     prediction_json: Path,
     *,
     images: Path,
+    folder: Path,
     log: Path,
-    out: Path,
-    redraw: Path,
+    settings: Sequence[Path],
     title: str,
     rows: int = 100,
     seed: int = 0,
 ) -> Report:
-    """Write `out/index.html`, its pictures and errors, and the list of photos to annotate again.
+    """Write `report/index.html` into `folder`, and the list of photos to annotate again.
 
-    The page shows `rows` photos of the ground truth, chosen at random with `seed`. `redraw.txt`
-    and `redraw.json` list all photos with errors; they are written to the folder `redraw`.
+    The page and its pictures show `rows` photos of the ground truth, chosen at random with `seed`;
+    `report.md` has the same figures, and `errors.csv` all errors. The curves are those of
+    `log`, and the files `settings` are shown as text; those that are missing are left out.
+    `redraw.txt` and `redraw.json` list all photos with errors; they are written to `folder`.
     Nothing is written if all of this is up to date. Raises InputError if `rows` or `seed` is too
     small, if a file cannot be read, or if the files do not belong together.
     """
     _check_options(rows=rows, seed=seed)
+    out = folder / "report"
     page = out / "index.html"
     compared = redraw_inputs(truth_json, prediction_json)
     truth = read_panoptic(truth_json)
     chosen = np.random.default_rng(seed).permutation(len(truth.photos))[:rows].tolist()
-    total = RunningDigest(str((FORMAT, title, rows, seed)), compared, log)
+    total = RunningDigest(str((FORMAT, title, rows, seed)), compared, log, *settings)
     for i in chosen:
         total.add(read_photo_bytes(photo_path(truth, truth.photos[i], images)))
     inputs = total.hexdigest()
-    if _is_complete(out, inputs) and has_redraw(redraw, inputs=compared):
+    if _is_complete(out, inputs) and has_redraw(folder, inputs=compared):
         return Report(page, fresh=False)
     prediction = read_panoptic(prediction_json, truth)
     scores = evaluate_sets(truth, prediction)
     categories = (*prediction.categories, *truth.categories)
-    write_redraw(redraw, scores.matches, categories, inputs=compared)
+    write_redraw(folder, scores.matches, categories, inputs=compared)
     priced = price_matches(scores.matches, truth.categories)
     priced.write_csv(out / ERRORS)
-    shown = [scores.matches[i] for i in chosen]
-    written = [write_row(m, truth, prediction, images, out) for m in track(shown, "report")]
-    curves = [p.name for p in draw_curves(read_log(log), out)] if log.is_file() else []
+    figures = collect_figures(scores, priced)
+    written = [
+        write_row(figures.photos[i], truth, prediction, images, out)
+        for i in track(chosen, "report")
+    ]
+    stages = plot_stages(read_log(log)) if log.is_file() else ()
+    about = (
+        f"{len(figures.photos)} test photos: {prediction_json.name} compared with {truth_json.name}"
+    )
     html = read_template(TEMPLATE).render(
         title=title,
-        photos=len(truth.photos),
-        truth_name=truth_json.name,
-        prediction_name=prediction_json.name,
-        sentence=priced.sentence(),
-        kinds=priced.most_expensive(),
+        about=about,
+        figures=figures,
+        facts=collect_facts(figures, chosen),
+        stages=stages,
+        log=_link(log, out),
+        plot=(WIDTH, HEIGHT),
+        documents=[_document(path, out) for path in settings if path.is_file()],
         errors=ERRORS,
-        cards=_cards(scores),
-        categories=list(zip(truth.categories, scores.quality.categories.values(), strict=True)),
-        curves=curves,
+        markdown=MARKDOWN,
         rows=written,
         seed=seed,
         percent=percent,
     )
     write_bytes(page, html.encode())
+    text = markdown(figures, stages, written, title=title, about=about)
+    write_bytes(out / MARKDOWN, text.encode())
     pictures = [picture.path for row in written for picture in row.pictures]
-    write_json(out / "manifest.json", Manifest(inputs, (page.name, ERRORS, *curves, *pictures)))
+    write_json(out / "manifest.json", Manifest(inputs, (page.name, ERRORS, MARKDOWN, *pictures)))
     return Report(page, fresh=True)
+
+
+def _document(path: Path, out: Path) -> Document:
+    return Document(path.name, path.read_text("utf-8", errors="replace"), _link(path, out))
+
+
+def _link(path: Path, out: Path) -> str:
+    """Return the address of a file from a page in the folder `out`."""
+    return quote(Path(os.path.relpath(path, out)).as_posix())
 
 
 def _check_options(*, rows: int, seed: int) -> None:
@@ -125,15 +151,3 @@ def _is_complete(out: Path, inputs: str) -> bool:
     except InputError:  # missing, or written in an earlier format
         return False
     return manifest.inputs == inputs and all((out / name).is_file() for name in manifest.files)
-
-
-def _cards(scores: Scores) -> list[Card]:
-    quality, cards = scores.quality, []
-    means = (("PQ", quality.all), ("PQ things", quality.things), ("PQ stuff", quality.stuff))
-    for name, mean in means:
-        pq, sq, rq = (percent(v if mean.n else None) for v in (mean.pq, mean.sq, mean.rq))
-        cards.append(Card(name, pq, f"SQ {sq} · RQ {rq}"))
-    for name, ap in (("box AP", scores.box_ap), ("mask AP", scores.mask_ap)):
-        if ap is not None:
-            cards.append(Card(name, percent(ap.ap), f"AP50 {percent(ap.ap50)}"))
-    return cards

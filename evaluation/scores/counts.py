@@ -112,20 +112,22 @@ def count_photo(match: PhotoMatch) -> Iterator[Counted]:
     """Yield the hits, false alarms and missed segments of a photo; sizes are pixels of the PNGs."""
     true_areas, areas = match.overlaps.true_areas, match.overlaps.predicted_areas
     for pair in match.tp:
-        size = _size(true_areas[pair.truth.id])
+        size = size_of(true_areas[pair.truth.id])
         yield Counted(pair.truth.category_id, size, (pair.iou, 1, 0, 0, 0))
     for segment in match.fp:
-        yield Counted(segment.category_id, _size(areas[segment.id]), (0, 0, 1, 0, 0))
+        yield Counted(segment.category_id, size_of(areas[segment.id]), (0, 0, 1, 0, 0))
     for segment in match.fn:
-        size, near = _size(true_areas[segment.id]), _is_near(segment, match)
+        size, near = size_of(true_areas[segment.id]), is_near(segment, match)
         yield Counted(segment.category_id, size, (0, 0, 0, 1, near))
 
 
-def _size(area: int) -> int:
+def size_of(area: int) -> int:
+    """Return the position in SIZES of a segment with so many pixels."""
     return sum(area >= limit for limit in SIZE_LIMITS)
 
 
-def _is_near(missed: Segment, match: PhotoMatch) -> bool:
+def is_near(missed: Segment, match: PhotoMatch) -> bool:
+    """Whether a false alarm of its category covers a missed segment with IoU above NEAR_IOU."""
     return any(
         other.category_id == missed.category_id
         and (missed.id, other.id) in match.overlaps.shared

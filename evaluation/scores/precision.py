@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from hotcoco import COCO, COCOeval
 
 from conversion.coco.panoptic import PanopticSet, Photo
@@ -31,6 +32,16 @@ class AveragePrecision:
     ap75: float
     ar: float
     evaluation: COCOeval | None = field(default=None, repr=False, compare=False)
+
+    def by_category(self) -> dict[int, float]:
+        """Return the AP of each category of the ground truth by id; empty without results."""
+        if self.evaluation is None or self.evaluation.eval is None:
+            return {}
+        # by threshold, recall and category; of all areas, and 100 instances of a photo
+        precision = np.asarray(self.evaluation.eval["precision"])[:, :, :, 0, -1]
+        means = precision.mean((0, 1)).tolist()
+        ids = self.evaluation.params.cat_ids
+        return {number: ap for number, ap in zip(ids, means, strict=True) if ap >= 0}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,14 +20,10 @@ from annotation.dataset import Dataset
 from base.errors import InputError
 from curation.app.app import check_port, open_app
 from curation.review.review import review
+from tests.browser import CHROMIUM, FLAGS, needs_chromium
 from tests.curation.conftest import Curate, predict, truth_of
 from tests.drawn import free_port
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
 OPEN = """
 import signal, sys
 from curation.app.app import open_app
@@ -75,7 +70,7 @@ def count_outcomes(screenshot: Path) -> tuple[int, int, int]:
     return int(hits.sum()), int((bluish & (red < green)).sum()), int((bluish & (red > green)).sum())
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="needs the browser Chromium (apt-get install chromium)")
+@needs_chromium
 def test_the_app_draws_predictions_and_outcomes(
     drawn: Dataset, curate: Curate, tmp_path: Path
 ) -> None:

@@ -195,9 +195,9 @@ def test_report_and_review_write_the_same_list(
         truth_of(drawn).json_path,
         prediction,
         images=drawn.images,
+        folder=run,
         log=run / "log.jsonl",
-        out=run / "report",
-        redraw=run,
+        settings=(),
         title="first",
     )
     assert {name: (run / name).read_bytes() for name in names} == written

@@ -13,8 +13,7 @@ from conversion.building.build import convert
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import Segment
 from evaluation.errors.redraw import read_redraw, write_redraw
-from evaluation.report.curves import draw_curves, read_log
-from evaluation.report.draw import WRONG, draw_segments, shrink
+from evaluation.report.draw import draw_segments, shrink, tint_segments
 from evaluation.report.page import write_report
 from tests.drawn import YAML, draw_dataset, square
 
@@ -39,9 +38,9 @@ def report(tmp_path: Path, *, rows: int = 100, seed: int = 0) -> Path:
         truth,
         truth,
         images=root / "images",
+        folder=tmp_path,
         log=tmp_path / "log.jsonl",
-        out=tmp_path / "report",
-        redraw=tmp_path,
+        settings=(root / "dataset.yaml",),
         title="a <b> title",
         rows=rows,
         seed=seed,
@@ -52,13 +51,17 @@ def test_page_pictures_and_curves(tmp_path: Path) -> None:
     page = report(tmp_path)
     html = page.read_text()
     sources = re.findall(r'<img[^>]* src="([^"]+)"', html)
-    assert len(sources) == 3 * 3 + 2  # three pictures for each of three photos, two stages
+    assert len(sources) == 3 * 3  # three pictures for each of three photos
     for source in sources:
         assert cv2.imread(str(page.parent / source)) is not None
     assert html.count('class="row"') == 3
-    assert "100.0" in html
-    assert "PQ 100.0 ± 0.0." in html and "<td>outline</td>" in html
+    assert html.count('class="curve test"') == 2 and html.count('class="curve train"') == 4
+    assert 'href="../log.jsonl"' in html
+    assert "stuff_sources: [{label_maps: stuff}]" in html  # dataset.yaml
+    assert "PQ 100.0 ± 0.0." in html
     assert (page.parent / "errors.csv").read_text().startswith("photo,kind,")
+    text = (page.parent / "report.md").read_text()
+    assert "PQ 100.0 ± 0.0." in text and "| PQ | 100.0 | 100.0 to 100.0 |" in text
 
 
 def test_text_from_data_is_escaped(tmp_path: Path) -> None:
@@ -77,7 +80,7 @@ def test_the_number_of_rows_and_a_second_report(tmp_path: Path) -> None:
     assert page.read_text().count('class="row"') == 1
 
 
-@pytest.mark.parametrize("lost", ["index.html", "errors.csv", "loss_boxes.png", "pictures"])
+@pytest.mark.parametrize("lost", ["index.html", "errors.csv", "report.md", "pictures"])
 def test_deleted_files_are_written_again(tmp_path: Path, lost: str) -> None:
     folder = report(tmp_path).parent
     files = {path for path in folder.rglob("*") if path.is_file()}
@@ -115,47 +118,18 @@ def test_segments_keep_their_place_in_a_shrunk_photo() -> None:
     assert shrink(photo, long_side=6) is photo
 
 
-def test_segments_void_and_wrong_borders() -> None:
+def test_segments_void_and_borders() -> None:
     photo = np.full((20, 20, 3), 200, np.uint8)
     ids = np.zeros((20, 20), np.uint32)
-    ids[:, :6], ids[:, 12:] = 1, 2
-    segments = [Segment(1, 7, 120, (0, 0, 6, 20)), Segment(2, 7, 160, (12, 0, 8, 20))]
+    ids[:, :6] = 1
+    segments = [Segment(1, 7, 120, (0, 0, 6, 20))]
     categories = [Category(7, "a name too long for its segment", True, (100, 0, 0))]
-    picture = draw_segments(photo, ids, segments, categories, wrong=[2])
+    picture = draw_segments(photo, ids, segments, categories)
     assert picture[5, 9].tolist() == [70, 70, 70]  # void: the photo, dimmed
     assert picture[5, 2].tolist() == [140, 80, 80]
     assert picture[5, 5].tolist() == [255, 255, 255]
-    assert picture[5, 11].tolist() == list(WRONG)
+    assert (picture == tint_segments(photo, ids, segments, categories)).all()
     assert (photo == 200).all()
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ('{"stage": ', "truncated"),
-        ('{"stage": "boxes", "epoch": 2, "test": {}}', "missing required field `train`"),
-        (
-            '{"stage": "boxes", "epoch": 2, "train": [], "test": {}}',
-            r"`object`, got `array`.*train",
-        ),
-        ("[]", "`object`, got `array`"),
-    ],
-)
-def test_an_invalid_line_of_the_log_is_named(tmp_path: Path, line: str, message: str) -> None:
-    (tmp_path / "log.jsonl").write_text(LOG + line)
-    with pytest.raises(InputError, match=rf"log.jsonl: line 4: expected an epoch .*{message}"):
-        read_log(tmp_path / "log.jsonl")
-
-
-def test_losses_that_only_some_epochs_have_are_drawn(tmp_path: Path) -> None:
-    lines = (
-        '{"stage": "boxes", "epoch": 1, "train": {}, "test": {}}',
-        '{"stage": "boxes", "epoch": 2, "train": {"loss": 1, "loss_ce": null}, "test": {}}',
-        '{"stage": "masks", "epoch": 1, "train": {}, "test": {}}',
-    )
-    (tmp_path / "log.jsonl").write_text("\n".join(lines))
-    (path,) = draw_curves(read_log(tmp_path / "log.jsonl"), tmp_path)
-    assert cv2.imread(str(path)) is not None
 
 
 def test_a_photo_changed_since_the_conversion_is_an_error(tmp_path: Path) -> None:
