@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base.errors import InputError
 from base.files import write_bytes
+from base.locks import working_on
 from commands.arguments import DatasetPath, RunPath
 from commands.datasets import check, open_dataset
 
@@ -43,7 +44,7 @@ def prelabel(run: RunPath, dataset: DatasetPath, most: int = 50) -> None:
     prediction = read_panoptic(out / "panoptic.json")
     photos = {photo.file_name: photo for photo in prediction.photos}
     written = 0
-    with lock_dataset(opened):
+    with lock_dataset(opened), working_on(opened.root, "prelabel"):
         for name in order:
             ids = prediction.segment_ids(photos[name])
             shapes = shapes_of_prediction(
