@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import chain, islice
+from types import ModuleType
 from typing import Any, TypeVar
 
 from base.ctrl_c import ctrl_c_blocked
@@ -51,11 +53,12 @@ def in_processes(
     pool = ProcessPoolExecutor(cores, mp_context=context, initializer=_start, initargs=start)
     chunks = batched(chain(first, rest), at_once)
     try:
-        with ctrl_c_blocked():  # the processes start with the first chunks
+        with ctrl_c_blocked(), without_main():  # the processes start with the first chunks
             sent = deque(pool.submit(_call, chunk) for chunk in islice(chunks, cores * _AHEAD))
         while sent:
             results = sent.popleft().result()
-            sent.extend(pool.submit(_call, chunk) for chunk in islice(chunks, 1))
+            with without_main():
+                sent.extend(pool.submit(_call, chunk) for chunk in islice(chunks, 1))
             yield from results
     except BrokenProcessPool:
         raise InputError("a process was killed, probably because memory ran out") from None
@@ -79,6 +82,21 @@ def count_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@contextmanager
+def without_main() -> Iterator[None]:
+    """Keep the processes that start inside from importing the program's main file.
+
+    They do not need it, and a script that calls this project outside of `if __name__ ==
+    "__main__"` would otherwise start again in each of them.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _start(

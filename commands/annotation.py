@@ -14,7 +14,6 @@ from base.errors import InputError
 from base.locks import working_on
 from base.parsing import write_json
 from commands.arguments import DatasetPath, check_file
-from commands.datasets import check, open_or_propose
 from commands.printing import print_findings
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ def annotate(dataset: DatasetPath, only: Path | None = None) -> None:
         only: open the photos in this file, in order: one path below images/ per line; -: stdin.
     """
     from annotation.labeling.launch import annotate as open_labelme
+    from labelme_panoptic_detr.datasets import check, open_or_propose
 
     done = open_labelme(open_or_propose(dataset), only, check=check)
     print_annotated(done)
@@ -71,14 +71,17 @@ def validate(
         raise InputError("--fix, --confirm, --undo: expected at most one of them, found several")
     check_file(json, "--json", ".json")
     check_file(html, "--html", ".html")
+    from labelme_panoptic_detr.datasets import open_or_propose
+    from labelme_panoptic_detr.datasets import validate as check
+
     opened = open_or_propose(dataset)
     if confirm or undo:
         with working_on(opened.root, f"validate --{'undo' if undo else 'confirm'}"):
             _end_fixes(opened, undo=undo)
     with working_on(opened.root, "validate --fix") if fix else nullcontext():
-        checked = check(opened, pixels="decode" if pixels else "known")
+        checked = check(opened, pixels=pixels)
         if fix and _fix(opened, checked):
-            checked = check(opened, pixels="decode" if pixels else "known")
+            checked = check(opened, pixels=pixels)
     print_findings(checked.findings)
     print(checked_line(opened, checked))
     if json is not None:
@@ -94,10 +97,9 @@ def validate(
 
 def _fix(dataset: Dataset, checked: Checked) -> bool:
     """Apply the safe fixes, print what was fixed and what was not; return whether any was made."""
-    from annotation.fixing.fix import fix_dataset
-    from conversion.painting.owners import paint_owners
+    from labelme_panoptic_detr.datasets import fix as make_fixes
 
-    fixes = fix_dataset(dataset, checked, paint=paint_owners)
+    fixes = make_fixes(dataset, checked)
     for fix in fixes:
         print(fix.line)
     done = any(fix.done for fix in fixes)

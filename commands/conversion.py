@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 from commands.arguments import DatasetPath, check_file
-from commands.datasets import open_dataset, open_or_propose, photo_sources, print_split_warnings
 from commands.printing import console
 
 REASONS = {  # of changes whose cause is in dataset.yaml
@@ -27,6 +26,7 @@ def stuff(dataset: DatasetPath, weights: str, confidence: float = 0.5) -> None:
     from detr.prediction.sources import find_photos
     from detr.prediction.thresholds import Thresholds
     from detr.weights.names import check_source
+    from labelme_panoptic_detr.datasets import photo_sources
 
     thresholds = Thresholds(confidence)
     check_source(weights)
@@ -51,7 +51,8 @@ def convert(dataset: DatasetPath, scheduler: str | None = None, verify: bool = F
         scheduler: address of a Dask scheduler whose workers paint photos, such as tcp://127.0.0.1:8786.
         verify: read every byte of the inputs and of the built set, and build changed files again.
     """
-    from conversion.building.build import convert as build
+    from labelme_panoptic_detr.datasets import convert as build
+    from labelme_panoptic_detr.datasets import open_or_propose, print_split_warnings
 
     opened = open_or_propose(dataset)
     built = build(opened, scheduler=scheduler, verify=verify)
@@ -80,6 +81,8 @@ def health(dataset: DatasetPath, html: Path | None = None) -> None:
         html: also write a page with maps of where each category lies in the photos.
     """
     check_file(html, "--html", ".html")
+    from labelme_panoptic_detr.datasets import open_dataset
+
     opened = open_dataset(dataset)
     from conversion.health.page import write_health
     from conversion.health.survey import survey
@@ -114,6 +117,7 @@ def export(
         check_file(out, "--out", ".json")
     from conversion.exporting.export import export as run_export
     from conversion.exporting.instances import export_instances
+    from labelme_panoptic_detr.datasets import open_dataset
 
     opened = open_dataset(dataset)
     if format != "coco":

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from base.errors import InputError
 from commands.arguments import DatasetPath, RunPath
-from commands.datasets import check, open_dataset, run_files
 
 MOST_PORT = 65535
 STARTING = "starting FiftyOne and its database can take a minute"
@@ -19,6 +18,8 @@ def curate(dataset: DatasetPath) -> None:
     Args:
         dataset: folder with dataset.yaml; must be converted.
     """
+    from labelme_panoptic_detr.datasets import check, open_dataset
+
     opened = open_dataset(dataset)
     print(f"FiftyOne: loading {opened.panoptic}; {STARTING}", flush=True)
     from curation.loading.load import load_dataset
@@ -37,6 +38,8 @@ def review(run: RunPath, app: bool = True, port: int = 5151, dataset: Path | Non
     """
     if not 1 <= port <= MOST_PORT:
         raise InputError(f"--port: expected 1 to {MOST_PORT}, found {port}")
+    from labelme_panoptic_detr.datasets import check, run_files
+
     files = run_files(run, dataset)
     what = f"{files.dataset.root} and the predictions of {run}"
     print(f"FiftyOne: loading {what}; {STARTING}", flush=True)

@@ -9,10 +9,8 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from base.errors import InputError
-from base.files import digest
 from base.parsing import write_json
 from commands.arguments import RunPath, check_file
-from commands.datasets import run_files
 from commands.printing import console
 
 
@@ -45,55 +43,28 @@ def evaluate(
     if compare:
         if errors is not None:
             raise InputError("--errors: expected without --compare, found both")
-        _compare(*_three_files(paths, dataset, split), json, official=official)
+        _compare(paths, json, dataset=dataset, split=split, official=official)
         return
-    truth, prediction = _compared(paths, dataset, split)
-    from evaluation.errors.priced import price_matches
-    from evaluation.scores.scores import evaluate_files
-    from evaluation.scores.tables import scores_json, scores_table
+    from evaluation.scores.tables import scores_table
+    from labelme_panoptic_detr.evaluation import evaluate as run_evaluation
 
-    scores = evaluate_files(truth, prediction, official=official)
-    priced = price_matches(scores.matches, scores.categories)
-    console.print(scores_table(scores))
-    console.print(priced.table())
-    print(priced.sentence())
+    evaluation = run_evaluation(*paths, dataset=dataset, split=split, official=official)
+    console.print(scores_table(evaluation.scores))
+    console.print(evaluation.errors.table())
+    print(evaluation.errors.sentence())
     if errors is not None:
-        priced.write_csv(errors)
+        evaluation.errors.write_csv(errors)
     if json is not None:
-        write_json(json, {**scores_json(scores), "errors": priced.as_json()}, indent=2)
+        write_json(json, evaluation.as_json(), indent=2)
 
 
-def _compared(paths: tuple[Path, ...], dataset: Path | None, split: str) -> tuple[Path, Path]:
-    """Return the ground truth and the prediction to compare. Raises InputError for other paths."""
-    if len(paths) == 1 and paths[0].suffix.lower() != ".json":
-        files = run_files(paths[0], dataset, split=split)
-        return files.truth, files.prediction
-    if len(paths) != 2:
-        found = " ".join(map(str, paths)) or "nothing"
-        raise InputError(f"evaluate: expected RUN, or TRUTH.json PREDICTION.json, found {found}")
-    _check_without_run(dataset, split)
-    return paths[0], paths[1]
-
-
-def _check_without_run(dataset: Path | None, split: str) -> None:
-    """Raise InputError for options that only runs have."""
-    if dataset is not None:
-        raise InputError("--dataset: expected only with RUN, found TRUTH.json PREDICTION.json")
-    if split != "test":
-        raise InputError("--split: expected only with RUN, found TRUTH.json PREDICTION.json")
-
-
-def _compare(truth_json: Path, a: Path, b: Path, json: Path | None, *, official: bool) -> None:
+def _compare(
+    paths: tuple[Path, ...], json: Path | None, *, dataset: Path | None, split: str, official: bool
+) -> None:
     """Compare predictions A and B, and exit with status 1 if B is significantly worse."""
-    from conversion.coco.panoptic_file import read_panoptic
-    from evaluation.scores.comparison import compare_scores
-    from evaluation.scores.scores import evaluate_sets
+    from labelme_panoptic_detr.evaluation import compare
 
-    truth = read_panoptic(truth_json)
-    before, after = (
-        evaluate_sets(truth, read_panoptic(path, truth), official=official) for path in (a, b)
-    )
-    comparison = compare_scores(before, after)
+    comparison = compare(*paths, dataset=dataset, split=split, official=official)
     console.print(comparison.table())
     console.print(comparison.photos_table())
     print(comparison.sentence())
@@ -103,36 +74,13 @@ def _compare(truth_json: Path, a: Path, b: Path, json: Path | None, *, official:
         sys.exit(1)
 
 
-def _three_files(
-    paths: tuple[Path, ...], dataset: Path | None, split: str
-) -> tuple[Path, Path, Path]:
-    """Return the ground truth and the predictions A and B of `--compare`.
-
-    Raises InputError for other paths, and for runs with different ground truth.
-    """
-    if len(paths) == 3:
-        _check_without_run(dataset, split)
-        return paths[0], paths[1], paths[2]
-    if len(paths) != 2 or any(path.suffix.lower() == ".json" for path in paths):
-        found = " ".join(map(str, paths)) or "nothing"
-        raise InputError(
-            f"evaluate --compare: expected RUN_A RUN_B, or TRUTH.json A.json B.json, found {found}"
-        )
-    a, b = (run_files(path, dataset, split=split) for path in paths)
-    if a.truth != b.truth and digest(a.truth) != digest(b.truth):
-        raise InputError(
-            f"{paths[1]}: expected predictions of {a.truth}, as those of {paths[0]}, found those"
-            f" of {b.truth}, which differs"
-        )
-    return a.truth, a.prediction, b.prediction
-
-
 def report(
     run: RunPath,
     rows: int = 100,
     seed: int = 0,
     dataset: Path | None = None,
     split: str = "test",
+    gallery: Path | None = None,
 ) -> None:
     """Write RUN/report/index.html: scores, loss curves, pictures of ground truth and prediction.
 
@@ -143,19 +91,14 @@ def report(
         dataset: data set of the run, if it was moved.
         split: split of the data set whose photos are shown; for other splits than test, predictions
             and report are in RUN/SPLIT.
+        gallery: also write this Markdown file of the same photos, with small pictures to publish.
     """
-    files = run_files(run, dataset, split=split)
-    from evaluation.report.page import write_report
+    check_file(gallery, "--gallery", ".md")
+    from labelme_panoptic_detr.evaluation import gallery as write_gallery
+    from labelme_panoptic_detr.evaluation import report as write_report
 
-    written = write_report(
-        files.truth,
-        files.prediction,
-        images=files.dataset.images,
-        folder=files.folder,
-        log=run / "log.jsonl",
-        settings=(run / "config.yaml", files.dataset.root / "dataset.yaml"),
-        title=f"{files.dataset.config.name} · {run.name}",
-        rows=rows,
-        seed=seed,
-    )
+    written = write_report(run, rows=rows, seed=seed, dataset=dataset, split=split)
     print(f"{written.page}: {'written' if written.fresh else 'up to date'}")
+    if gallery is not None:
+        pictures = write_gallery(run, gallery, rows=rows, seed=seed, dataset=dataset, split=split)
+        print(f"{gallery}: written; pictures in {pictures}")

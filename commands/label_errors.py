@@ -8,7 +8,6 @@ from rich.table import Table
 
 from base.errors import InputError
 from commands.arguments import DatasetPath, Settings
-from commands.datasets import open_dataset
 from commands.printing import console
 from commands.training import train
 
@@ -41,6 +40,7 @@ def label_errors(
     from conversion.folding.folds import fold_folders, write_folds
     from conversion.folding.joining import join_predictions
     from evaluation.label_errors.listing import list_suspects
+    from labelme_panoptic_detr.datasets import open_dataset
 
     parse_duration(time, where="--time")
     opened = open_dataset(dataset)

@@ -6,7 +6,6 @@ from base.errors import InputError
 from base.files import write_bytes
 from base.locks import working_on
 from commands.arguments import DatasetPath, RunPath
-from commands.datasets import check, open_dataset
 
 
 def prelabel(run: RunPath, dataset: DatasetPath, most: int = 50) -> None:
@@ -28,6 +27,7 @@ def prelabel(run: RunPath, dataset: DatasetPath, most: int = 50) -> None:
     from conversion.coco.panoptic_file import read_panoptic
     from conversion.proposing.shapes import shapes_of_prediction
     from detr.prediction.sources import PhotoList
+    from labelme_panoptic_detr.datasets import check, open_dataset
 
     opened = open_dataset(dataset)
     paths = photos_without_annotation(opened, check)

@@ -13,7 +13,6 @@ from base.errors import InputError, nearest
 from commands.annotation import print_annotated
 from commands.arguments import DatasetPath
 from commands.conversion import convert
-from commands.datasets import check, open_dataset
 
 if TYPE_CHECKING:
     from conversion.proposing.marking import Place
@@ -40,6 +39,7 @@ def relabel(
     from annotation.labeling.launch import annotate as open_labelme
     from evaluation.label_errors.proposing import marked, marked_with_predictions
     from evaluation.scores.rescoring import match_predicted, rescore
+    from labelme_panoptic_detr.datasets import check, open_dataset
 
     opened = open_dataset(dataset)
     places = _read_list(photos, opened)

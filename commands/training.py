@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from tyro.conf import DisallowNone, Positional, arg
 
-from base.errors import InputError
 from commands.arguments import DatasetPath, RunOrWeights, Settings, check_file
-from commands.datasets import open_dataset, photo_sources, print_split_warnings
-from commands.printing import console
-
-if TYPE_CHECKING:  # these load torch
-    from annotation.dataset import Dataset
-    from detr.planning.plan import Request
-    from detr.training.processes import Processes
 
 
 def train(
@@ -53,49 +44,23 @@ def train(
             nothing.
     """
     from base.durations import parse_duration
-    from detr.settings import read_settings
-    from detr.weights.names import check_source
 
     seconds = None if time is None else parse_duration(time, where="--time")
-    if run.exists() and not run.is_dir():
-        raise InputError(f"--run: expected a folder, found the file {run}")
-    opened = open_dataset(dataset)
-    default = dataset / "train.yaml"
-    path = config or (default if default.is_file() else None)
-    settings = read_settings(path, [value for values in set for value in values])
-    if init is not None and not (run / "checkpoints").is_dir():  # a new run, which reads it
-        check_source(init)
-    if not (opened.panoptic / "manifest.json").is_file():
-        command = f"pipeline.py convert {shlex.quote(str(dataset))}"
-        raise InputError(f"{opened.panoptic}: missing or incomplete; build it with `{command}`")
-    from detr.config import read_run
-    from detr.planning.continued import is_started  # these load torch
-    from detr.planning.plan import Request
-    from detr.training.local_processes import local_count, train_in_processes
+    from labelme_panoptic_detr.datasets import open_dataset
+    from labelme_panoptic_detr.training import check_run
+    from labelme_panoptic_detr.training import train as run_training
 
-    asked = Request(str(dataset.resolve()), settings, stage, init, seconds, count_flops=dry_run)
-    known = read_run(run).train if is_started(run) else settings.config()
-    train_in_processes(_train, (opened, run, asked, dry_run), local_count(known))
-
-
-def _train(processes: Processes, opened: Dataset, run: Path, asked: Request, dry_run: bool) -> None:
-    """Plan and train a run in one of the processes that train it."""
-    from detr.planning.opening import opening_lines
-    from detr.planning.plan import plan_run
-    from detr.planning.times import cost_table
-    from detr.training.train import stages_of
-    from detr.training.train import train as run_training
-
-    plan = plan_run(opened.panoptic, run, asked, processes)
-    train_config = plan.config.train
-    if processes.is_first:
-        print_split_warnings(opened)
-        for line in opening_lines(plan, run, stages_of(asked.stage, train_config)):
-            print(line, flush=True)
-    if not dry_run:
-        run_training(opened.panoptic, run, plan.config, asked.stage, processes)
-    elif processes.is_first:
-        console.print(cost_table(plan.costs, plan.times, train_config))
+    check_run(run, where="--run")
+    run_training(
+        open_dataset(dataset),
+        run,
+        time=seconds,
+        stage=stage,
+        config=config,
+        settings=[value for values in set for value in values],
+        init=init,
+        dry_run=dry_run,
+    )
 
 
 def predict(
@@ -116,22 +81,16 @@ def predict(
         instance_threshold: minimum score of an instance in instances.json.
         pictures: draw the segments over each photo; default: for up to 1,000 photos.
     """
-    from detr.prediction.place import check_place
-    from detr.prediction.sources import MOST_PICTURES, find_photos
-    from detr.prediction.thresholds import Thresholds
-    from detr.weights.names import check_source
+    from labelme_panoptic_detr.prediction import predict as run_prediction
 
-    if not images:
-        raise InputError("IMAGES: expected one or more photos or folders, found none")
-    thresholds = Thresholds(threshold, instance_threshold)
-    check_source(run)
-    photos = find_photos(*(source for path in images for source in photo_sources(path)))
-    draws = len(photos.names) <= MOST_PICTURES if pictures is None else pictures
-    check_place(photos, out)
-    print(f"predict: {len(photos.names)} photos in {photos.root}", flush=True)
-    from detr.prediction.predict import predict as run_prediction  # loads torch
-
-    run_prediction(run, photos, out, thresholds, pictures=draws)
+    run_prediction(
+        run,
+        *images,
+        out=out,
+        threshold=threshold,
+        instance_threshold=instance_threshold,
+        pictures=pictures,
+    )
 
 
 def onnx(run: RunOrWeights, out: Path) -> None:

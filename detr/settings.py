@@ -6,7 +6,7 @@ loaded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,24 +41,27 @@ class Settings:
         return parse(TrainConfig, {**defaults, **(chosen or {}), **self.values}, where=self.where)
 
 
-def read_settings(path: Path | None, overrides: list[str]) -> Settings:
-    """Read `train.yaml` (None: no settings) and apply overrides of the form "key=value".
+def read_settings(path: Path | None, overrides: Mapping[str, Any] | Sequence[str]) -> Settings:
+    """Read `train.yaml` (None: no settings), and apply overrides by name or as "key=value".
 
     Raises InputError if a key is unknown or a value is invalid.
     """
     values = {} if path is None else load_yaml(path)
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected settings by name")
-    given = _parse_overrides(overrides)
+    if isinstance(overrides, Mapping):
+        given, option = dict(overrides), "settings"
+    else:
+        given, option = _parse_overrides(overrides), "--set"
     if values and "variant" not in given:
         Settings(values, str(path)).config()  # its errors name the file
-    where = f"{path} with --set" if values and "variant" in given else "--set"
+    where = f"{path} with {option}" if values and "variant" in given else option
     settings = Settings({**values, **given}, where if given else str(path))
     settings.config()
     return settings
 
 
-def _parse_overrides(overrides: list[str]) -> dict[str, Any]:
+def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
     given = {}
     for override in overrides:
         key, equals, text = override.partition("=")

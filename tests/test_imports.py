@@ -81,7 +81,11 @@ LAYOUT: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
     "samples": ("base annotation.labelme", {"yard": ""}),
-    "commands": ("base annotation conversion evaluation curation detr samples", {}),
+    "labelme_panoptic_detr": ("base annotation conversion evaluation detr samples", {}),
+    "commands": (
+        "base annotation conversion evaluation curation detr samples labelme_panoptic_detr",
+        {},
+    ),
     "pipeline": ("base commands", {}),
 }
 PACKAGES = sorted(LAYOUT.keys() - {"pipeline"})
@@ -161,7 +165,7 @@ def test_the_table_has_no_cycles() -> None:
 
 
 def test_the_command_line_starts_without_the_heavy_packages() -> None:
-    heavy = {"curation", "detr", "evaluation", "conversion", "samples"}
+    heavy = {"curation", "detr", "evaluation", "conversion", "samples", "labelme_panoptic_detr"}
     for path in [*files_of("commands"), Path("pipeline.py")]:
         tree = parse(path)
         top = {n.module for n in tree.body if isinstance(n, ast.ImportFrom) and n.module}

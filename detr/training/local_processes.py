@@ -10,13 +10,14 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -25,7 +26,7 @@ from torch import distributed
 
 from base.ctrl_c import ctrl_c_blocked
 from base.errors import InputError
-from base.workers import count_cores
+from base.workers import count_cores, without_main
 from detr.config import TrainConfig
 from detr.training.processes import TIMEOUT, Processes, join_processes
 
@@ -46,16 +47,21 @@ def local_count(config: TrainConfig) -> int:
 
 
 def train_in_processes(
-    function: Callable[..., None], arguments: tuple[Any, ...], count: int
+    function: Callable[..., None],
+    arguments: tuple[Any, ...],
+    count: int,
+    *,
+    only_here: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Call `function(processes, *arguments)` in `count` processes, of which this is the first.
 
-    `function` and `arguments` must be picklable. If another process fails or is killed, raises
-    InputError with its message.
+    `function` and `arguments` must be picklable; the keyword arguments `only_here`, which only this
+    process receives, need not be. If another process fails or is killed, raises InputError with its
+    message.
     """
     if count == 1:
         with join_processes() as processes:
-            function(processes, *arguments)
+            function(processes, *arguments, **only_here)
         return
     context = multiprocessing.get_context("spawn")
     others: list[SpawnProcess] = []
@@ -67,7 +73,8 @@ def train_in_processes(
             receiver, sender = context.Pipe(duplex=False)
             target = (rank, count, rendezvous, sender, function, arguments)
             process = context.Process(target=_run_other, args=target, daemon=True)
-            with ctrl_c_blocked():  # the first process responds to it, and ends this one
+            # the first process responds to Ctrl-C, and ends this one
+            with ctrl_c_blocked(), without_main():
                 process.start()
             sender.close()
             others.append(process)
@@ -80,7 +87,7 @@ def train_in_processes(
         threading.Thread(target=_end_with_others, args=(others, is_done), daemon=True).start()
         with _joined(0, count, rendezvous) as processes:
             try:
-                function(processes, *arguments)
+                function(processes, *arguments, **only_here)
             except BaseException as error:
                 failed = isinstance(error, RuntimeError)  # communication with a process that ended
                 message = _first_error(others, errors) if failed else None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from shutil import rmtree
+
+import msgspec
 
 from base.errors import InputError
 from base.files import digest
@@ -31,6 +33,9 @@ from detr.weights.checkpoint import (
     save_checkpoint,
 )
 from detr.weights.init import InitialWeights, read_initial_weights
+from evaluation.report.log import Epoch
+
+OnEpoch = Callable[[Epoch], None]
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Run:
     processes: Processes
     checkpoints: dict[Stage, Checkpoint]
     memories: dict[Split, PhotoMemory] = field(default_factory=dict)
+    on_epoch: OnEpoch | None = None  # called in the first process after every epoch
 
     @cached_property
     def initial_weights(self) -> InitialWeights | None:
@@ -84,6 +90,7 @@ def open_run(
     config: RunConfig,
     stages: Sequence[Stage],
     processes: Processes,
+    on_epoch: OnEpoch | None = None,
 ) -> Run:
     """Start a new run, or continue an existing one.
 
@@ -96,7 +103,8 @@ def open_run(
     data_digest = digest(panoptic / "manifest.json", *groups)
     paths = {stage: checkpoint_path(folder, stage) for stage in STAGES}
     checkpoints = {stage: load_checkpoint(path) for stage, path in paths.items() if path.exists()}
-    run = Run(folder, splits, config.train, config.init, data_digest, processes, checkpoints)
+    shared = (folder, splits, config.train, config.init, data_digest, processes)
+    run = Run(*shared, checkpoints, on_epoch=on_epoch)
     if checkpoints:  # settings may change until an epoch is finished
         check_same_run(folder, config, _epochs_done(run))
     _check_same_data(run)
@@ -236,6 +244,8 @@ def save_epoch(run: Run, stage: Stage, checkpoint: Checkpoint) -> None:
     write_tensorboard(run.folder / "tensorboard", line)
     save_checkpoint(path, checkpoint)
     _write_log(run)
+    if run.on_epoch is not None:
+        run.on_epoch(msgspec.convert(line, Epoch))
 
 
 def _write_log(run: Run) -> None:

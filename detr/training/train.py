@@ -44,6 +44,7 @@ from detr.training.reading import (
     steps_in_order,
 )
 from detr.training.run_folder import (
+    OnEpoch,
     Run,
     discard_stage,
     finished_boxes,
@@ -84,10 +85,14 @@ def train(
     config: RunConfig,
     stage: StageOption,
     processes: Processes | None = None,
+    *,
+    on_epoch: OnEpoch | None = None,
 ) -> None:
     """Train `stage` of the run in `folder` on the built data set `panoptic`, or continue it.
 
-    Without `processes`, those that torchrun has started are joined. Raises InputError if the run
+    Without `processes`, those that torchrun has started are joined. After every epoch, when its
+    checkpoint is written, the first process calls `on_epoch` with the epoch's line of the log.
+    Raises InputError if the run
     cannot be continued with `config`, if a photo cannot be read, if a loss is NaN or infinite, or
     if memory or disk space runs out.
     """
@@ -99,7 +104,7 @@ def train(
         explained_compiler_errors(),
     ):
         stages = stages_of(stage, config.train)
-        run = open_run(panoptic, folder, config, stages, processes)
+        run = open_run(panoptic, folder, config, stages, processes, on_epoch)
         for each in stages:
             _train_stage(run, each)
         remove_cache(run)

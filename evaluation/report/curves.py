@@ -3,54 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
-from base.errors import InputError
-from base.files import read_regular
+from evaluation.report.log import Epoch
 
 WIDTH, HEIGHT = 240, 120  # of a plot, in units of its SVG
 SPLITS = ("train", "tune", "test")
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What the curves need from a line of `log.jsonl`: losses and scores by name.
-
-    A run measures either the test photos or, as `tune`, photos held out of the training split.
-    Losses that are not finite are None.
-    """
-
-    stage: str
-    epoch: int
-    train: dict[str, float | None]
-    tune: dict[str, float | None] = field(default_factory=dict)
-    test: dict[str, float | None] = field(default_factory=dict)
-    scores: dict[str, float | None] = field(default_factory=dict)
-
-
-def read_log(path: Path) -> list[Epoch]:
-    """Read `log.jsonl`, which has one finished epoch per line.
-
-    Raises InputError if the file cannot be read; the message names a line that is not an epoch.
-    """
-    try:
-        lines = read_regular(path).splitlines()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    log = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            if line.strip():
-                log.append(msgspec.json.decode(line, type=Epoch))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InputError(
-                f"{path}: line {number}: expected an epoch of a training log: {error}"
-            ) from None
-    return log
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from base.progress import track
 from conversion.coco.panoptic_file import read_panoptic
 from evaluation.errors.priced import price_matches
 from evaluation.errors.redraw import has_redraw, redraw_inputs, write_redraw
-from evaluation.report.curves import HEIGHT, WIDTH, plot_stages, read_log
+from evaluation.report.curves import HEIGHT, WIDTH, plot_stages
 from evaluation.report.facts import collect_facts
 from evaluation.report.figures import collect_figures
+from evaluation.report.log import read_log
 from evaluation.report.markdown import markdown
 from evaluation.report.rows import photo_path, write_row
 from evaluation.scores.scores import evaluate_sets, percent
@@ -78,12 +79,12 @@ def write_report(
     Nothing is written if all of this is up to date. Raises InputError if `rows` or `seed` is too
     small, if a file cannot be read, or if the files do not belong together.
     """
-    _check_options(rows=rows, seed=seed)
+    check_options(rows=rows, seed=seed)
     out = folder / "report"
     page = out / "index.html"
     compared = redraw_inputs(truth_json, prediction_json)
     truth = read_panoptic(truth_json)
-    chosen = np.random.default_rng(seed).permutation(len(truth.photos))[:rows].tolist()
+    chosen = choose(len(truth.photos), rows, seed)
     total = RunningDigest(str((FORMAT, title, rows, seed)), compared, log, *settings)
     for i in chosen:
         total.add(read_photo_bytes(photo_path(truth, truth.photos[i], images)))
@@ -137,7 +138,8 @@ def _link(path: Path, out: Path) -> str:
     return quote(Path(os.path.relpath(path, out)).as_posix())
 
 
-def _check_options(*, rows: int, seed: int) -> None:
+def check_options(*, rows: int, seed: int) -> None:
+    """Raise InputError if the number of photos or the seed is too small."""
     for name, value, least in (("rows", rows, 1), ("seed", seed, 0)):
         if value < least:
             raise InputError(f"--{name}: expected {least} or more, found {value}")
@@ -151,3 +153,9 @@ def _is_complete(out: Path, inputs: str) -> bool:
     except InputError:  # missing, or written in an earlier format
         return False
     return manifest.inputs == inputs and all((out / name).is_file() for name in manifest.files)
+
+
+def choose(photos: int, rows: int, seed: int) -> list[int]:
+    """Return the indices of `rows` of a number of photos, chosen at random with `seed`."""
+    chosen: list[int] = np.random.default_rng(seed).permutation(photos)[:rows].tolist()
+    return chosen

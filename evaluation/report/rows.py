@@ -26,7 +26,6 @@ from evaluation.report.outlines import (
     without_overlaps,
 )
 from evaluation.report.records import PhotoRecords, Record
-from evaluation.scores.matching import PhotoMatch
 
 LONG_SIDE = 1600  # pixels of a picture: more than the page shows
 QUALITY = 82  # of the JPEGs
@@ -80,18 +79,31 @@ def photo_path(truth: PanopticSet, photo: Photo, images: Path) -> Path:
     return inside(images, photo.file_name, where=str(truth.json_path))
 
 
+def read_true_photo(truth: PanopticSet, entry: Photo, images: Path) -> tuple[Picture, SegmentIds]:
+    """Read a photo (H, W, 3) RGB from the folder `images`, and its segment ids (H, W).
+
+    Raises InputError if a file cannot be read, is incomplete, or if their sizes differ.
+    """
+    ids = truth.segment_ids(entry)
+    bgr = read_photo(photo_path(truth, entry, images))
+    if bgr.shape[:2] != ids.shape:
+        raise InputError(
+            f"{entry.file_name}: expected {ids.shape[1]}x{ids.shape[0]} pixels as in"
+            f" {truth.json_path}, found {bgr.shape[1]}x{bgr.shape[0]}; run `convert` again"
+        )
+    return np.ascontiguousarray(bgr[..., ::-1]), ids
+
+
 def write_row(
     photo: PhotoRecords, truth: PanopticSet, prediction: PanopticSet, images: Path, out: Path
 ) -> Row:
     """Write the three pictures of a photo into `out/pictures`.
 
-    Raises InputError if the photo in `images` cannot be read, is incomplete, or differs in size
-    from `truth`.
+    Raises InputError as `read_true_photo` does.
     """
     match = photo.match
-    true_ids = truth.segment_ids(match.truth)
-    path = photo_path(truth, match.truth, images)
-    pixels = shrink(_read_rgb(path, match, true_ids, truth.json_path), long_side=LONG_SIDE)
+    pixels, true_ids = read_true_photo(truth, match.truth, images)
+    pixels = shrink(pixels, long_side=LONG_SIDE)
     predicted_ids = prediction.segment_ids(match.prediction)
     true, predicted = ([getattr(r, side) for r in photo.records] for side in SIDES)
     sides = (
@@ -115,16 +127,6 @@ def write_row(
     errors = [number for number, record in enumerate(photo.records) if not record.is_hit]
     errors.sort(key=lambda number: -photo.records[number].price)
     return Row(photo, tuple(errors), width, height, tuple(pictures))
-
-
-def _read_rgb(path: Path, match: PhotoMatch, ids: SegmentIds, truth_json: Path) -> Picture:
-    bgr = read_photo(path)
-    if bgr.shape[:2] != ids.shape:
-        raise InputError(
-            f"{match.truth.file_name}: expected {ids.shape[1]}x{ids.shape[0]} pixels as in"
-            f" {truth_json}, found {bgr.shape[1]}x{bgr.shape[0]}; run `convert` again"
-        )
-    return np.ascontiguousarray(bgr[..., ::-1])
 
 
 def _marks(

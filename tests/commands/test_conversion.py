@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from commands.conversion import convert
-from commands.datasets import check, print_split_warnings
 from conversion.config import open_valid_dataset
+from labelme_panoptic_detr.datasets import check, print_split_warnings
 from tests.drawn import YAML, draw_dataset, square
 
 BOX = [square("box", 2, 2, 9), square("disc", 20, 2, 9)]

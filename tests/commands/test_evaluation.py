@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from base.errors import InputError
-from commands.datasets import run_files
 from commands.evaluation import evaluate
 from conversion.building.build import convert
 from conversion.coco.panoptic_file import read_panoptic, write_panoptic
 from conversion.coco.png import write_segment_ids
 from detr.config import RunConfig, TrainConfig, write_run
+from labelme_panoptic_detr.datasets import run_files
 from tests.drawn import draw_dataset, square
 
 

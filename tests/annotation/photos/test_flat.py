@@ -16,9 +16,9 @@ from annotation.photos.flat import is_flat
 from base.errors import InputError
 from commands.annotation import validate
 from commands.conversion import convert
-from commands.datasets import check, open_or_propose
 from conversion.coco.panoptic import split_json
 from conversion.coco.panoptic_file import read_panoptic
+from labelme_panoptic_detr.datasets import check, open_or_propose
 from tests.drawn import draw_photo, square
 
 BOX = square("box", 2, 2, 9)

@@ -23,7 +23,7 @@ from detr.training.train import train
 from detr.training.tuning import Curves, choose_thresholds
 from detr.weights.checkpoint import load_checkpoint, save_checkpoint
 from detr.weights.thresholds import SegmentThresholds
-from evaluation.report.curves import read_log as read_epochs
+from evaluation.report.log import read_log as read_epochs
 from evaluation.scores.matching import Overlaps, PhotoMatch, TruePositive
 from evaluation.scores.quality import QualitySums
 from tests.detr.drawn import CATEGORIES, CIRCLE, GRASS, SKY, SQUARE, draw_set

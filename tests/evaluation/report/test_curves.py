@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from base.errors import InputError
-from evaluation.report.curves import HEIGHT, WIDTH, plot_stages, read_log
+from evaluation.report.curves import HEIGHT, WIDTH, plot_stages
+from evaluation.report.log import read_log
 from tests.evaluation.report.test_page import LOG
 
 

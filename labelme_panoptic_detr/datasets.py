@@ -1,17 +1,24 @@
-"""Open and check the data set of a subcommand, and find the files of a run."""
+"""Data sets and the files of a run: opening, checking and fixing them, and their ground truth."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from annotation.dataset import Dataset
 from annotation.rules.checked import Checked, Pixels
 from base.errors import InputError
+from base.locks import working_on
+
+if TYPE_CHECKING:  # these take long to import
+    from annotation.fixing.fix import Fixed
+    from conversion.building.prepared import BuildResult
+    from labelme_panoptic_detr.photos import PanopticPhoto
 
 
 @dataclass(frozen=True)
@@ -28,17 +35,21 @@ class RunFiles:
     prediction: Path
 
 
-def open_dataset(root: Path) -> Dataset:
-    """Open the data set in `root` and check every key of its `dataset.yaml`."""
+def open_dataset(root: str | Path) -> Dataset:
+    """Open the data set in `root` and check every key of its `dataset.yaml`.
+
+    Raises InputError if the file is missing or a value in it is wrong.
+    """
     from conversion.config import open_valid_dataset
 
-    return open_valid_dataset(root)
+    return open_valid_dataset(Path(root))
 
 
-def open_or_propose(root: Path) -> Dataset:
+def open_or_propose(root: str | Path) -> Dataset:
     """Open the data set in `root`; if it has no `dataset.yaml`, propose one from its labels."""
     from annotation.intake.propose import propose_config
 
+    root = Path(root)
     path = root / "dataset.yaml"
     if root.is_dir() and not path.exists():
         things = propose_config(root).things
@@ -59,6 +70,53 @@ def check(dataset: Dataset, *, pixels: Pixels = "known") -> Checked:
     from conversion.building.check import check as check_by_all_rules
 
     return check_by_all_rules(dataset, pixels=pixels)
+
+
+def validate(dataset: Dataset, *, pixels: bool = True) -> Checked:
+    """Check every Labelme file and return all findings.
+
+    Without `pixels`, problems in the pixels of photos are reported only if an earlier check found
+    them.
+    """
+    return check(dataset, pixels="decode" if pixels else "known")
+
+
+def fix(dataset: Dataset, checked: Checked) -> list[Fixed]:
+    """Make the safe repairs of what `validate` found; the originals are kept as `*.json.orig`.
+
+    Returns what was repaired, and what was not and why.
+    """
+    from annotation.fixing.fix import fix_dataset
+    from conversion.painting.owners import paint_owners
+
+    with working_on(dataset.root, "fix"):
+        return list(fix_dataset(dataset, checked, paint=paint_owners))
+
+
+def convert(dataset: Dataset, *, scheduler: str | None = None, verify: bool = False) -> BuildResult:
+    """Build `panoptic/`, a COCO panoptic set divided into splits; only what has changed is rebuilt.
+
+    `scheduler` is the address of a Dask scheduler whose workers paint the photos. `verify` reads
+    every byte again instead of trusting sizes and times. Raises InputError
+    if no annotation can be used; the result lists those that were left out.
+    """
+    from conversion.building.build import convert as build
+
+    return build(dataset, scheduler=scheduler, verify=verify)
+
+
+def ground_truth(dataset: Dataset, split: str = "test") -> Iterator[PanopticPhoto]:
+    """Yield the photos of a split with their true segments; the set must be converted.
+
+    Raises InputError if it is not, or if a file of it cannot be read.
+    """
+    from conversion.coco.panoptic import split_json
+    from conversion.coco.panoptic_file import read_panoptic
+    from labelme_panoptic_detr.photos import read_panoptic_photo
+
+    truth = read_panoptic(split_json(dataset.panoptic, split))
+    for photo in truth.photos:
+        yield read_panoptic_photo(truth, photo, dataset.images)
 
 
 def print_split_warnings(dataset: Dataset) -> None:

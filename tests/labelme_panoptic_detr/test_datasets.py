@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from commands.datasets import photo_sources
 from detr.prediction.sources import find_photos
+from labelme_panoptic_detr.datasets import photo_sources
 from tests.drawn import YAML, draw_dataset
 
 

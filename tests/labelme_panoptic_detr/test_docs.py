@@ -1,0 +1,95 @@
+"""The examples of docs/python.md run from top to bottom on a tiny yard, and do what they say."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import labelme_panoptic_detr as lpd
+from evaluation.scores.scores import Scores
+from tests.labelme_panoptic_detr.tiny import TINY
+from tests.test_imports import parse
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs/python.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Run all examples in one namespace, in a folder with a tiny sample set; return the names."""
+    folder = tmp_path_factory.mktemp("python")
+    lpd.render_yard(folder / "datasets/yard", images=12, seed=5)
+    (folder / "datasets/yard/train.yaml").write_text(TINY)
+    found: dict[str, Any] = {"__name__": "example"}
+    with contextlib.chdir(folder):
+        exec("from __future__ import annotations\n" + "\n".join(EXAMPLES), found)
+    return {**found, "folder": folder}
+
+
+def test_training_calls_back_after_every_epoch(names: dict[str, Any]) -> None:
+    assert [line.epoch for line in names["read_log"](names["folder"] / "runs/first/log.jsonl")] == [
+        1,
+        2,
+    ]
+
+
+def test_a_prediction_has_segments_that_agree_with_the_map(names: dict[str, Any]) -> None:
+    found = names["found"]
+    assert found.segments
+    for segment in found.segments:
+        assert np.array_equal(segment.mask, found.ids == segment.id)
+        rows, columns = np.nonzero(segment.mask)
+        box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        assert (segment.xyxy, segment.area) == (box, len(rows))
+        assert 0 < segment.score <= 1
+    assert {segment.id for segment in found.segments} == set(np.unique(found.ids)) - {0}
+
+
+def test_pictures_have_the_size_of_the_photo_or_less(names: dict[str, Any]) -> None:
+    found, folder = names["found"], names["folder"]
+    assert Image.open(folder / "predicted.png").size == found.pixels.shape[1::-1]
+    assert max(Image.open(folder / "true.png").size) == 200
+    assert not np.array_equal(found.draw(), found.pixels)
+
+
+def test_arrays_and_paths_give_the_same_prediction(names: dict[str, Any]) -> None:
+    assert len(names["counts"]) == 3
+    again = names["model"].predict(names["found"].pixels)
+    assert np.array_equal(again.ids, names["found"].ids)
+
+
+def test_supervision_has_the_same_segments(names: dict[str, Any]) -> None:
+    found, detections = names["found"], names["detections"]
+    assert len(detections) == len(found.segments)
+    for number, segment in enumerate(found.segments):
+        assert tuple(detections.xyxy[number]) == segment.xyxy
+        assert np.array_equal(detections.mask[number], segment.mask)
+        assert detections.confidence[number] == segment.score
+        assert detections.data["class_name"][number] == segment.category.name
+
+
+def test_a_run_is_evaluated_and_reported(names: dict[str, Any]) -> None:
+    scores: Scores = names["evaluation"].scores
+    assert 0 <= scores.quality.all.pq <= 1
+    assert len(scores.matches) == names["built"].photos["test"]
+    assert (names["folder"] / names["page"]).is_file()
+
+
+def test_the_functions_of_the_table_exist() -> None:
+    rows = re.findall(r"^\| `\w+` \| (.*) \|$", TEXT, re.MULTILINE)
+    dotted = [name for row in rows for name in re.findall(r"`([\w.]+)`", row)]
+    assert len(dotted) == 10
+    for name in dotted:
+        module, _, function = name.rpartition(".")
+        path = Path(module.replace(".", "/"))
+        path = path / "__init__.py" if (ROOT / path).is_dir() else path.with_suffix(".py")
+        defined = {n.name for n in ast.walk(parse(path)) if isinstance(n, ast.FunctionDef)}
+        assert function in defined | set(lpd.__all__), name
