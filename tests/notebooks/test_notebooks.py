@@ -1,0 +1,63 @@
+"""The notebooks run from top to bottom on a tiny set, and use only the Python interface."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+ALLOWED = {"labelme_panoptic_detr", "IPython", "PIL", "matplotlib"}
+STANDARD = {"collections", "itertools", "json", "os", "pathlib"}
+MOST_BYTES = 150_000
+
+
+def code_of(path: Path) -> list[str]:
+    notebook = nbformat.read(path, as_version=4)
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_the_notebooks_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("notebooks", "datasets", "runs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    for key, value in (("IMAGES", "12"), ("EPOCHS", "1"), ("PYTHONPATH", str(ROOT))):
+        monkeypatch.setenv(key, value)
+    for path in NOTEBOOKS:
+        notebook = nbformat.read(path, as_version=4)
+        resources = {"metadata": {"path": str(tmp_path / "notebooks")}}
+        NotebookClient(notebook, timeout=600, resources=resources).execute()
+    assert (tmp_path / "runs/notebooks/gallery/overview.jpg").is_file()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_executed_and_small(path: Path) -> None:
+    assert path.stat().st_size < MOST_BYTES
+    cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not any(output.output_type == "error" for cell in cells for output in cell.outputs)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_use_only_the_python_interface(path: Path) -> None:
+    for node in ast.walk(ast.parse("\n".join(code_of(path)))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert {name.partition(".")[0] for name in names} <= ALLOWED | STANDARD
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_links_of_notebooks_exist(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (path.parent / link).is_file(), link
+
+
+def test_there_are_five_notebooks() -> None:
+    assert [path.stem[0] for path in NOTEBOOKS] == list("12345")
