@@ -13,17 +13,19 @@ from pipeline import app
 from tests.test_imports import PACKAGES, files_of, parse
 
 ROOT = Path(__file__).parents[1]
-FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "benchmarks/README.md"]
+FILES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 TEXT = "\n".join(path.read_text() for path in FILES)
+MAKE = (ROOT / "README.md").read_text() + (ROOT / "docs/commands.md").read_text()
 COMMANDS = sorted({tuple(c.split()) for c in re.findall(r"pipeline\.py ([a-z]+[^`#\n]*)", TEXT)})
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 PURPOSE = re.compile(r"^\| `([\w/]+)/` \| (.*?) \|$", re.MULTILINE)
 PLACES = re.findall(r"`([\w./-]+\.\w+|[\w./-]+/)(?::([\w.]+))?`", PURPOSE.sub("", ARCHITECTURE))
 
 
-@pytest.mark.parametrize(
-    "target", sorted(set(re.findall(r"`?make ([a-z]+)", FILES[0].read_text())))
-)
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"`?make ([a-z]+)", MAKE))))
 def test_make_targets_exist(target: str) -> None:
     assert re.search(rf"^{target}:.* ## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
 

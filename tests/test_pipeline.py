@@ -1,4 +1,4 @@
-"""One full run of the loop with make on a dozen tiny scenes, then every README command on it."""
+"""One full run of the loop with make on a dozen tiny scenes, then the documented commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.drawn import free_port
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = (sys.executable, str(ROOT / "pipeline.py"))
-README = (ROOT / "README.md").read_text()
+DOCUMENTED = (ROOT / "docs/commands.md").read_text()
 TINY = """\
 variant: detr
 backbone: efficientnet_lite0
@@ -91,9 +91,9 @@ def times(*folders: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in files if path.is_file()}
 
 
-def readme_commands(values: dict[str, object]) -> list[list[str]]:
-    """List the README's pipeline.py commands in order, with placeholders replaced from `values`."""
-    lines = re.findall(r"^\.venv/bin/python (pipeline\.py .*)$", README, re.MULTILINE)
+def documented_commands(values: dict[str, object]) -> list[list[str]]:
+    """List the pipeline.py commands of docs/commands.md in order, with values for placeholders."""
+    lines = re.findall(r"^\.venv/bin/python (pipeline\.py .*)$", DOCUMENTED, re.MULTILINE)
     commands = []
     for line in lines:
         words = line.partition("#")[0].split()
@@ -156,7 +156,7 @@ def test_make_review_opens_the_app_and_a_second_make_rebuilds_nothing(made: Made
     assert rebuilt <= {"scores.json", "log.jsonl", "config.yaml"}
 
 
-def test_the_commands_of_the_readme_run_in_order(made: Made, tmp_path: Path) -> None:
+def test_the_documented_commands_run_in_order(made: Made, tmp_path: Path) -> None:
     values = {
         **{"OUT": tmp_path / "out", "600": 12, "DATASET": made.dataset, "RUN": made.run},
         **{"SOURCE": made.dataset / "images", "NEW": tmp_path / "new"},
@@ -172,10 +172,11 @@ def test_the_commands_of_the_readme_run_in_order(made: Made, tmp_path: Path) -> 
         "TRUTH.json": made.dataset / "panoptic/annotations/panoptic_test.json",
         "PREDICTION.json": tmp_path / "predicted/panoptic.json",
         "scores.json": tmp_path / "scores.json",
+        "gallery.md": tmp_path / "gallery.md",
         "RUN_A": made.run,
         "RUN_B": made.run,
     }
-    commands = readme_commands(values)
+    commands = documented_commands(values)
     assert len(commands) > 10
     for command in commands:
         call(*command, env=made.env)
@@ -184,7 +185,7 @@ def test_the_commands_of_the_readme_run_in_order(made: Made, tmp_path: Path) -> 
     stuff = json.loads((made.dataset / "stuff_predicted/panoptic.json").read_text())
     assert len(stuff["annotations"]) == 12
     assert len(stuff["categories"]) == 133
-    for name in ("findings.html", "scores.json", "model.onnx", "exported/data.yaml"):
+    for name in ("findings.html", "scores.json", "model.onnx", "exported/data.yaml", "gallery.md"):
         assert (tmp_path / name).is_file(), name
 
 

@@ -37,7 +37,7 @@ class Sample:
     flaws: bool
 
 
-def render_yard(out: Path, *, images: int = 600, seed: int = 0, flaws: bool = False) -> None:
+def render_yard(out: str | Path, *, images: int = 600, seed: int = 0, flaws: bool = False) -> None:
     """Render the set into the folder `out`, or complete it after a stopped run.
 
     `dataset.yaml` is written last: if it exists, the set is complete.
@@ -45,6 +45,7 @@ def render_yard(out: Path, *, images: int = 600, seed: int = 0, flaws: bool = Fa
     Raises InputError if there is no photo to render, or if the folder contains other files or
     another sample.
     """
+    out = Path(out)
     if images < 1:
         raise InputError(f"--images: expected 1 or more, found {images}")
     sample = Sample(images, seed, flaws)
