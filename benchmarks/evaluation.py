@@ -36,6 +36,7 @@ from evaluation.scores.scores import evaluate_files
 
 WIDTH, HEIGHT, THINGS = 640, 480, 8
 CATEGORIES = tuple(Category(n, f"category {n}", n <= 5, (n, n, n)) for n in range(1, 8))
+SPREAD = 1_234_567  # from one segment id to the next, so that they use all three channels
 WRITERS = ("Pillow", "this project")
 FEW = 5  # pairs for torchmetrics, which is slow
 
@@ -57,15 +58,14 @@ def make_pairs(root: Path, number: int) -> None:
             write_panoptic(PanopticSet(folder.with_suffix(".json"), folder, CATEGORIES, photos))
 
 
-Drawn = tuple[SegmentIds, dict[int, int]]  # ids, and the category of each
+Drawn = tuple[SegmentIds, dict[int, int]]  # numbers from 1, and the category of each
 
 
 def _draw_pair(rng: np.random.Generator) -> tuple[Drawn, Drawn]:
     """Draw things over two kinds of stuff, and again with errors: moved, missed, misnamed."""
     maps, horizon = np.zeros((2, HEIGHT, WIDTH), np.int32), rng.integers(100, 300)
     categories: tuple[dict[int, int], dict[int, int]] = {}, {}
-    names = rng.choice(np.arange(1, 1 << 24), THINGS + 2, replace=False).tolist()
-    for number, name in enumerate(names):
+    for number, name in enumerate(range(1, THINGS + 3)):
         category = 6 + number if number < 2 else int(rng.integers(1, 6))
         centre, radii = rng.integers(0, (WIDTH, HEIGHT)), rng.integers(15, 90, 2)
         angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
@@ -87,15 +87,18 @@ def _draw_pair(rng: np.random.Generator) -> tuple[Drawn, Drawn]:
 
 
 def _write(
-    folder: Path, writer: str, number: int, ids: SegmentIds, categories: dict[int, int]
+    folder: Path, writer: str, number: int, numbers: SegmentIds, categories: dict[int, int]
 ) -> Photo:
+    ids = numbers * np.uint32(SPREAD)
     path = folder / f"{number}.png"
     if writer == "Pillow":
         channels = [ids >> shift & 255 for shift in (0, 8, 16)]
         Image.fromarray(np.stack(channels, 2).astype(np.uint8)).save(path)
     else:
         write_segment_ids(path, ids)
-    segments = tuple(Segment(i, categories[i], *extent) for i, extent in measure(ids).items())
+    segments = tuple(
+        Segment(i * SPREAD, categories[i], *extent) for i, extent in measure(numbers).items()
+    )
     return Photo(number, f"{number}.jpg", WIDTH, HEIGHT, path.name, segments)
 
 
