@@ -83,7 +83,8 @@ class SegmentCounts:
         weights = self.present & some
         n = weights.sum(-1)
         share = weights / np.where(n > 0, n, np.nan)[..., None]
-        return GroupMeans(*((q * share).sum(-1) for q in (self.pq, self.sq, self.rq)), n)
+        pq, sq, rq = ((quality * share).sum(-1) for quality in (self.pq, self.sq, self.rq))
+        return GroupMeans(pq, sq, rq, n)
 
 
 @dataclass(frozen=True)

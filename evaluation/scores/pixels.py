@@ -69,4 +69,5 @@ def count_pixels(matches: Sequence[PhotoMatch], categories: Sequence[Category]) 
                 arrays[1, photo, pair[0]] += pixels
                 arrays[2, photo, pair[1]] += pixels
                 arrays[0, photo, pair[0]] += pixels * (pair[0] == pair[1])
-    return PixelCounts(*arrays[..., :void], confusion)
+    correct, true_pixels, predicted_pixels = arrays[..., :void]
+    return PixelCounts(correct, true_pixels, predicted_pixels, confusion)

@@ -106,8 +106,9 @@ def instance_precision(
     with contextlib.redirect_stdout(io.StringIO()):  # `summarize` prints
         evaluation.run()
     found = evaluation.get_results()
-    scores = (max(0.0, float(found[name])) for name in ("AP", "AP50", "AP75", "AR100"))
-    return AveragePrecision(*scores, evaluation=evaluation)
+    names = ("AP", "AP50", "AP75", "AR100")
+    ap, ap50, ap75, ar = (max(0.0, float(found[name])) for name in names)
+    return AveragePrecision(ap, ap50, ap75, ar, evaluation)
 
 
 def _results(prediction: PanopticSet) -> list[dict[str, Any]] | None:

@@ -7,7 +7,7 @@ category over the whole set and then averaged over the categories that occur.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,10 +114,10 @@ def row_names(categories: Sequence[Category]) -> list[str]:
 
 
 def panoptic_quality(
-    matches: Sequence[PhotoMatch], categories: Sequence[Category]
+    matches: Iterable[PhotoMatch], categories: Sequence[Category]
 ) -> PanopticQuality:
     """Compute the panoptic quality of matched photos for the categories of the ground truth."""
-    return quality_of(count_segments(matches, categories).of_size(None).total(), categories)
+    return quality_of(count_segments(tuple(matches), categories).of_size(None).total(), categories)
 
 
 def _mean(means: GroupMeans) -> MeanQuality:
