@@ -196,6 +196,8 @@ def _given(state: State) -> dict[str, torch.Size]:
 
 
 def _first(names: Iterable[str]) -> str:
-    """Return the first few names, as text."""
+    """Return the first few names of tensors, as text."""
     listed = list(names)
+    if not listed:
+        return "no tensors"
     return ", ".join(listed[:MAX_NAMES]) + (", ..." if len(listed) > MAX_NAMES else "")

@@ -52,7 +52,7 @@ def test_overrides_take_precedence_over_the_file(tmp_path: Path) -> None:
         ("ema_decay=1", "expected less than 1"),
         ("tune=0.6", "tune: expected 0 to 0.5, found 0.6"),
         ("schedule=plateau", "patience: expected more than 0 with `schedule: plateau`, found 0"),
-        ("train_sizes=[]", "train_sizes: expected sizes above 0"),
+        ("train_sizes=[]", "train_sizes: expected sizes from 1 to 8192"),
         ("accumulate=0", "accumulate: expected more than 0, found 0"),
         ("epochs", "expected key=value"),
     ],

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -83,22 +84,22 @@ def test_temporary_failures_are_tried_again(
     for one in (dataset, fresh):
         cv2.imwrite(str(one.root / "stuff/p001.png"), np.full((30, 40), 149, np.uint8))
     convert(fresh)
-    read_bytes = Path.read_bytes
+    open_file = os.open
 
-    def failing(error: Exception) -> Callable[[Path], bytes]:
-        def read(path: Path) -> bytes:
-            if path.name == "p001.png":
+    def failing(error: Exception) -> Callable[..., int]:
+        def open_or_fail(path: Any, *arguments: Any, **named: Any) -> int:
+            if Path(path).name == "p001.png":
                 raise error
-            return read_bytes(path)
+            return open_file(path, *arguments, **named)
 
-        return read
+        return open_or_fail
 
     for error, message in [
         (OSError(errno.EIO, "Input/output error"), "p001.png: cannot be read: Input/output error"),
         (MemoryError(), "labelme/p001.json: not enough memory"),
     ]:
         with monkeypatch.context() as patched:
-            patched.setattr(Path, "read_bytes", failing(error))
+            patched.setattr(os, "open", failing(error))
             ((file, why),) = convert(dataset).left_out
         assert file == "labelme/p001.json"
         assert message in why

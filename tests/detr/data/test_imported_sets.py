@@ -47,8 +47,8 @@ def test_imported_masks_polygons_and_segments_can_be_trained_on(tmp_path: Path) 
 
 
 def test_a_set_without_a_test_split_is_refused_by_the_reason(tmp_path: Path) -> None:
-    yaml = YAML.replace("train: 0.5, test: 0.5", "train: 0.5, val: 0.5")
+    yaml = YAML.replace("train: 0.5, test: 0.5", "train: 0.5, dev: 0.5")
     dataset = draw_dataset(tmp_path, {"a": [square("box", 1, 1, 5)], "b": []}, yaml=yaml)
     convert(dataset)
-    with pytest.raises(InputError, match=r"expected a split 'test'.* found the splits train, val"):
+    with pytest.raises(InputError, match=r"expected a split 'test'.* or 'val', found the splits"):
         read_splits(dataset.panoptic)

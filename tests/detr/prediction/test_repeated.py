@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,13 +38,13 @@ def test_photos_are_read_once_if_the_model_has_changed(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[Path] = []
-    read = Path.read_bytes
+    open_file = os.open
 
-    def read_and_count(path: Path) -> bytes:
-        opened.append(path)
-        return read(path)
+    def open_and_count(path: Any, *arguments: Any, **named: Any) -> int:
+        opened.append(Path(path))
+        return open_file(path, *arguments, **named)
 
-    monkeypatch.setattr(Path, "read_bytes", read_and_count)
+    monkeypatch.setattr(os, "open", open_and_count)
     for num_queries in (10, 12):
         config = replace(SMALL, num_queries=num_queries)
         model = save(tmp_path / "own.pth", config, 250, masks=True)

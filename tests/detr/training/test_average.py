@@ -31,7 +31,7 @@ def test_averages_are_applied_for_a_block_and_then_weights_are_restored() -> Non
 def test_averaging_resumes_from_a_model_with_averaged_weights() -> None:
     model = model_of(4.0)
     average = WeightAverage(model, decay=0.5)
-    average.resume({"weight": torch.tensor([[1.0]])})
+    average.resume({"weight": torch.tensor([[1.0]])}, where="run")
     assert model.weight.item() == 1
     average.update(step=1000)
     with average.applied():
@@ -43,6 +43,6 @@ def test_without_a_decay_nothing_is_averaged() -> None:
     average = WeightAverage(model, decay=0)
     torch.nn.init.constant_(model.weight, 1.0)
     average.update(step=5)
-    average.resume({})
+    average.resume({}, where="run")
     with average.applied() as own:
         assert model.weight.item() == 1 and own == {}

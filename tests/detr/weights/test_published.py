@@ -126,10 +126,10 @@ def without(state: dict[str, Any], name: str) -> dict[str, Any]:
         (lambda path: path.write_bytes(b""), "is not a checkpoint: expected a file"),
         (lambda path: torch.save([1, 2], path), "expected a dict, found list"),
         (lambda path: torch.save({"model": 3}, path), "expected named tensors, found int"),
-        (lambda path: torch.save({}, path), "expected named tensors"),
+        (lambda path: torch.save({}, path), "found no tensors"),
         (lambda path: torch.save({"a": "b"}, path), "expected named tensors, found 'a': str"),
         (lambda path: torch.save({"fc.weight": torch.zeros(2, 2)}, path), "found fc.weight"),
-        (damaged(lambda s: without(s, "class_embed.weight")), "with the matrix class_embed.weight"),
+        (damaged(lambda s: without(s, "class_embed.weight")), "class_embed.weight of 2 dimensions"),
         (damaged(lambda s: without(s, "class_embed.bias")), "1 missing: class_embed.bias"),
         (damaged(lambda s: s | {"extra": torch.zeros(1)}), "1 unknown: extra"),
         (
