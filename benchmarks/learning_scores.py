@@ -24,7 +24,7 @@ from detr.data.boxes import norm_to_pixels
 from detr.data.classes import ClassTable
 from detr.data.colours import normalise
 from detr.data.kinds import kinds_of
-from detr.data.view import whole_view
+from detr.data.view import whole_training_view
 from detr.model.fast.sizes import canvas_size
 from detr.prediction.postprocess import Region
 from detr.prediction.results import (
@@ -105,7 +105,7 @@ class Evaluator:
         outputs = []
         for photo in track(truth.photos, f"{self.peer.name}: predict"):
             pixels = read_photo(images / photo.file_name)
-            view = whole_view(self.config, width=photo.width, height=photo.height)
+            view = whole_training_view(self.config, width=photo.width, height=photo.height)
             image = normalise(view.transform_photo(pixels), self.config.backbone)
             size = (view.out_height, view.out_width)
             height, width = canvas_size(size)

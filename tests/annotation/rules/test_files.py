@@ -92,10 +92,10 @@ def test_files_that_cannot_be_read(dataset: Dataset) -> None:
         file.truncate(MOST_BYTES + 1)
     found = {f.file: f.message for f in findings(dataset, "file-unreadable")}
     assert found == {
-        "labelme/huge.json": "expected at most 128 MB, found 128 MB",
+        "labelme/huge.json": "cannot be read: expected at most 128 MB, found 128 MB",
         "labelme/loop.json": "cannot be read: Too many levels of symbolic links",
-        "labelme/pipe.json": "is not a regular file",
-        "labelme/zero.json": "is not a regular file",
+        "labelme/pipe.json": "cannot be read: is not a regular file",
+        "labelme/zero.json": "cannot be read: is not a regular file",
     }
 
 
