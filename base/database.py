@@ -69,9 +69,10 @@ def _prepared(path: Path, tables: str) -> sqlite3.Connection:
         found, count = connection.execute(query).fetchone()
         if count and found != version:
             raise sqlite3.DatabaseError("was written by another version")
-        # in one transaction, because another process may create it at the same time
-        script = f"BEGIN IMMEDIATE; {tables}; PRAGMA user_version = {version}; COMMIT;"
-        connection.executescript(script)
+        if not count:
+            # in one transaction, because another process may create it at the same time
+            script = f"BEGIN IMMEDIATE; {tables}; PRAGMA user_version = {version}; COMMIT;"
+            connection.executescript(script)
     except sqlite3.Error:
         connection.close()
         raise
