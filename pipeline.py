@@ -29,7 +29,7 @@ from commands.intake import collect, import_, sample
 from commands.label_errors import label_errors
 from commands.prelabel import prelabel
 from commands.relabel import relabel
-from commands.training import onnx, predict, train
+from commands.training import onnx, predict, train, weights
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "sample": sample,
@@ -45,6 +45,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "predict": predict,
     "onnx": onnx,
+    "weights": weights,
     "evaluate": evaluate,
     "report": report,
     "review": review,

@@ -1,4 +1,4 @@
-"""Subcommands for the model: `train`, `predict` and `onnx`."""
+"""Subcommands for the model: `train`, `predict`, `onnx` and `weights`."""
 
 from __future__ import annotations
 
@@ -113,3 +113,20 @@ def onnx(run: RunOrWeights, out: Path) -> None:
 
     export_onnx(run, out)
     print(f"{out}: written")
+
+
+def weights(run: Path, out: Path) -> None:
+    """Write a small file with which a run's model predicts, to keep or to pass on.
+
+    It holds the weights in half precision, the categories, the settings and the thresholds, but
+    nothing that is needed only to continue training. `predict`, `onnx` and `train --init` take it.
+
+    Args:
+        run: training run whose masks are trained.
+        out: file to write, with the suffix .pt.
+    """
+    check_file(out, "--out", ".pt")
+    from detr.weights.small import write_small  # loads torch
+
+    write_small(run, out)
+    print(f"{out}: written, {out.stat().st_size / 1e6:.1f} MB")
