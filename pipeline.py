@@ -23,7 +23,7 @@ import tyro
 from base.errors import InputError, nearest
 from commands.annotation import annotate, validate
 from commands.conversion import convert, export, health, stuff
-from commands.curation import curate, review
+from commands.curation import curate, decide, review
 from commands.evaluation import evaluate, report
 from commands.intake import collect, import_, sample
 from commands.label_errors import label_errors
@@ -49,6 +49,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "report": report,
     "review": review,
+    "decide": decide,
     "label-errors": label_errors,
     "relabel": relabel,
     "prelabel": prelabel,

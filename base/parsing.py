@@ -116,10 +116,13 @@ def _check_structure(text: str) -> None:
             raise ValueError(f"more than {_MOST_NODES:,} values")
 
 
-def write_yaml(path: Path, value: Any) -> None:
-    """Write a dataclass as YAML, with its keys in the order of the fields; a person edits it."""
+def write_yaml(path: Path, value: Any, *, comment: str = "") -> None:
+    """Write a dataclass as YAML, with its keys in the order of the fields; a person edits it.
+
+    `comment` is written above it.
+    """
     plain = msgspec.to_builtins(value)
-    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    text = comment + yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
     write_bytes(path, text.encode(), durable=True)
 
 

@@ -52,7 +52,11 @@ def convert(dataset: DatasetPath, scheduler: str | None = None, verify: bool = F
         verify: read every byte of the inputs and of the built set, and build changed files again.
     """
     from labelme_panoptic_detr.datasets import convert as build
-    from labelme_panoptic_detr.datasets import open_or_propose, print_split_warnings
+    from labelme_panoptic_detr.datasets import (
+        open_or_propose,
+        print_missing_decisions,
+        print_split_warnings,
+    )
 
     opened = open_or_propose(dataset)
     built = build(opened, scheduler=scheduler, verify=verify)
@@ -67,6 +71,7 @@ def convert(dataset: DatasetPath, scheduler: str | None = None, verify: bool = F
         why = REASONS.get(what, "")
         print(f"{what.replace('_', ' ')}: {count}{why} (manifest.json lists them by photo)")
     print_split_warnings(opened)
+    print_missing_decisions(opened)
     for file, why in built.left_out:
         print(f"left out: {file}: {why}")
     if built.left_out:

@@ -1,8 +1,9 @@
-"""Subcommands that open FiftyOne: `curate` and `review`."""
+"""Subcommands that open FiftyOne: `curate`, `review` and `decide`."""
 
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 
 from base.errors import InputError
@@ -27,13 +28,20 @@ def curate(dataset: DatasetPath) -> None:
     load_dataset(opened, check(opened))
 
 
-def review(run: RunPath, app: bool = True, port: int = 5151, dataset: Path | None = None) -> None:
+def review(
+    run: RunPath,
+    app: bool = True,
+    port: int = 5151,
+    remote: bool = False,
+    dataset: Path | None = None,
+) -> None:
     """Load predictions into FiftyOne beside the ground truth, mark every segment, open the App.
 
     Args:
         run: folder of a training run with predictions of the test photos.
         app: open the App and wait; --no-app only loads.
         port: port of the App on 127.0.0.1.
+        remote: print the ssh command that opens the App from another machine.
         dataset: data set of the run, if it was moved.
     """
     if not 1 <= port <= MOST_PORT:
@@ -55,4 +63,35 @@ def review(run: RunPath, app: bool = True, port: int = 5151, dataset: Path | Non
     command = shlex.join(["annotate", str(files.dataset.root), "--only", str(redraw)])
     print(f"to redraw the worst photos: pipeline.py {command}")
     if app:
-        open_app(name, port=port)
+        open_app(name, port=port, remote=remote)
+
+
+def decide(dataset: DatasetPath) -> None:
+    """Carry decisions made in FiftyOne's App into the data set's files.
+
+    The tags exclude, relabel, or another split of a photo go into curation.yaml, which `convert`
+    obeys. Segments whose label was changed, or which were deleted, are changed in the Labelme
+    files; `validate --undo` restores these. If something cannot be carried, it is listed, and the
+    exit status is 1.
+
+    Args:
+        dataset: folder with dataset.yaml; must be loaded by `curate`.
+    """
+    from labelme_panoptic_detr.datasets import check, open_dataset, print_missing_decisions
+
+    opened = open_dataset(dataset)
+    print(f"FiftyOne: reading the tags and labels of {dataset}; {STARTING}", flush=True)
+    from curation.decisions.decide import decide as decide_by_tags
+
+    decided = decide_by_tags(opened, check(opened))
+    now, state = decided.now, "unchanged" if decided.now == decided.before else "written"
+    counts = (f"{len(now.exclude)} excluded", f"{len(now.relabel)} to relabel")
+    moved = f"{len(now.split)} assigned to a split"
+    print(f"{opened.root / 'curation.yaml'}: {state}: {', '.join((*counts, moved))}")
+    for one in decided.corrections:
+        print(f"{one.photo}: {'deleted' if one.label is None else f'now {one.label}'}")
+    print_missing_decisions(opened)
+    for problem in decided.problems:
+        print(f"not carried over: {problem}")
+    if decided.problems:
+        sys.exit(1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from annotation.dataset import Dataset
+from annotation.decisions import FILE_NAME, read_decisions
 from base.errors import InputError, nearest
 from commands.annotation import print_annotated
 from commands.arguments import DatasetPath
@@ -31,7 +32,8 @@ def relabel(
 
     Args:
         dataset: folder with dataset.yaml.
-        photos: redraw.json, suspects.json, or a text file with one path below images/ per line.
+        photos: redraw.json, suspects.json, the set's curation.yaml, or a text file with one path
+            below images/ per line.
         run: folder with the predictions; default: the folder of LIST.
         with_predictions: also show the predicted segments that differ from the annotations, as
             proposals with few vertices.
@@ -78,6 +80,11 @@ def _read_list(path: Path, dataset: Dataset) -> dict[str, list[Place]]:
     from evaluation.label_errors.places import read_places
 
     known, images = dataset.photos(), dataset.images
+    if path.name == FILE_NAME:
+        decided = [name for name in read_decisions(dataset).relabel if (images / name).is_file()]
+        if not decided:
+            raise InputError(f"{path}: relabel: expected photos, found none")
+        return {name: [] for name in decided}
     if path.suffix.lower() != ".json":
         listed = read_photo_list(path, dataset, known)
         return {photo.relative_to(images).as_posix(): [] for photo in listed}

@@ -138,6 +138,15 @@ def print_split_warnings(dataset: Dataset) -> None:
         print(f"warning: {dataset.panoptic}: {leak.message}; {LEAK_FIX}")
 
 
+def print_missing_decisions(dataset: Dataset) -> None:
+    """Print a warning for each decision in `curation.yaml` about a photo that does not exist."""
+    from annotation.decisions import FILE_NAME, missing_photos, read_decisions
+
+    for name in missing_photos(dataset, read_decisions(dataset)):
+        where = dataset.root / FILE_NAME
+        print(f"warning: {where}: expected a photo below images/, found '{name}'; delete its lines")
+
+
 def run_files(run: Path, moved_to: Path | None = None, *, split: str = "test") -> RunFiles:
     """Find the files that `evaluate`, `report` and `review` compare.
 

@@ -110,15 +110,15 @@ def _fix_file(file: FileToFix, findings: Sequence[Finding], paint: Paint) -> lis
         check_certain(file, annotation, data)
         fixed, fixes = _fixed(file, annotation, fixable, Safety(file, annotation, paint))
         if any(fix.done for fix in fixes):
-            replace_with_backup(path, data, lambda temporary: _write(temporary, fixed))
+            replace_with_backup(path, data, lambda temporary: write_checked(temporary, fixed))
     except (NotFixedError, InputError, OSError) as error:
         why = str(error).removeprefix(f"{path}: ")
         return [Fixed(f.rule, f.file, f.shape, False, why) for f in fixable]
     return fixes
 
 
-def _write(path: Path, annotation: Annotation) -> None:
-    """Write the fixed file and read it back.
+def write_checked(path: Path, annotation: Annotation) -> None:
+    """Write a changed file and read it back.
 
     Raises NotFixedError if a value would be lost: JSON has no NaN, for example.
     """

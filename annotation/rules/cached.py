@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from annotation.dataset import Dataset
+from annotation.decisions import read_decisions
 from annotation.findings import Finding
 from annotation.labelme.photo_index import PhotoIndex
 from annotation.photos.processes import prepare_process
@@ -48,6 +49,7 @@ class CachedChecks:
         config = replace(dataset.config, name="", group_by=None)  # no rule about a file uses them
         self._context = rules_version() + msgspec.json.encode(config)
         self._photo_names = b""
+        self._excluded = {dataset.images / name for name in read_decisions(dataset).exclude}
 
     def check(self, path: Path, *, errors_only: bool = False) -> CheckedFile:
         """Check one annotation file.
@@ -59,7 +61,10 @@ class CachedChecks:
             return check_annotation(self._dataset, self._index, path, errors_only=errors_only)
         name = self._dataset.relative(path)
         stored = self._stored(path, name, errors_only=errors_only)
-        return stored or self._fresh(path, name, errors_only=errors_only)
+        checked = stored or self._fresh(path, name, errors_only=errors_only)
+        if checked.annotation.photo in self._excluded:  # after the cache, which knows files only
+            checked = replace(checked, annotation=replace(checked.annotation, excluded=True))
+        return checked
 
     def _stored(self, path: Path, name: str, *, errors_only: bool) -> CheckedFile | None:
         found = self._cache.record(name)

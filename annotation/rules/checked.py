@@ -21,10 +21,11 @@ class CheckedAnnotation:
     """One annotation file after its check.
 
     `usable` is True if its photo is readable, it has no errors, and no earlier annotation has the
-    same photo. `photo` is None if it was not found, `size` is None if it is unknown. `excluded`
-    is True if the photo has the flag `exclude` or `proposed`. `embeds` is True if the file has a
-    copy of its photo as imageData. `counts` are the numbers of instances of the set's things.
-    `alone` is True if the result depends only on the annotation and its photo.
+    same photo. `photo` is None if it was not found, `size` is None if it is unknown. `excluded` is
+    True if the photo has the flag `exclude` or `proposed`, or if `curation.yaml` excludes it.
+    `embeds` is True if the file has a copy of its photo as imageData. `counts` are the numbers of
+    instances of the set's things. `alone` is True if the result depends only on the annotation and
+    its photo.
     """
 
     path: Path

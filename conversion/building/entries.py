@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from annotation.dataset import Dataset
+from annotation.decisions import read_decisions
 from annotation.labelme.photo_index import PhotoIndex
 from annotation.photos.files import photo_size
 from annotation.rules.cache import Cache, is_text
@@ -76,6 +77,7 @@ def read_entries(
 def _photos_without_annotation(
     dataset: Dataset, index: PhotoIndex, cache: Cache
 ) -> Iterator[PlannedPhoto | LeftOut]:
+    excluded = set(read_decisions(dataset).exclude)
     for photo in track(index.photos, "read"):
         name = dataset.relative(photo)
         try:
@@ -87,7 +89,8 @@ def _photos_without_annotation(
             yield LeftOut(name, NOT_TEXT)
             continue
         below = photo.relative_to(dataset.images).as_posix()
-        yield PlannedPhoto(below, name, size, 0, True, True, b"", digest)
+        used = below not in excluded
+        yield PlannedPhoto(below, name, size, 0, used, True, b"", digest)
 
 
 class _KnownProblems:

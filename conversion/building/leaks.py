@@ -17,6 +17,7 @@ from annotation.rules.checked import CheckedAnnotation
 from base.files import read_regular
 from conversion.building.contents import Contents
 from conversion.building.groups import perceptual_hashes
+from conversion.building.store import open_store
 from conversion.config import COPIES_PATTERN
 
 MOST_DECODED = 2_000  # photos; in larger sets, only those that `validate` has decoded are compared
@@ -102,6 +103,19 @@ def _count(split_of: Mapping[str, str], found: Mapping[str, str]) -> tuple[Leak,
 
 
 # --- after the build ---
+
+
+def find_twins(dataset: Dataset, split_of: Mapping[str, str]) -> dict[str, str]:
+    """Return the twin in train of each photo of another split, if the last conversion found any.
+
+    `split_of` has all photos of the set. Nothing is decoded again.
+    """
+    if not read_leaks(dataset.panoptic):
+        return {}
+    with open_store(dataset) as store:
+        digests = {name: store.digest(dataset.images / name) for name in split_of}
+        hashes = perceptual_hashes(dataset, store, digests, decode=False, keep_problems=False)
+    return twins(split_of, digests, hashes, dataset.config.limits.near_photo)
 
 
 class _Result(msgspec.Struct):

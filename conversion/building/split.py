@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from annotation.dataset import Dataset
+from annotation.decisions import FILE_NAME, read_decisions
 from annotation.findings import Complaint
 from annotation.photos.groups import group_file, read_photo_groups
 from annotation.rules.checked import CheckedAnnotation
@@ -89,7 +90,7 @@ def split_photos(
 
 
 def _listed(dataset: Dataset) -> dict[str, str]:
-    """Return the split of every photo that is in a list."""
+    """Return the split of every photo that is in a list or has a decision about it."""
     where = f"{dataset.root / 'dataset.yaml'}: split.lists"
     listed: dict[str, str] = {}
     for split, file in read_conversion_config(dataset).split.lists.items():
@@ -104,19 +105,30 @@ def _listed(dataset: Dataset) -> dict[str, str]:
                 raise InputError(f"{place}: expected a photo below images/, found '{name}'")
             if name and listed.setdefault(name, split) != split:
                 raise InputError(f"{place}: '{name}' is also in the list of {listed[name]}")
-    return listed
+    return listed | _decided(dataset)
+
+
+def _decided(dataset: Dataset) -> dict[str, str]:
+    """Return the splits of `curation.yaml`."""
+    shares = read_conversion_config(dataset).split.shares
+    decided = read_decisions(dataset).split
+    for name, split in decided.items():
+        if split not in shares:
+            where = f"{dataset.root / FILE_NAME}: split: {name}"
+            raise InputError(f"{where}: expected one of {', '.join(shares)}, found '{split}'")
+    return decided
 
 
 def _fixed(
     dataset: Dataset, group: Sequence[str], listed: Mapping[str, str], before: Mapping[str, str]
 ) -> str | None:
-    """Return the split that lists the group, or else the split that most of its photos were in."""
+    """Return the split that lists or decisions name, or else that of most photos of the group."""
     places = {listed[name]: name for name in group if name in listed}
     if len(places) > 1:
         (one, name), (two, other) = list(places.items())[:2]
         raise InputError(
-            f"{dataset.root / 'dataset.yaml'}: split.lists: {name} is in the list of {one} and"
-            f" {other} in that of {two}, but they are in one group; put them into one list"
+            f"{dataset.root / 'dataset.yaml'}: split.lists and {FILE_NAME}: {name} belongs to {one}"
+            f" and {other} to {two}, but they are in one group; choose one split for both"
         )
     if places:
         return next(iter(places))

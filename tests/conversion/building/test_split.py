@@ -113,7 +113,7 @@ def test_lists_pin_photos_and_their_groups(tmp_path: Path) -> None:
         ({"t.txt": "a1.jpg\nx.jpg"}, r"t\.txt: line 2: expected a photo .*, found 'x\.jpg'"),
         ({"t.txt": "../a1.jpg"}, r"t\.txt: path must stay in"),
         ({"t.txt": "a1.jpg", "r.txt": "a1.jpg"}, r"r\.txt: line 1: .* is also in the list of test"),
-        ({"t.txt": "a1.jpg", "r.txt": "a2.jpg"}, r"a[12]\.jpg is in the list of .* in one group"),
+        ({"t.txt": "a1.jpg", "r.txt": "a2.jpg"}, r"a[12]\.jpg belongs to .* in one group"),
         ({}, r"t\.txt: cannot be read as a list"),
     ],
 )

@@ -1,0 +1,61 @@
+"""`curation.yaml`: decisions about photos that a person made in FiftyOne.
+
+`pipeline.py decide` writes the file, git can review it, and `convert` obeys it:
+
+    exclude: [blurred.jpg]        # not in the panoptic set
+    relabel: [street.jpg]         # to be annotated again
+    split: {yard.jpg: test}       # takes precedence over the lists of dataset.yaml
+
+Photos are named by their path below `images/`. Type annotations are not strings here, because
+msgspec would have to compile each of them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from annotation.dataset import Dataset
+from base.files import inside
+from base.parsing import read_yaml, write_yaml
+
+FILE_NAME = "curation.yaml"
+EXCLUDE, RELABEL = "exclude", "relabel"
+HEAD = "# Decisions made in FiftyOne: `pipeline.py decide` writes them, `convert` obeys them.\n"
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Decisions about the photos of a data set; `split` has the split of each assigned photo."""
+
+    exclude: tuple[str, ...] = ()
+    relabel: tuple[str, ...] = ()
+    split: dict[str, str] = field(default_factory=dict)
+
+    def photos(self) -> list[str]:
+        """Return the names of all photos with a decision, sorted."""
+        return sorted({*self.exclude, *self.relabel, *self.split})
+
+
+def read_decisions(dataset: Dataset) -> Decisions:
+    """Read `curation.yaml`; without one, there are no decisions.
+
+    Raises InputError for wrong values and unknown keys.
+    """
+    path = dataset.root / FILE_NAME
+    return replace(read_yaml(path, Decisions)) if path.is_file() else Decisions()
+
+
+def write_decisions(dataset: Dataset, decisions: Decisions) -> None:
+    """Write `curation.yaml`, with sorted names."""
+    ordered = Decisions(
+        tuple(sorted(decisions.exclude)),
+        tuple(sorted(decisions.relabel)),
+        dict(sorted(decisions.split.items())),
+    )
+    write_yaml(dataset.root / FILE_NAME, ordered, comment=HEAD)
+
+
+def missing_photos(dataset: Dataset, decisions: Decisions) -> Iterator[str]:
+    """Yield the photos with a decision that do not exist."""
+    for name in decisions.photos():
+        if not inside(dataset.images, name, where=str(dataset.root / FILE_NAME)).is_file():
+            yield name

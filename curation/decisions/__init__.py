@@ -1,0 +1,1 @@
+"""Carrying decisions and corrections made in FiftyOne's App back to the data set's files."""
