@@ -56,7 +56,7 @@ def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.setenv("FIFTYONE_DATABASE_URI", uri)
         patch.setattr(fo.config, "database_uri", uri)
         try:
-            check_server(uri)
+            check_server(uri, seconds=60)  # it starts slowly on a busy machine
             yield uri
         finally:
             server.terminate()

@@ -22,8 +22,9 @@ LAYOUT: dict[str, tuple[str, dict[str, str]]] = {
             "findings": "",
             "photos": "",
             "dataset": "findings photos",
+            "decisions": "dataset",
             "labelme": "photos dataset",
-            "rules": "findings photos dataset labelme",
+            "rules": "findings photos dataset decisions labelme",
             "fixing": "findings photos dataset labelme rules",
             "intake": "findings photos dataset labelme rules fixing",
             "labeling": "findings photos dataset labelme rules",
@@ -57,10 +58,12 @@ LAYOUT: dict[str, tuple[str, dict[str, str]]] = {
     "curation": (
         "base annotation conversion evaluation",
         {
+            "panel": "",  # FiftyOne's server imports it by its path
             "app": "",
             "__init__": "app",  # settings that must be applied before fiftyone is imported
             "loading": "app",
             "review": "app loading",
+            "decisions": "app loading",
         },
     ),
     "detr": (

@@ -2,41 +2,64 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import socket
 import sys
 import webbrowser
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import fiftyone as fo
 
 from base.errors import InputError
+from curation.app.appearance import workspace_of
 from curation.app.database import connect, explained_database_errors
+from curation.app.fields import WORST_PHOTOS
 from curation.app.fiftyone_private import app_server
+from curation.app.plugin import install_plugin
 
 ADDRESS = "127.0.0.1"
 
 
 @explained_database_errors()
-def open_app(name: str, *, port: int = 5151) -> None:
+def open_app(name: str, *, port: int = 5151, remote: bool = False) -> None:
     """Serve the App with data set `name`, print its address and wait until Ctrl-C.
 
-    Opens a browser if there is a desktop. Raises InputError if the port is in use or the data set
-    does not exist.
+    The address opens the worst photos if the set has been reviewed. A browser opens if there is a
+    desktop; with `remote`, the command that reaches this machine from another one is printed
+    instead. Raises InputError if the port is in use or the data set does not exist.
     """
     check_port(port)
     connect()
     if not fo.dataset_exists(name):
         raise InputError(f"FiftyOne has no data set '{name}'; run `curate` first")
-    url = f"http://{ADDRESS}:{port}/datasets/{quote(name, safe='')}"
+    url = f"http://{ADDRESS}:{port}/datasets/{quote(name, safe='')}{_start(fo.load_dataset(name))}"
+    install_plugin()
     try:
         with app_server(name, address=ADDRESS, port=port) as wait:
             print(f"FiftyOne's App: {url}   (press Ctrl-C to stop it)", flush=True)
-            if has_desktop():
+            if remote:
+                print(f"on your own machine, run this and open that address: {tunnel(port)}")
+            elif has_desktop():
                 webbrowser.open(url)
             wait()
     except KeyboardInterrupt:
         print("FiftyOne's App: stopped")
+
+
+def _start(samples: fo.Dataset) -> str:
+    """Return the query of the address that opens the saved view and workspace of a review."""
+    slugs = {}
+    if samples.has_saved_view(WORST_PHOTOS):
+        slugs["view"] = WORST_PHOTOS.replace(" ", "-")
+    if samples.has_workspace(workspace_of(samples)):
+        slugs["workspace"] = f"review-{samples.slug}"
+    return f"?{urlencode(slugs)}" if slugs else ""
+
+
+def tunnel(port: int) -> str:
+    """Return the command by which another machine reaches the App, which only this one can open."""
+    return f"ssh -N -L {port}:{ADDRESS}:{port} {getpass.getuser()}@{socket.gethostname()}"
 
 
 def check_port(port: int) -> None:

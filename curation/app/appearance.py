@@ -10,13 +10,18 @@ import fiftyone as fo
 from base.files import digest
 from conversion.coco.categories import Category
 from curation.app.fields import (
+    CONFUSIONS,
     COUNTS,
+    ERROR_KINDS,
+    ERRORS_PANEL,
     FALSE_ALARM,
     HIT,
     IGNORED,
     MISSED,
     PREDICTED_SCENE,
     PREDICTED_SEGMENTS,
+    PRICE,
+    SPLIT,
     TRUE_SCENE,
     TRUE_SEGMENTS,
 )
@@ -26,10 +31,13 @@ OPACITY = 0.55  # the photo stays visible under a true and a predicted segment
 UNREVIEWED_COLOR = "#b0b8c0"
 GROUPS = {
     "tags": ["tags", "_label_tags"],
-    "review": ["pq", *COUNTS],
-    "labels": [*TRUE_SEGMENTS, TRUE_SCENE, *PREDICTED_SEGMENTS, PREDICTED_SCENE],
-    "photo": ["photo", "findings"],
+    "review": ["pq", PRICE, *COUNTS, ERROR_KINDS, CONFUSIONS],
+    "ground truth": [*TRUE_SEGMENTS, TRUE_SCENE],
+    "prediction": [*PREDICTED_SEGMENTS, PREDICTED_SCENE],
+    "photo": ["photo", SPLIT, "findings"],
 }
+# Stuff is one click away: drawn at once, it would cover most of each photo.
+ACTIVE = [TRUE_SEGMENTS[0], PREDICTED_SEGMENTS[0]]
 
 
 def set_appearance(samples: fo.Dataset, categories: Sequence[Category]) -> None:
@@ -41,10 +49,10 @@ def set_appearance(samples: fo.Dataset, categories: Sequence[Category]) -> None:
     reviewed = samples.has_sample_field("pq")
     if reviewed:
         fields = [_by_outcome(path) for path in (*TRUE_SEGMENTS, *PREDICTED_SEGMENTS)]
-        active = ["pq", *TRUE_SEGMENTS, *PREDICTED_SEGMENTS]
+        active = ["pq", PRICE, *ACTIVE]
     else:
         fields = [_by_label(path, categories) for path in TRUE_SEGMENTS]
-        active = list(TRUE_SEGMENTS)
+        active = ACTIVE[:1]
     scenes = [{"intTarget": c.id, "color": _hex(c)} for c in categories]
     look = digest(repr((fields, scenes, active, OPACITY, GROUPS)))
     if samples.info.get("look") == look:
@@ -57,6 +65,30 @@ def set_appearance(samples: fo.Dataset, categories: Sequence[Category]) -> None:
     samples.app_config.sidebar_groups = _sidebar_groups(samples)
     samples.info = {**samples.info, "look": look}
     samples.save()
+
+
+def workspace_of(samples: fo.Dataset) -> str:
+    """Return the name of the workspace of a review.
+
+    FiftyOne finds the workspace that an address names in any data set, so each name must be unique.
+    """
+    return f"review {samples.name}"
+
+
+def save_workspace(samples: fo.Dataset) -> None:
+    """Save the workspace of a review, photos beside errors and histograms, if there is none."""
+    name = workspace_of(samples)
+    if samples.has_workspace(name):
+        return  # the user may have changed it
+    photos = _tabs(fo.Panel(type="Samples", pinned=True))
+    panels = _tabs(fo.Panel(type=ERRORS_PANEL), fo.Panel(type="Histograms"))
+    space = fo.Space(children=[photos, panels], orientation="horizontal", sizes=[0.7, 0.3])
+    samples.save_workspace(name, space, description="photos beside errors and histograms")
+
+
+def _tabs(*panels: fo.Panel) -> fo.Space:
+    """Return a space that shows the first of some panels."""
+    return fo.Space(children=list(panels), active_child=panels[0].component_id)
 
 
 def _sidebar_groups(samples: fo.Dataset) -> list[fo.SidebarGroupDocument]:

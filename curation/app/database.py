@@ -65,13 +65,14 @@ def explained_database_errors() -> Iterator[None]:
         ) from None
 
 
-def check_server(uri: str) -> str:
+def check_server(uri: str, *, seconds: float = 5) -> str:
     """Return the version of the MongoDB at `uri`.
 
-    Raises InputError if no server answers within five seconds.
+    Raises InputError if no server answers within `seconds`.
     """
+    wait = int(1000 * seconds)
     try:
-        with pymongo.MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=5000) as client:
+        with pymongo.MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=wait) as client:
             return str(client.server_info()["version"])
     except PyMongoError as error:
         reason = str(error).split(",")[0]

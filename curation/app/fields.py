@@ -4,12 +4,20 @@ from __future__ import annotations
 
 TRUE_SEGMENTS = ("ground_truth", "ground_truth_stuff")  # things, stuff
 PREDICTED_SEGMENTS = ("predictions", "predictions_stuff")
+SPLIT = "split"  # of a photo in the panoptic set
 TRUE_SCENE = "scene"
 PREDICTED_SCENE = "predicted_scene"
 COUNTS = ("hits", "false_alarms", "missed")  # of segments in a photo
+PRICE = "price"  # of a photo or of a segment, in points of PQ
+ERROR_KINDS = "error_kinds"  # of a photo
+CONFUSIONS = "confusions"  # of a photo: `car as bus`
 
 HIT = "hit"
 FALSE_ALARM = "false alarm"
 MISSED = "missed"
 IGNORED = "ignored"
 OUTCOMES = (HIT, FALSE_ALARM, MISSED, IGNORED)
+ERRORS = (FALSE_ALARM, MISSED)
+
+WORST_PHOTOS = "worst photos"  # the saved view with which a review opens
+ERRORS_PANEL = "errors"  # in curation/panel

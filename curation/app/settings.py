@@ -10,6 +10,8 @@ ENVIRONMENT = {
     "FIFTYONE_DEFAULT_APP_ADDRESS": "127.0.0.1",
     "FIFTYONE_SHOW_PROGRESS_BARS": "false",
     "FIFTYONE_LOGGING_LEVEL": "ERROR",
+    # without it, each filter of a field without an index shows a message to create one
+    "FIFTYONE_APP_DEFAULT_QUERY_PERFORMANCE": "false",
 }
 
 

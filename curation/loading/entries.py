@@ -24,7 +24,8 @@ FINDING = "finding:"  # prefix of tags that name rules
 class Entry:
     """One photo to load; `name` is its path below `images/`, `width` and `height` are in pixels.
 
-    `panoptic` and `photo` are its panoptic set and its segments, None if the photo is excluded.
+    `split`, its panoptic set `panoptic` and its segments in `photo` are None if the photo is
+    excluded. `tags` name the split and the rules of the findings.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Entry:
     height: int
     tags: tuple[str, ...]
     findings: tuple[str, ...]
+    split: str | None = None
     panoptic: PanopticSet | None = None
     photo: Photo | None = None
 
@@ -79,7 +81,8 @@ def _panoptic_entry(
     path = inside(dataset.images, photo.file_name, where=where).resolve()
     tags = (split, *_rule_tags(found))
     messages = tuple(map(_describe, found))
-    return Entry(photo.file_name, path, photo.width, photo.height, tags, messages, panoptic, photo)
+    size = photo.width, photo.height
+    return Entry(photo.file_name, path, *size, tags, messages, split, panoptic, photo)
 
 
 def _excluded_entries(dataset: Dataset, photos: dict[str, list[Finding]]) -> Iterator[Entry]:

@@ -1,23 +1,31 @@
-"""Segments as FiftyOne labels; what the user added to a segment is kept if it is unchanged."""
+"""Segments as FiftyOne labels; what the user added to a segment is kept if it is unchanged.
+
+Labels are plain values here, as FiftyOne stores them: making an object for each of them would take
+most of the time of loading.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import fiftyone as fo
+from bson import ObjectId
+from fiftyone import ViewField as F
 
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import ATTRIBUTES as FLAGS
 from conversion.coco.panoptic import Photo, Segment
-from curation.app.fields import OUTCOMES
 from curation.loading.masks import PhotoMasks
 
-ATTRIBUTES = {  # of every segment; the sidebar of the App lists only declared ones
+Label = dict[str, Any]  # a stored fo.Detection
+BATCH = 200  # photos whose labels are stored at once
+
+ATTRIBUTES: dict[str, type] = {  # of every segment; the sidebar of the App lists declared ones only
     "segment_id": fo.IntField,
+    "category": fo.StringField,  # the label as loaded, to find labels that the user has corrected
     "area": fo.IntField,
-    "iscrowd": fo.BooleanField,
-    **dict.fromkeys(FLAGS, fo.BooleanField),
+    **dict.fromkeys(("iscrowd", *FLAGS), fo.BooleanField),
 }
 
 
@@ -27,76 +35,116 @@ def segment_labels(
     categories: Sequence[Category],
     *,
     things: bool,
-    before: fo.Detections | None,
-) -> fo.Detections:
+    before: Sequence[Label] = (),
+) -> list[Label]:
     """Make labels of the things, or of the stuff, of one photo.
 
-    A label in `before` with the same name and box is reused, so its id, its tags and the user's
-    attributes are kept.
+    A label in `before` with the same category and box is reused, so its id, its tags, a corrected
+    label and the user's attributes are kept. Labels that the user added are kept too.
     """
     names = {c.id: c.name for c in categories if c.isthing == things}
-    known = _by_label_and_box(before)
+    segments = [segment for segment in photo.segments if segment.category_id in names]
+    keys = [(names[s.category_id], *xywh_norm(s, photo)) for s in segments]
+    known = _by_category_and_box(before, set(keys))
     labels = []
-    for segment in photo.segments:
-        if segment.category_id in names:
-            box = _xywh_norm(segment, photo)
-            same = known.get((names[segment.category_id], *box))
-            detection = same.pop() if same else fo.Detection()
-            detection.label, detection.bounding_box = names[segment.category_id], box
-            detection.mask_path = str(masks.segments[segment.id])
-            detection.confidence = segment.score
-            detection["segment_id"] = segment.id
-            detection["area"] = segment.area
-            detection["iscrowd"] = segment.iscrowd
-            for flag in FLAGS:
-                detection[flag] = flag in segment.attributes
-            labels.append(detection)
-    return fo.Detections(detections=labels)
+    for segment, key in zip(segments, keys, strict=True):
+        name, *box = key
+        same = known.get(key)
+        label = same.pop() if same else _new_label(name, box)
+        labels.append({**label, **_attributes(segment, name, masks)})
+    return labels + [label for label in before if not label.get("category")]
 
 
-def mark_segments(
-    labels: fo.Detections, outcomes: Mapping[int, str], ious: Mapping[int, float]
-) -> fo.Detections:
-    """Set outcome and IoU, both by segment id; the outcome is also a tag, to filter by in the App.
+Key = tuple[str, float, float, float, float]  # category, xywh relative to the photo
 
-    Changes and returns `labels`.
+
+def _by_category_and_box(
+    before: Iterable[Label], wanted: Collection[Key]
+) -> dict[Key, list[Label]]:
+    """Group labels by the key of their segment.
+
+    If no segment has the category of a label that was corrected, the correction may have been
+    carried into the Labelme file.
     """
-    for detection in labels.detections:
-        if not detection.has_field("segment_id"):
-            continue  # the user added it in the App
-        outcome = outcomes.get(detection["segment_id"])
-        others = [tag for tag in detection.tags if tag not in OUTCOMES]
-        detection.tags = [outcome, *others] if outcome else others
-        detection["outcome"] = outcome
-        detection["iou"] = ious.get(detection["segment_id"])
-    return labels
-
-
-def _by_label_and_box(
-    before: fo.Detections | None,
-) -> dict[tuple[object, ...], list[fo.Detection]]:
-    grouped: dict[tuple[object, ...], list[fo.Detection]] = {}
-    for detection in before.detections if before else []:
-        grouped.setdefault((detection.label, *detection.bounding_box), []).append(detection)
+    grouped: dict[Key, list[Label]] = {}
+    for label in before:
+        if category := label.get("category"):
+            key, corrected = ((name, *label["bounding_box"]) for name in (category, label["label"]))
+            grouped.setdefault(key if key in wanted else corrected, []).append(label)
     return grouped
 
 
-def _xywh_norm(segment: Segment, photo: Photo) -> list[float]:
+def _new_label(name: str, box: list[float]) -> Label:
+    own = {"_id": ObjectId(), "_cls": "Detection", "attributes": {}, "tags": []}
+    return {**own, "label": name, "bounding_box": box}
+
+
+def _attributes(segment: Segment, name: str, masks: PhotoMasks) -> Label:
+    return {
+        "mask_path": str(masks.segment(segment.id)),
+        "confidence": segment.score,
+        "segment_id": segment.id,
+        "category": name,
+        "area": segment.area,
+        "iscrowd": segment.iscrowd,
+        **{flag: flag in segment.attributes for flag in FLAGS},
+    }
+
+
+def labels_of(samples: fo.Dataset, field: str, names: Iterable[str]) -> dict[str, list[Label]]:
+    """Return the stored labels of photos that have any, by photo."""
+    found = samples.match(F("photo").is_in(list(names)))
+    rows = zip(*found.values(["photo", field]), strict=True)
+    return {name: labels.to_dict()["detections"] for name, labels in rows if labels is not None}
+
+
+def batched(names: Sequence[str]) -> list[Sequence[str]]:
+    """Divide names into batches, to bound the memory that their labels take."""
+    return [names[first : first + BATCH] for first in range(0, len(names), BATCH)]
+
+
+def store_labels(samples: fo.Dataset, field: str, by_photo: Mapping[str, list[Label]]) -> None:
+    """Set the segments of photos."""
+    values = {
+        name: {"_cls": "Detections", "detections": labels} for name, labels in by_photo.items()
+    }
+    set_by_photo(samples, field, values)
+
+
+def set_by_photo(samples: fo.Dataset, field: str, by_photo: Mapping[str, Any]) -> None:
+    """Set one declared field of many samples at once; values are given by photo."""
+    samples.set_values(
+        field, dict(by_photo), key_field="photo", expand_schema=False, validate=False
+    )
+
+
+def xywh_norm(segment: Segment, photo: Photo) -> tuple[float, float, float, float]:
     """The segment's box as FiftyOne expects it: xywh, relative to the photo's width and height."""
     x, y, width, height = segment.bbox
-    return [x / photo.width, y / photo.height, width / photo.width, height / photo.height]
+    return x / photo.width, y / photo.height, width / photo.width, height / photo.height
 
 
-def scene_label(path: Path) -> fo.Segmentation:
+def scene_label(masks: PhotoMasks) -> fo.Segmentation:
     """Make a label of the whole photo from a mask of category ids."""
-    return fo.Segmentation(mask_path=str(path))
+    return fo.Segmentation(mask_path=str(masks.scene))
 
 
-def declare_segments(samples: fo.Dataset, field: str, **more: type) -> None:
-    """Declare a field of segments, with the attributes that the App can filter by."""
-    samples.add_sample_field(field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
-    for name, kind in {**ATTRIBUTES, **more}.items():
-        samples.add_sample_field(f"{field}.detections.{name}", kind)
+def declare_segments(samples: fo.Dataset, field: str, more: Mapping[str, type]) -> None:
+    """Declare a field of segments with the attributes that the App can filter by.
+
+    All attributes are declared at once, because FiftyOne saves and reloads the set each time.
+    """
+    attributes = {**ATTRIBUTES, **more}
+    segments = {
+        "name": "detections",
+        "ftype": fo.ListField,
+        "subfield": fo.EmbeddedDocumentField,
+        "embedded_doc_type": fo.Detection,
+        "fields": [{"name": name, "ftype": kind} for name, kind in attributes.items()],
+    }
+    samples.add_sample_field(
+        field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections, fields=[segments]
+    )
 
 
 def declare_scene(samples: fo.Dataset, field: str) -> None:

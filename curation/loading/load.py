@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,41 +13,82 @@ import msgspec
 from fiftyone import ViewField as F
 
 from annotation.dataset import Dataset
+from annotation.decisions import Decisions, read_decisions
 from annotation.rules.checked import Checked
 from base.errors import InputError
 from base.files import digest
 from base.progress import track
+from conversion.building.leaks import find_twins
 from curation.app.appearance import set_appearance
 from curation.app.database import connect, explained_database_errors
-from curation.app.fields import TRUE_SCENE, TRUE_SEGMENTS
-from curation.loading.entries import (
-    EXCLUDED,
-    FINDING,
-    SPLITS,
-    Entry,
-    list_entries,
-    panoptic_digest,
-    read_splits,
+from curation.app.fields import SPLIT, TRUE_SCENE, TRUE_SEGMENTS
+from curation.loading.entries import Entry, list_entries, panoptic_digest, read_splits
+from curation.loading.labels import (
+    batched,
+    declare_scene,
+    declare_segments,
+    labels_of,
+    segment_labels,
+    set_by_photo,
+    store_labels,
 )
-from curation.loading.labels import declare_scene, declare_segments, scene_label, segment_labels
-from curation.loading.masks import mask_folder, masks_of, remove_old_masks, write_masks
+from curation.loading.masks import PhotoMasks, mask_folder, remove_old_masks, write_masks
+from curation.loading.tags import decided_tags, merged_tags
 
-FORMAT = "2"  # increase it if the same input gives other samples, so that all are loaded again
-FIELDS = ("findings", *TRUE_SEGMENTS, TRUE_SCENE)
+FORMAT = "3"  # increase it if the same input gives other samples, so that all are loaded again
+NEAR_DUPLICATES = "near-duplicates across splits"
+FIELDS = (SPLIT, "findings", *TRUE_SEGMENTS, TRUE_SCENE)
+
+
+@dataclass(frozen=True)
+class _State:
+    """What is compared to find changed photos; the path of the scene changes with any segment."""
+
+    path: str
+    width: int
+    height: int
+    tags: list[str]
+    split: str | None
+    findings: list[str]
+    scene: str | None
+
+
+@dataclass(frozen=True)
+class _Loading:
+    """What all photos of one load need: the masks by photo, and decisions now and at the last load.
+
+    `known` and `decided` are tags by photo.
+    """
+
+    masks: Mapping[str, PhotoMasks]
+    decided: Mapping[str, Sequence[str]]
+    known: Mapping[str, Sequence[str]]
+
+    def state(self, entry: Entry, before: _State | None = None) -> _State:
+        """Return what a photo's sample should have, given what it has."""
+        tags = merged_tags(
+            entry,
+            before.tags if before else (),
+            split_before=before.split if before else None,
+            decided=self.decided.get(entry.name, ()),
+            known=self.known.get(entry.name, ()) if before else (),
+        )
+        scene = str(self.masks[entry.name].scene) if entry.photo else None
+        path, findings = str(entry.path), list(entry.findings)
+        return _State(path, entry.width, entry.height, tags, entry.split, findings, scene)
 
 
 @explained_database_errors()
 def load_dataset(dataset: Dataset, checked: Checked) -> str:
-    """Update FiftyOne's data set from `panoptic/` and the findings; return its name.
+    """Update FiftyOne's data set from `panoptic/`, the findings and decisions; return its name.
 
-    Photos are matched by their name below `images/`: known photos are updated in place, photos
-    that no longer exist are removed, the user's own tags and fields are kept. Raises InputError
-    if there is no panoptic set, if FiftyOne has an unrelated data set of that name, or if its
-    database fails.
+    Photos are matched by their name below `images/`: changed photos are updated in place, photos
+    that no longer exist are removed, the user's own tags, fields and labels are kept. Raises
+    InputError if there is no panoptic set, if FiftyOne has an unrelated data set of that name, or
+    if its database fails.
     """
-    splits = read_splits(dataset)
-    inputs = _inputs_digest(dataset, checked)
-    folder = mask_folder(dataset, "truth", panoptic_digest(dataset))
+    splits, decisions = read_splits(dataset), read_decisions(dataset)
+    inputs, folder = _inputs_digest(dataset, checked, decisions), mask_folder(dataset, "truth")
     connect()
     samples = _open_samples(dataset)
     fields = has_fields(samples, FIELDS)
@@ -55,23 +97,40 @@ def load_dataset(dataset: Dataset, checked: Checked) -> str:
         return str(samples.name)
     if not fields:
         _declare(samples)
+    masks = write_masks(splits.values(), folder)
+    decided = decided_tags(decisions)
+    loading = _Loading(masks, decided, samples.info.get("decided", {}))
     entries = list_entries(dataset, splits, checked)
-    if not folder.is_dir():
-        write_masks(splits.values(), folder)
-    _store(samples, entries, folder)
-    samples.save_view("with findings", samples.match(F("findings").length() > 0), overwrite=True)
+    changed = _store(samples, entries, loading, everything=not fields)
+    twins = find_twins(dataset, {entry.name: entry.split for entry in entries if entry.split})
+    _save_views(samples, twins)
     set_appearance(samples, next(iter(splits.values())).categories)
-    samples.info = {**samples.info, "load": inputs, "panoptic": panoptic_digest(dataset)}
+    state = {"load": inputs, "panoptic": panoptic_digest(dataset), "decided": decided}
+    samples.info = {**samples.info, **state}
     samples.save()
-    remove_old_masks(folder)
-    print(f"FiftyOne: data set '{samples.name}' has {len(samples)} photos")
+    remove_old_masks(folder, masks)
+    print(
+        f"FiftyOne: data set '{samples.name}' has {len(samples)} photos,"
+        f" {changed} of them new or changed"
+    )
     return str(samples.name)
 
 
-def _inputs_digest(dataset: Dataset, checked: Checked) -> str:
+def _save_views(samples: fo.Dataset, twins: Mapping[str, str]) -> None:
+    """Save views of findings and, if there are any, of photos with `twins` in train."""
+    samples.save_view("with findings", samples.match(F("findings").length() > 0), overwrite=True)
+    if twins:
+        pairs = dict.fromkeys(name for pair in sorted(twins.items()) for name in pair)
+        view = samples.select_by("photo", list(pairs), ordered=True)
+        samples.save_view(NEAR_DUPLICATES, view, overwrite=True)
+    elif samples.has_saved_view(NEAR_DUPLICATES):
+        samples.delete_saved_view(NEAR_DUPLICATES)
+
+
+def _inputs_digest(dataset: Dataset, checked: Checked, decisions: Decisions) -> str:
     excluded = [r.path.name for r in checked.annotations if r.excluded]
-    findings_json = msgspec.json.encode((checked.findings, excluded))
-    return digest(FORMAT, str(dataset.root.resolve()), panoptic_digest(dataset), findings_json)
+    others = msgspec.json.encode((checked.findings, excluded, decisions))
+    return digest(FORMAT, str(dataset.root.resolve()), panoptic_digest(dataset), others)
 
 
 def fiftyone_name(dataset: Dataset) -> str:
@@ -87,6 +146,18 @@ def fiftyone_name(dataset: Dataset) -> str:
         return own
     other = fo.load_dataset(name).info.get("root", root) if fo.dataset_exists(name) else root
     return own if other != root and (Path(other) / "dataset.yaml").is_file() else name
+
+
+def loaded_samples(dataset: Dataset) -> fo.Dataset:
+    """Open FiftyOne's data set; raise InputError unless the current panoptic set is loaded."""
+    name = fiftyone_name(dataset)
+    if not fo.dataset_exists(name) or "load" not in fo.load_dataset(name).info:
+        raise InputError(f"FiftyOne has no data set '{name}'; run `curate` first")
+    samples = fo.load_dataset(name)
+    current = samples.info["panoptic"] == panoptic_digest(dataset)
+    if not current or not has_fields(samples, FIELDS):
+        raise InputError(f"{dataset.panoptic}: has changed since it was loaded; run `curate` first")
+    return samples
 
 
 def _open_samples(dataset: Dataset) -> fo.Dataset:
@@ -111,33 +182,14 @@ def _open_samples(dataset: Dataset) -> fo.Dataset:
 
 def _declare(samples: fo.Dataset) -> None:
     samples.add_sample_field("photo", fo.StringField, description="path below images/")
+    samples.add_sample_field(SPLIT, fo.StringField, description="split in the panoptic set")
     samples.add_sample_field(
         "findings", fo.ListField, subfield=fo.StringField, description="findings of validation"
     )
     for field in TRUE_SEGMENTS:
-        declare_segments(samples, field)
+        declare_segments(samples, field, {})
     declare_scene(samples, TRUE_SCENE)
     samples.create_index("photo")
-
-
-def _store(samples: fo.Dataset, entries: Sequence[Entry], folder: Path) -> None:
-    """Remove photos that no longer exist, add new ones, then set all fields, one after another.
-
-    Samples without `photo` were added by the user and are kept.
-    """
-    wanted = {entry.name: entry for entry in entries}
-    present = set(samples.values("photo"))
-    samples.delete_samples(samples.match(F("photo").is_in(sorted(present - {None} - set(wanted)))))
-    new = [fo.Sample(str(e.path), photo=e.name) for e in entries if e.name not in present]
-    samples.add_samples(new, progress=False, validate=False)
-    del new  # FiftyOne reloads every sample object that is alive after each change of the set
-    set_by_photo(samples, "filepath", {name: str(entry.path) for name, entry in wanted.items()})
-    set_by_photo(samples, "metadata", {name: _metadata(entry) for name, entry in wanted.items()})
-    set_by_photo(
-        samples, "findings", {name: list(entry.findings) for name, entry in wanted.items()}
-    )
-    set_by_photo(samples, "tags", _merged_tags(samples, wanted))
-    _store_segments(samples, entries, folder)
 
 
 def has_fields(samples: fo.Dataset, fields: Iterable[str]) -> bool:
@@ -145,46 +197,77 @@ def has_fields(samples: fo.Dataset, fields: Iterable[str]) -> bool:
     return set(fields) <= set(samples.get_field_schema(flat=True))
 
 
-def set_by_photo(samples: fo.Dataset, field: str, by_photo: dict[str, Any]) -> None:
-    """Set one field of many samples at once; values are given by photo."""
-    samples.set_values(field, by_photo, key_field="photo", validate=False, progress=False)
+def _store(
+    samples: fo.Dataset, entries: Sequence[Entry], loading: _Loading, *, everything: bool
+) -> int:
+    """Remove photos that no longer exist, update those that changed, add new ones; count these.
+
+    Samples without `photo` were added by the user and are kept.
+    """
+    wanted = {entry.name: entry for entry in entries}
+    present = _present(samples)
+    gone = sorted(present.keys() - wanted)
+    samples.delete_samples(samples.match(F("photo").is_in(gone)))
+    states = {entry.name: loading.state(entry, present.get(entry.name)) for entry in entries}
+    new = [name for name in wanted if name not in present]
+    made = (fo.Sample(states[name].path, photo=name) for name in new)
+    samples.add_samples(made, progress=False, validate=False, num_samples=len(new))
+    changed = [name for name in wanted if everything or states[name] != present.get(name)]
+    for names in track(batched(changed), "load"):
+        _store_photos(samples, {name: states[name] for name in names})
+        known = [name for name in names if name in present]
+        _store_segments(samples, [wanted[name] for name in names], known, loading)
+    return len(changed)
 
 
-def _metadata(entry: Entry) -> fo.ImageMetadata:
-    return fo.ImageMetadata(
-        size_bytes=entry.path.stat().st_size,
-        mime_type=mimetypes.guess_type(entry.path.name)[0],
-        width=entry.width,
-        height=entry.height,
-    )
-
-
-def _merged_tags(samples: fo.Dataset, wanted: dict[str, Entry]) -> dict[str, list[str]]:
-    """Tags by photo: first those of the entries, then the user's."""
-    own = {EXCLUDED, *SPLITS}
-    before = dict(zip(*samples.values(["photo", "tags"]), strict=True))
-    return {
-        name: [*e.tags, *(t for t in before[name] if t not in own and not t.startswith(FINDING))]
-        for name, e in wanted.items()
+def _store_photos(samples: fo.Dataset, states: Mapping[str, _State]) -> None:
+    values: dict[str, Callable[[_State], Any]] = {
+        "filepath": lambda one: one.path,
+        "metadata": lambda one: _metadata(one),
+        "tags": lambda one: one.tags,
+        SPLIT: lambda one: one.split,
+        "findings": lambda one: one.findings,
+        TRUE_SCENE: lambda one: one.scene and fo.Segmentation(mask_path=one.scene),
     }
+    for field, value in values.items():
+        set_by_photo(samples, field, {name: value(one) for name, one in states.items()})
 
 
-def _store_segments(samples: fo.Dataset, entries: Sequence[Entry], folder: Path) -> None:
-    scenes = {e.name: e.photo and scene_label(masks_of(e.photo, folder).scene) for e in entries}
-    set_by_photo(samples, TRUE_SCENE, scenes)
+def _store_segments(
+    samples: fo.Dataset, entries: Sequence[Entry], known: Sequence[str], loading: _Loading
+) -> None:
+    """Set the segments of photos, of which some are `known`; excluded photos have none."""
+    without = [entry.name for entry in entries if entry.photo is None]
     for field, things in zip(TRUE_SEGMENTS, (True, False), strict=True):
-        before = dict(zip(*samples.values(["photo", field]), strict=True))
+        before = labels_of(samples, field, known) if known else {}
         labels = {
-            e.name: _labels(e, folder, things=things, before=before[e.name])
-            for e in track(entries, field)
+            entry.name: segment_labels(
+                entry.photo,
+                loading.masks[entry.name],
+                entry.panoptic.categories,
+                things=things,
+                before=before.get(entry.name, ()),
+            )
+            for entry in entries
+            if entry.photo and entry.panoptic
         }
-        set_by_photo(samples, field, labels)
+        store_labels(samples, field, labels)
+        if without:
+            set_by_photo(samples, field, dict.fromkeys(without))
 
 
-def _labels(
-    entry: Entry, folder: Path, *, things: bool, before: fo.Detections | None
-) -> fo.Detections | None:
-    if entry.photo is None or entry.panoptic is None:
-        return None
-    masks, categories = masks_of(entry.photo, folder), entry.panoptic.categories
-    return segment_labels(entry.photo, masks, categories, things=things, before=before)
+def _present(samples: fo.Dataset) -> dict[str, _State]:
+    """Return the state of each photo that was loaded earlier."""
+    size = ("metadata.width", "metadata.height")
+    fields = ("photo", "filepath", *size, "tags", SPLIT, "findings", f"{TRUE_SCENE}.mask_path")
+    rows = zip(*samples.values(list(fields)), strict=True)
+    return {name: _State(*row) for name, *row in rows if name is not None}
+
+
+def _metadata(state: _State) -> fo.ImageMetadata:
+    return fo.ImageMetadata(
+        size_bytes=Path(state.path).stat().st_size,
+        mime_type=mimetypes.guess_type(state.path)[0],
+        width=state.width,
+        height=state.height,
+    )

@@ -1,18 +1,17 @@
 """Mask files for FiftyOne, beside the data set: one for each segment and one for each scene.
 
-The masks of one load or review are in one folder, which is named by a digest of their inputs. So
-the old masks remain until the new ones are complete, and browsers do not show old masks from their
-cache.
+The masks of a photo are in one folder, which is named by a digest of what they show. So unchanged
+photos keep their files, and browsers do not show old masks from their cache.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -20,7 +19,9 @@ from numpy.typing import NDArray
 
 from annotation.dataset import Dataset
 from base.errors import InputError
+from base.files import digest, inside
 from base.progress import track
+from conversion.coco.lookup import find_file
 from conversion.coco.panoptic import PanopticSet, Photo, Segment
 from conversion.coco.png import SegmentIds
 
@@ -29,48 +30,66 @@ from conversion.coco.png import SegmentIds
 class PhotoMasks:
     """The mask files of a photo: the scene (category ids), and each segment by segment id."""
 
-    scene: Path
-    segments: dict[int, Path]
+    folder: Path
+
+    @property
+    def scene(self) -> Path:
+        return self.folder / "scene.png"
+
+    def segment(self, segment_id: int) -> Path:
+        """Return the mask of a segment within its box."""
+        return self.folder / f"{segment_id}.png"
 
 
-def mask_folder(dataset: Dataset, kind: str, inputs: str) -> Path:
-    """Folder of the masks of one kind (`truth`, `predictions`); `inputs` is a digest."""
-    return (dataset.root / "fiftyone" / f"{kind}-{inputs[:12]}").resolve()
+def mask_folder(dataset: Dataset, kind: str) -> Path:
+    """Folder of the masks of one kind (`truth`, `predictions`)."""
+    return (dataset.root / "fiftyone" / kind).resolve()
 
 
-def write_masks(sets: Iterable[PanopticSet], folder: Path) -> None:
-    """Write the masks of all photos of `sets` into `folder`, which appears when it is complete.
+def write_masks(sets: Iterable[PanopticSet], folder: Path) -> dict[str, PhotoMasks]:
+    """Write the masks that `folder` does not have yet; return those of all photos by file name.
 
     Threads are enough, because OpenCV releases Python's lock. Raises InputError if a PNG cannot
     be read or a mask cannot be written.
     """
     photos = [(panoptic, photo) for panoptic in sets for photo in panoptic.photos]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
-        partial = Path(name) / "masks"
-        partial.mkdir()
-        with ThreadPoolExecutor() as pool:
-            done = pool.map(lambda pair: _write_photo(pair[0], pair[1], partial), photos)
-            for _ in track(done, "masks", total=len(photos)):
-                pass
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
+    with ThreadPoolExecutor() as pool:
+        done = pool.map(lambda pair: _write_photo(pair[0], pair[1], folder), photos)
+        masks = list(track(done, "masks", total=len(photos)))
+    return {photo.file_name: own for (_, photo), own in zip(photos, masks, strict=True)}
 
 
-def masks_of(photo: Photo, folder: Path) -> PhotoMasks:
-    """Paths of the masks of a photo in `folder`."""
-    inner = folder / photo.file_name
-    return PhotoMasks(inner / "scene.png", {s.id: inner / f"{s.id}.png" for s in photo.segments})
+def remove_old_masks(folder: Path, kept: Mapping[str, PhotoMasks]) -> None:
+    """Remove all folders of masks in `folder` except those in `kept`."""
+    wanted = {masks.folder for masks in kept.values()}
+    above = {parent for one in wanted for parent in one.parents}
+    for path, names, _ in os.walk(folder):
+        for name in names:
+            inner = Path(path, name)
+            if inner not in wanted and inner not in above:
+                shutil.rmtree(inner)
+        names[:] = [name for name in names if Path(path, name) in above]
+    for earlier in folder.parent.glob(f"{folder.name}-*"):  # the layout before that of this file
+        shutil.rmtree(earlier)
 
 
-def _write_photo(panoptic: PanopticSet, photo: Photo, folder: Path) -> None:
+def _write_photo(panoptic: PanopticSet, photo: Photo, folder: Path) -> PhotoMasks:
+    """Write the masks of a photo unless they exist; the folder appears when it is complete."""
+    where = str(panoptic.json_path)
+    png = find_file(panoptic.png_folder, photo.png_name, where=where)
+    parent = inside(folder, photo.file_name, where=where)
+    masks = PhotoMasks(parent / digest(repr(photo), png or "")[:12])
+    if masks.folder.is_dir():
+        return masks
     ids = panoptic.segment_ids(photo)
-    masks = masks_of(photo, folder)
-    masks.scene.parent.mkdir(parents=True)
+    partial = PhotoMasks(parent / f".{masks.folder.name}")
+    shutil.rmtree(partial.folder, ignore_errors=True)  # left by a process that was killed
+    partial.folder.mkdir(parents=True)
     for segment in photo.segments:
-        _write_png(masks.segments[segment.id], _crop_mask(ids, segment))
-    _write_png(masks.scene, scene_map(ids, photo))
+        _write_png(partial.segment(segment.id), _crop_mask(ids, segment))
+    _write_png(partial.scene, scene_map(ids, photo))
+    partial.folder.rename(masks.folder)
+    return masks
 
 
 def _crop_mask(ids: SegmentIds, segment: Segment) -> NDArray[np.uint8]:
@@ -92,11 +111,3 @@ def scene_map(ids: SegmentIds, photo: Photo) -> NDArray[np.uint8] | NDArray[np.u
 def _write_png(path: Path, values: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
     if not cv2.imwrite(str(path), values):
         raise InputError(f"{path}: cannot be written")
-
-
-def remove_old_masks(folder: Path) -> None:
-    """Remove the folders of the same kind that earlier loads or reviews wrote."""
-    kind = folder.name.rpartition("-")[0]
-    for other in sorted(folder.parent.glob(f"{kind}-*")):
-        if other != folder:
-            shutil.rmtree(other)

@@ -2,34 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import fiftyone as fo
+from fiftyone import ViewExpression
 from fiftyone import ViewField as F
 
-from curation.app.fields import FALSE_ALARM, MISSED, PREDICTED_SEGMENTS, TRUE_SEGMENTS
+from curation.app.fields import (
+    CONFUSIONS,
+    ERROR_KINDS,
+    ERRORS,
+    FALSE_ALARM,
+    HIT,
+    MISSED,
+    PREDICTED_SEGMENTS,
+    PRICE,
+    TRUE_SEGMENTS,
+    WORST_PHOTOS,
+)
+from evaluation.errors.kinds import Kind
+
+CONFIDENT = 0.9  # scores of false alarms from which the model was sure
+POOR_IOU = 0.7  # of hits whose outline is poor
+SMALL = 32**2  # pixels: COCO's limit of small objects
+EARLIER_VIEWS = (  # of sets that were reviewed before their views were listed in `info`
+    "reviewed",
+    "worst first",
+    "errors only",
+    "with missed segments",
+    "with false alarms",
+)
+MOST_CONFUSIONS = 20  # views of pairs of categories
 
 
-def save_review_views(samples: fo.Dataset, run_name: str) -> None:
-    """Save the views, replacing those of an earlier review."""
-    for name, view in _review_views(samples):
-        samples.save_view(name, view, description=run_name, overwrite=True)
+def save_review_views(
+    samples: fo.Dataset,
+    run_name: str,
+    kinds: Iterable[Kind],
+    confusions: Sequence[tuple[str, str]],
+) -> None:
+    """Save the views, and delete those of an earlier review that no longer apply.
+
+    `kinds` of errors and `confusions` of categories are those that occur.
+    """
+    views = dict(_review_views(samples, kinds, confusions))
+    for name in set(samples.info.get("views", EARLIER_VIEWS)) - views.keys():
+        if samples.has_saved_view(name):
+            samples.delete_saved_view(name)
+    for name, view in views.items():
+        samples.save_view(name, view, description=f"review of {run_name}", overwrite=True)
+    samples.info = {**samples.info, "views": list(views)}
+    samples.save()
 
 
-def _review_views(samples: fo.Dataset) -> Iterator[tuple[str, fo.DatasetView]]:
+def _review_views(
+    samples: fo.Dataset, kinds: Iterable[Kind], confusions: Sequence[tuple[str, str]]
+) -> Iterator[tuple[str, fo.DatasetView]]:
     reviewed = samples.exists("pq")
-    worst_first = reviewed.sort_by("pq")
-    errors = worst_first
-    for path in TRUE_SEGMENTS:
-        errors = errors.filter_labels(path, F("outcome") == MISSED, only_matches=False)
-    for path in PREDICTED_SEGMENTS:
-        errors = errors.filter_labels(path, F("outcome") == FALSE_ALARM, only_matches=False)
-    yield "reviewed", reviewed
-    yield "worst first", worst_first
-    yield "errors only", errors
-    yield "with missed segments", _with_most(reviewed, "missed")
-    yield "with false alarms", _with_most(reviewed, "false_alarms")
+    wrong = F("outcome").is_in(ERRORS)
+    costly = reviewed.match(F(PRICE) > 0).sort_by(PRICE, reverse=True)
+    yield WORST_PHOTOS, only_segments(reviewed.sort_by("pq"), wrong, wrong)
+    yield "most expensive photos", only_segments(costly, wrong, wrong)
+    yield "all reviewed photos", reviewed.sort_by("pq")
+    for kind in kinds:
+        if kind == "outline":  # the kind of hits, which have no error of their own
+            shown = (F("outcome") == HIT) & (F("iou") < POOR_IOU)
+            found = _with(reviewed.sort_by("pq"), TRUE_SEGMENTS, shown)
+        else:
+            shown = F("error") == kind
+            found = costly.match(F(ERROR_KINDS).contains(kind))
+        yield view_of_kind(kind), only_segments(found, shown, shown)
+    for true, predicted in confusions[:MOST_CONFUSIONS]:
+        found = costly.match(F(CONFUSIONS).contains(f"{true} as {predicted}"))
+        missed = (F("label") == true) & (F("confused_with") == predicted)
+        invented = (F("label") == predicted) & (F("confused_with") == true)
+        yield f"confused: {true} as {predicted}", only_segments(found, missed, invented)
+    sure = (F("outcome") == FALSE_ALARM) & (F("confidence") >= CONFIDENT)
+    yield "confident and wrong", only_segments(_with(costly, PREDICTED_SEGMENTS, sure), None, sure)
+    small = (F("outcome") == MISSED) & (F("area") < SMALL)
+    things = TRUE_SEGMENTS[:1]
+    yield "missed small things", only_segments(_with(costly, things, small), small, None)
 
 
-def _with_most(reviewed: fo.DatasetView, count: str) -> fo.DatasetView:
-    return reviewed.match(F(count) > 0).sort_by(count, reverse=True)
+def view_of_kind(kind: str) -> str:
+    """Return the name of the saved view of a kind of errors."""
+    return f"error: {kind}"
+
+
+def only_segments(
+    view: fo.DatasetView, truth: ViewExpression | None, prediction: ViewExpression | None
+) -> fo.DatasetView:
+    """Show all photos of a view, but only the segments that fit; None hides that side."""
+    nothing = F("outcome") == ""
+    for fields, shown in ((TRUE_SEGMENTS, truth), (PREDICTED_SEGMENTS, prediction)):
+        for path in fields:
+            one = nothing if shown is None else shown
+            view = view.filter_labels(path, one, only_matches=False)
+    return view
+
+
+def _with(view: fo.DatasetView, fields: Iterable[str], fits: ViewExpression) -> fo.DatasetView:
+    """The photos of a view that have a segment that fits in one of the fields."""
+    found = [F(f"{path}.detections").filter(fits).length() > 0 for path in fields]
+    return view.match(F.any(found))

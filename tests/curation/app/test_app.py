@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import cv2
 import fiftyone as fo
 import numpy as np
 import pytest
+from playwright.sync_api import Error, Page, expect, sync_playwright
 
 from annotation.dataset import Dataset
 from base.errors import InputError
@@ -57,7 +59,7 @@ def running_app(name: str, *options: str) -> Iterator[tuple[str, subprocess.Pope
 
 def stop_app(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=120)
     assert output.splitlines()[-1] == "FiftyOne's App: stopped"  # launch_app prints more
     assert process.returncode == 0
 
@@ -74,31 +76,48 @@ def count_outcomes(screenshot: Path) -> tuple[int, int, int]:
 def test_the_app_draws_predictions_and_outcomes(
     drawn: Dataset, curate: Curate, tmp_path: Path
 ) -> None:
-    from playwright.sync_api import expect, sync_playwright
-
     curate(drawn)
     prediction = predict(drawn, tmp_path / "run")
     name = review(drawn, truth_of(drawn).json_path, prediction, run=tmp_path / "first")
     with running_app(name) as (url, process), sync_playwright() as playwright:
+        slug = fo.load_dataset(name).slug
+        assert url.endswith(f"?view=worst-photos&workspace=review-{slug}")
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1500, "height": 900})
-        page.goto(f"{url}?view=worst-first")
+        page.goto(url)
         expect(page.get_by_text("1 sample", exact=True)).to_be_visible(timeout=60_000)
+        page.get_by_text("Dismiss").click()  # an advertisement, which no setting hides
         for field in ("ground_truth", "predictions", "predicted_scene", "pq"):
             # the view bar has a hidden "pq" too: the field by which it sorts
             seen = page.get_by_text(field, exact=True).filter(visible=True)
             expect(seen.first).to_be_visible()
-        page.get_by_text("Dismiss").click()  # an advertisement
-        for _ in range(60):  # the masks appear one after another
-            page.wait_for_timeout(500)
-            page.locator("canvas").first.screenshot(path=tmp_path / "photo.png")
-            hits, missed, confused = count_outcomes(tmp_path / "photo.png")
-            if hits and missed and confused:
+        hits, missed, confused = wait_for_masks(page, tmp_path / "photo.png")
+        assert missed > confused > 0 == hits, tmp_path / "photo.png"  # hits are hidden
+
+        page.get_by_text(re.compile("^wrong category: ")).click()  # in the panel
+        page.wait_for_url(re.compile("view=error-wrong-category"))
+        for _ in range(60):
+            _, missed, confused = wait_for_masks(page, tmp_path / "photo.png")
+            if confused > missed:
                 break
-        page.screenshot(path=tmp_path / "page.png")
+        assert confused > missed, tmp_path / "photo.png"  # box 2, which is missed, is hidden
         browser.close()
         stop_app(process)
-    assert hits > missed > confused > 0, tmp_path / "page.png"
+
+
+def wait_for_masks(page: Page, screenshot: Path) -> tuple[int, int, int]:
+    """Count the pixels of outcomes as soon as there are any; masks appear one after another."""
+    counts = (0, 0, 0)
+    for _ in range(60):
+        page.wait_for_timeout(500)
+        try:
+            page.locator("canvas").first.screenshot(path=screenshot)
+        except Error:  # the App replaced the canvas just now
+            continue
+        before, counts = counts, count_outcomes(screenshot)
+        if counts[2] and counts == before:
+            break
+    return counts
 
 
 @pytest.mark.parametrize("options", [(), ("public",)])

@@ -122,7 +122,36 @@ def test_a_change_keeps_what_the_user_added(drawn: Dataset, curate: Curate) -> N
     tagged = [d for d in again["a.jpg"]["ground_truth"].detections if d.tags]
     assert [(d.id, d.label, d.tags) for d in tagged] == [(kept.id, kept.label, ["redraw"])]
     assert "excluded" not in again["c.jpg"].tags
-    assert len(list((drawn.root / "fiftyone").iterdir())) == 1  # old masks are removed
+    folders = [path.parent.name for path in (drawn.root / "fiftyone" / "truth").glob("*/*")]
+    assert sorted(folders) == ["a.jpg", "c.jpg", "d.jpg"]  # old masks are removed
+
+
+def test_only_what_changed_is_written(
+    drawn: Dataset, curate: Curate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {s["photo"]: s.last_modified_at for s in curate(drawn)}
+    draw_photo(drawn.root, "a", GOOD[:2])
+    capsys.readouterr()
+    samples = curate(drawn)
+    assert "3 photos, 1 of them new or changed" in capsys.readouterr().out
+    after = {sample["photo"]: sample.last_modified_at for sample in samples}
+    assert [name for name in before if before[name] != after[name]] == ["a.jpg"]
+
+
+def test_what_the_user_draws_in_the_app_is_kept(drawn: Dataset, curate: Curate) -> None:
+    sample = by_photo(curate(drawn))["a.jpg"]
+    own = fo.Detection(label="box", bounding_box=[0.1, 0.1, 0.2, 0.2])
+    sample["ground_truth"].detections.append(own)
+    sample.save()
+    draw_photo(drawn.root, "a", GOOD[:2])
+    labels = by_photo(curate(drawn))["a.jpg"]["ground_truth"].detections
+    assert len(labels) == 3
+    assert own.id in {label.id for label in labels}
+
+
+def test_copies_in_another_split_are_a_view(drawn: Dataset, curate: Curate) -> None:
+    view = curate(drawn).load_saved_view("near-duplicates across splits")
+    assert sorted(view.values("photo")) == ["a.jpg", "b.jpg"]
 
 
 def test_lost_masks_are_written_again(drawn: Dataset, curate: Curate) -> None:

@@ -69,25 +69,59 @@ def test_predictions_are_stored_beside_the_truth(
     (other,) = samples.match_tags("train")
     assert other["predictions"] is None
     assert other["pq"] is None
-    assert {d["outcome"] for d in other["ground_truth"].detections} == {None}
+    assert not any(d.has_field("outcome") for d in other["ground_truth"].detections)
 
 
-def test_saved_views_show_the_worst_first(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
+def segments_of(sample: fo.Sample, *fields: str) -> list[str]:
+    return sorted(d.label for field in fields for d in sample[field].detections)
+
+
+def test_saved_views(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
     curate(drawn)
     samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
     (photo,) = truth_of(drawn).photos
-    for name in (
-        "reviewed",
-        "worst first",
-        "with missed segments",
-        "with false alarms",
-        "errors only",
-    ):
-        assert samples.load_saved_view(name).values("photo") == [photo.file_name]
-    (sample,) = samples.load_saved_view("errors only")
-    assert [d["outcome"] for d in sample["predictions"].detections] == ["false alarm"]
-    assert [d["outcome"] for d in sample["ground_truth"].detections] == ["missed", "missed"]
-    assert sample["predictions_stuff"].detections == []
+    truth = ("ground_truth", "ground_truth_stuff")
+    predicted = ("predictions", "predictions_stuff")
+    shown = {}
+    for name in samples.list_saved_views():
+        for sample in samples.load_saved_view(name):
+            if sample["photo"] == photo.file_name:
+                shown[name] = segments_of(sample, *truth), segments_of(sample, *predicted)
+    everything = (
+        ["box", "box", "disc", "road", "sky-other-merged"],
+        ["box", "box", "road", "sky-other-merged"],
+    )
+    assert shown == {
+        "worst photos": (["box", "disc"], ["box"]),
+        "most expensive photos": (["box", "disc"], ["box"]),
+        "all reviewed photos": everything,
+        "error: wrong category": (["disc"], ["box"]),
+        "error: missed": (["box"], []),
+        "confused: disc as box": (["disc"], ["box"]),
+        "missed small things": (["box", "disc"], []),
+        "near-duplicates across splits": everything,
+        "with findings": everything,
+    }
+
+
+def test_every_error_has_a_kind_and_a_price(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
+    curate(drawn)
+    samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
+    (sample,) = samples.match_tags("test")
+    (disc,) = (d for d in sample["ground_truth"].detections if d.label == "disc")
+    wrong = [d for d in sample["predictions"].detections if d["outcome"] == "false alarm"]
+    assert [(d["error"], d["confused_with"], d["iou"]) for d in (disc, *wrong)] == [
+        ("wrong category", "box", 1.0),
+        ("wrong category", "disc", 1.0),
+    ]
+    missed = [d for d in sample["ground_truth"].detections if d["error"] == "missed"]
+    assert disc["price"] == wrong[0]["price"]  # of one error
+    assert sample["price"] == pytest.approx(disc["price"] + missed[0]["price"])
+    assert sample["error_kinds"] == ["missed", "wrong category"]
+    kinds = {kind["kind"]: kind for kind in samples.info["errors"]["kinds"]}
+    assert kinds["missed"]["price"] == pytest.approx(missed[0]["price"])
+    outline = kinds["outline"]["price"]
+    assert sample["price"] + outline == pytest.approx(100 - samples.info["errors"]["pq"])
 
 
 def test_a_second_review(
