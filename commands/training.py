@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import DisallowNone, Positional, arg
 
-from commands.arguments import DatasetPath, RunOrWeights, Settings, check_file
+from commands.arguments import DatasetPath, RunOrWeights, RunPath, Settings, check_file
 
 
 def train(
@@ -115,7 +115,7 @@ def onnx(run: RunOrWeights, out: Path) -> None:
     print(f"{out}: written")
 
 
-def weights(run: Path, out: Path) -> None:
+def weights(run: RunPath, out: Path) -> None:
     """Write a small file with which a run's model predicts, to keep or to pass on.
 
     It holds the weights in half precision, the categories, the settings and the thresholds, but
