@@ -115,6 +115,7 @@ def _end_with_others(others: list[SpawnProcess], is_done: threading.Event) -> No
         ended = connection.wait([process.sentinel for process in running])
         for process in [process for process in running if process.sentinel in ended]:
             running.remove(process)
+            process.join()  # its end of the sentinel is closed shortly before it has an exit code
             if process.exitcode and not is_done.wait(DEATH_SECONDS):
                 print(f"error: {_death(process)}", file=sys.stderr, flush=True)
                 os._exit(2)
