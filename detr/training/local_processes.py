@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic, sleep
 from types import MappingProxyType
 from typing import Any
 
@@ -115,8 +116,7 @@ def _end_with_others(others: list[SpawnProcess], is_done: threading.Event) -> No
         ended = connection.wait([process.sentinel for process in running])
         for process in [process for process in running if process.sentinel in ended]:
             running.remove(process)
-            process.join()  # its end of the sentinel is closed shortly before it has an exit code
-            if process.exitcode and not is_done.wait(DEATH_SECONDS):
+            if _exit_code(process) and not is_done.wait(DEATH_SECONDS):
                 print(f"error: {_death(process)}", file=sys.stderr, flush=True)
                 os._exit(2)
 
@@ -194,10 +194,18 @@ def _receive(process: SpawnProcess, receiver: Connection) -> str | None:
         message: str | None = receiver.recv()
         return message
     except EOFError:
-        process.join(ERROR_SECONDS)
-        if not process.exitcode:
-            return None
-        return _death(process)
+        return _death(process) if _exit_code(process) else None
+
+
+def _exit_code(process: SpawnProcess) -> int | None:
+    """Return the exit code of a process that has closed its connections; None if it still runs.
+
+    It closes them shortly before it has an exit code, which then only one thread is told at once.
+    """
+    end = monotonic() + ERROR_SECONDS
+    while process.exitcode is None and monotonic() < end:
+        sleep(0.01)
+    return process.exitcode
 
 
 def _death(process: SpawnProcess) -> str:
