@@ -126,7 +126,7 @@ def weights(run: RunPath, out: Path) -> None:
         out: file to write, with the suffix .pt.
     """
     check_file(out, "--out", ".pt")
-    from detr.weights.small import write_small  # loads torch
+    from detr.prediction.small import write_small  # loads torch
 
     write_small(run, out)
     print(f"{out}: written, {out.stat().st_size / 1e6:.1f} MB")

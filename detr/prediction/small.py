@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from base.errors import InputError
-from detr.weights.checkpoint import load_checkpoint, masks_path, save_checkpoint
+from detr.prediction.predictor import find_model_file
+from detr.weights.checkpoint import load_checkpoint, save_checkpoint
 
 
 def write_small(run: Path, out: Path) -> None:
@@ -14,10 +14,7 @@ def write_small(run: Path, out: Path) -> None:
 
     Raises InputError if the run has no checkpoint with masks.
     """
-    path = masks_path(run)
-    if not path.exists():
-        raise InputError(f"{path}: missing; train the masks stage of this run first")
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_checkpoint(find_model_file(run))
     model = {
         name: tensor.half() if tensor.is_floating_point() else tensor
         for name, tensor in checkpoint.model.items()

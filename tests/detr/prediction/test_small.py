@@ -11,7 +11,7 @@ from base.errors import InputError
 from detr.data.padded import pad
 from detr.model.fast.detr import FastDETR
 from detr.prediction.predictor import load_model
-from detr.weights.small import write_small
+from detr.prediction.small import write_small
 from tests.detr.model.fast.models import fast_model, photo, save_run
 
 
