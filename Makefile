@@ -1,7 +1,7 @@
 # From Labelme polygons to a reviewed panoptic DETR. `make` without a target lists the targets.
 DATASET ?= datasets/yard
 SPACE   := $(subst ,, )
-# make divides texts at spaces
+# make splits text at spaces
 RUN     ?= runs/$(subst |,$(SPACE),$(notdir $(patsubst %/,%,$(subst $(SPACE),|,$(DATASET)))))
 PORT    ?= 5151
 CONFIG  ?=
@@ -15,7 +15,7 @@ TRUTH     = $(DATASET)/panoptic/annotations/panoptic_test.json
 PREDICTED = $(RUN)/predictions/panoptic.json
 
 # recipes read paths from the environment, so that the shell sees no quotes in them
-export DATASET RUN CONFIG TIME TRUTH PREDICTED
+export DATASET RUN CONFIG TIME LIST TRUTH PREDICTED
 export FIFTYONE_DO_NOT_TRACK := true
 export PYTHONUNBUFFERED := 1
 
@@ -68,7 +68,7 @@ review: dataset-folder  ## show the predictions of RUN beside the ground truth i
 	$(PIPELINE) review "$$RUN" --port $(PORT)
 
 relabel:  ## open the photos of LIST (default: redraw.json of RUN) in Labelme, then score the changes
-	$(PIPELINE) relabel $(DATASET) $(LIST) --with-predictions $(if $(filter %.json,$(LIST)),,--run $(RUN))
+	$(PIPELINE) relabel "$$DATASET" "$$LIST" --with-predictions $(if $(filter %.json,$(lastword $(LIST))),,--run "$$RUN")
 
 demo: DATASET := datasets/yard
 demo: RUN := runs/yard

@@ -9,19 +9,20 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def test_paths_are_quoted(tmp_path: Path) -> None:
+def arguments(tmp_path: Path, target: str, *variables: str) -> list[str]:
+    """Run a target with a program that prints its arguments; return a line for each call."""
     program = tmp_path / "arguments"
     program.write_text('#!/bin/sh\nfor one in "$@"; do printf "<%s>" "$one"; done; echo\n')
     program.chmod(0o755)
-    folder = f'{tmp_path}/my sets/it\'s "new" #1'
     ready = ("-o", "setup", "-o", ".venv/ready")
-    command = ["make", *ready, "--silent", "train", f"PIPELINE={program}", f"DATASET={folder}/"]
+    command = ["make", *ready, "--silent", target, f"PIPELINE={program}", *variables]
     # `make test` passes its own variables on
     passed = {
         "DATASET",
         "RUN",
         "TIME",
         "CONFIG",
+        "LIST",
         "MAKEFLAGS",
         "MAKEOVERRIDES",
         "MAKELEVEL",
@@ -31,9 +32,19 @@ def test_paths_are_quoted(tmp_path: Path) -> None:
     output = subprocess.run(
         command, cwd=ROOT, env=env, capture_output=True, text=True, check=True
     ).stdout
-    lines = [line for line in output.splitlines() if line.startswith("<")]
+    return [line for line in output.splitlines() if line.startswith("<")]
+
+
+def test_paths_are_quoted(tmp_path: Path) -> None:
+    folder = f'{tmp_path}/my sets/it\'s "new" #1'
+    lines = arguments(tmp_path, "train", f"DATASET={folder}/")
     run = 'runs/it\'s "new" #1'
     assert lines[0] == f"<convert><{folder}/>"
     assert lines[1] == f"<train><{folder}/><--run><{run}>"
     assert lines[2] == f"<predict><{run}><{folder}//panoptic/test><--out><{run}/predictions>"
     assert lines[4] == f"<report><{run}>"
+    (line,) = arguments(tmp_path, "relabel", f"DATASET={folder}")
+    assert line == f"<relabel><{folder}><{run}/redraw.json><--with-predictions>"
+    (line,) = arguments(tmp_path, "relabel", f"DATASET={folder}", "LIST=a.json files/my list.txt")
+    words = f"<{folder}><a.json files/my list.txt><--with-predictions><--run><{run}>"
+    assert line == f"<relabel>{words}"
