@@ -97,29 +97,29 @@ def naming_full_disk(path: Path, *, size: int | None = None) -> Iterator[None]:
         raise OSError(error.errno, reason, str(path)) from None
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path, *, most_bytes: int | None = None) -> BinaryIO:
     """Open a file for reading, but only a regular one: a pipe or a device might never end.
 
-    Raises OSError with a reason, also for other kinds of files.
+    Raises OSError with a reason, also for other kinds of files and for a file that is larger than
+    `most_bytes`.
     """
     # without O_NONBLOCK, opening a pipe would wait for a writer
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     file = open(descriptor, "rb")  # noqa: PTH123, SIM115
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(0, "is not a regular file", str(path))
-    return file
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        reason = "is not a regular file"
+    elif most_bytes is not None and status.st_size > most_bytes:
+        reason = _too_large(status.st_size, most_bytes)
+    else:
+        return file
+    file.close()
+    raise OSError(0, reason, str(path))
 
 
 def read_regular(path: Path, *, most_bytes: int | None = None) -> bytes:
-    """Read a file as `open_regular` opens it.
-
-    Raises OSError with a reason, also for a file that is larger than `most_bytes`.
-    """
-    with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if most_bytes is not None and size > most_bytes:
-            raise OSError(0, _too_large(size, most_bytes), str(path))
+    """Read a file as `open_regular` opens it, which describes the errors."""
+    with open_regular(path, most_bytes=most_bytes) as file:
         return file.read()
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import InputError
-from base.files import check_regular, open_regular
+from base.files import open_regular
 from base.naming import fold
 from conversion.coco.file import MEMBERS
 from conversion.coco.links import Id
@@ -111,8 +111,7 @@ def open_index(path: Path) -> CocoIndex:
     The file is mapped, not read, so that the system can free its memory at any time.
     """
     try:
-        check_regular(path, most_bytes=MOST_BYTES)
-        with open_regular(path) as file:
+        with open_regular(path, most_bytes=MOST_BYTES) as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return _index(path, data)
     except InputError as error:

@@ -16,7 +16,7 @@ from zlib_ng import zlib_ng
 
 from annotation.photos.files import MAX_BYTES, Size
 from base.errors import InputError
-from base.files import check_regular, open_regular, write_bytes
+from base.files import open_regular, write_bytes
 
 SegmentIds = NDArray[np.uint32]
 VOID = 0
@@ -86,13 +86,10 @@ class PngHeader:
 def read_png_header(path: Path) -> PngHeader:
     """Read the header of a PNG; raises InputError if the file cannot be read or is no PNG."""
     try:
-        check_regular(path, most_bytes=MAX_BYTES)
-        with open_regular(path) as file:
+        with open_regular(path, most_bytes=MAX_BYTES) as file:
             data = file.read(HEADER_BYTES)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
     header = parse_png_header(data)
     if header is None:
         raise InputError(f"{path}: cannot be read as a PNG")
