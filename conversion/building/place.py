@@ -23,6 +23,7 @@ from conversion.building.group_file import group_file_path
 from conversion.building.plan import NEW
 from conversion.building.prepared import (
     BuildResult,
+    Manifest,
     PreparedSet,
     manifest,
     read_manifest,
@@ -62,11 +63,10 @@ class Placed:
 def read_placed(prepared: PreparedSet) -> Placed:
     """Compare what is below `panoptic/` with what the earlier build wrote, and with the inputs."""
     changed = [*_changed_files(prepared), *_changed_photos(prepared)]
-    complete = not changed and _is_complete(prepared)
-    if not complete:
+    complete = None if changed else _read_complete(prepared)
+    if complete is None:
         return Placed(None, tuple(changed))
-    known = read_manifest(prepared.folder / "manifest.json").result
-    return Placed(msgspec.convert({**known, "fresh": False}, BuildResult), ())
+    return Placed(msgspec.convert({**complete.result, "fresh": False}, BuildResult), ())
 
 
 def _changed_files(prepared: PreparedSet) -> Iterator[str]:
@@ -99,27 +99,28 @@ def _has_digest(prepared: PreparedSet, path: Path, digest: bytes) -> bool:
         return False
 
 
-def _is_complete(prepared: PreparedSet) -> bool:
-    """Return whether nothing is missing, given that no file was changed."""
+def _read_complete(prepared: PreparedSet) -> Manifest | None:
+    """Return the manifest if nothing is missing, given that no file was changed."""
     folder, placed = prepared.folder, prepared.contents.store.placed()
     if not placed or not all((folder / name).is_file() for name in placed):
-        return False
+        return None
     splits = sha256()
     for part in split_file(prepared):
         splits.update(part)
     groups = sha256(prepared.groups.encode()).digest()
     if placed.get("split.json") != splits.digest() or placed.get("groups.json") != groups:
-        return False
-    if read_manifest(folder / "manifest.json").inputs != prepared.inputs():
-        return False
+        return None
+    found = read_manifest(folder / "manifest.json")
+    if found.inputs != prepared.inputs():
+        return None
     for split in prepared.splits():
         pngs = _files_below(folder / f"panoptic_{split}")
         if _fingerprint(prepared.contents.png_names(split)) != _fingerprint(pngs):
-            return False
+            return None
         photos = _files_below(folder / split)
         if _fingerprint(prepared.contents.photos(split)) != _fingerprint(photos):
-            return False
-    return True
+            return None
+    return found
 
 
 def _fingerprint(names: Iterable[str]) -> tuple[int, int]:
