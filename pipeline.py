@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from base.ctrl_c import STATUS, ctrl_c_was_pressed, handle_ctrl_c, ignore_ctrl_c_from_now_on
+from base.ctrl_c import STATUS, ctrl_c_was_pressed, end_at_next_ctrl_c, handle_ctrl_c
 
 if __name__ == "__main__":
     handle_ctrl_c()  # before the imports below, which take a second
@@ -75,7 +75,7 @@ def main() -> None:
     except BaseException as error:
         sys.exit(_status(error))
     finally:
-        ignore_ctrl_c_from_now_on()
+        end_at_next_ctrl_c()
 
 
 def _status(error: BaseException) -> int:

@@ -22,8 +22,8 @@ def handle_ctrl_c() -> None:
     sys.excepthook = _show
 
 
-def ignore_ctrl_c_from_now_on() -> None:
-    """Let a second Ctrl-C end the program at once, without a traceback from its last lines."""
+def end_at_next_ctrl_c() -> None:
+    """Let another Ctrl-C end the program at once, without a traceback from its last lines."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
