@@ -1,15 +1,17 @@
 """The folds of a built set for cross-validation, each a data set that can be trained on.
 
-    OUT/photos/, OUT/pngs/       all photos (links) and segment ids (copies) of the set
+    OUT/photos/, OUT/pngs/       all photos and segment ids of the set (links)
     OUT/fold-1/dataset.yaml      that of the set
     OUT/fold-1/panoptic/         train: the photos of the other folds; test: those of this one
 
 The photos of a group are in one fold, and every category has its share in each. The folds keep the
-labels that the set had when they were written, so that a training can be continued later.
+labels that the set had when they were written, so that a training can be continued later: `convert`
+replaces PNGs and never changes them, so that their hard links in the folds keep the old pixels.
 """
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -50,10 +52,8 @@ def write_folds(dataset: Dataset, out: Path, count: int) -> None:
         return
     sets = [read_panoptic(path) for path in find_split_jsons(dataset.panoptic).values()]
     if not sets or not (dataset.panoptic / "manifest.json").is_file():
-        raise InputError(
-            f"{dataset.panoptic}: missing or incomplete; build it with `pipeline.py convert"
-            f" {dataset.root}`"
-        )
+        command = f"pipeline.py convert {shlex.quote(str(dataset.root))}"
+        raise InputError(f"{dataset.panoptic}: missing or incomplete; build it with `{command}`")
     photos = [photo for one in sets for photo in one.photos]
     fold_of = _assign(dataset.panoptic, photos, count)
     for one in sets:
@@ -82,7 +82,7 @@ def _assign(panoptic: Path, photos: Sequence[Photo], count: int) -> dict[str, in
 
 
 def copy_photos(dataset: Dataset, panoptic: PanopticSet, out: Path) -> None:
-    """Link the photos of one split of a built set, and copy its segment ids, for `write_part`."""
+    """Link the photos and PNGs of one split of a built set below `out`, for `write_part`."""
     where = str(panoptic.json_path)
     for photo in panoptic.photos:
         link = inside(out / "photos", photo.file_name, where=where)
