@@ -19,7 +19,7 @@ from base.errors import InputError, nearest
 from base.files import inside
 from base.parsing import load_yaml, parse
 
-PROPOSAL = "? "  # labels of proposals begin with it, those of a data set never do
+PROPOSAL = "? "  # the labels of proposals begin with it; those of a data set may not
 # Keys of `dataset.yaml` that only `conversion.config` parses
 CONVERSION_KEYS = (
     "own_stuff",
@@ -95,7 +95,8 @@ class DatasetConfig:
         check_once("things and shapes", *self.things, *self.stuff_labels, *special)
         for label in self.labels:
             if label.startswith(PROPOSAL):
-                raise ValueError(f"label '{label}': expected another beginning than '{PROPOSAL}'")
+                expected = f"a label that does not begin with '{PROPOSAL}', which marks proposals"
+                raise ValueError(f"label '{label}': expected {expected}")
         for rule in self.severity:
             if rule not in RULES:
                 raise ValueError(f"severity: rule '{rule}' is unknown{nearest(rule, RULES)}")

@@ -6,12 +6,12 @@
     relabel: [street.jpg]         # to be annotated again
     split: {yard.jpg: test}       # takes precedence over the lists of dataset.yaml
 
-Photos are named by their path below `images/`. Type annotations are not strings here, because
-msgspec would have to compile each of them.
+Photos are named by their path below `images/`. `from __future__ import annotations` is left out on
+purpose: msgspec would have to compile each type annotation from a string.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from annotation.dataset import Dataset
 from base.files import inside
@@ -41,7 +41,7 @@ def read_decisions(dataset: Dataset) -> Decisions:
     Raises InputError for wrong values and unknown keys.
     """
     path = dataset.root / FILE_NAME
-    return replace(read_yaml(path, Decisions)) if path.is_file() else Decisions()
+    return read_yaml(path, Decisions) if path.is_file() else Decisions()
 
 
 def write_decisions(dataset: Dataset, decisions: Decisions) -> None:

@@ -63,7 +63,7 @@ def _acquired(path: Path, command: str, *, wait: bool) -> Iterator[Path]:
     """Hold the lock file `path`, which then contains who holds it."""
     said = False
     while True:
-        left = path.exists()  # as a command that ends removes it
+        left = path.exists()  # a command that ends removes it; one that was killed does not
         with _open(path) as file:
             if _lock(file):
                 if _is_current(file, path):
