@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import resource
-import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ from base.errors import InputError
 from base.files import inside, replacing, write_bytes
 from base.parsing import parse, read_json
 from conversion.config import ConversionConfig, open_valid_dataset
+from tests.full_disk import largest_file
 
 
 def test_an_unknown_key_suggests_the_nearest(tmp_path: Path) -> None:
@@ -79,14 +78,8 @@ def test_invalid_json_is_an_error_with_the_path(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_named_with_the_bytes_needed(tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # a write beyond it fails
-    try:
-        with pytest.raises(OSError, match=r"2,000 bytes needed, [\d,]+ bytes free") as error:
-            write_bytes(path, bytes(2000))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, ignored)
+    full = r"2,000 bytes needed, [\d,]+ bytes free"
+    with largest_file(1000), pytest.raises(OSError, match=full) as error:
+        write_bytes(path, bytes(2000))
     assert error.value.filename == str(path)
     assert not list(tmp_path.iterdir())

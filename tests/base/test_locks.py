@@ -9,6 +9,7 @@ import pytest
 
 from base.errors import InputError
 from base.locks import BusyError, locked, working_on
+from tests.holding import hold
 
 
 def test_a_second_lock_is_refused_until_the_first_is_released(tmp_path: Path) -> None:
@@ -41,27 +42,8 @@ def test_a_lock_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
         pass
 
 
-_HOLDER = """
-import sys
-from pathlib import Path
-from base.locks import working_on
-with working_on(Path(sys.argv[1]), "collect"):
-    print("holds", flush=True)
-    input()
-"""
-
-
-def _hold(folder: Path) -> subprocess.Popen[str]:
-    """Start a process that works on a folder until it gets a line."""
-    command = [sys.executable, "-c", _HOLDER, str(folder)]
-    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "holds\n"
-    return holder
-
-
 def test_a_second_command_is_refused_with_the_name_of_the_first(tmp_path: Path) -> None:
-    holder = _hold(tmp_path / "set")
+    holder = hold(tmp_path / "set", "collect")
     busy = rf"set: `collect` \(process {holder.pid} on .*\) is working on it"
     with pytest.raises(BusyError, match=busy), working_on(tmp_path / "set", "fix", wait=False):
         pass
@@ -75,7 +57,7 @@ def test_a_second_command_is_refused_with_the_name_of_the_first(tmp_path: Path) 
 def test_a_second_command_waits_and_says_for_whom(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    holder = _hold(tmp_path)
+    holder = hold(tmp_path, "collect")
     threading.Timer(0.3, lambda: holder.communicate("\n")).start()
     with working_on(tmp_path, "convert"):
         assert holder.wait(timeout=60) == 0

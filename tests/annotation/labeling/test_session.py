@@ -5,8 +5,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from annotation.labelme.annotation import Annotation, Shape, read_annotation, wr
 from annotation.rules.validate import check_dataset
 from base.errors import InputError
 from tests.drawn import draw_dataset, draw_photo, square
+from tests.holding import hold
 
 
 @pytest.fixture
@@ -195,18 +194,11 @@ def test_labelme_gets_photos_and_masks_that_it_can_show(dataset: Dataset) -> Non
 
 
 def test_a_drawing_is_stored_after_the_command_that_writes_to_the_set(dataset: Dataset) -> None:
-    program = "import sys; from pathlib import Path; from base.locks import working_on\nwith "
-    program += (
-        'working_on(Path(sys.argv[1]), "validate --fix"): print("holds", flush=True); input()'
-    )
-    command = [sys.executable, "-c", program, str(dataset.root)]
     with open_session(dataset, shown(dataset)) as session:
         save(session.folder / "1-new/sub/b.json", "b.jpg", "box")
-        holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"holds\n"
+        holder = hold(dataset.root, "validate --fix")
         session.store_changes()
         assert not (dataset.labelme / "sub/b.json").exists()
-        holder.communicate(b"\n")
+        holder.communicate("\n")
         session.store_changes()
         assert read_annotation(dataset.labelme / "sub/b.json").shapes[0].label == "box"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
-import signal
 import sqlite3
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from conversion.importing.importer import import_coco
 from tests.conversion.building.builds import draw, tree
 from tests.conversion.importing.coco_files import TRIANGLE, coco, instance
 from tests.drawn import YAML
+from tests.full_disk import largest_file
 
 _connect = sqlite3.connect
 
@@ -79,8 +78,6 @@ def test_a_full_disk_while_pngs_are_written(
 ) -> None:
     """The last complete state stays, and the same command completes when there is space."""
     dataset = draw(tmp_path, 4)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     convert(dataset)
     whole = tree(dataset)
     for path in dataset.panoptic.glob("panoptic_*/*.png"):
@@ -89,13 +86,9 @@ def test_a_full_disk_while_pngs_are_written(
     with monkeypatch.context() as patched:
         # SQLite's files are larger than any PNG
         patched.setattr("base.database.sqlite3.connect", lambda *_, **__: _connect(":memory:"))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (smallest - 1, limits[1]))
-        try:
-            with pytest.raises(OSError, match=r"[\d,]+ bytes needed, [\d,]+ bytes free") as error:
-                convert(dataset)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-            signal.signal(signal.SIGXFSZ, ignored)
+        full = r"[\d,]+ bytes needed, [\d,]+ bytes free"
+        with largest_file(smallest - 1), pytest.raises(OSError, match=full) as error:
+            convert(dataset)
     assert Path(error.value.filename).suffix == ".png"
     convert(dataset)
     assert tree(dataset) == whole
