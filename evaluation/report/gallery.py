@@ -17,14 +17,14 @@ from conversion.coco.categories import Category
 from conversion.coco.panoptic import PanopticSet
 from conversion.coco.panoptic_file import read_panoptic
 from conversion.coco.png import SegmentIds
-from evaluation.errors.kinds import Error, name_errors
-from evaluation.errors.priced import price_matches
+from evaluation.errors.kinds import Error
+from evaluation.errors.priced import PricedErrors, price_matches
 from evaluation.report.draw import Picture, draw_segments, sample_ids, shrink
 from evaluation.report.lettering import render
 from evaluation.report.page import check_options, choose
 from evaluation.report.rows import read_true_photo
-from evaluation.scores.matching import PhotoMatch
-from evaluation.scores.scores import evaluate_sets, percent
+from evaluation.scores.matching import PhotoMatch, match_sets
+from evaluation.scores.scores import percent
 
 LONG_SIDE = 320  # pixels of each of the three pictures of a photo
 QUALITY = 72  # of the JPEGs
@@ -66,20 +66,18 @@ def write_gallery(
     _check_folder(folder)
     truth = read_panoptic(truth_json)
     prediction = read_panoptic(prediction_json, truth)
-    scores = evaluate_sets(truth, prediction)
-    categories = (*prediction.categories, *truth.categories)
+    priced = price_matches(tuple(match_sets(truth, prediction)), truth.categories)
     shown = []
-    chosen = [scores.matches[i] for i in choose(len(truth.photos), rows, seed)]
-    for match in track(chosen, "gallery"):
+    for i in track(choose(len(truth.photos), rows, seed), "gallery"):
+        match = priced.matches[i]
         picture = _draw(match, truth, prediction, images)
-        errors = errors_in_words(name_errors(match, categories), categories)
+        errors = errors_in_words(priced.errors[i], truth.categories)
         shown.append(GalleryPhoto(match.truth.file_name, match.pq, errors, picture))
     for number, photo in enumerate(shown, start=1):
         _write_jpeg(folder / f"{number:03d}.jpg", photo.picture)
     _write_jpeg(folder / "overview.jpg", _overview(shown))
-    priced = price_matches(scores.matches, truth.categories)
-    text = _page(title, folder.name, shown, photos=len(truth.photos), seed=seed)
-    write_bytes(page, text.replace("SENTENCE", priced.sentence()).encode())
+    text = _page(title, folder.name, shown, priced, seed=seed)
+    write_bytes(page, text.encode())
     return folder
 
 
@@ -175,11 +173,13 @@ def _write_jpeg(path: Path, picture: Picture) -> None:
     write_bytes(path, encoded.tobytes())
 
 
-def _page(title: str, folder: str, shown: Sequence[GalleryPhoto], *, photos: int, seed: int) -> str:
+def _page(
+    title: str, folder: str, shown: Sequence[GalleryPhoto], priced: PricedErrors, *, seed: int
+) -> str:
     head = f"""\
 # {_escaped(title)}
 
-SENTENCE (all {photos} test photos, 95 % interval).
+{priced.sentence()} (all {len(priced.matches)} test photos, 95 % interval).
 
 {len(shown)} of these photos, chosen at random with seed {seed}: the original, the ground truth and
 the predicted segmentation. Missed segments have a red border in the ground truth, false alarms in
