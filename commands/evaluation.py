@@ -66,7 +66,9 @@ def _compare(
 
     comparison = compare(*paths, dataset=dataset, split=split, official=official)
     console.print(comparison.table())
-    console.print(comparison.photos_table())
+    photos = comparison.photos_table()
+    if photos.row_count:
+        console.print(photos)
     print(comparison.sentence())
     if json is not None:
         write_json(json, comparison.as_json(), indent=2)
