@@ -87,9 +87,9 @@ def report(
     """Write RUN/report/index.html: scores, loss curves, pictures of ground truth and prediction.
 
     Args:
-        run: folder of a training run with predictions of the test photos.
-        rows: number of test photos to show.
-        seed: seed of the random choice of test photos.
+        run: folder of a training run with predictions.
+        rows: number of photos to show.
+        seed: seed of the random choice of photos.
         dataset: data set of the run, if it was moved.
         split: split of the data set whose photos are shown; for other splits than test, predictions
             and report are in RUN/SPLIT.
