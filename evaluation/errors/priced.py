@@ -16,7 +16,7 @@ from rich.table import Table
 from base.files import write_bytes
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import Segment
-from evaluation.errors.kinds import KINDS, Error, name_errors
+from evaluation.errors.kinds import KINDS, Error, Kind, name_errors
 from evaluation.errors.prices import Counts, Prices, count_errors, price_counts, share_prices
 from evaluation.scores.bootstrap import Floats, Range, draw_photos, interval, intervals
 from evaluation.scores.matching import PhotoMatch
@@ -59,7 +59,7 @@ class PricedErrors:
             table.add_row(kind, str(values["number"]), price, f"{low} to {high}", alone)
         return table
 
-    def most_expensive(self) -> list[tuple[str, dict[str, Any]]]:
+    def most_expensive(self) -> list[tuple[Kind, dict[str, Any]]]:
         """Return the kinds with their values as in `as_json`, the most expensive first."""
         return sorted(self.as_json()["kinds"].items(), key=lambda item: -item[1]["price"])
 

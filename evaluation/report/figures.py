@@ -119,8 +119,7 @@ def _cards(scores: Scores) -> tuple[Card, ...]:
         if ap is not None:
             note = f"AP50 {percent(ap.ap50)} · AR {percent(ap.ar)}"
             cards.append(Card(name, percent(ap.ap), ranges[name], note))
-    iou = scores.pixels.mean_iou(np.ones((1, len(scores.matches)))).item()
-    miou = percent(None if np.isnan(iou) else iou)
+    miou = percent(None if np.isnan(scores.mean_iou) else scores.mean_iou)
     cards.append(Card("mIoU", miou, ranges["mIoU"], "of pixels, by category"))
     return tuple(cards)
 
@@ -131,18 +130,17 @@ def _known(found: Range) -> Range | None:
 
 def _kinds(priced: PricedErrors) -> tuple[KindRow, ...]:
     colors = kind_colors(priced.categories)
-    values = dict(priced.most_expensive())
     return tuple(
         KindRow(
             kind,
-            values[kind]["number"],
-            values[kind]["price"],
-            tuple(values[kind]["interval"]),
-            values[kind]["alone"],
+            values["number"],
+            values["price"],
+            tuple(values["interval"]),
+            values["alone"],
             colors[kind],
             ink(colors[kind]),
         )
-        for kind in sorted(KINDS, key=lambda k: -values[k]["price"])
+        for kind, values in priced.most_expensive()
     )
 
 
@@ -150,7 +148,7 @@ def _categories(scores: Scores, priced: PricedErrors) -> tuple[CategoryRow, ...]
     names = row_names(scores.categories)
     ranges = map(_known, intervals(scores.samples.category_pq))
     counts = scores.counts.of_size(None)
-    photos = (counts.tp + counts.fn > 0).sum(0).tolist()
+    photos = counts.photos().tolist()
     aps = scores.mask_ap.by_category() if scores.mask_ap else {}
     rows = []
     for number, (category, name, found) in enumerate(

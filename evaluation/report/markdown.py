@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-from evaluation.report.curves import Plot, Stage
+from evaluation.report.curves import SPLITS, Plot, Stage
 from evaluation.report.figures import Figures
 from evaluation.report.rows import Row
 from evaluation.scores.bootstrap import Range
@@ -48,7 +48,7 @@ def markdown(
     parts += ["## Hits by size", _table(header, sizes)]
     for stage in stages:
         parts += [f"## Stage {_plain(stage.name)}, {stage.epochs} epochs: last values"]
-        parts.append(_table(("", "train", "tune", "test"), _lasts((*stage.losses, *stage.scores))))
+        parts.append(_table(("", *SPLITS), _lasts((*stage.losses, *stage.scores))))
     parts += ["## Photos", _table(("photo", "PQ", "price", "errors"), _photos(rows))]
     return "\n\n".join(parts) + "\n"
 
@@ -89,7 +89,7 @@ def _bins(figures: Figures) -> Iterable[Sequence[object]]:
 def _lasts(plots: Iterable[Plot]) -> Iterable[Sequence[object]]:
     for plot in plots:
         last = {curve.split: curve.last for curve in plot.curves}
-        yield plot.name, *(last.get(split, "-") for split in ("train", "tune", "test"))
+        yield plot.name, *(last.get(split, "-") for split in SPLITS)
 
 
 def _photos(rows: Iterable[Row]) -> Iterable[Sequence[object]]:

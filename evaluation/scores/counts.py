@@ -48,9 +48,13 @@ class SegmentCounts:
         arrays = vars(self).values()
         return SegmentCounts(*(a.sum(-1) if size is None else a[..., size] for a in arrays))
 
+    def photos(self) -> NDArray[np.int64]:
+        """Return in the truth of how many of N photos each of C categories is: (N, C) to (C,)."""
+        return np.asarray((self.tp + self.fn > 0).sum(0))
+
     def rare(self) -> NDArray[np.bool_]:
         """Whether each of C categories is in the truth of few of N photos: (N, C) to (C,)."""
-        photos = (self.tp + self.fn > 0).sum(0)
+        photos = self.photos()
         return np.asarray((photos > 0) & (photos < FEW_PHOTOS))
 
     @property
