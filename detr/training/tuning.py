@@ -53,13 +53,14 @@ class Choice:
 def store_thresholds(run: Run, stage: Stage) -> None:
     """Choose the thresholds of the checkpoint that predicts, store them in it and print them.
 
-    Nothing happens without masks or held-out training photos, or if the checkpoint has thresholds.
+    Nothing happens without masks or held-out photos, or if the checkpoint has thresholds.
     """
     truth = run.splits.tune
     if stage == "boxes" or truth is None or not truth.photos:
         return
-    path, processes = masks_path(run.folder), run.processes
-    processes.barrier()  # the first process has written the checkpoint
+    processes = run.processes
+    processes.barrier()  # the first process has written the checkpoints and the log
+    path = masks_path(run.folder)
     checkpoint = load_checkpoint(path)
     if checkpoint.thresholds:
         return

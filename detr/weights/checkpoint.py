@@ -23,6 +23,7 @@ from detr.weights.parts import (
 )
 from detr.weights.saving import save_torch
 from detr.weights.thresholds import SegmentThresholds
+from evaluation.report.log import read_log
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,22 @@ def checkpoint_path(run: Path, stage: str) -> Path:
 def masks_path(run: Path) -> Path:
     """Return the path of the checkpoint with which a run predicts: of the masks or joint stage.
 
-    It is that of the best epoch if the run holds out training photos (`tune`) and has scored them,
-    and otherwise of the last epoch: if epochs are selected by their scores on the test photos, the
-    score of the best one is too optimistic.
+    It is that of the best epoch if the run has scored photos of the split `val`, or training photos
+    that it holds out (`tune`), and otherwise of the last epoch: if epochs are selected by their
+    scores on the test photos, the score of the best one is too optimistic.
     """
     paths = [checkpoint_path(run, stage) for stage in ("masks", "joint")]
     last = next((path for path in paths if path.exists()), paths[0])
     best = best_path(last)
-    tuned = best.exists() and (run / "config.yaml").is_file() and read_run(run).train.tune > 0
-    return best if tuned else last
+    return best if best.exists() and _scores_held_out_photos(run) else last
+
+
+def _scores_held_out_photos(run: Path) -> bool:
+    """Return whether the scored photos are not the test photos."""
+    if (run / "config.yaml").is_file() and read_run(run).train.tune > 0:
+        return True
+    log = run / "log.jsonl"  # which also shows that the set has a split `val`
+    return log.is_file() and any(epoch.tune for epoch in read_log(log))
 
 
 def best_path(last: Path) -> Path:

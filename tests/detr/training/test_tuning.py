@@ -26,6 +26,7 @@ from detr.weights.thresholds import SegmentThresholds
 from evaluation.report.log import read_log as read_epochs
 from evaluation.scores.matching import Overlaps, PhotoMatch, TruePositive
 from evaluation.scores.quality import QualitySums
+from tests.detr.data.test_splits import rename_split
 from tests.detr.drawn import CATEGORIES, CIRCLE, GRASS, SKY, SQUARE, draw_set
 from tests.detr.training.runs import CONFIG, FAST, TUNED, read_log, run_config
 
@@ -112,6 +113,17 @@ def _stop_after(patch: pytest.MonkeyPatch, epochs: int, done: int) -> None:
             raise KeyboardInterrupt
 
     patch.setattr(module, "save_epoch", stopped)
+
+
+def test_photos_of_val_select_the_epoch_without_tune(tmp_path: Path) -> None:
+    """Test photos do not: with them, the last epoch predicts, although all were scored."""
+    config, files = run_config(FAST, score_every=1), {}
+    for split in ("test", "val"):
+        panoptic = draw_set(tmp_path / split / "panoptic", train=2, test=2)
+        rename_split(panoptic, "test", split)
+        train(panoptic, tmp_path / split / "run", config, "joint")
+        files[split] = find_model_file(tmp_path / split / "run").name
+    assert files == {"test": "joint.pt", "val": "joint-best.pt"}
 
 
 def test_the_best_checkpoint_predicts_with_its_thresholds(folder: Path, tmp_path: Path) -> None:
