@@ -65,7 +65,8 @@ class TrainConfig:
     # schedule; 0: never
     patience: int = 0
     # fraction of the training photos, by group, that are held out to select epochs and thresholds,
-    # so that the test photos are not used in training at all; 0: the test photos select epochs
+    # so that the test photos are not used in training at all; 0: the test photos select epochs. If
+    # the set has a split `val`, its photos are used instead.
     tune: float = 0.0
     keep_every: int = 0  # epochs between checkpoints that are kept; 0 keeps only last and best
     seed: int = 42
