@@ -43,8 +43,7 @@ def explained_prediction_errors(config: TrainConfig) -> Iterator[None]:
         if not _is_out_of_memory(error):
             raise
         raise InputError(
-            f"out of memory: the model reads photos with up to {config.max_size} pixels on the"
-            " longer side; free memory, or train with a lower max_size"
+            f"out of memory: free memory, or train with a lower max_size, now {config.max_size}"
         ) from None
 
 
