@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from rich.table import Table
@@ -37,6 +38,7 @@ def label_errors(
     if folds < 2:
         raise InputError(f"--folds: expected 2 or more, found {folds}")
     from base.durations import parse_duration
+    from conversion.coco.results import INSTANCES
     from conversion.folding.folds import fold_folders, write_folds
     from conversion.folding.joining import join_predictions
     from evaluation.label_errors.listing import list_suspects
@@ -47,7 +49,7 @@ def label_errors(
     write_folds(opened, out, folds)
     folders = fold_folders(out, folds)
     for number, folder in enumerate(folders, start=1):
-        if not (folder / "predictions" / "instances.json").is_file():  # written last
+        if not (folder / "predictions" / INSTANCES).is_file():  # written last
             print(f"== fold {number} of {folds}", flush=True)
             train(folder, folder / "run", time=time, set=set)
             _predict(folder)
@@ -63,7 +65,8 @@ def label_errors(
     console.print(table)
     path = out / "suspects.json"
     print(f"{path}: {len(found.suspects)} suspicious labels, the most suspicious first")
-    print(f"to correct them: pipeline.py relabel {dataset} {path} --with-predictions")
+    command = shlex.join(["relabel", str(dataset), str(path), "--with-predictions"])
+    print(f"to correct them: pipeline.py {command}")
 
 
 def _predict(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from base.errors import InputError
 from base.files import write_bytes
 from base.locks import working_on
@@ -54,4 +56,5 @@ def prelabel(run: RunPath, dataset: DatasetPath, most: int = 50) -> None:
     listed = run / "prelabel.txt"
     write_bytes(listed, "".join(f"{name}\n" for name in order).encode())
     print(f"{opened.root}: {written} annotations proposed; {listed}: the photos in order")
-    print(f"to correct them: pipeline.py annotate {opened.root} --only {listed}")
+    command = shlex.join(["annotate", str(opened.root), "--only", str(listed)])
+    print(f"to correct them: pipeline.py {command}")

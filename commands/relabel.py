@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -69,7 +70,8 @@ def relabel(
         names = {photo.relative_to(opened.images).as_posix() for photo in done.photos}
         print("\n".join(rescore(before, names).lines()))
         if (prediction.parents[1] / "config.yaml").is_file():
-            print(f"to see the changes in FiftyOne: pipeline.py review {prediction.parents[1]}")
+            command = shlex.join(["review", str(prediction.parents[1])])
+            print(f"to see the changes in FiftyOne: pipeline.py {command}")
     if failed:
         sys.exit(1)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conversion.coco.panoptic_file import read_panoptic
-from conversion.coco.results import read_results
+from conversion.coco.results import INSTANCES, read_results
 from detr.prediction.descriptors import describe_photos
 from detr.prediction.predict import predict
 from detr.prediction.predictor import find_model_file, load_predictor
@@ -60,7 +60,7 @@ def order_photos(run: str | Path, photos: PhotoList, known: PhotoList, out: Path
     prediction = read_panoptic(out / "panoptic.json")
     names = {photo.id: photo.file_name for photo in prediction.photos}
     scores: defaultdict[str, list[float]] = defaultdict(list)
-    for result in read_results(out / "instances.json", prediction):
+    for result in read_results(out / INSTANCES, prediction):
         scores[names[result["image_id"]]].append(float(result["score"]))
     predictor = load_predictor(find_model_file(run), Thresholds())
     new, old = (describe_photos(predictor, listed) for listed in (photos, known))
