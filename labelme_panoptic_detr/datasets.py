@@ -97,8 +97,8 @@ def convert(dataset: Dataset, *, scheduler: str | None = None, verify: bool = Fa
     """Build `panoptic/`, a COCO panoptic set divided into splits; only what has changed is rebuilt.
 
     `scheduler` is the address of a Dask scheduler whose workers paint the photos. `verify` reads
-    every byte again instead of trusting sizes and times. Raises InputError
-    if no annotation can be used; the result lists those that were left out.
+    every byte again instead of trusting sizes and times. Raises InputError if no annotation can be
+    used; the result lists those that were left out.
     """
     from conversion.building.build import convert as build
 

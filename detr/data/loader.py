@@ -78,8 +78,8 @@ def plan_steps(
 def read_batches(examples: Examples, batches: Sequence[Sequence[int]]) -> Iterator[Batch]:
     """Read each batch of example indices, in `num_workers` other processes if configured.
 
-    Batches come through shared memory, or, when there is too little, as it is in containers,
-    through pipes. Raises InputError if a photo cannot be read.
+    Batches come through shared memory or, if it is too small, as it often is in containers, through
+    pipes. Raises InputError if a photo cannot be read.
     """
     for batch in _read(examples, batches):
         if isinstance(batch, ReadError):

@@ -200,7 +200,8 @@ def _receive(process: SpawnProcess, receiver: Connection) -> str | None:
 def _exit_code(process: SpawnProcess) -> int | None:
     """Return the exit code of a process that has closed its connections; None if it still runs.
 
-    It closes them shortly before it has an exit code, which then only one thread is told at once.
+    A process closes them shortly before its exit code is available, and if two threads ask for the
+    code at the same time, only one of them gets it immediately.
     """
     end = monotonic() + ERROR_SECONDS
     while process.exitcode is None and monotonic() < end:

@@ -92,9 +92,8 @@ def train(
 
     Without `processes`, those that torchrun has started are joined. After every epoch, when its
     checkpoint is written, the first process calls `on_epoch` with the epoch's line of the log.
-    Raises InputError if the run
-    cannot be continued with `config`, if a photo cannot be read, if a loss is NaN or infinite, or
-    if memory or disk space runs out.
+    Raises InputError if the run cannot be continued with `config`, if a photo cannot be read, if a
+    loss is NaN or infinite, or if memory or disk space runs out.
     """
     keep_freed_memory()
     with (

@@ -71,8 +71,8 @@ def published() -> dict[str, Tensor]:
     model = DETRsegm(DETR(config, 250, pretrained=False), config).eval()
     photo = torch.randn(1, 3, HEIGHT, WIDTH)
     head, attention = model.mask_head, model.bbox_attention
-    convolutions = {name: getattr(head, name) for name in ("lay3", "lay4", "lay5", "adapter1")}
-    convolutions |= {"adapter2": head.adapter2, "adapter3": head.adapter3}
+    names = ("lay3", "lay4", "lay5", "adapter1", "adapter2", "adapter3")
+    convolutions = {name: getattr(head, name) for name in names}
     norms = {f"gn{n}": getattr(head, f"gn{n}") for n in range(1, 6)}
     parts = {"q": attention.q_linear, "k": attention.k_linear, "attention": attention}
     modules = {**convolutions, **norms, **parts, "position": model.detr.backbone[1]}
