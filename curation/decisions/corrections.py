@@ -8,7 +8,7 @@ other two are reported as what will not last.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -44,7 +44,7 @@ class Correction:
 
 @dataclass(frozen=True)
 class Found:
-    """The corrections of a data set, and what was changed in the App but will not last."""
+    """Corrections of a data set, and changes made in the App that cannot be carried over."""
 
     corrections: tuple[Correction, ...]
     problems: tuple[str, ...]
@@ -86,18 +86,20 @@ def carry_corrections(
     photos: Mapping[str, Photo],
     annotations: Mapping[str, Path],
     categories: Sequence[Category],
-) -> Iterator[str]:
-    """Change the Labelme files, with backups for `validate --undo`; yield what was not possible.
+) -> Found:
+    """Change the Labelme files, with backups for `validate --undo`; return what was carried.
 
     `annotations` are the files by photo. Either all corrections of a photo are carried or none.
     """
     by_photo: dict[str, list[Correction]] = defaultdict(list)
     for correction in corrections:
         by_photo[correction.photo].append(correction)
+    carried: list[Correction] = []
+    problems: list[str] = []
     for name, of_photo in sorted(by_photo.items()):
         path = annotations.get(name)
         if path is None:
-            yield f"{name}: has no Labelme file in which labels could be corrected"
+            problems.append(f"{name}: has no Labelme file in which labels could be corrected")
             continue
         try:
             data = path.read_bytes()
@@ -106,7 +108,11 @@ def carry_corrections(
             corrected = _corrected(dataset, annotation, of_photo, shapes)
             replace_with_backup(path, data, partial(write_checked, annotation=corrected))
         except (InputError, NotFixedError, OSError) as error:
-            yield f"{dataset.relative(path)}: {str(error).removeprefix(f'{path}: ')}"
+            reason = str(error).removeprefix(f"{path}: ")
+            problems.append(f"{dataset.relative(path)}: {reason}")
+        else:
+            carried += of_photo
+    return Found(tuple(carried), tuple(problems))
 
 
 def _shapes_of(

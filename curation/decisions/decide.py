@@ -20,7 +20,7 @@ from curation.loading.tags import decided_tags, merge_decisions, moved_to
 
 @dataclass(frozen=True)
 class Decided:
-    """The decisions before and now, the corrections that were found, and what was not possible."""
+    """The decisions before and now, the corrections carried over, and what was not possible."""
 
     before: Decisions
     now: Decisions
@@ -52,9 +52,9 @@ def decide(dataset: Dataset, checked: Checked) -> Decided:
         for one in checked.annotations
         if one.photo and one.usable
     }
-    failed = carry_corrections(dataset, found.corrections, photos, files, categories)
-    problems = (*tagging.problems, *found.problems, *failed)
-    return Decided(before, now, found.corrections, problems)
+    carried = carry_corrections(dataset, found.corrections, photos, files, categories)
+    problems = (*tagging.problems, *found.problems, *carried.problems)
+    return Decided(before, now, carried.corrections, problems)
 
 
 class _Tagging:

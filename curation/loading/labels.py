@@ -19,7 +19,7 @@ from conversion.coco.panoptic import Photo, Segment
 from curation.loading.masks import PhotoMasks
 
 Label = dict[str, Any]  # a stored fo.Detection
-BATCH = 200  # photos whose labels are stored at once
+BATCH = 200  # photos whose labels are stored at once, to bound the memory that these take
 
 ATTRIBUTES: dict[str, type] = {  # of every segment; the sidebar of the App lists declared ones only
     "segment_id": fo.IntField,
@@ -96,11 +96,6 @@ def labels_of(samples: fo.Dataset, field: str, names: Iterable[str]) -> dict[str
     found = samples.match(F("photo").is_in(list(names)))
     rows = zip(*found.values(["photo", field]), strict=True)
     return {name: labels.to_dict()["detections"] for name, labels in rows if labels is not None}
-
-
-def batched(names: Sequence[str]) -> list[Sequence[str]]:
-    """Divide names into batches, to bound the memory that their labels take."""
-    return [names[first : first + BATCH] for first in range(0, len(names), BATCH)]
 
 
 def store_labels(samples: fo.Dataset, field: str, by_photo: Mapping[str, list[Label]]) -> None:

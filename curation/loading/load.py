@@ -18,13 +18,14 @@ from annotation.rules.checked import Checked
 from base.errors import InputError
 from base.files import digest
 from base.progress import track
+from base.workers import batched
 from conversion.building.leaks import find_twins
 from curation.app.appearance import set_appearance
 from curation.app.database import connect, explained_database_errors
 from curation.app.fields import SPLIT, TRUE_SCENE, TRUE_SEGMENTS
 from curation.loading.entries import Entry, list_entries, panoptic_digest, read_splits
 from curation.loading.labels import (
-    batched,
+    BATCH,
     declare_scene,
     declare_segments,
     labels_of,
@@ -213,7 +214,7 @@ def _store(
     made = (fo.Sample(states[name].path, photo=name) for name in new)
     samples.add_samples(made, progress=False, validate=False, num_samples=len(new))
     changed = [name for name in wanted if everything or states[name] != present.get(name)]
-    for names in track(batched(changed), "load"):
+    for names in track(list(batched(changed, BATCH)), "load"):
         _store_photos(samples, {name: states[name] for name in names})
         known = [name for name in names if name in present]
         _store_segments(samples, [wanted[name] for name in names], known, loading)

@@ -59,7 +59,7 @@ class SendToLabelme(foo.Operator):  # type: ignore[misc]
         view.tag_samples(TAG)
         ctx.ops.reload_dataset()
         ctx.ops.notify(
-            f"{len(view)} photos are tagged '{TAG}'; now run `pipeline.py decide DATASET`",
+            f"Photos tagged '{TAG}': {len(view)}. Now run `pipeline.py decide DATASET`",
             variant="success",
         )
 

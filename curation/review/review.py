@@ -11,6 +11,7 @@ import fiftyone as fo
 from annotation.dataset import Dataset
 from base.files import digest
 from base.progress import track
+from base.workers import batched
 from conversion.coco.panoptic import PanopticSet
 from conversion.coco.panoptic_file import read_panoptic
 from curation.app.appearance import save_workspace, set_appearance
@@ -26,7 +27,7 @@ from curation.app.fields import (
     WORST_PHOTOS,
 )
 from curation.loading.labels import (
-    batched,
+    BATCH,
     declare_scene,
     declare_segments,
     labels_of,
@@ -136,7 +137,7 @@ def _store(
     reviewed = {name: pq is not None for name, pq in rows if name is not None}
     _clear(samples, [name for name, old in reviewed.items() if old and name not in marks])
     found = [name for name in marks if name in reviewed]
-    for names in track(batched(found), "review"):
+    for names in track(list(batched(found, BATCH)), "review"):
         _store_photos(samples, {name: marks[name] for name in names}, prediction, masks)
     return len(found)
 

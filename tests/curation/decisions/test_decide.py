@@ -138,7 +138,9 @@ def test_corrections_that_will_not_last_are_reported(drawn: Dataset, curate: Cur
     sample["ground_truth"].detections.append(fo.Detection(label="box", bounding_box=[0, 0, 1, 1]))
     sample["ground_truth_stuff"].detections[0].label = "box"
     sample.save()
-    problems = "\n".join(decide(drawn).problems)
+    decided = decide(drawn)
+    problems = "\n".join(decided.problems)
+    assert decided.corrections == ()
     assert "1 labels were added" in problems
     assert "the outline of a 'box' was changed" in problems
     assert "is stuff" in problems
