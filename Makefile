@@ -67,7 +67,7 @@ review: dataset-folder  ## show the predictions of RUN beside the ground truth i
 	@test -f "$$PREDICTED" || $(MAKE) --no-print-directory train
 	$(PIPELINE) review "$$RUN" --port $(PORT)
 
-relabel:  ## open the photos of LIST (default: redraw.json of RUN) in Labelme, then score the changes
+relabel: setup  ## open the photos of LIST (default: redraw.json of RUN) in Labelme, then score the changes
 	$(PIPELINE) relabel "$$DATASET" "$$LIST" --with-predictions $(if $(filter %.json,$(lastword $(LIST))),,--run "$$RUN")
 
 demo: DATASET := datasets/yard

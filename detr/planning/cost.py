@@ -26,7 +26,7 @@ from detr.training.optimizer import build_optimizer
 from detr.training.processes import Processes
 from detr.training.stage_model import Stage, StageModel, build_module, prepare_model
 
-MEASURED_STEPS, MEASURED_SECONDS = 6, 2.5  # at most
+MEASURED_STEPS, MEASURED_SECONDS = 6, 2.5  # at most, in each of two rounds
 
 
 @dataclass(frozen=True)
@@ -87,15 +87,17 @@ def _measure(
     kept = (perf_counter() - start) / len(steps)
 
     optimizer = build_optimizer(module, config, lr=config.lr)
-    _train_step(model, optimizer, steps[0], read[0])  # the first step also allocates and tunes
-    start = perf_counter()
-    _train_step(model, optimizer, steps[0], read[0])
-    times = [perf_counter() - start]
-    count = min(len(steps), max(1, int(MEASURED_SECONDS / times[0])))
-    for index in range(1, processes.broadcast(count)):
+    def timed_step(index: int) -> float:
         start = perf_counter()
         _train_step(model, optimizer, steps[index], read[index])
-        times.append(perf_counter() - start)
+        return perf_counter() - start
+
+    timed_step(0)  # the first step also allocates and tunes
+    first = timed_step(0)
+    count = min(len(steps), max(1, int(MEASURED_SECONDS / first)))
+    # the shorter of two times of a step, because another program may disturb one of them
+    rounds = [[timed_step(n) for n in range(processes.broadcast(count))] for _ in range(2)]
+    times = [min(pair) for pair in zip(*rounds, strict=True)]
     flops = None
     if count_flops:
         with FlopCounterMode(display=False, custom_mapping=fused_flop_counts()) as counter:

@@ -1,4 +1,4 @@
-"""A gallery: a Markdown page of test photos with their PQ and errors, small enough to publish."""
+"""A gallery: a Markdown page of photos with their PQ and errors, small enough to publish."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def _page(
     head = f"""\
 # {_escaped(title)}
 
-{priced.sentence()} (all {len(priced.matches)} test photos, 95 % interval).
+{priced.sentence()} (all {len(priced.matches)} photos, 95 % interval).
 
 {len(shown)} of these photos, chosen at random with seed {seed}: the original, the ground truth and
 the predicted segmentation. Missed segments have a red border in the ground truth, false alarms in

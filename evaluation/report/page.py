@@ -104,7 +104,7 @@ def write_report(
     ]
     stages = plot_stages(read_log(log)) if log.is_file() else ()
     about = (
-        f"{len(figures.photos)} test photos: {prediction_json.name} compared with {truth_json.name}"
+        f"{len(figures.photos)} photos: {prediction_json.name} compared with {truth_json.name}"
     )
     html = read_template(TEMPLATE).render(
         title=title,

@@ -15,25 +15,31 @@ import os, signal, sys
 signal.signal(signal.SIGINT, signal.{})
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
-# Presses Ctrl-C where Python drops its exception, in a loop that would not end otherwise.
+# Presses Ctrl-C where Python drops its exception, before something that would not end otherwise.
 DESTROYED = """
-import itertools, os, signal
+import itertools, os, signal, subprocess
 import pipeline
 from base.ctrl_c import handle_ctrl_c
 from base.progress import track
+from base.waiting import wait_for
 
 class Pressed:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGINT)
 
-def work():
+def loop():
     for number in track(itertools.count(), "work"):
         if number == 3:
             del pressed[0]
 
+def wait():
+    process = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    del pressed[0]
+    wait_for(process)
+
 pressed = [Pressed()]
 handle_ctrl_c()
-pipeline.app.cli = lambda **_: work()
+pipeline.app.cli = lambda **_: {}()
 pipeline.main()
 """
 BACKGROUND = """
@@ -51,9 +57,11 @@ pipeline.main()
 """
 
 
-def test_ctrl_c_is_not_lost_where_python_drops_its_exception() -> None:
+@pytest.mark.parametrize("work", ["loop", "wait"])
+def test_ctrl_c_is_not_lost_where_python_drops_its_exception(work: str) -> None:
+    program = DESTROYED.replace("{}", work)
     done = subprocess.run(
-        [sys.executable, "-c", DESTROYED], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 130 and done.stderr.splitlines()[-1] == "stopped"
 

@@ -77,7 +77,7 @@ function apply() {
   document.getElementById("extra").textContent = describe(wanted);
   const list = document.getElementById("others");
   list.hidden = !others.length;
-  list.querySelector("summary").textContent = `${others.length} more test ${others.length === 1 ? "photo" : "photos"} without pictures; "pipeline.py report RUN --rows ${facts.photos.length}" shows all`;
+  list.querySelector("summary").textContent = `${others.length} more ${others.length === 1 ? "photo" : "photos"} without pictures; "pipeline.py report RUN --rows ${facts.photos.length}" shows all`;
   list.querySelector("p").textContent = others.slice(0, 500).map(photo => `${photo.name} (PQ ${photo.pq.toFixed(1)})`).join(", ") + (others.length > 500 ? ", ..." : "");
 }
 
