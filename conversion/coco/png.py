@@ -6,6 +6,7 @@ import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ SegmentIds = NDArray[np.uint32]
 VOID = 0
 SIGNATURE = b"\x89PNG\r\n\x1a\n"  # the first bytes of every PNG
 HEADER_BYTES = 26  # up to the colour type
+_UP = 2  # the filter of a row that stores differences from the row above
 _COLOR_TYPES = {
     0: "greyscale",
     2: "RGB",
@@ -37,8 +39,12 @@ def join_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
     A fourth channel is ignored. BGR gives the ids of panoptic PNGs, and RGB gives 0xRRGGBB.
     """
     order = cv2.COLOR_RGB2BGRA if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
-    four = cv2.cvtColor(pixels, order)
-    return np.asarray(four.view("<u4")[..., 0] & np.uint32(0xFFFFFF), np.uint32)
+    return _as_numbers(cv2.cvtColor(pixels, order))
+
+
+def _as_numbers(pixels: Any) -> NDArray[np.uint32]:
+    """Convert (H, W, 4) uint8 to (H, W) uint32; the third channel has the highest bits."""
+    return np.asarray(pixels.view("<u4")[..., 0] & np.uint32(0xFFFFFF), np.uint32)
 
 
 def read_segment_ids(path: Path, size: Size) -> SegmentIds:
@@ -59,7 +65,10 @@ def read_segment_ids(path: Path, size: Size) -> SegmentIds:
     if header.kind not in ("8-bit RGB", "8-bit RGBA"):
         expected = "an 8-bit RGB PNG, whose colours are segment ids, or 16-bit greyscale ids"
         raise InputError(f"{path}: expected {expected}, found a PNG in {header.kind}")
-    return join_channels(np.asarray(_decode(path, cv2.IMREAD_COLOR), np.uint8))
+    ids = _decode_own(path.read_bytes(), size)
+    if ids is None:
+        ids = join_channels(np.asarray(_decode(path, cv2.IMREAD_COLOR), np.uint8))
+    return ids
 
 
 def _decode(path: Path, flags: int) -> NDArray[Any]:
@@ -67,6 +76,32 @@ def _decode(path: Path, flags: int) -> NDArray[Any]:
     if pixels is None:
         raise InputError(f"{path}: cannot be read as a PNG")
     return np.asarray(pixels)
+
+
+def _decode_own(data: bytes, size: Size) -> SegmentIds | None:
+    """Decode a PNG that `encode_png` wrote to (H, W) uint32 segment ids; None for all others.
+
+    zlib-ng inflates the long repetitions in such files in a tenth of the time that OpenCV needs.
+    """
+    (height, width), start = size, len(_head(size))
+    compressed = data[start + 8 : -len(_END) - 4]
+    if not data.startswith(_head(size)) or data[start:] != _chunk(b"IDAT", compressed) + _END:
+        return None
+    inflating = zlib_ng.decompressobj()
+    try:
+        inflated = inflating.decompress(compressed, height * (1 + 3 * width))
+    except zlib_ng.error:
+        return None
+    rows = np.frombuffer(inflated, np.uint8)
+    if rows.size != height * (1 + 3 * width) or not inflating.eof:
+        return None
+    rows = rows.reshape(height, -1)
+    if (rows[:, 0] != _UP).any():
+        return None
+    pixels = rows[:, 1:].copy()
+    for above, row in pairwise(pixels):
+        row += above
+    return _as_numbers(cv2.cvtColor(pixels.reshape(height, width, 3), cv2.COLOR_RGB2RGBA))
 
 
 @dataclass(frozen=True)
@@ -112,13 +147,13 @@ def write_segment_ids(path: Path, ids: SegmentIds) -> None:
 def encode_png(numbers: NDArray[Any], ids: SegmentIds | None = None) -> bytes:
     """Encode (H, W) segment ids, or indices into `ids`, (N,) uint32, as a panoptic PNG.
 
-    Most pixels equal the one above them. The filter Up (2) turns these into zeros, so only the
+    Most pixels equal the one above them. The filter Up turns these into zeros, so only the
     other pixels need work. zlib-ng at level 2 compresses the result as well as Pillow does at
     level 6, in a tenth of the time.
     """
     height, width = numbers.shape
     rows = np.zeros((height, 1 + 3 * width), np.uint8)
-    rows[:, 0] = 2
+    rows[:, 0] = _UP
     changed = np.flatnonzero(numbers[1:] != numbers[:-1])
     y, x = np.divmod(changed, width)
     below, above, first = numbers[y + 1, x], numbers[y, x], numbers[0]
@@ -128,12 +163,20 @@ def encode_png(numbers: NDArray[Any], ids: SegmentIds | None = None) -> bytes:
     for channel, shift in enumerate((0, 8, 16), start=1):
         rows[0, channel::3] = first >> shift & 255
         flat[places + channel] = (below >> shift) - (above >> shift) & 255
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB
-    chunks = ((b"IHDR", header), (b"IDAT", zlib_ng.compress(rows, 2)), (b"IEND", b""))
-    return SIGNATURE + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib_ng.crc32(kind + data))
-        for kind, data in chunks
-    )
+    return _head(numbers.shape) + _chunk(b"IDAT", zlib_ng.compress(rows, 2)) + _END
+
+
+def _head(size: Size) -> bytes:
+    header = struct.pack(">IIBBBBB", size[1], size[0], 8, 2, 0, 0, 0)  # 8 bits, RGB
+    return SIGNATURE + _chunk(b"IHDR", header)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = zlib_ng.crc32(kind + data)
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+
+
+_END = _chunk(b"IEND", b"")
 
 
 def png_names(file_names: Sequence[str]) -> dict[str, str]:

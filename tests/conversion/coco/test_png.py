@@ -12,9 +12,46 @@ from PIL import Image
 from base.errors import InputError
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import PanopticSet, Photo
-from conversion.coco.png import read_segment_ids
+from conversion.coco.png import SegmentIds, encode_png, read_segment_ids, write_segment_ids
 
 IDS = np.array([[5, 9, 0], [300, 65535, 1]])
+
+
+def random_ids(seed: int) -> SegmentIds:
+    """Rectangles with ids that use all three bytes."""
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(1, 60, 2)
+    ids = np.zeros((height, width), np.uint32)
+    for value in rng.integers(0, 2**24, 5):
+        y, x = rng.integers(0, height), rng.integers(0, width)
+        ids[y : y + 30, x : x + 30] = value
+    return ids
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pngs_are_read_as_they_were_written_by_any_program(tmp_path: Path, seed: int) -> None:
+    ids = random_ids(seed)
+    write_segment_ids(tmp_path / "own.png", ids)
+    pillow = np.asarray(Image.open(tmp_path / "own.png"), np.uint32)
+    assert np.array_equal(pillow @ np.array([1, 256, 65536], np.uint32), ids)
+    Image.fromarray(pillow.astype(np.uint8)).save(tmp_path / "other.png")
+    for name in ("own.png", "other.png"):
+        assert np.array_equal(read_segment_ids(tmp_path / name, ids.shape), ids)
+
+
+def test_a_damaged_png_of_this_project_is_refused_or_has_the_same_ids(tmp_path: Path) -> None:
+    ids, rng = random_ids(3), np.random.default_rng(0)
+    data = encode_png(ids)
+    refused = 0
+    for _ in range(200):
+        damaged = bytearray(data)
+        damaged[rng.integers(len(data))] ^= 1 << rng.integers(8)
+        (tmp_path / "a.png").write_bytes(damaged[: rng.integers(1, 2 * len(data))])
+        try:
+            assert np.array_equal(read_segment_ids(tmp_path / "a.png", ids.shape), ids)
+        except InputError:
+            refused += 1
+    assert refused > 100
 
 
 def test_16_bit_greyscale_values_are_ids(tmp_path: Path) -> None:
