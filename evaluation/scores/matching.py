@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from base.errors import InputError
+from base.memory import keep_freed_memory
 from base.workers import batched, count_cores
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import PanopticSet, Photo, Segment
@@ -97,6 +98,7 @@ def match_sets(
     Raises InputError if a photo has no prediction, if the sets disagree about a category, or if the
     segments of a photo are not those of its PNG.
     """
+    keep_freed_memory()
     _check_known(truth)
     _check_known(prediction)
     _check_categories(truth, prediction)

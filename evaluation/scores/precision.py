@@ -119,6 +119,7 @@ def _results(prediction: PanopticSet) -> list[dict[str, Any]] | None:
     results = [
         {**instance, "score": score}
         for photo in prediction.photos
+        if any(segment.score is not None for segment in photo.segments)  # before PNGs are read
         for instance, score in _thing_segments(prediction, photo, things)
         if score is not None
     ]
