@@ -46,14 +46,16 @@ def open_dataset(root: str | Path) -> Dataset:
 
 
 def open_or_propose(root: str | Path) -> Dataset:
-    """Open the data set in `root`; if it has no `dataset.yaml`, propose one from its labels."""
+    """Open the data set in `root`; if it has no `dataset.yaml`, propose one from its contents."""
     from annotation.intake.propose import propose_config
+    from conversion.stuff.proposing import find_stuff
 
     root = Path(root)
     path = root / "dataset.yaml"
     if root.is_dir() and not path.exists():
-        things = propose_config(root).things
-        print(f"{path}: proposed from the labels found ({len(things)} things); please review it")
+        config = propose_config(root, find_stuff(root / "stuff"))
+        found = f"categories: {len(config.things)} of things, {len(config.stuff)} of stuff"
+        print(f"{path}: proposed from what was found ({found}); please review it")
     return open_dataset(root)
 
 

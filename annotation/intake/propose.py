@@ -1,4 +1,4 @@
-"""Propose a `dataset.yaml` for a folder without one, from the labels in its Labelme files."""
+"""Propose a `dataset.yaml` for a folder without one, from its labels and its stuff."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ class ProposedThing:
     spellings: tuple[tuple[str, int], ...]
 
 
-def propose_config(root: Path) -> DatasetConfig:
+def propose_config(root: Path, stuff: Sequence[tuple[str, float]] = ()) -> DatasetConfig:
     """Write `root/dataset.yaml` with every label found as a thing; return its contents.
 
+    `stuff` are the names of COCO's stuff in the label maps, with their fractions of all pixels.
     Rare labels that resemble a frequent one are treated as misspellings of it, which validation
     will report. Raises InputError if the file exists already or there are no labels.
     """
@@ -55,7 +56,9 @@ def propose_config(root: Path) -> DatasetConfig:
     if not things:
         why = f"no labels were found in {root}, {root / 'labelme'} and {root / 'images'}"
         raise InputError(f"{path}: missing, and {why}; create it with `things: [...]`")
-    lines = [*_lines(root, things), *_flag_lines(found, defaults)]
+    labels = {thing.label for thing in things}
+    stuff = [(name, share) for name, share in stuff if name not in labels]
+    lines = [*_lines(root, things, stuff), *_flag_lines(found, defaults)]
     text = "\n".join(lines) + "\n"
     config = parse_config(yaml.safe_load(text), where=str(path))
     write_bytes(path, text.encode(), durable=True)
@@ -106,10 +109,16 @@ def _same(first: str, second: str) -> bool:
     return normalized_label(first) == normalized_label(second)
 
 
-def _lines(root: Path, things: Sequence[ProposedThing]) -> Iterator[str]:
+def _lines(
+    root: Path, things: Sequence[ProposedThing], stuff: Sequence[tuple[str, float]]
+) -> Iterator[str]:
     """Yield the lines of the file."""
-    yield "# Proposed from the labels in the Labelme files. Check it: correct or delete labels, and"
-    yield "# list under stuff, by COCO name, what cannot be counted: road, sky-other-merged, ..."
+    if stuff:
+        yield "# Proposed from the Labelme files and the label maps. Check it: correct or delete"
+        yield "# labels and stuff."
+    else:
+        yield "# Proposed from the labels in the Labelme files. Check it: correct or delete labels,"
+        yield "# and list under stuff, by COCO name, what cannot be counted: road, wall-stone, ..."
     yield f"name: {_scalar(root.resolve().name or 'dataset')}"
     yield "things:"
     for thing in things:
@@ -117,10 +126,13 @@ def _lines(root: Path, things: Sequence[ProposedThing]) -> Iterator[str]:
         for label, count in thing.spellings:
             comment += f"; probably misspelt: {count:,} '{printable(label[:_LONGEST])}'"
         yield f"  - {_scalar(thing.label)}  # {comment}"
-    yield "stuff: []"
+    yield "stuff:" if stuff else "stuff: []"
+    for name, share in stuff:
+        yield f"  - {_scalar(name)}  # {100 * share:.1f}% of all pixels"
     if any(path.suffix.lower() == ".png" for path in (root / "stuff").rglob("*")):
         yield "stuff_sources:"
-        yield "  - label_maps: stuff  # 8-bit PNGs of COCO panoptic ids; list their stuff above"
+        missing = "" if stuff else "; list their stuff above"
+        yield f"  - label_maps: stuff  # PNGs of COCO's panoptic ids{missing}"
     yield "split:"
     yield from ("  train: 0.8", "  test: 0.2", "  seed: 0")
     if _has_groups(root / "photos.csv"):

@@ -49,14 +49,18 @@ class LabelMaps:
         return () if path is None else (path,)
 
     def read(self, name: str, shapes: Sequence[Shape], *, height: int, width: int) -> Map | None:
-        """Read (H, W) uint16 meanings; return None if the photo has no map.
+        """Read the map of the photo `name` as `read_file` does; return None if it has no map.
 
-        Raises InputError if the map is ambiguous, damaged, of another size, or has values without
-        a meaning.
+        Raises InputError also if the map is ambiguous.
         """
         path = self.names.find(name)
-        if path is None:
-            return None
+        return None if path is None else self.read_file(path, height=height, width=width)
+
+    def read_file(self, path: Path, *, height: int, width: int) -> Map:
+        """Read (H, W) uint16 meanings from a map.
+
+        Raises InputError if it is damaged, of another size, or has values without a meaning.
+        """
         try:
             data = read_regular(path)
         except OSError as error:

@@ -87,6 +87,7 @@ def _measure(
     kept = (perf_counter() - start) / len(steps)
 
     optimizer = build_optimizer(module, config, lr=config.lr)
+
     def timed_step(index: int) -> float:
         start = perf_counter()
         _train_step(model, optimizer, steps[index], read[index])

@@ -103,9 +103,7 @@ def write_report(
         for i in track(chosen, "report")
     ]
     stages = plot_stages(read_log(log)) if log.is_file() else ()
-    about = (
-        f"{len(figures.photos)} photos: {prediction_json.name} compared with {truth_json.name}"
-    )
+    about = f"{len(figures.photos)} photos: {prediction_json.name} compared with {truth_json.name}"
     html = read_template(TEMPLATE).render(
         title=title,
         about=about,

@@ -42,7 +42,10 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_flat_folder_is_validated(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     validate(folder)
-    assert "proposed from the labels found (1 things)" in capsys.readouterr().out
+    assert (
+        "proposed from what was found (categories: 1 of things, 0 of stuff)"
+        in capsys.readouterr().out
+    )
     dataset = open_or_propose(folder)
     assert [path.name for path in dataset.annotations()] == ["a.json", "b.json", "c.json"]
     assert [path.name for path in dataset.photos()] == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
