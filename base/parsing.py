@@ -21,6 +21,19 @@ _MOST_NODES = 1_000_000  # of a YAML file, with its aliases resolved
 _MOST_LEVELS = 100  # of a YAML file; libyaml crashes at some 10,000
 # the faster one in C, if it is installed
 _SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# what PyYAML reports about frequent mistakes, and what a person should know
+_MISTAKES = {
+    "found a tab character": "expected spaces, found a tab",
+    "mapping values are not allowed": "expected no second ':'; if it belongs to the value, put the"
+    " value into quotes; if not, this line is indented too far",
+    "expected ',' or ']'": "expected ',' or ']' in the list that starts in line {start}",
+    "expected ',' or '}'": "expected ',' or '}}' in the mapping that starts in line {start}",
+    "unexpected end of stream": "expected a quote that ends the text from line {start}",
+    "cannot start any token": "expected quotes around a value that starts with this character",
+    "did not find expected key": "expected a key, indented like those above it",
+    "expected '-' indicator": "expected '-', as in the list that starts in line {start}",
+    "found undefined alias": "expected quotes around a value that starts with '*'",
+}
 
 
 class _Loader(_SAFE):  # type: ignore[misc]
@@ -85,8 +98,20 @@ def load_yaml(path: Path) -> Any:
     # ValueError: a date such as 2024-99-99, or an integer of more digits than Python converts;
     # AttributeError: a value that does not have its explicit tag, such as `!!timestamp x`
     except (yaml.YAMLError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: is not valid YAML: {error}") from None
+        raise InputError(f"{path}: is not valid YAML: {_reason(error)}") from None
     return {} if data is None else data
+
+
+def _reason(error: Exception) -> str:
+    """Return the place and the reason of an error in one line."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return " ".join(str(error).split())
+    place = error.problem_mark
+    start = (error.context_mark or place).line + 1
+    problem = error.problem or "cannot be read"
+    known = next((text for found, text in _MISTAKES.items() if found in problem), None)
+    reason = problem if known is None else known.format(start=start)
+    return f"line {place.line + 1}, column {place.column + 1}: {reason}"
 
 
 def _check_structure(text: str) -> None:

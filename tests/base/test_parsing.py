@@ -31,6 +31,30 @@ def test_hostile_yaml_is_an_error_with_the_path(tmp_path: Path, text: str, messa
         load_yaml(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a: b\n\tc: d", "line 2, column 1: expected spaces, found a tab"),
+        ("a: b: c", "line 1, column 5: expected no second ':'"),
+        ("a: b\n c: d", "line 2, column 3: .* indented too far"),
+        ("a:\n  - [b\nc: d", "line 3, column 2: expected ',' or ']' in .* line 2"),
+        ("a: {b: c", "line 2, column 1: expected ',' or '}' in .* line 1"),
+        ('a: "b', "line 1, column 6: expected a quote that ends the text from line 1"),
+        ("a: @b", "line 1, column 4: expected quotes"),
+        ("a: *b", "line 1, column 4: expected quotes"),
+        ("a:\n  b: c\n d: e", "line 3, column 2: expected a key"),
+        ("a:\n  - b\n  c: d", "line 3, column 3: expected '-', as in .* line 2"),
+        ("a: !b c", "line 1, column 4: could not determine a constructor"),
+    ],
+)
+def test_mistakes_in_yaml_are_explained_in_one_line(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "dataset.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"dataset.yaml: is not valid YAML: {reason}") as error:
+        load_yaml(path)
+    assert "\n" not in str(error.value)
+
+
 def test_anchors_are_resolved(tmp_path: Path) -> None:
     path = tmp_path / "dataset.yaml"
     path.write_text("a: &a [1, 2]\nb: *a\n")
