@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from base.counting import counted
 from commands.arguments import DatasetPath, check_file
 from commands.printing import console
 
@@ -31,7 +32,7 @@ def stuff(dataset: DatasetPath, weights: str, confidence: float = 0.5) -> None:
     thresholds = Thresholds(confidence)
     check_source(weights)
     photos, out = find_photos(*photo_sources(dataset)), dataset / "stuff_predicted"
-    print(f"stuff: {len(photos.names)} photos in {photos.root}", flush=True)
+    print(f"stuff: {counted(len(photos.names), 'photo')} in {photos.root}", flush=True)
     from detr.prediction.predict import predict as run_prediction  # loads torch
 
     run_prediction(weights, photos, out, thresholds)
@@ -63,8 +64,9 @@ def convert(dataset: DatasetPath, scheduler: str | None = None, verify: bool = F
     for file in built.repaired:
         print(f"{opened.panoptic / file}: had been changed since it was built; built again")
     state = "built" if built.fresh else "up to date"
-    counts = ", ".join(f"{count} {name}" for name, count in built.photos.items())
-    print(f"{opened.panoptic}: {state}: {counts} photos, {built.segments} segments")
+    counts = ", ".join(f"{count:,} {name}" for name, count in built.photos.items())
+    segments = counted(built.segments, "segment")
+    print(f"{opened.panoptic}: {state}; photos: {counts}; {segments}")
     if verify:
         print("verified: every file was read and compared")
     for what, count in built.changes.items():
@@ -126,10 +128,11 @@ def export(
 
     opened = open_dataset(dataset)
     if format != "coco":
-        print(f"{out}: {run_export(opened, format, out)} photos exported")
+        print(f"{out}: {counted(run_export(opened, format, out), 'photo')} exported")
         return
     exported = export_instances(opened, out)
-    print(f"{out}: {exported.photos} photos, {exported.instances} instances exported")
+    instances = counted(exported.instances, "instance")
+    print(f"{out}: {counted(exported.photos, 'photo')}, {instances} exported")
     for why in exported.left_out:
         print(f"left out: {why}")
     if exported.left_out:

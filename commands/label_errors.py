@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from base.counting import counted
 from base.errors import InputError
 from commands.arguments import DatasetPath, Settings
 from commands.printing import console
@@ -64,7 +65,8 @@ def label_errors(
         table.add_row(one.file_name, one.kind, f"{one.score:.2f}", label, predicted)
     console.print(table)
     path = out / "suspects.json"
-    print(f"{path}: {len(found.suspects)} suspicious labels, the most suspicious first")
+    suspects = counted(len(found.suspects), "suspicious label")
+    print(f"{path}: {suspects}, the most suspicious first")
     command = shlex.join(["relabel", str(dataset), str(path), "--with-predictions"])
     print(f"to correct them: pipeline.py {command}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from base.counting import counted
 from base.errors import InputError
 from base.files import write_bytes
 from base.locks import working_on
@@ -38,7 +39,8 @@ def prelabel(run: RunPath, dataset: DatasetPath, most: int = 50) -> None:
     names = {photo.relative_to(opened.images).as_posix(): photo for photo in paths}
     others = tuple(p.relative_to(opened.images).as_posix() for p in opened.photos())
     known = PhotoList(opened.images, tuple(name for name in others if name not in names))
-    print(f"prelabel: {len(names)} photos without annotation in {opened.images}", flush=True)
+    new = counted(len(names), "photo")
+    print(f"prelabel: {new} without annotation in {opened.images}", flush=True)
     from detr.prediction.informative import order_photos  # loads torch
 
     out = run / "prelabel"
@@ -55,6 +57,8 @@ def prelabel(run: RunPath, dataset: DatasetPath, most: int = 50) -> None:
             written += write_proposed(names[name], paths[names[name]], shapes)
     listed = run / "prelabel.txt"
     write_bytes(listed, "".join(f"{name}\n" for name in order).encode())
-    print(f"{opened.root}: {written} annotations proposed; {listed}: the photos in order")
+    print(
+        f"{opened.root}: {counted(written, 'annotation')} proposed; {listed}: the photos in order"
+    )
     command = shlex.join(["annotate", str(opened.root), "--only", str(listed)])
     print(f"to correct them: pipeline.py {command}")

@@ -55,7 +55,7 @@ def open_or_propose(root: str | Path) -> Dataset:
     if root.is_dir() and not path.exists():
         config = propose_config(root, find_stuff(root / "stuff"))
         found = f"categories: {len(config.things)} of things, {len(config.stuff)} of stuff"
-        print(f"{path}: proposed from what was found ({found}); please review it")
+        print(f"{path}: proposed from what was found ({found}); check it")
     return open_dataset(root)
 
 

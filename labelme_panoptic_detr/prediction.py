@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.photos.files import read_photo
+from base.counting import counted
 from base.errors import InputError
 from conversion.coco.categories import Category
 from labelme_panoptic_detr.datasets import photo_sources
@@ -101,7 +102,7 @@ def predict(
     photos = find_photos(*(one for path in images for one in photo_sources(Path(path))))
     draws = len(photos.names) <= MOST_PICTURES if pictures is None else pictures
     check_place(photos, Path(out))
-    print(f"predict: {len(photos.names)} photos in {photos.root}", flush=True)
+    print(f"predict: {counted(len(photos.names), 'photo')} in {photos.root}", flush=True)
     from detr.prediction.predict import predict as run_prediction  # loads torch
 
     run_prediction(source, photos, Path(out), thresholds, pictures=draws)

@@ -22,6 +22,7 @@ from annotation.rules.labels import label_complaints
 from annotation.rules.pairs import pair_complaints
 from annotation.rules.resolved import resolve_annotation
 from annotation.rules.shapes import shape_complaints
+from base.counting import counted
 
 Shapes = tuple[Shape, ...]
 Paint = Callable[[Sequence[Shape], DatasetConfig, Size], NDArray[np.int32]]
@@ -65,7 +66,7 @@ class Safety:
         wrong = (changed > allowed) | ((counts[0] > 0) & (counts[1] == 0))
         if wrong.any():
             i = int(np.argmax(wrong))
-            visible = f"from {counts[0][i]:,} visible pixels to {counts[1][i]:,}"
+            visible = f"from {counted(counts[0][i], 'visible pixel')} to {counts[1][i]:,}"
             raise NotFixedError(f"the fix would change a '{labels[i]}' {visible}; draw it again")
 
     def _count_findings(self, shapes: Shapes) -> Counter[str]:

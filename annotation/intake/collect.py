@@ -25,6 +25,7 @@ from annotation.intake.origins import (
 from annotation.intake.sources import Source, SourcePhoto, open_source
 from annotation.photos.flat import check_not_flat
 from annotation.photos.listing import list_photos
+from base.counting import counted
 from base.errors import InputError
 from base.files import digest, write_bytes
 from base.locks import working_on
@@ -73,12 +74,13 @@ class Collected:
         """Yield a summary, and a line for each photo that a person may want to check."""
         others = [one for one in self.duplicates if not one.same_source]
         yield (
-            f"{self.root}: {len(self.added)} photos added, "
-            f"{len(self.duplicates) - len(others)} already present, "
-            f"{len(others)} exact duplicates skipped, {len(self.refused)} refused"
+            f"{self.root}: {counted(len(self.added), 'photo')} added, "
+            f"{len(self.duplicates) - len(others):,} already present, "
+            f"{counted(len(others), 'exact duplicate')} skipped, {len(self.refused):,} refused"
         )
         if self.adopted:
-            yield f"{self.root / 'labelme'}: {self.adopted} annotations copied with their photos"
+            copied = counted(self.adopted, "annotation")
+            yield f"{self.root / 'labelme'}: {copied} copied with the photos"
         yield from (f"duplicate: {one.origin} is the same as {one.image}" for one in others)
         for pair in self.near_duplicates:
             if not pair.same_source:

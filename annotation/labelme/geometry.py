@@ -10,6 +10,7 @@ from shapely.geometry.base import BaseGeometry
 from annotation.labelme.annotation import Shape, UnreadableShape
 from annotation.labelme.masks import decode_mask_png
 from annotation.photos.files import Size
+from base.counting import counted
 from base.errors import InputError
 
 CIRCLE_CORNERS = 64  # the polygon's area is then 0.2 % below the circle's
@@ -54,9 +55,8 @@ def check_points(shape: Shape) -> NDArray[np.float64]:
     count = len(shape.points)
     wrong = shape.shape_type == "rectangle" and count == 3
     if count < least or (most is not None and count > most) or wrong:
-        wanted = f"at least {least}" if most is None else str(least)
-        plural = "point" if least == 1 else "points"
-        raise ShapeError("points-few", f"{shape.shape_type} needs {wanted} {plural}, found {count}")
+        wanted = ("at least " if most is None else "") + counted(least, "point")
+        raise ShapeError("points-few", f"{shape.shape_type} needs {wanted}, found {count}")
     points = np.array(shape.points, dtype=np.float64)
     if not np.abs(points).max() <= 1e9:  # also refuses NaN
         raise ShapeError("points-not-finite", "points must be finite numbers of pixels")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from annotation.photos.files import Size, without_pixel_limit
+from base.counting import counted
 from base.errors import InputError
 
 MOST_MASK_PIXELS = 25_000_000  # of a mask whose picture is not known
@@ -81,8 +82,9 @@ def decode_mask_png(mask: str, picture: Size | None = None) -> NDArray[np.bool_]
     if colours.all() or not colours.any():
         return np.asarray(opaque)
     raise InputError(
-        f"mask: expected one channel, found an alpha channel with {np.count_nonzero(opaque):,}"
-        f" pixels beside colours with {np.count_nonzero(colours):,}; save it as a grey PNG"
+        f"mask: expected one channel, found an alpha channel with"
+        f" {counted(np.count_nonzero(opaque), 'pixel')} beside colours with"
+        f" {np.count_nonzero(colours):,}; save it as a grey PNG"
     )
 
 

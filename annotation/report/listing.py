@@ -14,6 +14,7 @@ from rich.text import Text
 from annotation.dataset import Dataset
 from annotation.findings import Finding, Severity
 from annotation.rules.checked import Checked
+from base.counting import counted
 from base.naming import printable
 
 NO_FINDINGS = "no findings"
@@ -51,7 +52,7 @@ def finding_lines(findings: Sequence[Finding], *, most: int = MOST_LINES) -> Ite
         place = f.file if f.shape is None else f"{f.file}: shapes[{f.shape}]"
         yield printable(f"{f.severity:7} {place}: {f.message} [{f.rule}; {f.fix}]")
     if len(findings) > most:
-        yield f"... {len(findings) - most} more, see --json or --html"
+        yield f"... {len(findings) - most:,} more, see --json or --html"
 
 
 def checked_line(dataset: Dataset, checked: Checked) -> str:
@@ -62,9 +63,12 @@ def checked_line(dataset: Dataset, checked: Checked) -> str:
     for one in files:
         counts.update(dict(zip(dataset.config.things, one.counts, strict=False)))
     listed = ", ".join(f"{count:,} {thing}" for thing, count in counts.most_common() if count)
-    text = f"checked: {len(files):,} annotation files, {sum(one.usable for one in files):,} usable"
+    usable = sum(one.usable for one in files)
+    text = f"checked: {counted(len(files), 'annotation file')}, {usable:,} usable"
     text += f", {excluded:,} excluded" if excluded else ""
-    return printable(text + f"; {counts.total():,} things" + (f": {listed}" if listed else ""))
+    return printable(
+        text + f"; {counted(counts.total(), 'thing')}" + (f": {listed}" if listed else "")
+    )
 
 
 def findings_table(findings: Sequence[Finding]) -> RenderableType:
@@ -97,5 +101,5 @@ def _files_table(findings: Sequence[Finding]) -> Table:
         numbers = (str(count or "") for count in (one.errors, one.warnings, one.notes))
         table.add_row(Text(printable(one.file), overflow="fold"), *numbers)
     if len(worst) > MOST_FILES:
-        table.caption = f"{len(worst) - MOST_FILES:,} more files have findings"
+        table.caption = f"and {counted(len(worst) - MOST_FILES, 'more file')} with findings"
     return table

@@ -17,6 +17,7 @@ from annotation.report.frames import HEIGHT, WIDTH
 from annotation.report.listing import NO_FINDINGS, FileCounts, worst_files
 from annotation.report.pictures import PictureTask, draw_findings
 from annotation.rules.checked import Checked
+from base.counting import counted
 from base.files import write_bytes
 from base.html import read_template
 from base.progress import track
@@ -133,4 +134,7 @@ def _totals(checked: Checked, files: Sequence[FileCounts]) -> list[tuple[str, in
         )
     ]
     usable = sum(one.usable for one in checked.annotations)
-    return [*totals, ("usable", usable, f"of {len(checked.annotations)} annotation files")]
+    return [
+        *totals,
+        ("usable", usable, f"of {counted(len(checked.annotations), 'annotation file')}"),
+    ]

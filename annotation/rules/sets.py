@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from annotation.dataset import DatasetConfig
 from annotation.findings import Complaint
 from annotation.rules.statistics import UNNAMED, Statistics
+from base.counting import counted
 
 LEAST = 20  # instances that a category needs before one of them can be an outlier
 NARROWEST = 0.14  # least standard deviation of a logarithm: with the limit 5, a factor of 2 is fine
@@ -57,7 +58,7 @@ class Tally:
                 message = f"no shape has the label '{label}'"
                 yield Complaint("label-unused", None, message, "draw some, or remove the label")
             elif count < few:
-                message = f"'{label}' has {count} instances, expected {few} or more"
+                message = f"'{label}' has {counted(count, 'instance')}, expected {few} or more"
                 yield Complaint("category-few", None, message, "draw more of it")
         present = sorted(
             (count, label) for label, count in zip(things, self._instances, strict=True) if count
@@ -66,7 +67,7 @@ class Tally:
             return
         (least, rare), (most, frequent) = present[0], present[-1]
         if most > self._config.limits.imbalance * least:
-            message = f"'{frequent}' has {most} instances, '{rare}' only {least}"
+            message = f"'{frequent}' has {counted(most, 'instance')}, '{rare}' only {least:,}"
             yield Complaint("category-imbalance", None, message, f"draw more of '{rare}'")
 
     def outliers(self) -> Iterator[tuple[int, Complaint]]:
@@ -110,7 +111,7 @@ def _described(rule: str, label: str, value: float, centre: float) -> str:
     if rule == "size-outlier":
         many = math.exp(abs(value - centre))
         kind = "larger" if value > centre else "smaller"
-        area = f"{math.exp(value):.0f} square pixels"
+        area = counted(round(math.exp(value)), "square pixel")
         return f"this '{label}' has {area}, {many:.0f} times {kind} than usual"
     own, usual = math.exp(value), math.exp(centre)
     return f"this '{label}' is {own:.2g} times as wide as high; the median is {usual:.2g}"

@@ -14,6 +14,7 @@ from annotation.rules.crossings import CrossedOutline
 from annotation.rules.figures import FigureArrays, as_array, figure_arrays, intersections
 from annotation.rules.outlines import outline_complaints
 from annotation.rules.resolved import ResolvedAnnotation
+from base.counting import counted
 
 MASK_MARGIN = 2  # pixels; writers differ in whether the second point is the last pixel
 AGAIN = "delete the shape, or draw it again"
@@ -94,7 +95,7 @@ def _area_complaints(resolved: ResolvedAnnotation, arrays: FigureArrays) -> Iter
         if crossing := arrays.crossings.get(int(i)):
             yield _crossing(resolved, index, crossing)
         elif area == 0:
-            message = f"the {len(shape.points)} points of this {shape.shape_type} enclose no area"
+            message = f"the points of this {shape.shape_type} enclose no area"
             yield Complaint("zero-area", index, message, AGAIN)
         else:
             message = f"covers {area:.1f} square pixels, expected {least:g} or more"
@@ -108,9 +109,11 @@ def _crossing(resolved: ResolvedAnnotation, index: int, crossing: CrossedOutline
     if np.isinf(crossing.doubt):
         what = "and in many other places"
     elif crossing.lost < crossing.doubt:
-        what = f"and a loop of {crossing.doubt:.0f} square pixels runs in the other direction"
+        loop = counted(round(crossing.doubt), "square pixel")
+        what = f"and a loop of {loop} runs in the other direction"
     else:
-        what = f"and {crossing.lost:.0f} square pixels, which it encloses twice, are lost"
+        lost = counted(round(crossing.lost), "square pixel")
+        what = f"and loses {lost} that it encloses twice"
     message = f"the outline crosses itself near x, y = {x:.0f}, {y:.0f}, {what}"
     slight = crossing.doubt < resolved.limits.crossing_area
     severity: Severity | None = "note" if slight else None

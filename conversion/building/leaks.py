@@ -41,9 +41,9 @@ class Leak:
     def message(self) -> str:
         """The leak in words."""
         return (
-            f"{self.photos:,} of {self.total:,} photos of {self.split} look like photos of train or"
-            f" are copies of them, for example {self.photo} and {self.twin}; scores on {self.split}"
-            " will be too high"
+            f"photos of {self.split} that look like photos of train or are copies of them:"
+            f" {self.photos:,} of {self.total:,}, for example {self.photo} and {self.twin}; scores"
+            f" on {self.split} will be too high"
         )
 
 

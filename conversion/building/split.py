@@ -14,6 +14,7 @@ from annotation.decisions import FILE_NAME, read_decisions
 from annotation.findings import Complaint
 from annotation.photos.groups import group_file, read_photo_groups
 from annotation.rules.checked import CheckedAnnotation
+from base.counting import counted
 from base.errors import InputError
 from base.files import digest, inside, read_regular
 from base.parsing import parse, read_json
@@ -162,7 +163,7 @@ def split_complaints(
         if len(photos[index]) == 1 and len(sizes) > 1:
             ((part, count),) = photos[index].items()
             why = "used in training but never scored" if part == "train" else "not used in training"
-            message = f"'{label}' is only in {part}, in {count} photos: {why}"
+            message = f"'{label}' is only in {part}, in {counted(count, 'photo')}: {why}"
             fix = "draw it in more photos, or choose another split.seed"
             yield Complaint("category-one-split", None, message, fix)
 
@@ -175,7 +176,7 @@ def empty_split_complaints(
     for name, count in sizes.items() if total else ():
         if not count and shares.get(name, 1) > 0:
             why = "nothing can be learnt" if name == "train" else "nothing can be scored"
-            message = f"the split '{name}' has none of the {total} photos: {why}"
+            message = f"the split '{name}' has no photos: {why}"
             yield Complaint("category-one-split", None, message, fix)
     if set(shares) == {"train"}:  # with `test: 0`, somebody has decided that
         message = "all photos are for training: no prediction will be scored"

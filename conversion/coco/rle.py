@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from annotation.photos.files import Size
+from base.counting import counted
 from base.errors import InputError
 from conversion.coco.cropped_mask import NO_PIXELS, CroppedMask
 
@@ -78,8 +79,9 @@ def decode_rle(rle: Rle, size: Size) -> CroppedMask:
     else:
         counts = np.array(rle.counts, np.int64)
     if (counts < 0).any() or int(counts.sum()) != height * width:
-        found = "a negative run" if (counts < 0).any() else f"{int(counts.sum()):,} pixels"
-        raise InputError(f"segmentation: expected runs of {height * width:,} pixels, found {found}")
+        found = "a negative run" if (counts < 0).any() else counted(int(counts.sum()), "pixel")
+        expected = counted(height * width, "pixel")
+        raise InputError(f"segmentation: expected runs of {expected}, found {found}")
     mask = decode_counts(_without_empty_runs(counts), height=height)
     return mask if mask.pixels.size else CroppedMask(np.zeros((1, 1), bool))
 

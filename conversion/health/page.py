@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from base.counting import counted
 from base.files import write_bytes
 from base.html import read_template
 from conversion.health.survey import CategoryHealth, Health, Places
@@ -48,7 +49,8 @@ def _cards(health: Health) -> Iterator[Card]:
 
 
 def _note(one: CategoryHealth) -> str:
-    return f"in {sum(one.photos.values()):,} photos; brightest place: {one.places.max():.0%} of all"
+    photos = counted(sum(one.photos.values()), "photo")
+    return f"in {photos}; brightest place: {one.places.max():.0%} of all"
 
 
 def _picture(places: Places) -> str:

@@ -8,6 +8,7 @@ from statistics import median
 from rich.table import Table
 from rich.text import Text
 
+from base.counting import counted
 from base.naming import printable
 from conversion.health.survey import Health, Places
 
@@ -24,7 +25,7 @@ def health_facts(health: Health) -> Iterator[tuple[str, str]]:
     ranked = sorted(health.sizes.items(), key=lambda one: (-one[1], one[0]))
     sizes = [f"{width}x{height}: {count:,}" for (width, height), count in ranked[:_MOST_SIZES]]
     if len(ranked) > _MOST_SIZES:
-        sizes.append(f"{len(ranked) - _MOST_SIZES:,} other sizes")
+        sizes.append(counted(len(ranked) - _MOST_SIZES, "other size"))
     yield "sizes", ", ".join(sizes)
     least, most = health.things[0], health.things[-1]
     yield "things per photo", f"{least:,} to {most:,}, median {median(health.things):g}"

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from base.counting import counted
 from base.errors import InputError
 
 Points = tuple[tuple[float, float], ...]
@@ -56,7 +57,7 @@ def read_box(numbers: Sequence[float] | None, values: Mapping[str, Any]) -> Box:
             " give their corners as segmentation"
         )
     if numbers is None or len(numbers) != 4:
-        found = "none" if numbers is None else f"{len(numbers)} numbers"
+        found = "none" if numbers is None else counted(len(numbers), "number")
         raise InputError(f"expected a segmentation, or a bbox of 4 numbers, found {found}")
     if mode not in (_XYXY, _XYWH):
         expected = "expected 0 or 1, or 4 with a bbox of 5 numbers"

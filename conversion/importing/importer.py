@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from annotation.dataset import open_dataset
+from base.counting import counted
 from base.errors import InputError, nearest
 from base.locks import working_on
 from base.progress import track
@@ -57,8 +58,8 @@ class Imported:
         for path in self.left_out:
             yield f"left out: {path}: another file has more information about the same photos"
         yield (
-            f"{self.root}: {len(self.written)} photos with {shapes} shapes"
-            f" and {maps} stuff maps; {present} had been imported earlier"
+            f"{self.root}: {counted(len(self.written), 'photo')} with {counted(shapes, 'shape')}"
+            f" and {counted(maps, 'stuff map')}; {present:,} already imported"
         )
 
 

@@ -84,12 +84,13 @@ def _notes(
     file: CocoFile, options: ImportOptions, things: Mapping[Id | float, str], crowds: bool
 ) -> Iterator[str]:
     if file.not_numbers:
-        found = f"{file.not_numbers:,} values are NaN or infinite"
-        yield f"{file.path}: {found}, which JSON does not have; they are read as missing"
+        found = f"NaN or infinite values, which JSON does not have: {file.not_numbers:,}"
+        yield f"{file.path}: {found}; they are read as missing"
     if not crowds:
         yield (
-            f"{file.path}: iscrowd is 1 for all {file.crowds.rles:,} masks and for nothing else, so"
-            " they become things, not crowds; if they are crowds, use --crowds keep"
+            f"{file.path}: iscrowd is 1 for every mask ({file.crowds.rles:,} in all) and for"
+            " nothing else, so masks become things, not crowds; if they are crowds, use --crowds"
+            " keep"
         )
     if file.panoptic and not options.things and not _has_things(file) and things:
         shown = ", ".join(list(things.values())[:MOST_NAMES])

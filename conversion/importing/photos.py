@@ -77,7 +77,7 @@ def locate_photos(
             seen.add(found.path)
             photos.append(ImportedPhoto(file, labels, image, found, _size(image, found.path)))
     if missing.lines and not photos and len(missing.lines) > 1:
-        problems.add(f"{file.path}: none of its {len(file.images):,} photos can be used")
+        problems.add(f"{file.path}: none of its photos can be used ({len(file.images):,} in all)")
         problems.add(missing.lines[0])
     else:
         problems.extend(missing)
@@ -115,7 +115,7 @@ def choose_files(
         else:
             other = twins[0].file.path
             message = (
-                f"{len(twins):,} of its photos are also in {other}; import only one of the files"
+                f"photos that are also in {other}: {len(twins):,}; import only one of the files"
             )
             problems.add(f"{one.file.path}: {message}")
     return [one for one in files if one not in skipped], skipped

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from base.counting import counted
 from base.errors import InputError
 from base.files import open_regular
 from conversion.coco.file import MEMBERS, CocoFile, read_coco
@@ -47,7 +48,7 @@ def read_source(source: Path, problems: Problems, *, without: Path) -> Source:
         else:
             files += [file] if file else []
     if not files:
-        found = f"{len(paths)} other JSON files" if source.is_dir() else "other JSON"
+        found = counted(len(paths), "other JSON file") if source.is_dir() else "other JSON"
         reasons = "".join(f"\n{note}" for note in notes[:3])
         raise InputError(
             f"{source}: expected a COCO file: JSON with {', '.join(MEMBERS)}; found {found}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from annotation.dataset import Dataset
 from annotation.findings import Complaint
 from annotation.rules.checked import CheckedAnnotation
+from base.counting import counted
 from base.errors import InputError
 from conversion.coco.categories import categories_of
 from conversion.config import read_conversion_config
@@ -55,9 +56,7 @@ def stuff_complaints(
 def _coco_complaints(dataset: Dataset, source: CocoStuff) -> Iterator[Complaint]:
     names = list(photo_names(dataset))
     if names and not any(map(source.has, names)):
-        message = (
-            f"{dataset.relative(source.index.path)}: contains none of the {len(names):,} photos"
-        )
+        message = f"{dataset.relative(source.index.path)}: contains none of the photos of the set"
         fix = "its file_name must be the path of a photo below images/, or the end of it"
         yield Complaint("map-unmatched", None, message, fix)
 
@@ -67,13 +66,10 @@ def _map_complaints(dataset: Dataset, names: MapNames) -> Iterator[Complaint]:
     if names.ambiguous:
         photo, why = next(iter(sorted(names.ambiguous.items())))
         others = len(names.ambiguous) - 1
-        noun = "photo" if others == 1 else "photos"
-        more = f"; the same applies to {others:,} other {noun}" if others else ""
+        more = f"; the same applies to {counted(others, 'other photo')}" if others else ""
         yield Complaint("map-ambiguous", None, f"the map of {photo} is not clear: {why}{more}")
     if names.unmatched:
         shown = ", ".join(names.unmatched[:MOST_EXAMPLES])
-        count = len(names.unmatched)
-        noun = "map belongs" if count == 1 else "maps belong"
-        message = f"{count:,} {noun} to no photo and {'is' if count == 1 else 'are'} not used"
+        message = f"{counted(len(names.unmatched), 'label map')} without a matching photo"
         fix = "name the map of images/a.jpg a.jpg.png or a.png"
         yield Complaint("map-unmatched", None, f"{folder}: {message}: {shown}", fix)

@@ -22,6 +22,7 @@ from annotation.fixing.fix import write_checked
 from annotation.fixing.shape_fixes import NotFixedError
 from annotation.labelme.annotation import Annotation, read_annotation
 from annotation.labelme.instances import Instance, find_instances
+from base.counting import counted
 from base.errors import InputError
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import Photo, Segment
@@ -67,7 +68,7 @@ def find_corrections(
             shown = {i: (label, box) for i, label, box in zip(*columns, strict=True) if i}
             added = len(columns[0]) - len(shown)
             if added:
-                problems.append(f"{name}: {added} labels were added to {field}; {REDRAW}")
+                problems.append(f"{name}: {counted(added, 'label')} added to {field}; {REDRAW}")
             for segment in segments:
                 old = names[segment.category_id].name
                 label, box = shown.get(segment.id, (None, None))

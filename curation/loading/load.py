@@ -15,6 +15,7 @@ from fiftyone import ViewField as F
 from annotation.dataset import Dataset
 from annotation.decisions import Decisions, read_decisions
 from annotation.rules.checked import Checked
+from base.counting import counted
 from base.errors import InputError
 from base.files import digest
 from base.progress import track
@@ -94,7 +95,8 @@ def load_dataset(dataset: Dataset, checked: Checked) -> str:
     samples = _open_samples(dataset)
     fields = has_fields(samples, FIELDS)
     if samples.info.get("load") == inputs and folder.is_dir() and fields:
-        print(f"FiftyOne: data set '{samples.name}' is up to date, {len(samples)} photos")
+        photos = counted(len(samples), "photo")
+        print(f"FiftyOne: data set '{samples.name}' is up to date, {photos}")
         return str(samples.name)
     if not fields:
         _declare(samples)
@@ -111,8 +113,8 @@ def load_dataset(dataset: Dataset, checked: Checked) -> str:
     samples.save()
     remove_old_masks(folder, masks)
     print(
-        f"FiftyOne: data set '{samples.name}' has {len(samples)} photos,"
-        f" {changed} of them new or changed"
+        f"FiftyOne: data set '{samples.name}' has {counted(len(samples), 'photo')},"
+        f" {changed:,} new or changed"
     )
     return str(samples.name)
 

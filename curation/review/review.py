@@ -9,6 +9,7 @@ from typing import Any
 import fiftyone as fo
 
 from annotation.dataset import Dataset
+from base.counting import counted
 from base.files import digest
 from base.progress import track
 from base.workers import batched
@@ -95,7 +96,8 @@ def review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: Pa
     remove_old_masks(folder, masks)
     categories = (*prediction.categories, *truth.categories)
     write_redraw(run, matches, categories, inputs=compared)
-    print(f"FiftyOne: '{run.name}' is loaded beside the ground truth of {count} photos")
+    photos = counted(count, "photo")
+    print(f"FiftyOne: '{run.name}' is loaded beside the ground truth of {photos}")
     return str(samples.name)
 
 

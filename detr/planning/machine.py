@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
+from base.counting import counted
 from base.workers import count_cores
 from detr.training.processes import Processes
 
@@ -27,8 +28,7 @@ class Machine:
         memory = f"{self.memory / 1e9:.0f} GB of memory available"
         if self.gpu:
             return f"{each}{self.gpu}, {memory}"
-        cores = "1 core" if self.cores == 1 else f"{self.cores} cores"
-        return f"{each}CPU, {cores}, {memory}"
+        return f"{each}CPU, {counted(self.cores, 'core')}, {memory}"
 
 
 def this_machine(processes: Processes) -> Machine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import ceil, sqrt
 
+from base.counting import counted
 from detr.planning.choice import Choice
 from detr.planning.constants import (
     BACKBONE_LR,
@@ -32,7 +33,7 @@ def choose_queries(survey: Survey) -> Choice:
         return Choice({"num_queries": FEWEST_QUERIES}, "not used, because the set has no things")
     wanted = ceil(survey.most_things * RESERVE / 10) * 10
     number = min(MOST_QUERIES, max(FEWEST_QUERIES, wanted))
-    reason = f"up to {survey.most_things} things in a photo"
+    reason = f"up to {counted(survey.most_things, 'thing')} in a photo"
     if number < survey.most_things:
         reason += f"; {number} is the limit, so the smallest of them are not all learned"
     return Choice({"num_queries": number}, reason)
@@ -43,7 +44,7 @@ def choose_batch(survey: Survey, machine: Machine, settings: Settings) -> Choice
     size = BATCH_GPU if machine.gpu else BATCH_CPU
     reason = "more photos keep a GPU busy" if machine.gpu else "many small steps learn faster"
     if survey.photos < size * machine.batches:
-        size, reason = max(1, survey.photos // machine.batches), f"{survey.photos} photos"
+        size, reason = max(1, survey.photos // machine.batches), counted(survey.photos, "photo")
     together = int(settings.values.get("batch_size", size)) * machine.batches
     together *= int(settings.values.get("accumulate", 1))
     lr = settings.values.get("lr", float(f"{LR_OF_BATCH_4 * sqrt(together / 4):.2g}"))

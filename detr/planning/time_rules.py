@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import ceil, sqrt
 
+from base.counting import counted
 from base.durations import duration
 from detr.config import TrainConfig
 from detr.planning.choice import Choice
@@ -53,7 +54,7 @@ def choose_frozen(machine: Machine, *, step: float, seconds: float | None) -> Ch
     """Freeze the backbone if few steps fit into the time on a CPU; `step`: without freezing."""
     if machine.gpu or seconds is None or seconds / step >= FREEZE_STEPS:
         return None
-    why = f"the backbone is frozen: only about {seconds / step:.0f} steps would fit otherwise"
+    why = f"the backbone is frozen: otherwise, only about {round(seconds / step):,} steps would fit"
     return Choice({"lr_backbone": 0.0}, why)
 
 
@@ -73,7 +74,7 @@ def choose_scoring(times: Times, scored: int, seconds: float | None) -> Choice:
         return Choice({"score_every": 0}, "no photos are held out")
     by_time = times.scoring / (SCORING_SHARE * times.epoch)
     every = max(1, ceil(max(by_time, STEPS_BETWEEN_SCORES / times.steps)))
-    scoring = f"scoring {scored} photos takes about {duration(times.scoring)}"
+    scoring = f"scoring {counted(scored, 'photo')} takes about {duration(times.scoring)}"
     if seconds is not None and times.epochs_in(seconds, 0) <= every:
         return Choice({"score_every": 0}, f"{scoring}, too long for so few epochs")
     return Choice({"score_every": every}, f"{scoring}, an epoch {duration(times.epoch)}")
@@ -87,17 +88,20 @@ def choose_end(
         epochs = times.epochs_in(seconds, config.score_every)
         why = f"about {epochs} x {times.steps} steps of {times.step:.2g} s fit into the time"
         if times.total(epochs, config.score_every) > seconds:
-            why = f"the fewest, although {times.steps} steps of {times.step:.2g} s exceed the time"
+            steps = f"{counted(times.steps, 'step')} of {times.step:.2g} s"
+            why = f"the minimum, although {steps} exceed the time"
         scoring = times.scoring if config.score_every else 0.0
         left = round(max(1.0, seconds - times.once - scoring))
         return (Choice({"schedule": "timed", "train_time": left, "epochs": epochs}, why),)
     if scored < FEW_SCORED:
         epochs = ceil(UNSCORED_STEPS / times.steps)
-        why = f"about {UNSCORED_STEPS} steps; scores of {scored} photos do not show when to stop"
+        why = f"about {UNSCORED_STEPS:,} steps; scores of {counted(scored, 'photo')} do not"
+        why += " show when to stop"
         return (Choice({"schedule": "flat_cosine", "epochs": epochs}, why),)
     patience = config.patience or max(3 * config.score_every, ceil(PATIENCE_STEPS / times.steps))
     epochs = max(patience, ceil(MOST_STEPS / times.steps))
-    why = f"until PQ has not risen for {patience} epochs ({patience * times.steps} steps)"
+    waited = f"{counted(patience, 'epoch')} ({counted(patience * times.steps, 'step')})"
+    why = f"until PQ has not risen for {waited}"
     values = {"schedule": "plateau", "patience": patience, "epochs": epochs}
     return (Choice(values, f"{why}, then at lower rates"),)
 

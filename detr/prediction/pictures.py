@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from base.counting import counted
 from base.files import inside, write_bytes
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import PanopticSet
@@ -41,8 +42,8 @@ def found_line(panoptic: PanopticSet) -> str:
     counts = Counter(names[s.category_id] for photo in panoptic.photos for s in photo.segments)
     listed = [f"{count} {name}" for name, count in counts.most_common(_MOST_NAMED)]
     if len(counts) > _MOST_NAMED:
-        listed.append(f"{len(counts) - _MOST_NAMED} more categories")
+        listed.append(counted(len(counts) - _MOST_NAMED, "more category", "more categories"))
     empty = sum(not photo.segments for photo in panoptic.photos)
-    text = f"{len(panoptic.photos)} photos, {counts.total()} segments"
+    text = f"{counted(len(panoptic.photos), 'photo')}, {counted(counts.total(), 'segment')}"
     text += f" ({', '.join(listed)})" if listed else ""
-    return text + (f"; nothing found in {empty} photos" if empty else "")
+    return text + (f"; nothing found in {counted(empty, 'photo')}" if empty else "")

@@ -11,6 +11,7 @@ from shutil import rmtree
 
 import msgspec
 
+from base.counting import counted
 from base.errors import InputError
 from base.files import digest
 from base.locks import locked
@@ -176,8 +177,9 @@ def _warn_about_num_queries(run: Run) -> None:
     crowded = [count for count in counts if count > run.config.num_queries]
     if crowded:
         run.print(
-            f"{len(crowded)} of {len(counts)} training photos have more {noun} than num_queries"
-            f" {run.config.num_queries} (up to {max(crowded)}); excess {noun} are not trained on"
+            f"training photos with more {noun} than num_queries {run.config.num_queries}:"
+            f" {len(crowded):,} of {len(counts):,} (up to {max(crowded):,} {noun}); excess {noun}"
+            " are not trained on"
         )
 
 
@@ -193,8 +195,8 @@ def _report_held_out(run: Run) -> None:
         return
     if splits.tune is splits.val:
         run.print(
-            f"val: {len(splits.tune.photos)} photos select epochs and thresholds; no photos of the"
-            " training split are held out"
+            "epochs and thresholds are selected on the split val"
+            f" ({counted(len(splits.tune.photos), 'photo')}); no training photos are held out"
         )
         return
     held_out, total = len(splits.tune.photos), len(splits.tune.photos) + len(splits.train.photos)

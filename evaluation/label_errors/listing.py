@@ -25,7 +25,8 @@ def list_suspects(
     matched = match_predicted(panoptic, prediction)
     total = sum(len(read_panoptic(path).photos) for path in truths)
     if missing := total - len(matched.by_name):
-        print(f"{missing} of {total} photos are not predicted; to examine them, use a new --out")
+        missed = f"photos without predictions: {missing:,} of {total:,}"
+        print(f"{missed}; to examine them, use a new --out")
     matches = list(matched.by_name.values())
     found = rank_suspects(matches, matched.categories, labels=labels, inputs=inputs)
     write_suspects(out / FILE_NAME, found)

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from base.counting import counted
 from base.errors import InputError
 from base.files import write_bytes
 from base.progress import track
@@ -179,7 +180,7 @@ def _page(
     head = f"""\
 # {_escaped(title)}
 
-{priced.sentence()} (all {len(priced.matches)} photos, 95 % interval).
+{priced.sentence()} ({counted(len(priced.matches), "photo")}, 95 % interval).
 
 {len(shown)} of these photos, chosen at random with seed {seed}: the original, the ground truth and
 the predicted segmentation. Missed segments have a red border in the ground truth, false alarms in

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
+from base.counting import counted
 from evaluation.report.curves import SPLITS, Plot, Stage
 from evaluation.report.figures import Figures
 from evaluation.report.rows import Row
@@ -47,7 +48,7 @@ def markdown(
     sizes = [(f"{s.name}: {s.pixels}", s.number, s.hits, s.near, s.missed) for s in figures.sizes]
     parts += ["## Hits by size", _table(header, sizes)]
     for stage in stages:
-        parts += [f"## Stage {_plain(stage.name)}, {stage.epochs} epochs: last values"]
+        parts += [f"## Stage {_plain(stage.name)}, {counted(stage.epochs, 'epoch')}: last values"]
         parts.append(_table(("", *SPLITS), _lasts((*stage.losses, *stage.scores))))
     parts += ["## Photos", _table(("photo", "PQ", "price", "errors"), _photos(rows))]
     return "\n\n".join(parts) + "\n"

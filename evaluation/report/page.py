@@ -11,6 +11,7 @@ from urllib.parse import quote
 import numpy as np
 
 from annotation.photos.files import read_photo_bytes
+from base.counting import counted
 from base.errors import InputError
 from base.files import RunningDigest, write_bytes
 from base.html import read_template
@@ -103,7 +104,8 @@ def write_report(
         for i in track(chosen, "report")
     ]
     stages = plot_stages(read_log(log)) if log.is_file() else ()
-    about = f"{len(figures.photos)} photos: {prediction_json.name} compared with {truth_json.name}"
+    photos = counted(len(figures.photos), "photo")
+    about = f"{photos}: {prediction_json.name} compared with {truth_json.name}"
     html = read_template(TEMPLATE).render(
         title=title,
         about=about,

@@ -15,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
+from base.counting import counted
 from base.errors import InputError
 from base.memory import keep_freed_memory
 from base.workers import batched, count_cores
@@ -156,8 +157,8 @@ def _check_categories(truth: PanopticSet, prediction: PanopticSet) -> None:
             expected = f"{_kind(same)}, as in {truth.json_path}"
             raise InputError(f"{where}: expected {expected}, found {_kind(category)}")
         raise InputError(
-            f"{where}: expected a category of {truth.json_path}, found {used[category.id]} segments"
-            " of one that it does not have"
+            f"{where}: expected a category of {truth.json_path}, found"
+            f" {counted(used[category.id], 'segment')} of one that it does not have"
         )
 
 
@@ -173,8 +174,8 @@ def _check_pixels(panoptic: PanopticSet, photo: Photo, areas: Mapping[int, int])
         raise InputError(f"{where}: segment {segment_id}: expected pixels in its PNG, found none")
     for segment_id in sorted(painted - listed):
         raise InputError(
-            f"{where}: expected only ids of its segments in its PNG, found {areas[segment_id]}"
-            f" pixels of id {segment_id}"
+            f"{where}: expected only ids of its segments in its PNG, found"
+            f" {counted(areas[segment_id], 'pixel')} of id {segment_id}"
         )
 
 

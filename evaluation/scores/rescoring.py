@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from base.counting import counted
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import PanopticSet, find_split_jsons
 from conversion.coco.panoptic_file import read_panoptic
@@ -29,8 +30,9 @@ class Rescored:
     def lines(self) -> list[str]:
         """Return the scores in percent, one line for all photos and one for each changed one."""
         if not self.photos:
-            return ["rescored: none of the changed photos is predicted"]
-        lines = [f"rescored: PQ {_step(self.changed)} on {len(self.photos)} changed photos"]
+            return ["rescored: none of the changed photos has a prediction"]
+        photos = counted(len(self.photos), "changed photo")
+        lines = [f"rescored: PQ {_step(self.changed)} on {photos}"]
         lines += [f"  {name}: {_step(both)}" for name, both in sorted(self.photos.items())]
         return [*lines, f"PQ {_step(self.all)} on all predicted photos"]
 

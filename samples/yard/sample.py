@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from annotation.labelme.annotation import Annotation, write_annotation
+from base.counting import counted
 from base.errors import InputError
 from base.files import write_bytes
 from base.locks import LOCK_NAME, working_on
@@ -51,7 +52,7 @@ def render_yard(out: str | Path, *, images: int = 600, seed: int = 0, flaws: boo
     sample = Sample(images, seed, flaws)
     with working_on(out, "sample"):
         if _is_complete(out, sample):
-            print(f"{out}: up to date ({images} photos)")
+            print(f"{out}: up to date ({counted(images, 'photo')})")
             return
         write_json(out / "sample.json", sample, durable=True)
         _render_photos(out, sample)
@@ -59,7 +60,7 @@ def render_yard(out: str | Path, *, images: int = 600, seed: int = 0, flaws: boo
             plant_flaws(out, seed=seed)
         sync_all(out)
         write_yaml(out / "dataset.yaml", _config("yard-flaws" if flaws else "yard"))
-    print(f"{out}: {images} photos rendered")
+    print(f"{out}: {counted(images, 'photo')} rendered")
 
 
 def _is_complete(out: Path, sample: Sample) -> bool:

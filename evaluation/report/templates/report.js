@@ -34,6 +34,10 @@ function isWanted(record, wanted) {
     && (!wanted.true || isInCell(record, wanted));
 }
 
+function counted(count, noun) {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 function describe(wanted) {
   const name = id => facts.categories[id];
   const parts = [];
@@ -73,11 +77,11 @@ function apply() {
     for (const mark of row.querySelectorAll("[data-record]")) mark.classList.toggle("match", isFiltered && photo.matches[mark.dataset.record]);
     row.parentNode.append(row);
   }
-  document.getElementById("status").textContent = `${shown} of ${rows.length} photos`;
+  document.getElementById("status").textContent = `${shown} of ${counted(rows.length, "photo")}`;
   document.getElementById("extra").textContent = describe(wanted);
   const list = document.getElementById("others");
   list.hidden = !others.length;
-  list.querySelector("summary").textContent = `${others.length} more ${others.length === 1 ? "photo" : "photos"} without pictures; "pipeline.py report RUN --rows ${facts.photos.length}" shows all`;
+  list.querySelector("summary").textContent = `${counted(others.length, "more photo")} without pictures; "pipeline.py report RUN --rows ${facts.photos.length}" shows all`;
   list.querySelector("p").textContent = others.slice(0, 500).map(photo => `${photo.name} (PQ ${photo.pq.toFixed(1)})`).join(", ") + (others.length > 500 ? ", ..." : "");
 }
 

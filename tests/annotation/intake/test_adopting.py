@@ -44,7 +44,7 @@ def test_annotations_beside_the_photos_are_copied(tmp_path: Path) -> None:
     collected = collect([source], tmp_path / "set")
     assert collected.adopted == 2
     assert collected.other_files == {".json": 1}
-    line = f"{tmp_path / 'set/labelme'}: 2 annotations copied with their photos"
+    line = f"{tmp_path / 'set/labelme'}: 2 annotations copied with the photos"
     assert line in list(collected.lines())
     assert shapes_of(tmp_path / "set", "a")[0].points == BOX.points
     assert shapes_of(tmp_path / "set", "in_b")[0].points == BOX.points

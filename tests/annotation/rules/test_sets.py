@@ -33,7 +33,7 @@ def test_parts_of_one_instance_count_once(tmp_path: Path) -> None:
     parts = [square("box", 2 + i, 2, 1, group_id=1) for i in range(12)]
     dataset = draw_dataset(tmp_path, {"a": [*parts, *[DISC] * 10]}, yaml=STRICT)
     assert [f.message for f in findings(dataset, "category-few")] == [
-        "'box' has 1 instances, expected 10 or more"
+        "'box' has 1 instance, expected 10 or more"
     ]
 
 
@@ -146,7 +146,7 @@ def test_categories_in_one_split_only(tmp_path: Path) -> None:
     ((rule, message),) = split_places(dataset)
     assert rule == "category-one-split"
     assert "'disc' is only in" in message
-    assert "in 1 photos" in message
+    assert "in 1 photo:" in message
     draw_dataset(tmp_path, {f"{i}": [BOX, DISC] for i in range(8)})
     assert split_places(dataset) == []
 

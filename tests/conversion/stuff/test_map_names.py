@@ -88,7 +88,7 @@ def test_maps_that_belong_to_no_photo_are_a_finding(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path, {"a": []}, yaml=NAME + MAPS)
     (found,) = [f for f in check(dataset).findings if f.rule == "map-unmatched"]
     assert found.file == "dataset.yaml"
-    assert found.message.startswith("maps: 3 maps belong to no photo and are not used: a.tif, a_la")
+    assert found.message.startswith("maps: 3 label maps without a matching photo: a.tif, a_la")
 
 
 def test_a_coco_file_without_any_photo_is_a_finding(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_coco_file_without_any_photo_is_a_finding(tmp_path: Path) -> None:
         assert len(found) == expected
         (root / "p.json").rename(tmp_path / "p.json")
         (root / "p").rename(tmp_path / "p")
-    assert found == ["p.json: contains none of the 2 photos"]
+    assert found == ["p.json: contains none of the photos of the set"]
 
 
 def test_a_source_that_cannot_be_opened_is_a_finding(tmp_path: Path) -> None:

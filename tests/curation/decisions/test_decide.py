@@ -141,7 +141,7 @@ def test_corrections_that_will_not_last_are_reported(drawn: Dataset, curate: Cur
     decided = decide(drawn)
     problems = "\n".join(decided.problems)
     assert decided.corrections == ()
-    assert "1 labels were added" in problems
+    assert "1 label added to " in problems
     assert "the outline of a 'box' was changed" in problems
     assert "is stuff" in problems
     assert "labelme/a.json: label: expected one of box, disc, found 'bxo'" in problems

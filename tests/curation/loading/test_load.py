@@ -133,7 +133,7 @@ def test_only_what_changed_is_written(
     draw_photo(drawn.root, "a", GOOD[:2])
     capsys.readouterr()
     samples = curate(drawn)
-    assert "3 photos, 1 of them new or changed" in capsys.readouterr().out
+    assert "3 photos, 1 new or changed" in capsys.readouterr().out
     after = {sample["photo"]: sample.last_modified_at for sample in samples}
     assert [name for name in before if before[name] != after[name]] == ["a.jpg"]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import commands.label_errors as command
+from base.counting import counted
 from base.errors import InputError
 from conversion.building.build import convert
 from conversion.coco.panoptic_file import read_panoptic
@@ -40,6 +41,7 @@ def test_folds_are_trained_and_predicted_once_and_ranked_again(
     predicted = read_panoptic(out / "predictions/panoptic.json")
     assert [photo.file_name for photo in predicted.photos] == [f"{name}.jpg" for name in photos]
     found = read_suspects(out / "suspects.json")
-    assert f"{len(found.suspects)} suspicious labels" in capsys.readouterr().out
+    listed = counted(len(found.suspects), "suspicious label")
+    assert f"{listed}, the most suspicious first" in capsys.readouterr().out
     with pytest.raises(InputError, match="--folds: expected 2 or more, found 1"):
         command.label_errors(dataset.root, out, folds=1)

@@ -41,7 +41,7 @@ def test_every_photo_has_three_pictures_side_by_side(tmp_path: Path) -> None:
     assert overview is not None and overview.shape == (6 * (30 + BAND), 3 * 40 + 2 * GAP, 3)
     assert len(re.findall(r"^### \d\. p\d\.jpg: PQ 100\.0$", text, re.MULTILINE)) == 2
     assert text.count("Errors: none") == 2 and "with seed 0" in text
-    assert text.startswith("# a\\_b\n\nPQ 100.0 ± 0.0 (all 3 test photos")
+    assert text.startswith("# a\\_b\n\nPQ 100.0 ± 0.0 (3 photos, 95 % interval)")
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def repeat_photo(values: Values) -> None:
     ("change", "message"),
     [
         (renumber, r"category 100 \(stuff 'road'\): expected the id 149, as in .*truth.json"),
-        (invent_category, r"category 5 \(thing 'kite'\): .* found 1 segments of one that it does"),
+        (invent_category, r"category 5 \(thing 'kite'\): .* found 1 segment of one that it does"),
         (lambda v: segments_of(v).pop(), "a.jpg: expected only ids .*, found 8 pixels of id 9"),
         (
             lambda v: segments_of(v).append({**segments_of(v)[0], "id": 88}),
@@ -154,7 +154,7 @@ def test_a_thing_and_stuff_of_one_name_have_a_row_each(tmp_path: Path) -> None:
     [
         ("png_gray8", "a.png: expected an 8-bit RGB PNG"),
         ("png_palette", "a.png: expected an 8-bit RGB PNG"),
-        ("png_not_json", "found .* pixels of id 77"),
+        ("png_not_json", "found .* pixels? of id 77"),
         ("json_not_png", "segment 88: expected pixels"),
         ("photo_twice", "a.jpg once"),
         ("other_ids", "'road'"),
