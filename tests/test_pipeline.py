@@ -206,6 +206,8 @@ def open_review(*make: str, env: dict[str, str]) -> None:
         lines.append(line)
         if "App: http://127.0.0.1:" in line:
             os.killpg(program.pid, signal.SIGINT)
+        if "App: stopped" in line:
+            break
     program.wait(timeout=60)
     assert any("App: http://127.0.0.1:" in line for line in lines), lines
     assert "App: stopped" in lines[-1]

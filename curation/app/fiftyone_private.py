@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
+import psutil
 from packaging.version import Version
 
 from base.errors import InputError
 from base.waiting import wait_for
 
 LISTEN_SECONDS, LISTEN_ATTEMPTS = 60, 10  # for the App's server to listen
+STOP_SECONDS = 10  # for the App's server to end by itself
 DEFAULT_SERVICE = "db"  # FiftyOne's name for its database service
 
 
@@ -55,6 +57,15 @@ def app_server(name: str, *, address: str, port: int) -> Iterator[Callable[[], o
                 f"port {port}: FiftyOne's App did not start; run the same command again, with"
                 " another --port or when the machine is less busy"
             )
+
+        def stop(self) -> None:
+            """Stop the server, by force if it still answers a window of the App."""
+            with suppress(psutil.NoSuchProcess):
+                processes = [self.child, *self.child.children(recursive=True)]
+                self.child.stdin.close()  # upon which its parent process asks it to end
+                for process in psutil.wait_procs(processes, timeout=STOP_SECONDS)[1]:
+                    process.kill()
+            super().stop()
 
     server = PatientService(port, address=address, do_not_track=True)
     try:

@@ -89,21 +89,25 @@ def test_a_killed_database_is_reported_in_one_line_and_the_next_run_is_right(
 
 
 SLOW = """
-import socket, sys, time
+import signal, socket, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
 time.sleep(float(sys.argv[1]))
 with socket.create_server(("127.0.0.1", int(sys.argv[2]))):
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
-@pytest.mark.parametrize(("seconds", "attempts"), [(2.0, 30), (60.0, 2)])
+@pytest.mark.parametrize(("seconds", "attempts"), [(2.0, 30), (600.0, 2)])
 def test_a_slow_server_of_the_app_is_waited_for(
     seconds: float,
     attempts: int,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """FiftyOne waits once, for a limited time, and then raises an error of its own."""
+    """FiftyOne waits once, for a limited time, and raises an error of its own.
+
+    When it stops the server, it waits without a limit for one that does not end.
+    """
     from fiftyone.core.service import ServerService
 
     port = free_port()
@@ -111,6 +115,7 @@ def test_a_slow_server_of_the_app_is_waited_for(
     monkeypatch.setattr(ServerService, "command", command)
     monkeypatch.setattr(fiftyone_private, "LISTEN_SECONDS", 1)
     monkeypatch.setattr(fiftyone_private, "LISTEN_ATTEMPTS", attempts)
+    monkeypatch.setattr(fiftyone_private, "STOP_SECONDS", 1)
     if seconds < attempts:
         with app_server("any", address="127.0.0.1", port=port):
             assert "FiftyOne's App: still starting" in capsys.readouterr().out
