@@ -71,6 +71,7 @@ def main() -> None:
             prog="pipeline.py",
             description="From Labelme polygons to a reviewed panoptic DETR."
             " With --version instead of a subcommand, prints the version.",
+            config=(tyro.conf.DisallowNone,),  # help shows PATH, not {None}|PATH
         )
     except BaseException as error:
         sys.exit(_status(error))

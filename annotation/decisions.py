@@ -1,6 +1,6 @@
 """`curation.yaml`: decisions about photos that a person made in FiftyOne.
 
-`pipeline.py decide` writes the file, git can review it, and `convert` obeys it:
+`pipeline.py decide` writes the file, git can review it, and `convert` applies it:
 
     exclude: [blurred.jpg]        # not in the panoptic set
     relabel: [street.jpg]         # to be annotated again
@@ -19,7 +19,7 @@ from base.parsing import read_yaml, write_yaml
 
 FILE_NAME = "curation.yaml"
 EXCLUDE, RELABEL = "exclude", "relabel"
-HEAD = "# Decisions made in FiftyOne: `pipeline.py decide` writes them, `convert` obeys them.\n"
+HEAD = "# Decisions made in FiftyOne: `pipeline.py decide` writes them, `convert` applies them.\n"
 
 
 @dataclass(frozen=True)

@@ -78,10 +78,10 @@ def _acquired(path: Path, command: str, *, wait: bool) -> Iterator[Path]:
             holder = file.read(_LONGEST) or "another command"
         if not wait:
             raise BusyError(
-                f"{path.parent}: {holder} is working on it; try again when it has ended"
+                f"{path.parent}: {holder} is working on it; try again when it has finished"
             )
         if not said:
-            print(f"{path.parent}: waiting for {holder} to end", flush=True)
+            print(f"{path.parent}: waiting for {holder} to finish", flush=True)
             said = True
         time.sleep(_STEP)  # in short steps, so that Ctrl-C ends it
 

@@ -25,7 +25,7 @@ def annotate(dataset: DatasetPath, only: Path | None = None) -> None:
 
     Args:
         dataset: folder with dataset.yaml; if that file is missing, one is proposed from the labels.
-        only: open the photos in this file, in order: one path below images/ per line; -: stdin.
+        only: open the photos in this file, in order: one path below images/ per line; - is stdin.
     """
     from annotation.labeling.launch import annotate as open_labelme
     from labelme_panoptic_detr.datasets import check, open_or_propose

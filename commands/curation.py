@@ -70,7 +70,7 @@ def decide(dataset: DatasetPath) -> None:
     """Carry decisions made in FiftyOne's App into the data set's files.
 
     The tags exclude, relabel, or another split of a photo go into curation.yaml, which `convert`
-    obeys. Segments whose label was changed, or which were deleted, are changed in the Labelme
+    applies. Segments whose label was changed, or which were deleted, are changed in the Labelme
     files; `validate --undo` restores these. If something cannot be carried, it is listed, and the
     exit status is 1.
 

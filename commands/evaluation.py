@@ -15,7 +15,10 @@ from commands.printing import console
 
 
 def evaluate(
-    paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN | TRUTH.json PREDICTION.json")],
+    paths: Annotated[
+        Positional[tuple[Path, ...]],
+        arg(metavar="RUN | TRUTH.json PREDICTION.json", help_behavior_hint="(required)"),
+    ],
     json: Path | None = None,
     dataset: Path | None = None,
     split: str = "test",
@@ -28,13 +31,13 @@ def evaluate(
     The scores are PQ, SQ and RQ, mIoU, and box AP and mask AP if the prediction contains scores.
 
     Args:
-        paths: a run, or two COCO panoptic files of any photos.
+        paths: a run, or two COCO panoptic JSON files.
         json: also write the scores to this JSON file.
         dataset: data set of the run, if it was moved.
         split: split of the data set whose photos are scored; predictions of photos of other splits
             than test are in RUN/SPLIT/predictions.
         errors: also write a list of all errors to this CSV file, the most expensive first.
-        compare: compare two predictions instead; paths are RUN_A RUN_B or TRUTH.json A.json B.json.
+        compare: compare two predictions: RUN_A RUN_B or TRUTH.json A.json B.json.
             Exits with status 1 if the PQ of B is significantly lower than that of A.
         official: of several crowds of one category, ignore only the last one, as panopticapi does.
     """

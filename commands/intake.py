@@ -31,7 +31,10 @@ def sample(
 
 
 def collect(
-    paths: Annotated[Positional[tuple[Path, ...]], arg(metavar="SOURCE... DATASET")],
+    paths: Annotated[
+        Positional[tuple[Path, ...]],
+        arg(metavar="SOURCE... DATASET", help_behavior_hint="(required)"),
+    ],
     long_side: int | None = None,
     every: float = 1.0,
 ) -> None:

@@ -27,12 +27,12 @@ def label_errors(
 
     The photos are divided into folds. For each fold, a model is trained on the others and predicts
     its photos; then all labels are compared with these predictions. If the command is interrupted,
-    the same command continues. Once all photos are predicted, it only ranks the labels again.
+    run it again to continue. Once all photos are predicted, it only ranks the labels again.
 
     Args:
         dataset: folder with dataset.yaml; must be converted.
         out: folder for the folds, predictions/ and suspects.json, which `relabel` opens.
-        folds: number of folds, and of trainings.
+        folds: number of folds, and thus of trainings.
         time: how long each training may take, such as 90s, 10m or 2h.
         set: settings of the training, as for `train`.
     """

@@ -21,7 +21,7 @@ def prelabel(run: RunPath, dataset: DatasetPath, most: int = 50) -> None:
     Args:
         run: folder of a training run.
         dataset: data set with the new photos below images/ (`collect` copies photos there).
-        most: number of photos to annotate.
+        most: maximum number of photos to annotate.
     """
     if most < 1:
         raise InputError(f"--most: expected 1 or more, found {most}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import DisallowNone, Positional, arg
+from tyro.conf import Positional, arg
 
 from commands.arguments import DatasetPath, RunOrWeights, RunPath, Settings, check_file
 
@@ -35,7 +35,8 @@ def train(
         run: folder for checkpoints, log.jsonl and config.yaml.
         time: how long the training may take, such as 90s, 10m or 2h; default: until the score stops
             rising.
-        stage: both trains boxes, then masks; joint trains both at once, always for variant fast.
+        stage: both trains boxes, then masks; joint trains both at once, and is the only stage of
+            variant fast.
         config: training configuration; default: DATASET/train.yaml, if there is one.
         set: settings that take precedence over the configuration; if a key is repeated, its last
             value is used.
@@ -65,11 +66,13 @@ def train(
 
 def predict(
     run: RunOrWeights,
-    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGES...")],
+    images: Annotated[
+        Positional[tuple[Path, ...]], arg(metavar="IMAGES...", help_behavior_hint="(required)")
+    ],
     out: Path,
     threshold: float | None = None,
     instance_threshold: float = 0.05,
-    pictures: DisallowNone[bool | None] = None,
+    pictures: bool | None = None,
 ) -> None:
     """Predict photos with a run; write a COCO panoptic set, and pictures of the segments.
 
@@ -116,10 +119,11 @@ def onnx(run: RunOrWeights, out: Path) -> None:
 
 
 def weights(run: RunPath, out: Path) -> None:
-    """Write a small file with which a run's model predicts, to keep or to pass on.
+    """Write a small file for predicting with a run's model, to keep or to share.
 
     It holds the weights in half precision, the categories, the settings and the thresholds, but
-    nothing that is needed only to continue training. `predict`, `onnx` and `train --init` take it.
+    nothing that is needed only to continue training. `predict`, `onnx` and `train --init` accept
+    it.
 
     Args:
         run: training run whose masks are trained.

@@ -170,7 +170,7 @@ def _as_shapes(
     rings = [ring for part in parts for ring in part.interiors]
     is_hole = shape.label in config.holes
     if len(parts) > 1 and shape.label in config.ungrouped:
-        raise NotFixedError(f"would become {len(parts)} parts; '{shape.label}' has only one")
+        raise NotFixedError(f"would become {len(parts)} parts; a '{shape.label}' may have only one")
     if rings and (is_hole or not config.holes or shape.group_id is not None):
         raise NotFixedError("the new hole could also cut other shapes; draw it again")
     several = len(parts) + len(rings) > 1 and not is_hole

@@ -122,7 +122,7 @@ def _forbidden_groups(resolved: ResolvedAnnotation) -> Iterator[Complaint]:
             first, *others = instance.parts[:4]
             parts = ", ".join(f"shapes[{part}]" for part in others)
             group = resolved.shapes[first].group_id
-            message = f"a '{instance.label}' has only one part; group {group} also has {parts}"
+            message = f"a '{instance.label}' may have only one part; group {group} also has {parts}"
             fix = "remove the group_id, or remove the label from ungrouped"
             yield Complaint("group-not-allowed", first, message, fix, others=tuple(others))
 

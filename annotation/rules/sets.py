@@ -59,7 +59,7 @@ class Tally:
                 yield Complaint("label-unused", None, message, "draw some, or remove the label")
             elif count < few:
                 message = f"'{label}' has {counted(count, 'instance')}, expected {few} or more"
-                yield Complaint("category-few", None, message, "draw more of it")
+                yield Complaint("category-few", None, message, "draw more of them")
         present = sorted(
             (count, label) for label, count in zip(things, self._instances, strict=True) if count
         )

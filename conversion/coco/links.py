@@ -164,6 +164,6 @@ def _mixed(key: str, one: Id | None) -> str:
     kinds = ("text", "numbers") if isinstance(one, str) else ("a number", "text")
     what = _SEVERAL[key]
     return (
-        f"expected an id as {what} have it; found {one!r}, {kinds[0]}, while the ids of {what} are"
-        f" {kinds[1]}; write both in one way"
+        f"expected an id like those of {what}, which are {kinds[1]}; found {one!r}, which is"
+        f" {kinds[0]}; write both in the same way"
     )

@@ -77,7 +77,7 @@ def locate_photos(
             seen.add(found.path)
             photos.append(ImportedPhoto(file, labels, image, found, _size(image, found.path)))
     if missing.lines and not photos and len(missing.lines) > 1:
-        problems.add(f"{file.path}: none of its photos can be used ({len(file.images):,} in all)")
+        problems.add(f"{file.path}: none of its {len(file.images):,} photos can be used")
         problems.add(missing.lines[0])
     else:
         problems.extend(missing)

@@ -67,7 +67,7 @@ def _map_complaints(dataset: Dataset, names: MapNames) -> Iterator[Complaint]:
         photo, why = next(iter(sorted(names.ambiguous.items())))
         others = len(names.ambiguous) - 1
         more = f"; the same applies to {counted(others, 'other photo')}" if others else ""
-        yield Complaint("map-ambiguous", None, f"the map of {photo} is not clear: {why}{more}")
+        yield Complaint("map-ambiguous", None, f"the map of {photo} is ambiguous: {why}{more}")
     if names.unmatched:
         shown = ", ".join(names.unmatched[:MOST_EXAMPLES])
         message = f"{counted(len(names.unmatched), 'label map')} without a matching photo"

@@ -60,8 +60,8 @@ def explained_database_errors() -> Iterator[None]:
         reason = str(error).split(", Timeout:")[0].split(", full error:")[0]
         log = "" if uri else _last_error(Path(fo.config.database_dir) / "log" / "mongo.log")
         raise InputError(
-            f"{place}: FiftyOne's database failed: {' '.join(reason.split())[:300]}{log}; see that"
-            " the server runs and its disk has space, then run the same command again"
+            f"{place}: FiftyOne's database failed: {' '.join(reason.split())[:300]}{log};"
+            " check that the server is running and has disk space, then run the same command again"
         ) from None
 
 

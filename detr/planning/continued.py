@@ -55,7 +55,7 @@ def continue_run(
     if seconds is not None and seconds != started.time:
         before = _check_time(folder, started, settings, lines)
         chosen["train_time"] = max(1.0, started.train.train_time + seconds - before)
-        note += f", but for {duration(seconds)} in all instead of {duration(before)}"
+        note += f", but with a total time of {duration(seconds)} instead of {duration(before)}"
     time = started.time if seconds is None else seconds
     config = RunConfig(dataset, given.config(chosen), init, time, started.chosen)
     return Continued(config, _stored_choices(config), _seconds_left(config, lines), note)
@@ -86,7 +86,7 @@ def _check_time(folder: Path, started: RunConfig, settings: Settings, lines: lis
         )
     if lines[-1].get("decay_epochs"):
         raise InputError(
-            f"{folder}: its time cannot be changed any more, because its learning rates have begun"
+            f"{folder}: its time can no longer be changed, because its learning rates have begun"
             f" to fall; leave out --time, or start another run with `--init {folder}`"
         )
     return started.time

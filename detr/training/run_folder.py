@@ -149,7 +149,7 @@ def _check_same_data(run: Run) -> None:
     for checkpoint in run.checkpoints.values():
         if checkpoint.data_digest != run.data_digest:
             raise InputError(
-                f"{run.folder}: started on another build of {run.splits.folder} (data"
+                f"{run.folder}: started on a different build of {run.splits.folder} (data"
                 f" {checkpoint.data_digest[:8]} -> {run.data_digest[:8]}); use another --run"
             )
 

@@ -1,7 +1,7 @@
 """The bootstrap over photos: confidence intervals of scores, and of differences between them.
 
 Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13: the percentile interval
-of a score over sets of photos that are drawn at random, with repetition, from those compared.
+of a score over sets of photos that are drawn at random, with replacement, from those compared.
 """
 
 from __future__ import annotations

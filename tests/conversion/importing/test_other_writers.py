@@ -143,8 +143,15 @@ def test_whole_numbers_may_be_written_as_floats(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"image_id": "1"}, "image_id: expected an id as images have it; found '1', text"),
-        ({"category_id": "1"}, "category_id: expected an id as categories have it; found '1'"),
+        (
+            {"image_id": "1"},
+            "image_id: expected an id like those of images, which are numbers; found '1', which is"
+            " text; write",
+        ),
+        (
+            {"category_id": "1"},
+            "category_id: expected an id like those of categories, which are numbers; found '1'",
+        ),
     ],
 )
 def test_ids_of_another_type_are_one_problem(

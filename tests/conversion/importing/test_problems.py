@@ -121,7 +121,7 @@ def test_photos_that_are_all_missing_are_one_problem(tmp_path: Path) -> None:
     images = [image(n, f"{n}.jpg") for n in range(1, 30)]
     source = coco(tmp_path / "s", images=images)
     first, second = problem(source, tmp_path / "set").splitlines()
-    assert first.endswith("none of its photos can be used (29 in all)")
+    assert first.endswith("none of its 29 photos can be used")
     assert "photo '1.jpg' is missing" in second
 
 

@@ -133,7 +133,7 @@ def test_another_time_changes_the_number_of_epochs(stopped: Path) -> None:
     longer = continue_run(stopped, "drawn", settings, init=None, seconds=3600)
     assert longer.config.train.train_time == pytest.approx(3000.1)
     assert longer.config.time == 3600
-    assert longer.note.endswith("but for 60 min in all instead of 10 min")
+    assert longer.note.endswith("but with a total time of 60 min instead of 10 min")
     assert longer.seconds_left is not None and 2000 < longer.seconds_left < 3000.1
     shorter = continue_run(stopped, "drawn", settings, init=None, seconds=1)
     assert shorter.config.train.train_time == 1 and shorter.seconds_left  # one epoch is left

@@ -149,7 +149,7 @@ def test_a_run_does_not_continue_on_other_data(tmp_path: Path) -> None:
     config = run_config(CACHED, epochs=1)
     train(panoptic, tmp_path / "run", config, "boxes")
     write_json(panoptic / "manifest.json", {"seed": 8})
-    with pytest.raises(InputError, match=r"another build.*another --run"):
+    with pytest.raises(InputError, match=r"different build.*another --run"):
         train(panoptic, tmp_path / "run", config, "boxes")
 
 

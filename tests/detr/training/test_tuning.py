@@ -187,7 +187,7 @@ def test_missing_groups_are_said_and_other_groups_need_another_run(
     assert f"{panoptic / 'groups.json'}: missing, so photos of one group" in printed
     assert "thresholds of epoch 1, from 2 photos: things 0.2" in printed
     group_file_path(panoptic).write_bytes(GroupFile("", (("photo1.png", "photo2.png"),)).encode())
-    with pytest.raises(InputError, match=r"another build.*another --run"):
+    with pytest.raises(InputError, match=r"different build.*another --run"):
         train(panoptic, tmp_path / "run", config, "both")
 
 
