@@ -1,7 +1,7 @@
 """Speed and memory of conversion compared with common tools, on one core.
 
 Inputs are generated from a seed: 500 photos of 640x480 and 60 of 1920x1080, each with 7 shapes and
-a stuff map. The tools take turns, so that a busy machine slows all of them; CPU times are medians
+a label map. The tools take turns, so that a busy machine slows all of them; CPU times are medians
 over the rounds. labelme2coco is not a dependency, because it installs an OpenCV that breaks
 Labelme's Qt. To measure it, install it with `pip install --no-deps labelme2coco sahi` and
 `pip install fire terminaltables tqdm`.
@@ -106,7 +106,7 @@ def _bands(rng: np.random.Generator, width: int, height: int) -> NDArray[np.uint
 
 
 def panoptic(root: Path) -> float:
-    """Convert Labelme files and stuff maps to panoptic PNGs and JSON files, with an empty cache."""
+    """Convert Labelme files and label maps to panoptic PNGs and JSON files, with an empty cache."""
     _aside(root / "panoptic")
     _aside(root / ".cache")
     start = time.process_time()

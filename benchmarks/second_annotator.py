@@ -3,7 +3,7 @@
 A model that is trained on one person's outlines cannot be expected to agree with them more than a
 second person does. `python -m benchmarks.second_annotator DATASET` draws the things of the test
 photos again, with other random deviations, converts them, and evaluates them as a prediction in
-which every segment has the score 1. The stuff maps are the same.
+which every segment has the score 1. The label maps are the same.
 """
 
 from __future__ import annotations

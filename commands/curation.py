@@ -71,8 +71,8 @@ def decide(dataset: DatasetPath) -> None:
 
     The tags exclude, relabel, or another split of a photo go into curation.yaml, which `convert`
     applies. Segments whose label was changed, or which were deleted, are changed in the Labelme
-    files; `validate --undo` restores these. If something cannot be carried, it is listed, and the
-    exit status is 1.
+    files; `validate --undo` restores these. If something cannot be carried over, it is listed, and
+    the exit status is 1.
 
     Args:
         dataset: folder with dataset.yaml; must be loaded by `curate`.

@@ -17,7 +17,7 @@ def sample(
     seed: int = 0,
     flaws: bool = False,
 ) -> None:
-    """Render the synthetic data set *yard*: construction yards with Labelme files and stuff maps.
+    """Render the synthetic data set *yard*: construction yards with Labelme files and label maps.
 
     Args:
         out: folder of the new data set.

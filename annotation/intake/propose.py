@@ -17,6 +17,7 @@ from annotation.labelme.annotation import NotReadableError, UnreadableShape, rea
 from annotation.labelme.decoding import known_words
 from annotation.photos.groups import read_photo_groups
 from annotation.rules.labels import find_spelling
+from base.counting import counted
 from base.errors import InputError
 from base.files import write_bytes
 from base.naming import printable
@@ -122,7 +123,7 @@ def _lines(
     yield f"name: {_scalar(root.resolve().name or 'dataset')}"
     yield "things:"
     for thing in things:
-        comment = f"{thing.count:,} {'shape' if thing.count == 1 else 'shapes'}"
+        comment = counted(thing.count, "shape")
         for label, count in thing.spellings:
             comment += f"; probably misspelt: {count:,} '{printable(label[:_LONGEST])}'"
         yield f"  - {_scalar(thing.label)}  # {comment}"

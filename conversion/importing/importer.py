@@ -59,7 +59,7 @@ class Imported:
             yield f"left out: {path}: another file has more information about the same photos"
         yield (
             f"{self.root}: {counted(len(self.written), 'photo')} with {counted(shapes, 'shape')}"
-            f" and {counted(maps, 'stuff map')}; {present:,} already imported"
+            f" and {counted(maps, 'label map')}; {present:,} already imported"
         )
 
 

@@ -23,7 +23,7 @@ from conversion.importing.splits import SourceSplits
 
 STUFF_FOLDER = "stuff"
 WHY_SMALLER = (
-    "COCO has no order of drawing; with as-drawn, small things may vanish under large ones"
+    "COCO has no drawing order; with as-drawn, small things could be hidden under large ones"
 )
 
 

@@ -91,7 +91,7 @@ def test_an_existing_configuration_without_lists_is_said(tmp_path: Path) -> None
 def test_instances_are_painted_smaller_on_top_and_the_reason_is_written(tmp_path: Path) -> None:
     done = import_coco(coco(tmp_path / "s", instance(1, [TRIANGLE])), tmp_path / "set")
     text = (tmp_path / "set/dataset.yaml").read_text()
-    assert "painting: smaller-on-top  # COCO has no order of drawing" in text
+    assert "painting: smaller-on-top  # COCO has no drawing order" in text
     assert len(notes(done, "painting: smaller-on-top, because")) == 1
     source = panoptic(tmp_path / "p", np.full((30, 40), 2), [segment(2, 5)], PANOPTIC[:3])
     import_coco(source, tmp_path / "segments")
