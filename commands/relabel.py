@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 
 from annotation.dataset import Dataset
 from annotation.decisions import FILE_NAME, read_decisions
+from base.counting import counted
 from base.errors import InputError, nearest
 from commands.annotation import print_annotated
 from commands.arguments import DatasetPath
@@ -97,7 +98,8 @@ def _read_list(path: Path, dataset: Dataset) -> dict[str, list[Place]]:
             raise InputError(f"{path}: no photo '{name}' in {images}{nearest(name, names)}")
     found = {name: own for name, own in places.items() if own}
     if len(found) < len(places):
-        print(f"{len(places) - len(found)} photos have errors only in stuff that is not drawn")
+        photos = counted(len(places) - len(found), "photo")
+        print(f"left out: {photos} whose errors are only in stuff that is not drawn")
     if not found:
         raise InputError(f"{path}: lists no place that can be drawn again")
     return found

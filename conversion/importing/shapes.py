@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from annotation.labelme.annotation import Shape
 from annotation.labelme.masks import encode_mask_png
 from annotation.photos.files import Size
+from base.counting import counted
 from base.errors import InputError
 from conversion.coco.cropped_mask import CroppedMask
 from conversion.coco.file import CocoFile, CocoImage
@@ -142,7 +143,7 @@ def _pairs(numbers: Sequence[float], place: int) -> tuple[tuple[float, float], .
     """Return x, y pairs; validation reports polygons with too few points."""
     if len(numbers) % 2:
         raise InputError(
-            f"segmentation[{place}]: expected x, y pairs, found {len(numbers)} numbers"
+            f"segmentation[{place}]: expected x, y pairs, found {counted(len(numbers), 'number')}"
         )
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
