@@ -28,6 +28,8 @@ STUFF = 0.5  # factor for the presence of stuff where it competes with things
 # minimum mask probability of a pixel in a segment; it is lower if stuff is predicted, because then
 # nearly every pixel belongs to a segment, and pixels between two belong to the more probable one
 LEAST_WITH_STUFF, LEAST_WITHOUT = 0.25, 0.5
+# minimum mask probability of a pixel in the box of a mask: single uncertain pixels would widen it
+LEAST_IN_BOX = 0.6
 
 
 @dataclass(frozen=True)
@@ -144,9 +146,10 @@ def to_instance(
     lifted the box AP of four runs by 3.6 to 5.6 points, the latter box and mask AP by up to 1.6.
     """
     height, width = size
-    mask = (_enlarge(candidate.mask[None], _Photo(size, seen))[0] > 0).numpy()
+    probability = _enlarge(candidate.mask[None], _Photo(size, seen))[0].sigmoid()
+    mask = (probability > 0.5).numpy()
     of_query = norm_to_pixels(candidate.cxcywh_norm.cpu(), width=width, height=height)
-    of_mask = torch.tensor(_box_of(mask) or of_query.tolist())
+    of_mask = torch.tensor(_box_of((probability > LEAST_IN_BOX).numpy()) or of_query.tolist())
     agreement = iou_pairs(to_cxcywh(of_query), to_cxcywh(of_mask)).item()
     score = min(1.0, candidate.score) * agreement**0.5
     x, y, w, h = ((of_query + of_mask) / 2).tolist()
