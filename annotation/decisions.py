@@ -10,8 +10,8 @@ Photos are named by their path below `images/`. `from __future__ import annotati
 purpose: msgspec would have to compile each type annotation from a string.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 
 from annotation.dataset import Dataset
 from base.files import inside
@@ -52,6 +52,17 @@ def write_decisions(dataset: Dataset, decisions: Decisions) -> None:
         dict(sorted(decisions.split.items())),
     )
     write_yaml(dataset.root / FILE_NAME, ordered, comment=HEAD)
+
+
+def end_relabeling(dataset: Dataset, names: Collection[str]) -> Decisions:
+    """Remove photos that were annotated again from `relabel`; return the decisions left."""
+    before = read_decisions(dataset)
+    left = tuple(name for name in before.relabel if name not in names)
+    if left == before.relabel:
+        return before
+    now = replace(before, relabel=left)
+    write_decisions(dataset, now)
+    return now
 
 
 def missing_photos(dataset: Dataset, decisions: Decisions) -> Iterator[str]:

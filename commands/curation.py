@@ -59,9 +59,8 @@ def review(
         check_port(port)  # before the work; it may take minutes
     load_dataset(files.dataset, check(files.dataset))
     name = load_predictions(files.dataset, files.truth, files.prediction, run=run)
-    redraw = run / "redraw.txt"
-    command = shlex.join(["annotate", str(files.dataset.root), "--only", str(redraw)])
-    print(f"to redraw the worst photos: pipeline.py {command}")
+    command = shlex.join(["relabel", str(files.dataset.root), str(run / "redraw.json")])
+    print(f"to annotate the worst photos again: pipeline.py {command} --with-predictions")
     if app:
         open_app(name, port=port, remote=remote)
 
@@ -93,5 +92,10 @@ def decide(dataset: DatasetPath) -> None:
     print_missing_decisions(opened)
     for problem in decided.problems:
         print(f"not carried over: {problem}")
+    if now.relabel:
+        words = ["relabel", str(dataset), str(dataset / "curation.yaml")]
+        if decided.run:
+            words += ["--run", str(decided.run), "--with-predictions"]
+        print(f"to annotate these photos again: pipeline.py {shlex.join(words)}")
     if decided.problems:
         sys.exit(1)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from annotation.dataset import Dataset
-from annotation.decisions import FILE_NAME, read_decisions
-from base.counting import counted
+from annotation.decisions import FILE_NAME, end_relabeling, read_decisions
 from base.errors import InputError, nearest
 from commands.annotation import print_annotated
 from commands.arguments import DatasetPath
 from commands.conversion import convert
 
 if TYPE_CHECKING:
-    from conversion.proposing.marking import Place
+    from evaluation.label_errors.places import Places
+    from evaluation.scores.rescoring import MatchedPhotos
 
 
 def relabel(
@@ -30,7 +31,8 @@ def relabel(
     """Open the photos of a list in Labelme with its errors marked; convert and score the changes.
 
     A rectangle whose label begins with "? " marks each place. To accept a proposal, give it a label
-    of the set. Marks and other proposals do not become part of the data set.
+    of the set. Marks and other proposals do not become part of the data set. Photos of
+    curation.yaml that were changed, and have no error, are removed from its list `relabel`.
 
     Args:
         dataset: folder with dataset.yaml.
@@ -46,13 +48,13 @@ def relabel(
     from labelme_panoptic_detr.datasets import check, open_dataset
 
     opened = open_dataset(dataset)
-    places = _read_list(photos, opened)
     prediction = (run or photos.parent) / "predictions" / "panoptic.json"
     before = None
     if prediction.is_file():
         before = match_predicted(opened.panoptic, prediction)
     elif run is not None or with_predictions:
         raise InputError(f"{prediction}: missing; give the folder of a run with --run")
+    places = _read_list(photos, opened, before)
     if before is not None and with_predictions:
         added = marked_with_predictions(places, before, labels=opened.config.things)
     else:
@@ -62,44 +64,82 @@ def relabel(
     print_annotated(done)
     if not done.changed:
         return
+    if photos.name == FILE_NAME:
+        left = end_relabeling(opened, _names(opened, done.faultless)).relabel
+        print(f"{photos}: {len(left)} left to relabel")
     failed = any(finding.severity == "error" for finding in done.findings)
     try:
         convert(dataset)
     except SystemExit:  # annotations with errors are left out, as it has printed
         failed = True
     if before is not None:
-        names = {photo.relative_to(opened.images).as_posix() for photo in done.photos}
-        print("\n".join(rescore(before, names).lines()))
+        print("\n".join(rescore(before, _names(opened, done.photos)).lines()))
         if (prediction.parents[1] / "config.yaml").is_file():
             command = shlex.join(["review", str(prediction.parents[1])])
             print(f"to see the changes in FiftyOne: pipeline.py {command}")
+    else:
+        print("not scored: give the folder of a run with --run")
     if failed:
         sys.exit(1)
 
 
-def _read_list(path: Path, dataset: Dataset) -> dict[str, list[Place]]:
-    """Return the places by file name. Raises InputError if a photo is not in the set."""
-    from annotation.labeling.worklist import read_photo_list
-    from evaluation.label_errors.places import read_places
+def _names(dataset: Dataset, photos: Iterable[Path]) -> set[str]:
+    return {photo.relative_to(dataset.images).as_posix() for photo in photos}
 
-    known, images = dataset.photos(), dataset.images
+
+def _read_list(path: Path, dataset: Dataset, before: MatchedPhotos | None) -> Places:
+    """Return the photos of the list and the places to mark, those of the errors in `before`.
+
+    Raises InputError if there is nothing to show, or if a photo is not in the set.
+    """
+    from annotation.labeling.worklist import read_photo_list
+    from evaluation.label_errors.places import find_places, read_places
+
+    if path.suffix.lower() == ".json":
+        if not path.exists():
+            raise InputError(f"{path}: missing; `review` and `report` write redraw.json")
+        return _drawable(
+            path, dataset, read_places(path, labels=dataset.config.labels, matched=before)
+        )
     if path.name == FILE_NAME:
-        decided = [name for name in read_decisions(dataset).relabel if (images / name).is_file()]
-        if not decided:
-            raise InputError(f"{path}: relabel: expected photos, found none")
-        return {name: [] for name in decided}
-    if path.suffix.lower() != ".json":
-        listed = read_photo_list(path, dataset, known)
-        return {photo.relative_to(images).as_posix(): [] for photo in listed}
-    places = read_places(path, labels=dataset.config.labels)
-    names = {photo.relative_to(images).as_posix() for photo in known}
+        names = _decided(path, dataset)
+    else:
+        listed = read_photo_list(path, dataset, dataset.photos())
+        names = [photo.relative_to(dataset.images).as_posix() for photo in listed]
+    found = find_places(names, before, labels=dataset.config.labels) if before else {}
+    ordered = [*found, *names] if path.name == FILE_NAME else names  # that one has no order
+    return {name: found.get(name, []) for name in ordered}
+
+
+def _decided(path: Path, dataset: Dataset) -> list[str]:
+    """Return the photos that a person decided to annotate again; warn of those that are missing."""
+    from labelme_panoptic_detr.datasets import print_missing_decisions
+
+    tell = "send photos to Labelme in FiftyOne's App, then run `decide`"
+    own = dataset.root / FILE_NAME
+    if not path.is_file():
+        raise InputError(f"{path}: missing; {tell}")
+    if not (own.is_file() and path.samefile(own)):
+        raise InputError(f"{path}: belongs to another data set; expected {own}")
+    print_missing_decisions(dataset)
+    decided = [
+        name for name in read_decisions(dataset).relabel if (dataset.images / name).is_file()
+    ]
+    if not decided:
+        raise InputError(f"{path}: relabel: expected photos, found none; {tell}")
+    return decided
+
+
+def _drawable(path: Path, dataset: Dataset, places: Places) -> Places:
+    """Return the photos that have places."""
+    names = _names(dataset, dataset.photos())
     for name in places:
         if name not in names:
-            raise InputError(f"{path}: no photo '{name}' in {images}{nearest(name, names)}")
+            raise InputError(f"{path}: no photo '{name}' in {dataset.images}{nearest(name, names)}")
     found = {name: own for name, own in places.items() if own}
     if len(found) < len(places):
-        photos = counted(len(places) - len(found), "photo")
-        print(f"left out: {photos} whose errors are only in stuff that is not drawn")
+        left = len(places) - len(found)
+        print(f"{left} photos have no errors now, or only in stuff that is not drawn")
     if not found:
         raise InputError(f"{path}: lists no place that can be drawn again")
     return found

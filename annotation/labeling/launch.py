@@ -40,10 +40,14 @@ DISPLAY_VARIABLES = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 
 @dataclass(frozen=True)
 class Annotated:
-    """The annotations that a person changed, their photos and findings, and what is left to do."""
+    """The annotations that a person changed, their photos and findings, and what is left to do.
+
+    `faultless` are the photos whose changed annotations have no error.
+    """
 
     changed: tuple[Path, ...]
     photos: tuple[Path, ...]
+    faultless: tuple[Path, ...]
     findings: tuple[Finding, ...]
     left: str
 
@@ -64,7 +68,10 @@ def annotate(
     """
     labelme = _labelme_folder()
     if sys.platform == "linux" and not any(map(os.environ.get, DISPLAY_VARIABLES)):
-        raise InputError("no display: Labelme needs a desktop (DISPLAY is not set)")
+        raise InputError(
+            "no display: Labelme needs a desktop (DISPLAY is not set); run this command on a"
+            " computer with a screen, or connect with `ssh -X`"
+        )
     with lock_dataset(dataset) as lock:
         changed = recover_session(dataset)
         for path in sorted(changed):
@@ -82,7 +89,9 @@ def annotate(
     changed |= session.changed
     status = read_status(dataset, check) if changed else status
     drawn = tuple(photo for photo, path in paths.items() if path in changed)
-    return Annotated(tuple(sorted(changed)), drawn, status.findings_on(changed), status.left())
+    faultless = tuple(photo for photo in drawn if status.state(photo) not in ("new", "error"))
+    findings = status.findings_on(changed)
+    return Annotated(tuple(sorted(changed)), drawn, faultless, findings, status.left())
 
 
 def _has_valid_name(photo: Path) -> bool:

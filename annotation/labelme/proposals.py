@@ -41,5 +41,11 @@ def without_proposals(annotation: Annotation) -> Annotation:
 
 
 def with_proposals(annotation: Annotation, added: Iterable[Shape]) -> Annotation:
-    """Return an annotation with more shapes, which lie above the others."""
-    return replace(annotation, shapes=(*annotation.shapes, *added))
+    """Return an annotation with more shapes: marks below the others, proposals above them.
+
+    Labelme lists marks first then, and a click inside a mark selects the shape that is there.
+    """
+    shapes = tuple(added)
+    marks = tuple(shape for shape in shapes if shape.shape_type == "rectangle")
+    others = tuple(shape for shape in shapes if shape.shape_type != "rectangle")
+    return replace(annotation, shapes=(*marks, *annotation.shapes, *others))

@@ -18,6 +18,9 @@ from curation.app.fields import (
     HIT,
     IGNORED,
     MISSED,
+    OTHER_PQ,
+    OTHER_SEGMENTS,
+    PQ_CHANGE,
     PREDICTED_SCENE,
     PREDICTED_SEGMENTS,
     PRICE,
@@ -34,6 +37,7 @@ GROUPS = {
     "review": ["pq", PRICE, *COUNTS, ERROR_KINDS, CONFUSIONS],
     "ground truth": [*TRUE_SEGMENTS, TRUE_SCENE],
     "prediction": [*PREDICTED_SEGMENTS, PREDICTED_SCENE],
+    "other run": [PQ_CHANGE, OTHER_PQ, *OTHER_SEGMENTS],
     "photo": ["photo", SPLIT, "findings"],
 }
 # Stuff is one click away: drawn at once, it would cover most of each photo.
@@ -48,7 +52,8 @@ def set_appearance(samples: fo.Dataset, categories: Sequence[Category]) -> None:
     """
     reviewed = samples.has_sample_field("pq")
     if reviewed:
-        fields = [_by_outcome(path) for path in (*TRUE_SEGMENTS, *PREDICTED_SEGMENTS)]
+        sides = (*TRUE_SEGMENTS, *PREDICTED_SEGMENTS, *OTHER_SEGMENTS)
+        fields = [_by_outcome(path) for path in sides if samples.has_sample_field(path)]
         active = ["pq", PRICE, *ACTIVE]
     else:
         fields = [_by_label(path, categories) for path in TRUE_SEGMENTS]

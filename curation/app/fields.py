@@ -4,6 +4,9 @@ from __future__ import annotations
 
 TRUE_SEGMENTS = ("ground_truth", "ground_truth_stuff")  # things, stuff
 PREDICTED_SEGMENTS = ("predictions", "predictions_stuff")
+OTHER_SEGMENTS = ("other_predictions", "other_predictions_stuff")  # of the run reviewed before
+OTHER_PQ = "other_pq"
+PQ_CHANGE = "pq_change"  # of a photo: pq minus other_pq
 SPLIT = "split"  # of a photo in the panoptic set
 TRUE_SCENE = "scene"
 PREDICTED_SCENE = "predicted_scene"
@@ -20,4 +23,5 @@ OUTCOMES = (HIT, FALSE_ALARM, MISSED, IGNORED)
 ERRORS = (FALSE_ALARM, MISSED)
 
 WORST_PHOTOS = "worst photos"  # the saved view with which a review opens
+RUNS_DISAGREE = "runs disagree"  # saved view
 ERRORS_PANEL = "errors"  # in curation/panel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import fiftyone as fo
 
@@ -15,17 +16,22 @@ from curation.app.fields import SPLIT
 from curation.decisions.corrections import Correction, carry_corrections, find_corrections
 from curation.loading.entries import read_splits
 from curation.loading.load import loaded_samples
+from curation.loading.runs import reviewed_runs
 from curation.loading.tags import decided_tags, merge_decisions, moved_to
 
 
 @dataclass(frozen=True)
 class Decided:
-    """The decisions before and now, the corrections carried over, and what was not possible."""
+    """The decisions before and now, the corrections carried over, and what was not possible.
+
+    `run` is the folder of the run that was reviewed last, if it has predictions.
+    """
 
     before: Decisions
     now: Decisions
     corrections: tuple[Correction, ...]
     problems: tuple[str, ...]
+    run: Path | None
 
 
 @explained_database_errors()
@@ -54,7 +60,8 @@ def decide(dataset: Dataset, checked: Checked) -> Decided:
     }
     carried = carry_corrections(dataset, found.corrections, photos, files, categories)
     problems = (*tagging.problems, *found.problems, *carried.problems)
-    return Decided(before, now, carried.corrections, problems)
+    run = next(iter(reviewed_runs(samples)), None)
+    return Decided(before, now, carried.corrections, problems, run)
 
 
 class _Tagging:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import fiftyone.operators as foo
@@ -14,7 +15,7 @@ TAG = "relabel"
 
 
 class ErrorsPanel(foo.Panel):  # type: ignore[misc]
-    """A button for each kind of error, the most expensive first; it shows these segments."""
+    """A button for each kind of error, the most expensive first, and one to send photos back."""
 
     @property
     def config(self) -> foo.PanelConfig:
@@ -24,14 +25,28 @@ class ErrorsPanel(foo.Panel):  # type: ignore[misc]
         """Show the saved view whose name is a parameter of the button."""
         ctx.ops.set_view(name=ctx.params["view"])
 
+    def send_selected(self, ctx: Any) -> None:
+        """Tag the selected photos to be annotated again."""
+        send_to_labelme(ctx)
+
+    def send_view(self, ctx: Any) -> None:
+        """Tag the photos of the current view to be annotated again."""
+        _tag(ctx, ctx.view)
+
     def render(self, ctx: Any) -> types.Property:
-        """Draw the PQ of the run and the buttons."""
+        """Draw the PQ of the run, the buttons, and what to do with the photos that are tagged."""
         panel = types.Object()
         errors = ctx.dataset.info.get("errors")
         if not errors:
             panel.md("No review is loaded: run `pipeline.py review RUN`.", name="none")
             return types.Property(panel)
         panel.md(f"**{errors['run']}: PQ {errors['pq']:.1f}** {TEXT}", name="head")
+        if other := errors.get("other"):
+            text = f"Beside it, as `other_predictions`: {other['run']}, PQ {other['pq']:.1f}"
+            panel.md(text, name="other")
+            panel.btn(
+                "disagree", label=other["view"], on_click=self.show, params={"view": other["view"]}
+            )
         for number, kind in enumerate(errors["kinds"]):
             label = f"{kind['kind']}: {kind['price']:.1f} points, {kind['number']}"
             panel.btn(
@@ -40,28 +55,50 @@ class ErrorsPanel(foo.Panel):  # type: ignore[misc]
         panel.btn(
             "worst", label="worst photos", on_click=self.show, params={"view": errors["view"]}
         )
+        panel.md("Annotate again, in Labelme:", name="send")
+        panel.btn("selected", label="selected photos", icon=ICON, on_click=self.send_selected)
+        panel.btn("view", label="all photos of this view", icon=ICON, on_click=self.send_view)
+        tagged = ctx.dataset.count_sample_tags().get(TAG, 0)
+        if tagged:
+            panel.md(f"Tagged `{TAG}`: {tagged}. Next: `{_command(ctx)}`", name="tagged")
         return types.Property(panel)
 
 
 TEXT = "Points of PQ that each kind of error costs, and the number of errors. Click to see them."
+ICON = "edit"
+
+
+def send_to_labelme(ctx: Any) -> None:
+    """Tag the selected photos to be annotated again; without any, say so."""
+    if ctx.selected:
+        _tag(ctx, ctx.dataset.select(ctx.selected))
+        ctx.ops.clear_selected_samples()
+    else:
+        ctx.ops.notify("No photo is selected: click the check boxes of photos", variant="warning")
+
+
+def _tag(ctx: Any, photos: Any) -> None:
+    """Tag photos and say what to run next."""
+    photos.tag_samples(TAG)
+    ctx.ops.reload_dataset()
+    text = f"Photos tagged '{TAG}': {len(photos)}. Next: {_command(ctx)}"
+    ctx.ops.notify(text, variant="success")
+
+
+def _command(ctx: Any) -> str:
+    return shlex.join(["pipeline.py", "decide", ctx.dataset.info.get("root", "DATASET")])
 
 
 class SendToLabelme(foo.Operator):  # type: ignore[misc]
-    """Tag the selected photos, or else those of the current view, to be annotated again."""
+    """The button for selected photos, above the grid."""
 
     @property
     def config(self) -> foo.OperatorConfig:
-        return foo.OperatorConfig(name="send_to_labelme", label="Send to Labelme", icon="edit")
+        return foo.OperatorConfig(name="send_to_labelme", label="Send to Labelme", icon=ICON)
 
     def execute(self, ctx: Any) -> None:
-        """Add the tag and say what to run next."""
-        view = ctx.dataset.select(ctx.selected) if ctx.selected else ctx.view
-        view.tag_samples(TAG)
-        ctx.ops.reload_dataset()
-        ctx.ops.notify(
-            f"Photos tagged '{TAG}': {len(view)}. Now run `pipeline.py decide DATASET`",
-            variant="success",
-        )
+        """Tag the selected photos to be annotated again."""
+        send_to_labelme(ctx)
 
     def resolve_placement(self, ctx: Any) -> types.Placement:
         """Put a button above the grid."""

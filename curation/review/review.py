@@ -24,6 +24,7 @@ from curation.app.fields import (
     PREDICTED_SCENE,
     PREDICTED_SEGMENTS,
     PRICE,
+    RUNS_DISAGREE,
     TRUE_SEGMENTS,
     WORST_PHOTOS,
 )
@@ -33,12 +34,12 @@ from curation.loading.labels import (
     declare_segments,
     labels_of,
     scene_label,
-    segment_labels,
     set_by_photo,
     store_labels,
 )
 from curation.loading.load import has_fields, loaded_samples
 from curation.loading.masks import PhotoMasks, mask_folder, remove_old_masks, write_masks
+from curation.loading.runs import prediction_of, remember_runs
 from curation.review.marks import (
     ATTRIBUTES,
     Compared,
@@ -49,11 +50,13 @@ from curation.review.marks import (
     mark_segments,
     price_kinds,
 )
+from curation.review.other import Other, find_other, show_other
+from curation.review.predicted import store_predicted
 from curation.review.views import save_review_views, view_of_kind
 from evaluation.errors.redraw import has_redraw, redraw_inputs, write_redraw
 from evaluation.scores.matching import match_sets
 
-FORMAT = "3"  # increase it if the same input gives other marks, so that all are written again
+FORMAT = "4"  # increase it if the same input gives other marks, so that all are written again
 PHOTO_FIELDS = ("pq", PRICE, *COUNTS, ERROR_KINDS, CONFUSIONS, PREDICTED_SCENE)
 MARKED = (*TRUE_SEGMENTS, *PREDICTED_SEGMENTS)
 FIELDS = (*PHOTO_FIELDS, *(f"{field}.detections.{name}" for field in MARKED for name in ATTRIBUTES))
@@ -61,17 +64,21 @@ FIELDS = (*PHOTO_FIELDS, *(f"{field}.detections.{name}" for field in MARKED for 
 
 @explained_database_errors()
 def review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: Path) -> str:
-    """Add a run's prediction to FiftyOne's data set, replacing an earlier one; return its name.
+    """Add a run's prediction to FiftyOne's data set; return its name.
 
-    Also writes `redraw.txt` and `redraw.json` to `run`; they list all photos with errors, including
-    those that the user has removed from FiftyOne. Raises InputError if the current panoptic set has
-    not been loaded, or if the ground truth and the prediction do not belong together.
+    The predictions of the run that was reviewed before stay beside it, those of earlier runs do
+    not. Also writes `redraw.txt` and `redraw.json` to `run`; they list all photos with errors,
+    including those that the user has removed from FiftyOne. Raises InputError if the current
+    panoptic set has not been loaded, or if the ground truth and the prediction do not belong
+    together.
     """
     connect()
     samples = loaded_samples(dataset)
     folder = mask_folder(dataset, "predictions")
     compared = redraw_inputs(truth_json, prediction_json)
-    inputs = digest(FORMAT, run.name, samples.info["load"], compared)
+    other = find_other(samples, run)
+    beside = (str(other), redraw_inputs(truth_json, prediction_of(other))) if other else ()
+    inputs = digest(FORMAT, str(run.resolve()), samples.info["load"], compared, *beside)
     listed = has_redraw(run, inputs=compared)
     complete = folder.is_dir() and listed and has_fields(samples, FIELDS)
     if samples.info.get("review") == inputs and complete:
@@ -85,14 +92,17 @@ def review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: Pa
     masks = write_masks([prediction], folder)
     if not has_fields(samples, FIELDS):
         _declare(samples)
-    count = _store(samples, mark_photos(comparison), prediction, masks)
+    marks = mark_photos(comparison)
+    count = _store(samples, marks, prediction, masks)
+    shown = show_other(samples, dataset, truth, other, marks)
     kinds = [kind for kind, _, _ in price_kinds(comparison)]
-    save_review_views(samples, run.name, kinds, find_confusions(comparison))
+    other_name = shown.run.name if shown else None
+    save_review_views(samples, run.name, kinds, find_confusions(comparison), other_name)
     set_appearance(samples, truth.categories)
     save_workspace(samples)
-    errors = _panel(comparison, run.name)
-    samples.info = {**samples.info, "review": inputs, "run": run.name, "errors": errors}
-    samples.save()
+    errors = _panel(comparison, run.name, shown)
+    samples.info = {**samples.info, "review": inputs, "errors": errors}
+    remember_runs(samples, [run, shown.run] if shown else [run])
     remove_old_masks(folder, masks)
     categories = (*prediction.categories, *truth.categories)
     write_redraw(run, matches, categories, inputs=compared)
@@ -101,14 +111,19 @@ def review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: Pa
     return str(samples.name)
 
 
-def _panel(compared: Compared, run_name: str) -> dict[str, Any]:
-    """Return what the panel of the App shows: the kinds of errors, the most expensive first."""
+def _panel(compared: Compared, run_name: str, other: Other | None) -> dict[str, Any]:
+    """Return what the panel of the App shows: the kinds of errors, the most expensive first.
+
+    `other` is the run beside it.
+    """
     kinds = [
         {"kind": kind, "number": number, "price": price, "view": view_of_kind(kind)}
         for kind, number, price in price_kinds(compared)
     ]
     pq = 100 * float(compared.prices.pq)
-    return {"run": run_name, "pq": pq, "view": WORST_PHOTOS, "kinds": kinds}
+    beside = {"run": other.run.name, "pq": other.pq, "view": RUNS_DISAGREE} if other else None
+    shown = {"run": run_name, "pq": pq, "view": WORST_PHOTOS, "kinds": kinds}
+    return {**shown, "other": beside}
 
 
 def _declare(samples: fo.Dataset) -> None:
@@ -171,18 +186,7 @@ def _store_photos(
     }
     for field, value in values.items():
         set_by_photo(samples, field, {name: value(one) for name, one in marks.items()})
-    for field, things in zip(PREDICTED_SEGMENTS, (True, False), strict=True):
-        before, labels = labels_of(samples, field, marks), {}
-        for name, one in marks.items():
-            made = segment_labels(
-                one.match.prediction,
-                masks[name],
-                prediction.categories,
-                things=things,
-                before=before.get(name, ()),
-            )
-            labels[name] = mark_segments(made, one.prediction)
-        store_labels(samples, field, labels)
+    store_predicted(samples, PREDICTED_SEGMENTS, marks, prediction, masks)
     for field in TRUE_SEGMENTS:
         truth = labels_of(samples, field, marks)
         marked = {name: mark_segments(truth[name], marks[name].truth) for name in truth}

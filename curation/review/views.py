@@ -15,8 +15,11 @@ from curation.app.fields import (
     FALSE_ALARM,
     HIT,
     MISSED,
+    OTHER_SEGMENTS,
+    PQ_CHANGE,
     PREDICTED_SEGMENTS,
     PRICE,
+    RUNS_DISAGREE,
     TRUE_SEGMENTS,
     WORST_PHOTOS,
 )
@@ -40,12 +43,16 @@ def save_review_views(
     run_name: str,
     kinds: Iterable[Kind],
     confusions: Sequence[tuple[str, str]],
+    other: str | None = None,
 ) -> None:
     """Save the views, and delete those of an earlier review that no longer apply.
 
-    `kinds` of errors and `confusions` of categories are those that occur.
+    `kinds` of errors and `confusions` of categories are those that occur. `other` is the name of
+    the run beside which this one is shown.
     """
     views = dict(_review_views(samples, kinds, confusions))
+    if other is not None:
+        views |= _views_of_runs(samples, other)
     for name in set(samples.info.get("views", EARLIER_VIEWS)) - views.keys():
         if samples.has_saved_view(name):
             samples.delete_saved_view(name)
@@ -84,6 +91,17 @@ def _review_views(
     yield "missed small things", only_segments(_with(costly, things, small), small, None)
 
 
+def _views_of_runs(samples: fo.Dataset, other: str) -> dict[str, fo.DatasetView]:
+    change, wrong = F(PQ_CHANGE), F("outcome").is_in(ERRORS)
+    both = samples.exists(PQ_CHANGE)
+    views = {
+        RUNS_DISAGREE: both.match(change != 0).sort_by(change.abs(), reverse=True),
+        f"better than {other}": both.match(change > 0).sort_by(PQ_CHANGE, reverse=True),
+        f"worse than {other}": both.match(change < 0).sort_by(PQ_CHANGE),
+    }
+    return {name: only_segments(view, wrong, wrong) for name, view in views.items()}
+
+
 def view_of_kind(kind: str) -> str:
     """Return the name of the saved view of a kind of errors."""
     return f"error: {kind}"
@@ -92,9 +110,13 @@ def view_of_kind(kind: str) -> str:
 def only_segments(
     view: fo.DatasetView, truth: ViewExpression | None, prediction: ViewExpression | None
 ) -> fo.DatasetView:
-    """Show all photos of a view, but only the segments that fit; None hides that side."""
+    """Show all photos of a view, but only the segments that fit; None hides that side.
+
+    Predictions of the other run are filtered as those of this one.
+    """
     nothing = F("outcome") == ""
-    for fields, shown in ((TRUE_SEGMENTS, truth), (PREDICTED_SEGMENTS, prediction)):
+    predicted = (*PREDICTED_SEGMENTS, *filter(view.has_sample_field, OTHER_SEGMENTS))
+    for fields, shown in ((TRUE_SEGMENTS, truth), (predicted, prediction)):
         for path in fields:
             one = nothing if shown is None else shown
             view = view.filter_labels(path, one, only_matches=False)

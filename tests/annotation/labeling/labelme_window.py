@@ -107,6 +107,17 @@ class Window:
         self._xdotool("key", "Return")
         wait_for(lambda: not self._dialog(), "the dialog to close")
 
+    def drag(self, start: tuple[int, int], end: tuple[int, int]) -> None:
+        """Move what is at `start`, (x, y) on the screen, such as a corner of a shape, to `end`."""
+        self._xdotool("windowfocus", "--sync", self._main())
+        self._xdotool("mousemove", *start)
+        time.sleep(0.2)  # Labelme uses the last position that it has processed
+        self._xdotool("mousedown", 1)
+        time.sleep(0.2)
+        self._xdotool("mousemove", *end)
+        time.sleep(0.2)
+        self._xdotool("mouseup", 1)
+
     def rename_shape(self, label: str, row: tuple[int, int]) -> None:
         """Select a shape by its row in the list of shapes, (x, y) on the screen, and rename it."""
         self._xdotool("mousemove", *row)

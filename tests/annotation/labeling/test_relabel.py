@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,11 +14,15 @@ import pytest
 from annotation.dataset import Dataset
 from annotation.labelme.annotation import read_annotation, write_annotation
 from annotation.labelme.proposals import PROPOSED, proposed
+from base.errors import InputError
+from commands.relabel import relabel
 from conversion.building.build import convert
 from conversion.coco.panoptic import find_split_jsons
 from conversion.coco.panoptic_file import read_panoptic, write_panoptic
 from conversion.coco.png import write_segment_ids
+from evaluation.label_errors.places import find_places
 from evaluation.label_errors.suspects import Suspect, SuspectList, write_suspects
+from evaluation.scores.rescoring import match_predicted
 from tests.annotation.labeling.labelme_window import (
     MISSING,
     PIPELINE,
@@ -89,8 +94,8 @@ def test_an_accepted_proposal_is_converted_and_scored_and_marks_are_removed(
         copy = dataset.root / ".annotate/1-fine/a.json"
         shown = read_annotation(copy).shapes
         assert [(s.label, s.shape_type) for s in shown] == [
-            ("box", "polygon"),
             ("? missing: disc (0.90)", "rectangle"),
+            ("box", "polygon"),
             ("? disc", "polygon"),
         ]
         window.rename_shape("disc", THIRD_ROW)
@@ -156,3 +161,54 @@ def test_wrong_lists_are_reported_in_one_line(tmp_path: Path) -> None:
     lone.write_text("a.jpg\n")
     output = run("relabel", dataset.root, lone, "--with-predictions", status=2)
     assert "predictions/panoptic.json: missing; give the folder of a run with --run" in output
+
+
+@pytest.mark.parametrize(
+    ("decisions", "message"),
+    [
+        (None, "missing; send photos to Labelme in FiftyOne's App, then run `decide`"),
+        ("exclude: [a.jpg]", "relabel: expected photos, found none; send photos to Labelme"),
+        ("relabel: [gone.jpg]", "relabel: expected photos, found none; send photos to Labelme"),
+        ("relabel: [../a.jpg]", r"path must stay in .*, found '\.\./a\.jpg'"),
+    ],
+)
+def test_decisions_without_photos_are_errors(
+    tmp_path: Path, decisions: str | None, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = draw_dataset(tmp_path / "a set", {"a": [BOX]})
+    path = dataset.root / "curation.yaml"
+    if decisions is not None:
+        path.write_text(decisions)
+    with pytest.raises(InputError, match=f"^{re.escape(str(path))}: {message}"):
+        relabel(dataset.root, path)
+    warned = "expected a photo below images/, found 'gone.jpg'" in capsys.readouterr().out
+    assert warned == ("gone" in (decisions or ""))
+
+
+def test_a_list_of_decisions_of_another_set_is_an_error(tmp_path: Path) -> None:
+    one, other = (draw_dataset(tmp_path / name, {"a": [BOX]}) for name in ("one", "other"))
+    wrong = other.root / "curation.yaml"
+    wrong.write_text("relabel: [a.jpg]")
+    with pytest.raises(
+        InputError, match=f"{wrong}: belongs to another data set; expected {one.root}"
+    ):
+        relabel(one.root, wrong)
+
+
+def test_the_places_are_those_of_errors_now_worst_photo_first(tmp_path: Path) -> None:
+    dataset = draw_with_missing_disc(tmp_path)
+    draw_photo(dataset.root, "b", [])
+    convert(dataset)
+    listed, prediction = ["c.jpg", "a.jpg", "b.jpg"], tmp_path / "run/predictions/panoptic.json"
+
+    def places() -> list[tuple[str, list[str]]]:
+        matched = match_predicted(dataset.panoptic, prediction)
+        found = find_places(listed, matched, labels=dataset.config.things)
+        return [(name, [place.text for place in own]) for name, own in found.items()]
+
+    missing = ("a.jpg", ["false alarm: disc or road"])
+    wrong = ("b.jpg", ["false alarm: box or sky-other-merged", "false alarm: disc or road"])
+    assert places() == [wrong, missing, ("c.jpg", [])]
+    draw_photo(dataset.root, "a", [BOX, DISC])
+    convert(dataset)
+    assert places() == [wrong, ("c.jpg", []), ("a.jpg", [])]

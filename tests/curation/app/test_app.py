@@ -1,29 +1,20 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from urllib.request import urlopen
 
-import cv2
 import fiftyone as fo
-import numpy as np
 import pytest
-from playwright.sync_api import Error, Page, expect, sync_playwright
 
 from annotation.dataset import Dataset
 from base.errors import InputError
 from curation.app.app import check_port, open_app
-from curation.review.review import review
-from tests.browser import CHROMIUM, FLAGS, needs_chromium
-from tests.curation.conftest import Curate, predict, truth_of
+from tests.curation.app.app_process import running_app
+from tests.curation.conftest import Curate
 from tests.drawn import free_port
 
 OPEN = """
@@ -36,27 +27,6 @@ open_app(sys.argv[1], port=int(sys.argv[2]))
 """
 
 
-@contextmanager
-def running_app(name: str, *options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Run the App in its own process; yield its address and the process."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-c", OPEN, name, str(port), *options],
-        cwd=Path(__file__).parents[3],
-        env={k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        address = f"http://127.0.0.1:{port}/datasets/"
-        line = next(line for line in process.stdout if address in line)  # launch_app prints more
-        yield line.split()[2], process
-    finally:
-        process.kill()
-        process.wait()
-
-
 def stop_app(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=120)
@@ -64,67 +34,12 @@ def stop_app(process: subprocess.Popen[str]) -> None:
     assert process.returncode == 0
 
 
-def count_outcomes(screenshot: Path) -> tuple[int, int, int]:
-    """Numbers of green (hit), blue (missed) and violet (missed below a red false alarm) pixels."""
-    blue, green, red = np.moveaxis(cv2.imread(str(screenshot)).astype(int), 2, 0)
-    bluish = blue - np.maximum(green, red) > 30
-    hits = (green - red > 30) & (green - blue > 30)
-    return int(hits.sum()), int((bluish & (red < green)).sum()), int((bluish & (red > green)).sum())
-
-
-@needs_chromium
-def test_the_app_draws_predictions_and_outcomes(
-    drawn: Dataset, curate: Curate, tmp_path: Path
-) -> None:
-    curate(drawn)
-    prediction = predict(drawn, tmp_path / "run")
-    name = review(drawn, truth_of(drawn).json_path, prediction, run=tmp_path / "first")
-    with running_app(name) as (url, process), sync_playwright() as playwright:
-        slug = fo.load_dataset(name).slug
-        assert url.endswith(f"?view=worst-photos&workspace=review-{slug}")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1500, "height": 900})
-        page.goto(url)
-        expect(page.get_by_text("1 sample", exact=True)).to_be_visible(timeout=60_000)
-        page.get_by_text("Dismiss").click()  # an advertisement, which no setting hides
-        for field in ("ground_truth", "predictions", "predicted_scene", "pq"):
-            # the view bar has a hidden "pq" too: the field by which it sorts
-            seen = page.get_by_text(field, exact=True).filter(visible=True)
-            expect(seen.first).to_be_visible()
-        hits, missed, confused = wait_for_masks(page, tmp_path / "photo.png")
-        assert missed > confused > 0 == hits, tmp_path / "photo.png"  # hits are hidden
-
-        page.get_by_text(re.compile("^wrong category: ")).click()  # in the panel
-        page.wait_for_url(re.compile("view=error-wrong-category"))
-        for _ in range(60):
-            _, missed, confused = wait_for_masks(page, tmp_path / "photo.png")
-            if confused > missed:
-                break
-        assert confused > missed, tmp_path / "photo.png"  # box 2, which is missed, is hidden
-        browser.close()
-        stop_app(process)
-
-
-def wait_for_masks(page: Page, screenshot: Path) -> tuple[int, int, int]:
-    """Count the pixels of outcomes as soon as there are any; masks appear one after another."""
-    counts = (0, 0, 0)
-    for _ in range(60):
-        page.wait_for_timeout(500)
-        try:
-            page.locator("canvas").first.screenshot(path=screenshot)
-        except Error:  # the App replaced the canvas just now
-            continue
-        before, counts = counts, count_outcomes(screenshot)
-        if counts[2] and counts == before:
-            break
-    return counts
-
-
 @pytest.mark.parametrize("options", [(), ("public",)])
 def test_the_app_runs_until_ctrl_c(
     drawn: Dataset, curate: Curate, options: tuple[str, ...]
 ) -> None:
-    with running_app(curate(drawn).name, *options) as (url, process):
+    command = (sys.executable, "-c", OPEN, curate(drawn).name, str(free_port()), *options)
+    with running_app(*command) as (url, process):
         with urlopen(url.partition("/datasets/")[0] + "/fiftyone", timeout=60) as answer:
             assert json.load(answer)["version"] == fo.__version__
         stop_app(process)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ from base.errors import InputError
 from curation.review.review import review
 from evaluation.errors.redraw import read_redraw, write_redraw
 from evaluation.report.page import write_report
-from tests.curation.conftest import GOOD, Curate, predict, truth_of
+from tests.curation.conftest import GOOD, Curate, predict, predict_truth, truth_of
 from tests.drawn import draw_photo
 
 PQ = (1 + 1 + 652 / 716) / (3 + (1 + 2) / 2)  # hits: box 1, sky, road
@@ -235,3 +236,44 @@ def test_report_and_review_write_the_same_list(
         title="first",
     )
     assert {name: (run / name).read_bytes() for name in names} == written
+
+
+def test_the_run_before_stays_beside_the_reviewed_one(
+    drawn: Dataset, curate: Curate, tmp_path: Path
+) -> None:
+    draw_photo(drawn.root, "c", GOOD)
+    draw_photo(drawn.root, "d", GOOD)
+    curate(drawn)
+    wrong, right = truth_of(drawn).photos
+    bad, good = tmp_path / "bad", tmp_path / "good"
+    predict(drawn, bad / "predictions")
+    predict_truth(drawn, good / "predictions")
+
+    def load(run: Path) -> fo.Dataset:
+        json = run / "predictions/panoptic.json"
+        return fo.load_dataset(review(drawn, truth_of(drawn).json_path, json, run=run))
+
+    assert not load(bad).has_sample_field("other_pq")
+    samples = load(good)
+    by_photo = {sample["photo"]: sample for sample in samples.exists("pq")}
+    changed = by_photo[wrong.file_name]
+    assert changed["pq"] == 1
+    assert (changed["other_pq"], changed["pq_change"]) == pytest.approx((PQ, 1 - PQ))
+    assert by_photo[right.file_name]["pq_change"] == 0
+    assert outcomes(changed["predictions"]) == [("box", "hit", ["hit"])] * 2 + [
+        ("disc", "hit", ["hit"])
+    ]
+    assert outcomes(changed["other_predictions"]) == [
+        ("box", "false alarm", ["false alarm"]),
+        ("box", "hit", ["hit"]),
+    ]
+    for view, count in (("runs disagree", 1), ("better than bad", 1), ("worse than bad", 0)):
+        assert len(samples.load_saved_view(view)) == count
+    (shown,) = samples.load_saved_view("runs disagree")
+    assert outcomes(shown["other_predictions"]) == [("box", "false alarm", ["false alarm"])]
+    assert samples.info["errors"]["other"]["pq"] < samples.info["errors"]["pq"] == 100
+
+    shutil.rmtree(bad)
+    samples = load(good)
+    assert not samples.has_sample_field("other_predictions")
+    assert not samples.has_saved_view("runs disagree")
