@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from annotation.dataset import Dataset
 from annotation.decisions import FILE_NAME, end_relabeling, read_decisions
+from base.counting import counted
 from base.errors import InputError, nearest
 from commands.annotation import print_annotated
 from commands.arguments import DatasetPath
@@ -138,8 +139,8 @@ def _drawable(path: Path, dataset: Dataset, places: Places) -> Places:
             raise InputError(f"{path}: no photo '{name}' in {dataset.images}{nearest(name, names)}")
     found = {name: own for name, own in places.items() if own}
     if len(found) < len(places):
-        left = len(places) - len(found)
-        print(f"{left} photos have no errors now, or only in stuff that is not drawn")
+        left = counted(len(places) - len(found), "photo")
+        print(f"{left} without errors now, or with errors only in stuff that is not drawn")
     if not found:
         raise InputError(f"{path}: lists no place that can be drawn again")
     return found
