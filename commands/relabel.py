@@ -140,7 +140,9 @@ def _drawable(path: Path, dataset: Dataset, places: Places) -> Places:
     found = {name: own for name, own in places.items() if own}
     if len(found) < len(places):
         left = counted(len(places) - len(found), "photo")
-        print(f"{left} without errors now, or with errors only in stuff that is not drawn")
+        print(
+            f"left out: {left} without errors now, or with errors only in stuff that is not drawn"
+        )
     if not found:
         raise InputError(f"{path}: lists no place that can be drawn again")
     return found
