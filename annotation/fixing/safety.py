@@ -66,7 +66,7 @@ class Safety:
         wrong = (changed > allowed) | ((counts[0] > 0) & (counts[1] == 0))
         if wrong.any():
             i = int(np.argmax(wrong))
-            visible = f"from {counted(counts[0][i], 'visible pixel')} to {counts[1][i]:,}"
+            visible = f"from {counted(int(counts[0][i]), 'visible pixel')} to {counts[1][i]:,}"
             raise NotFixedError(f"the fix would change a '{labels[i]}' {visible}; draw it again")
 
     def _count_findings(self, shapes: Shapes) -> Counter[str]:

@@ -82,8 +82,8 @@ def decode_mask_png(mask: str, picture: Size | None = None) -> NDArray[np.bool_]
     if colours.all() or not colours.any():
         return np.asarray(opaque)
     raise InputError(
-        f"mask: expected one channel, found an alpha channel with"
-        f" {counted(np.count_nonzero(opaque), 'pixel')} beside colours with"
+        "mask: expected one channel, found an alpha channel with"
+        f" {counted(int(np.count_nonzero(opaque)), 'pixel')} beside colours with"
         f" {np.count_nonzero(colours):,}; save it as a grey PNG"
     )
 
