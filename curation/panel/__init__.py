@@ -41,12 +41,6 @@ class ErrorsPanel(foo.Panel):  # type: ignore[misc]
             panel.md("No review is loaded: run `pipeline.py review RUN`.", name="none")
             return types.Property(panel)
         panel.md(f"**{errors['run']}: PQ {errors['pq']:.1f}** {TEXT}", name="head")
-        if other := errors.get("other"):
-            text = f"Beside it, as `other_predictions`: {other['run']}, PQ {other['pq']:.1f}"
-            panel.md(text, name="other")
-            panel.btn(
-                "disagree", label=other["view"], on_click=self.show, params={"view": other["view"]}
-            )
         for number, kind in enumerate(errors["kinds"]):
             label = f"{kind['kind']}: {kind['price']:.1f} points, {kind['number']}"
             panel.btn(
@@ -61,6 +55,12 @@ class ErrorsPanel(foo.Panel):  # type: ignore[misc]
         tagged = ctx.dataset.count_sample_tags().get(TAG, 0)
         if tagged:
             panel.md(f"Tagged `{TAG}`: {tagged}. Next: `{_command(ctx)}`", name="tagged")
+        if other := errors.get("other"):
+            text = f"Beside it, as `other_predictions`: {other['run']}, PQ {other['pq']:.1f}"
+            panel.md(text, name="other")
+            panel.btn(
+                "disagree", label=other["view"], on_click=self.show, params={"view": other["view"]}
+            )
         return types.Property(panel)
 
 
