@@ -11,6 +11,7 @@ from detr.prediction.fast_segments import (
     FastCandidate,
     candidates_above,
     find_candidates,
+    lower_repeated,
     merge_candidates,
     to_instance,
 )
@@ -43,14 +44,14 @@ class FastPhoto:
 
     def instances(self, min_score: float) -> list[Result]:
         """Return the instances of things above a score, the highest first."""
-        things = (c for c in self.candidates if c.category.isthing and c.score > min_score)
-        found = [self._instance(candidate) for candidate in things]
-        found = [instance for instance in found if instance.score > min_score]
-        return sorted(found, key=lambda instance: -instance.score)
-
-    def _instance(self, candidate: FastCandidate) -> Result:
-        found = to_instance(candidate, seen=self.input_size, size=self.photo.size)
-        return to_result(self.photo, found.category, found.score, mask=found.mask, xywh=found.xywh)
+        things = [c for c in self.candidates if c.category.isthing and c.score > min_score]
+        size = self.photo.size
+        found = [to_instance(candidate, seen=self.input_size, size=size) for candidate in things]
+        return [
+            to_result(self.photo, one.category, one.score, mask=one.mask, xywh=one.xywh)
+            for one in lower_repeated(found)
+            if one.score > min_score
+        ]
 
 
 def find_in_fast_photo(

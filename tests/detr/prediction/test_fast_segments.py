@@ -11,7 +11,9 @@ from conversion.coco.png import SegmentIds
 from detr.data.padded import pad
 from detr.prediction.fast_segments import (
     FastCandidate,
+    FastInstance,
     find_candidates,
+    lower_repeated,
     merge_candidates,
     to_instance,
 )
@@ -97,12 +99,35 @@ def test_masks_are_resized_to_the_photo(size: tuple[int, int], scale: int) -> No
     assert (rows.min(), rows.max() + 1) == (8 * scale, 24 * scale)
     assert (columns.min(), columns.max() + 1) == (8 * scale, 24 * scale)
     of_query = (size[1] / 4, size[0] / 4, size[1] / 2, size[0] / 2)
-    edge = 1 if scale == 10 else 0  # the outer pixels of the mask are not certain enough for its box
+    edge = (
+        1 if scale == 10 else 0
+    )  # the outer pixels of the mask are not certain enough for its box
     left, side = 8 * scale + edge, 16 * scale - 2 * edge
     of_mask = (left, left, side, side)
     overlap, both = 12 * scale * side - edge * side, 24 * 16 * scale**2 + side**2  # of the boxes
     assert instance.score == pytest.approx(0.7 * (overlap / (both - overlap)) ** 0.5)
     assert instance.xywh == tuple((q + m) / 2 for q, m in zip(of_query, of_mask, strict=True))
+
+
+def instance(category: Category, score: float, *xywh: float) -> FastInstance:
+    return FastInstance(category, score, np.zeros((1, 1), bool), (xywh[0], xywh[1], *xywh[2:]))
+
+
+def test_an_instance_that_repeats_a_better_one_has_a_lower_score() -> None:
+    found = [
+        instance(BALL, 0.4, 0, 0, 10, 10),  # IoU 0.8 with the best one, 0.5 with the next
+        instance(BALL, 0.8, 0, 0, 10, 8),
+        instance(BALL, 0.6, 0, 0, 5, 10),  # IoU 0.44 with the best one
+        instance(BOX, 0.7, 0, 0, 10, 8),  # another category
+        instance(BALL, 0.3, 8, 0, 10, 8),  # IoU 0.11 with the best one
+        instance(BALL, 0.2, 30, 30, 0, 0),
+        instance(BALL, 0.1, 30, 30, 0, 0),
+    ]
+    best, other, third, *rest = lower_repeated(found)
+    assert (best, other) == (found[1], found[3])
+    assert third.xywh == found[2].xywh and third.score == pytest.approx(0.6 * (1 - 40 / 90))
+    assert [one.score for one in rest] == pytest.approx([0.3, 0.2, 0.1, 0.4 * 0.2 * 0.5])
+    assert lower_repeated([]) == []
 
 
 def test_an_empty_mask_keeps_the_box_of_its_query() -> None:
