@@ -50,6 +50,7 @@ from curation.review.marks import (
     mark_segments,
     price_kinds,
 )
+from curation.review.other import FIELDS as OTHER_FIELDS
 from curation.review.other import Other, find_other, show_other
 from curation.review.predicted import store_predicted
 from curation.review.views import save_review_views, view_of_kind
@@ -80,7 +81,8 @@ def review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: Pa
     beside = (str(other), redraw_inputs(truth_json, prediction_of(other))) if other else ()
     inputs = digest(FORMAT, str(run.resolve()), samples.info["load"], compared, *beside)
     listed = has_redraw(run, inputs=compared)
-    complete = folder.is_dir() and listed and has_fields(samples, FIELDS)
+    fields = (*FIELDS, *OTHER_FIELDS) if other else FIELDS
+    complete = folder.is_dir() and listed and has_fields(samples, fields)
     if samples.info.get("review") == inputs and complete:
         print(f"FiftyOne: review of '{run.name}' is up to date")
         return str(samples.name)

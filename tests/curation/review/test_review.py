@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import cv2
@@ -239,7 +238,7 @@ def test_report_and_review_write_the_same_list(
 
 
 def test_the_run_before_stays_beside_the_reviewed_one(
-    drawn: Dataset, curate: Curate, tmp_path: Path
+    drawn: Dataset, curate: Curate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     draw_photo(drawn.root, "c", GOOD)
     draw_photo(drawn.root, "d", GOOD)
@@ -273,7 +272,8 @@ def test_the_run_before_stays_beside_the_reviewed_one(
     assert outcomes(shown["other_predictions"]) == [("box", "false alarm", ["false alarm"])]
     assert samples.info["errors"]["other"]["pq"] < samples.info["errors"]["pq"] == 100
 
-    shutil.rmtree(bad)
+    (bad / "predictions/panoptic.json").write_text("{}")
     samples = load(good)
+    assert f"not shown beside this run: {bad}" in capsys.readouterr().out
     assert not samples.has_sample_field("other_predictions")
     assert not samples.has_saved_view("runs disagree")
