@@ -169,6 +169,7 @@ def test_the_documented_commands_run_in_order(made: Made, tmp_path: Path) -> Non
         "IMAGES": made.dataset / "panoptic/test",
         "PREDICTED": tmp_path / "predicted",
         "model.onnx": tmp_path / "model.onnx",
+        "model.pt": tmp_path / "model.pt",
         "TRUTH.json": made.dataset / "panoptic/annotations/panoptic_test.json",
         "PREDICTION.json": tmp_path / "predicted/panoptic.json",
         "scores.json": tmp_path / "scores.json",
