@@ -90,7 +90,7 @@ def _decode_own(data: bytes, size: Size) -> SegmentIds | None:
     inflating = zlib_ng.decompressobj()
     try:
         inflated = inflating.decompress(compressed, height * (1 + 3 * width))
-    except zlib_ng.error:
+    except zlib_ng.error:  # type: ignore[misc]  # its stub has no class
         return None
     rows = np.frombuffer(inflated, np.uint8)
     if rows.size != height * (1 + 3 * width) or not inflating.eof:
