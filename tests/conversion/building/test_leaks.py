@@ -43,7 +43,10 @@ def test_photos_that_look_like_one_of_train_are_counted(tmp_path: Path) -> None:
     dataset = leaking(tmp_path)
     built = convert(dataset)
     assert built.leaks == (Leak("test", 2, 4, "c.jpg", "a.jpg"),)
-    assert "2 of 4 photos of test" in built.leaks[0].message
+    assert (
+        "photos of test that look like photos of train or are copies of them: 2 of 4"
+        in built.leaks[0].message
+    )
     again = convert(dataset)
     assert (again.fresh, again.leaks) == (False, built.leaks)
     assert read_leaks(dataset.panoptic) == built.leaks

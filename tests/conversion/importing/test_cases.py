@@ -27,7 +27,8 @@ READ = [
 REFUSED = {
     "c07_flat": "annotations[0]: segmentation: expected a list of polygons, found a flat list of",
     "c12d_cascade": "images[0]: Expected `int | null`, got `float` - at `$.width`",
-    "c31_via": "found '0', text, while the ids of images are numbers; write both in one way",
+    "c31_via": "annotations[0]: image_id: expected an id like those of images, which are numbers;"
+    " found '0', which is text; write both in the same way",
     "p4_Pidx": "a.png: expected an 8-bit RGB PNG, whose colours are segment ids, or 16-bit",
 }
 
