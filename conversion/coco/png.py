@@ -55,37 +55,39 @@ def read_segment_ids(path: Path, size: Size) -> SegmentIds:
     readable PNG of this size, before it is decoded: a small file may have many pixels. In all
     other kinds of PNG, a pixel could mean two ids, so they are refused.
     """
-    header = read_png_header(path)
+    data = _read(path)
+    header = _header(path, data)
     if header.size != size:
         found = header.size
         expected = f"{size[1]}x{size[0]} pixels, the size of its photo"
         raise InputError(f"{path}: expected {expected}, found {found[1]}x{found[0]}")
     if header.kind == "16-bit greyscale":
-        return np.asarray(_decode(path, cv2.IMREAD_UNCHANGED), np.uint32)
+        return np.asarray(_decode(path, data, cv2.IMREAD_UNCHANGED), np.uint32)
     if header.kind not in ("8-bit RGB", "8-bit RGBA"):
         expected = "an 8-bit RGB PNG, whose colours are segment ids, or 16-bit greyscale ids"
         raise InputError(f"{path}: expected {expected}, found a PNG in {header.kind}")
-    ids = _decode_own(path.read_bytes(), size)
+    ids = _decode_own(data, size)
     if ids is None:
-        ids = join_channels(np.asarray(_decode(path, cv2.IMREAD_COLOR), np.uint8))
+        ids = join_channels(np.asarray(_decode(path, data, cv2.IMREAD_COLOR), np.uint8))
     return ids
 
 
-def _decode(path: Path, flags: int) -> NDArray[Any]:
-    pixels = cv2.imread(str(path), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+def _decode(path: Path, data: bytes, flags: int) -> NDArray[Any]:
+    encoded = np.frombuffer(data, np.uint8)
+    pixels = cv2.imdecode(encoded, flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
         raise InputError(f"{path}: cannot be read as a PNG")
     return np.asarray(pixels)
 
 
 def _decode_own(data: bytes, size: Size) -> SegmentIds | None:
-    """Decode a PNG that `encode_png` wrote to (H, W) uint32 segment ids; None for all others.
+    """Decode a PNG by `encode_png` as (H, W) uint32 segment ids; return None for all others.
 
     zlib-ng inflates the long repetitions in such files in a tenth of the time that OpenCV needs.
     """
-    (height, width), start = size, len(_head(size))
-    compressed = data[start + 8 : -len(_END) - 4]
-    if not data.startswith(_head(size)) or data[start:] != _chunk(b"IDAT", compressed) + _END:
+    (height, width), head = size, _head(size)
+    compressed = data[len(head) + 8 : -len(_END) - 4]
+    if data != head + _chunk(b"IDAT", compressed) + _END:
         return None
     inflating = zlib_ng.decompressobj()
     try:
@@ -120,11 +122,19 @@ class PngHeader:
 
 def read_png_header(path: Path) -> PngHeader:
     """Read the header of a PNG; raises InputError if the file cannot be read or is no PNG."""
+    return _header(path, _read(path, HEADER_BYTES))
+
+
+def _read(path: Path, count: int = -1) -> bytes:
+    """Read the first bytes of a file, or all; raises InputError if it cannot be read."""
     try:
         with open_regular(path, most_bytes=MAX_BYTES) as file:
-            data = file.read(HEADER_BYTES)
+            return file.read(count)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _header(path: Path, data: bytes) -> PngHeader:
     header = parse_png_header(data)
     if header is None:
         raise InputError(f"{path}: cannot be read as a PNG")

@@ -95,9 +95,9 @@ def _measure(
 
     timed_step(0)  # the first step also allocates and tunes
     first = timed_step(0)
-    count = min(len(steps), max(1, int(MEASURED_SECONDS / first)))
+    count = processes.broadcast(min(len(steps), max(1, int(MEASURED_SECONDS / first))))
     # the shorter of two times of a step, because another program may disturb one of them
-    rounds = [[timed_step(n) for n in range(processes.broadcast(count))] for _ in range(2)]
+    rounds = [[timed_step(n) for n in range(count)] for _ in range(2)]
     times = [min(pair) for pair in zip(*rounds, strict=True)]
     flops = None
     if count_flops:

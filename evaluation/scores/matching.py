@@ -17,7 +17,7 @@ import numpy as np
 
 from base.counting import counted
 from base.errors import InputError
-from base.memory import keep_freed_memory
+from base.memory import keep_freed_memory, return_freed_memory
 from base.workers import batched, count_cores
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import PanopticSet, Photo, Segment
@@ -119,6 +119,7 @@ def match_sets(
     with ThreadPoolExecutor(count_cores()) as pool:
         for photos in batched(truth.photos, AT_ONCE):
             yield from pool.map(match, photos)
+    return_freed_memory()
 
 
 def _check_known(panoptic: PanopticSet) -> None:
