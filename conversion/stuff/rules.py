@@ -70,6 +70,6 @@ def _map_complaints(dataset: Dataset, names: MapNames) -> Iterator[Complaint]:
         yield Complaint("map-ambiguous", None, f"the map of {photo} is ambiguous: {why}{more}")
     if names.unmatched:
         shown = ", ".join(names.unmatched[:MOST_EXAMPLES])
-        message = f"{counted(len(names.unmatched), 'label map')} without a matching photo"
+        message = f"{counted(len(names.unmatched), 'label map')} not used, because no photo matches"
         fix = "name the map of images/a.jpg a.jpg.png or a.png"
         yield Complaint("map-unmatched", None, f"{folder}: {message}: {shown}", fix)

@@ -20,10 +20,10 @@ from commands.curation import decide, review
 from conversion.building.build import convert
 from detr.config import RunConfig, TrainConfig, write_run
 from tests.annotation.labeling.labelme_window import (
-    MISSING,
     PIPELINE,
     ROOT,
     Window,
+    needs_screen,
     virtual_screen,
     wait_for,
 )
@@ -32,7 +32,6 @@ from tests.curation.app.app_process import running_app
 from tests.curation.conftest import GOOD, predict, truth_of
 from tests.drawn import draw_photo, free_port
 
-needs_screen = pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}")
 SLANTED = Shape("box", ((4, 4), (12, 4), (14, 17), (4, 12)))  # 92 pixels; box 1 has 64
 CORNER, RIGHT_PLACE = (14, 17), (12, 12)
 

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from PIL import ImageGrab
 
 MISSING = [name for name in ("Xvfb", "xdotool") if shutil.which(name) is None]
+needs_screen = pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}")
 ROOT = Path(__file__).parents[3]
 PIPELINE = (sys.executable, str(ROOT / "pipeline.py"))
 

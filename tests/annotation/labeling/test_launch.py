@@ -16,16 +16,15 @@ from annotation.labelme.annotation import read_annotation
 from annotation.rules.validate import check_dataset
 from base.errors import InputError
 from tests.annotation.labeling.labelme_window import (
-    MISSING,
     PIPELINE,
     ROOT,
     Window,
+    needs_screen,
     virtual_screen,
     wait_for,
 )
 from tests.drawn import draw_dataset, square
 
-needs_screen = pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}")
 MAKE = ("make", "--no-print-directory", "--assume-old=.venv/ready", "annotate")
 CORNERS = (
     (250, 220),

@@ -24,16 +24,15 @@ from evaluation.label_errors.places import find_places
 from evaluation.label_errors.suspects import Suspect, SuspectList, write_suspects
 from evaluation.scores.rescoring import match_predicted
 from tests.annotation.labeling.labelme_window import (
-    MISSING,
     PIPELINE,
     ROOT,
     Window,
+    needs_screen,
     virtual_screen,
     wait_for,
 )
 from tests.drawn import draw_dataset, draw_photo, square
 
-needs_screen = pytest.mark.skipif(bool(MISSING), reason=f"needs {' and '.join(MISSING)}")
 THIRD_ROW = (685, 364)  # of the list of shapes
 BOX, DISC = square("box", 4, 4, 8), square("disc", 20, 12, 12)
 

@@ -88,7 +88,8 @@ def test_maps_that_belong_to_no_photo_are_a_finding(tmp_path: Path) -> None:
     dataset = draw_dataset(tmp_path, {"a": []}, yaml=NAME + MAPS)
     (found,) = [f for f in check(dataset).findings if f.rule == "map-unmatched"]
     assert found.file == "dataset.yaml"
-    assert found.message.startswith("maps: 3 label maps without a matching photo: a.tif, a_la")
+    expected = "maps: 3 label maps not used, because no photo matches: a.tif, a_la"
+    assert found.message.startswith(expected)
 
 
 def test_a_coco_file_without_any_photo_is_a_finding(tmp_path: Path) -> None:

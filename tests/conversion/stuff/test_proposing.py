@@ -12,7 +12,7 @@ from labelme_panoptic_detr.datasets import open_or_propose
 from tests.drawn import draw_photo, square
 
 
-def test_stuff_in_label_maps_is_proposed_and_converted(tmp_path: Path) -> None:
+def test_stuff_in_label_maps_is_proposed_unless_it_is_a_label(tmp_path: Path) -> None:
     draw_photo(tmp_path, "a", [square("car", 2, 2, 5)])
     draw_photo(tmp_path, "b/c", [square("road", 2, 2, 5)])
     assert open_or_propose(tmp_path).config.stuff == ("sky-other-merged",)  # `road` is a label

@@ -99,9 +99,7 @@ def test_masks_are_resized_to_the_photo(size: tuple[int, int], scale: int) -> No
     assert (rows.min(), rows.max() + 1) == (8 * scale, 24 * scale)
     assert (columns.min(), columns.max() + 1) == (8 * scale, 24 * scale)
     of_query = (size[1] / 4, size[0] / 4, size[1] / 2, size[0] / 2)
-    edge = (
-        1 if scale == 10 else 0
-    )  # the outer pixels of the mask are not certain enough for its box
+    edge = int(scale == 10)  # outer pixels of the mask that are not certain enough for its box
     left, side = 8 * scale + edge, 16 * scale - 2 * edge
     of_mask = (left, left, side, side)
     overlap, both = 12 * scale * side - edge * side, 24 * 16 * scale**2 + side**2  # of the boxes
