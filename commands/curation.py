@@ -6,6 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from annotation.decisions import FILE_NAME
 from base.errors import InputError
 from commands.arguments import DatasetPath, RunPath
 
@@ -59,8 +60,9 @@ def review(
         check_port(port)  # before the work; it may take minutes
     load_dataset(files.dataset, check(files.dataset))
     name = load_predictions(files.dataset, files.truth, files.prediction, run=run)
-    command = shlex.join(["relabel", str(files.dataset.root), str(run / "redraw.json")])
-    print(f"to annotate the worst photos again: pipeline.py {command} --with-predictions")
+    redraw = str(run / "redraw.json")
+    command = shlex.join(["relabel", str(files.dataset.root), redraw, "--with-predictions"])
+    print(f"to annotate the worst photos again: pipeline.py {command}")
     if app:
         open_app(name, port=port, remote=remote)
 
@@ -79,6 +81,7 @@ def decide(dataset: DatasetPath) -> None:
     from labelme_panoptic_detr.datasets import check, open_dataset, print_missing_decisions
 
     opened = open_dataset(dataset)
+    path = opened.root / FILE_NAME
     print(f"FiftyOne: reading the tags and labels of {dataset}; {STARTING}", flush=True)
     from curation.decisions.decide import decide as decide_by_tags
 
@@ -86,14 +89,14 @@ def decide(dataset: DatasetPath) -> None:
     now, state = decided.now, "unchanged" if decided.now == decided.before else "written"
     counts = (f"{len(now.exclude)} excluded", f"{len(now.relabel)} to relabel")
     moved = f"{len(now.split)} assigned to a split"
-    print(f"{opened.root / 'curation.yaml'}: {state}: {', '.join((*counts, moved))}")
+    print(f"{path}: {state}: {', '.join((*counts, moved))}")
     for one in decided.corrections:
         print(f"{one.photo}: {'deleted' if one.label is None else f'now {one.label}'}")
     print_missing_decisions(opened)
     for problem in decided.problems:
         print(f"not carried over: {problem}")
     if now.relabel:
-        words = ["relabel", str(dataset), str(dataset / "curation.yaml")]
+        words = ["relabel", str(opened.root), str(path)]
         if decided.run:
             words += ["--run", str(decided.run), "--with-predictions"]
         print(f"to annotate these photos again: pipeline.py {shlex.join(words)}")
