@@ -100,7 +100,8 @@ class LabelMaps:
             colors = [red << 16 | green << 8 | blue for red, green, blue in triples]
             known = {i: self.meanings[c] for i, c in enumerate(colors) if c in self.meanings}
             return np.asarray(image), known
-        return join_channels(np.asarray(image)), self.meanings
+        bgr = np.asarray(image.convert("RGB"))[..., ::-1]
+        return join_channels(np.ascontiguousarray(bgr)), self.meanings
 
 
 def _values(image: Image.Image, data: bytes) -> NDArray[np.unsignedinteger]:
