@@ -3,19 +3,22 @@ DATASET ?= datasets/yard
 SPACE   := $(subst ,, )
 # make splits text at spaces
 RUN     ?= runs/$(subst |,$(SPACE),$(notdir $(patsubst %/,%,$(subst $(SPACE),|,$(DATASET)))))
+# the split that is predicted, scored and reviewed; files about other splits than test are in RUN/SPLIT
+SPLIT   ?= test
+SCORED   = $(RUN)$(patsubst %,/%,$(filter-out test,$(SPLIT)))
 PORT    ?= 5151
 CONFIG  ?=
 TIME    ?=
-LIST    ?= $(RUN)/redraw.json
+LIST    ?= $(SCORED)/redraw.json
 PYTHON  ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p) 2>/dev/null)))
 
 VENV     := .venv
 PIPELINE := $(VENV)/bin/python pipeline.py
-TRUTH     = $(DATASET)/panoptic/annotations/panoptic_test.json
-PREDICTED = $(RUN)/predictions/panoptic.json
+TRUTH     = $(DATASET)/panoptic/annotations/panoptic_$(SPLIT).json
+PREDICTED = $(SCORED)/predictions/panoptic.json
 
 # recipes read paths from the environment, so that the shell sees no quotes in them
-export DATASET RUN CONFIG TIME LIST TRUTH PREDICTED
+export DATASET RUN SPLIT SCORED CONFIG TIME LIST TRUTH PREDICTED
 export FIFTYONE_DO_NOT_TRACK := true
 export PYTHONUNBUFFERED := 1
 
@@ -56,19 +59,20 @@ dataset: dataset-folder  ## validate DATASET, convert it to COCO panoptic, load 
 	@status=0; for step in validate convert curate; do \
 	  echo "== $$step $$DATASET"; $(PIPELINE) $$step "$$DATASET" || status=$$?; done; exit $$status
 
-train: dataset-folder  ## train on DATASET, predict its test photos, evaluate, write the report
+train: dataset-folder  ## train on DATASET, predict its photos of SPLIT, evaluate, write the report
 	@echo "== convert $$DATASET"; $(PIPELINE) convert "$$DATASET" || test -f "$$DATASET/panoptic/manifest.json"
+	@test -f "$$TRUTH" || { echo "error: $$DATASET/panoptic: expected the split $$SPLIT, found none; select another with SPLIT="; exit 1; }
 	@echo "== train $$RUN"; $(PIPELINE) train "$$DATASET" --run "$$RUN" $(if $(TIME),--time "$$TIME") $(if $(CONFIG),--config "$$CONFIG")
-	@echo "== predict $$RUN"; $(PIPELINE) predict "$$RUN" "$$DATASET/panoptic/test" --out "$$RUN/predictions"
-	@echo "== evaluate $$RUN"; $(PIPELINE) evaluate "$$TRUTH" "$$PREDICTED" --json "$$RUN/scores.json"
-	@echo "== report $$RUN"; $(PIPELINE) report "$$RUN"
+	@echo "== predict $$RUN"; $(PIPELINE) predict "$$RUN" "$$DATASET/panoptic/$$SPLIT" --out "$$SCORED/predictions"
+	@echo "== evaluate $$RUN"; $(PIPELINE) evaluate "$$TRUTH" "$$PREDICTED" --json "$$SCORED/scores.json"
+	@echo "== report $$RUN"; $(PIPELINE) report "$$RUN" --split "$$SPLIT"
 
 review: dataset-folder  ## show the predictions of RUN beside the ground truth in FiftyOne's App
 	@test -f "$$PREDICTED" || $(MAKE) --no-print-directory train
-	$(PIPELINE) review "$$RUN" --port $(PORT)
+	$(PIPELINE) review "$$RUN" --split "$$SPLIT" --port $(PORT)
 
 relabel: setup  ## open the photos of LIST (default: redraw.json of RUN) in Labelme, then score the changes
-	$(PIPELINE) relabel "$$DATASET" "$$LIST" --with-predictions $(if $(filter %.json,$(lastword $(LIST))),,--run "$$RUN")
+	$(PIPELINE) relabel "$$DATASET" "$$LIST" --with-predictions $(if $(filter %.json,$(lastword $(LIST))),,--run "$$SCORED")
 
 demo: DATASET := datasets/yard
 demo: RUN := runs/yard

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from annotation.dataset import Dataset
 from base.files import inside
+from base.locks import working_on
 from base.parsing import read_yaml, write_yaml
 
 FILE_NAME = "curation.yaml"
@@ -56,13 +57,14 @@ def write_decisions(dataset: Dataset, decisions: Decisions) -> None:
 
 def end_relabeling(dataset: Dataset, names: Collection[str]) -> Decisions:
     """Remove photos that were annotated again from `relabel`; return the decisions left."""
-    before = read_decisions(dataset)
-    left = tuple(name for name in before.relabel if name not in names)
-    if left == before.relabel:
-        return before
-    now = replace(before, relabel=left)
-    write_decisions(dataset, now)
-    return now
+    with working_on(dataset.root, "relabel"):
+        before = read_decisions(dataset)
+        left = tuple(name for name in before.relabel if name not in names)
+        if left == before.relabel:
+            return before
+        now = replace(before, relabel=left)
+        write_decisions(dataset, now)
+        return now
 
 
 def missing_photos(dataset: Dataset, decisions: Decisions) -> Iterator[str]:

@@ -46,12 +46,16 @@ def replacing(path: Path, *, durable: bool = False, size: int | None = None) -> 
             raise
 
 
-def remove_temporaries(folder: Path) -> None:
+def remove_temporaries(folder: Path, *, unless: str) -> None:
     """Remove what `replacing` left below a folder when its process was killed.
 
-    Hidden folders are skipped, and nothing else may be writing to the folder.
+    Hidden folders are skipped, and folders below it that contain a file named `unless`: another
+    command may be writing to them.
     """
     for place, folders, names in os.walk(folder):
+        if unless in names and Path(place) != folder:
+            folders.clear()
+            continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if _TEMPORARY.fullmatch(name):

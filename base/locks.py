@@ -19,7 +19,7 @@ from base.errors import InputError
 from base.files import remove_temporaries
 from base.syncing import sync_folder
 
-LOCK_NAME = ".lock"  # in the folder of a data set or a run, only while a command writes to it
+LOCK_NAME = ".lock"  # in the folder, only while a command writes to it
 _STEP = 0.2  # seconds between two attempts
 _LONGEST = 200  # characters of the name of a holder
 _held: dict[Path, int] = {}  # folders that this process, given by its id, has locked
@@ -31,13 +31,13 @@ class BusyError(InputError):
 
 @contextmanager
 def working_on(folder: Path, command: str, *, wait: bool = True) -> Iterator[None]:
-    """Let one process at a time write to the folder of a data set or a run.
+    """Let one process at a time write to the folder of a data set, a run, or a result of a run.
 
     If another one does, wait until it ends, and print its command once; without `wait`, raise
     BusyError, which names it. The operating system releases the lock when the process ends. A
     process that has the lock may enter again. Temporary files of a process that was killed are
-    removed. The folder is created if it does not exist, and removed at the end if it is empty.
-    Raises InputError if it cannot be written.
+    removed, except in folders below that have a lock of their own. The folder is created if it does
+    not exist, and removed at the end if it is empty. Raises InputError if it cannot be written.
     """
     place = folder.resolve()
     if place.exists() and not place.is_dir():
@@ -69,7 +69,7 @@ def _acquired(path: Path, command: str, *, wait: bool) -> Iterator[Path]:
                 if _is_current(file, path):
                     _sign(file, command)
                     if left:
-                        remove_temporaries(path.parent)
+                        remove_temporaries(path.parent, unless=path.name)
                     sync_folder(path.parent)
                     yield path
                     return

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from annotation.decisions import FILE_NAME
 from base.errors import InputError
+from base.locks import working_on
 from commands.arguments import DatasetPath, RunPath
 
 MOST_PORT = 65535
@@ -26,7 +27,8 @@ def curate(dataset: DatasetPath) -> None:
     print(f"FiftyOne: loading {opened.panoptic}; {STARTING}", flush=True)
     from curation.loading.load import load_dataset
 
-    load_dataset(opened, check(opened))
+    with working_on(opened.root, "curate"):
+        load_dataset(opened, check(opened))
 
 
 def review(
@@ -35,22 +37,25 @@ def review(
     port: int = 5151,
     remote: bool = False,
     dataset: Path | None = None,
+    split: str = "test",
 ) -> None:
     """Load predictions into FiftyOne beside the ground truth, mark every segment, open the App.
 
     Args:
-        run: folder of a training run with predictions of the test photos.
+        run: folder of a training run with predictions.
         app: open the App and wait; --no-app only loads.
         port: port of the App on 127.0.0.1.
         remote: print the ssh command that opens the App from another machine.
         dataset: data set of the run, if it was moved.
+        split: split of the data set whose photos are reviewed; for other splits than test,
+            predictions and redraw.json are in RUN/SPLIT.
     """
     if not 1 <= port <= MOST_PORT:
         raise InputError(f"--port: expected 1 to {MOST_PORT}, found {port}")
     from labelme_panoptic_detr.datasets import check, run_files
 
-    files = run_files(run, dataset)
-    what = f"{files.dataset.root} and the predictions of {run}"
+    files = run_files(run, dataset, split=split)
+    what = f"{files.dataset.root} and the predictions of {files.folder}"
     print(f"FiftyOne: loading {what}; {STARTING}", flush=True)
     from curation.app.app import check_port, open_app
     from curation.loading.load import load_dataset
@@ -58,9 +63,10 @@ def review(
 
     if app:
         check_port(port)  # before the work; it may take minutes
-    load_dataset(files.dataset, check(files.dataset))
-    name = load_predictions(files.dataset, files.truth, files.prediction, run=run)
-    redraw = str(run / "redraw.json")
+    with working_on(files.dataset.root, "review"):
+        load_dataset(files.dataset, check(files.dataset))
+        name = load_predictions(files.dataset, files.truth, files.prediction, run=files.folder)
+    redraw = str(files.folder / "redraw.json")
     command = shlex.join(["relabel", str(files.dataset.root), redraw, "--with-predictions"])
     print(f"to annotate the worst photos again: pipeline.py {command}")
     if app:
@@ -85,7 +91,8 @@ def decide(dataset: DatasetPath) -> None:
     print(f"FiftyOne: reading the tags and labels of {dataset}; {STARTING}", flush=True)
     from curation.decisions.decide import decide as decide_by_tags
 
-    decided = decide_by_tags(opened, check(opened))
+    with working_on(opened.root, "decide"):
+        decided = decide_by_tags(opened, check(opened))
     now, state = decided.now, "unchanged" if decided.now == decided.before else "written"
     counts = (f"{len(now.exclude)} excluded", f"{len(now.relabel)} to relabel")
     moved = f"{len(now.split)} assigned to a split"

@@ -44,6 +44,7 @@ def relabel(
             proposals with few vertices.
     """
     from annotation.labeling.launch import annotate as open_labelme
+    from curation.loading.runs import split_of
     from evaluation.label_errors.proposing import marked, marked_with_predictions
     from evaluation.scores.rescoring import match_predicted, rescore
     from labelme_panoptic_detr.datasets import check, open_dataset
@@ -75,8 +76,11 @@ def relabel(
         failed = True
     if before is not None:
         print("\n".join(rescore(before, _names(opened, done.photos)).lines()))
-        if (prediction.parents[1] / "config.yaml").is_file():
-            command = shlex.join(["review", str(prediction.parents[1])])
+        split = split_of(prediction.parents[1])
+        words = [] if split == "test" else ["--split", split]
+        reviewed = prediction.parents[2 if words else 1]
+        if (reviewed / "config.yaml").is_file():
+            command = shlex.join(["review", str(reviewed), *words])
             print(f"to see the changes in FiftyOne: pipeline.py {command}")
     else:
         print("not scored: give the folder of a run with --run")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from base.errors import InputError
 from base.files import digest
+from base.locks import working_on
 from labelme_panoptic_detr.datasets import run_files
 
 if TYPE_CHECKING:  # these take long to import
@@ -97,17 +98,18 @@ def report(
     files = run_files(run, None if dataset is None else Path(dataset), split=split)
     from evaluation.report.page import write_report
 
-    return write_report(
-        files.truth,
-        files.prediction,
-        images=files.dataset.images,
-        folder=files.folder,
-        log=run / "log.jsonl",
-        settings=(run / "config.yaml", files.dataset.root / "dataset.yaml"),
-        title=f"{files.dataset.config.name} · {run.name}",
-        rows=rows,
-        seed=seed,
-    )
+    with working_on(files.folder / "report", "report"):
+        return write_report(
+            files.truth,
+            files.prediction,
+            images=files.dataset.images,
+            folder=files.folder,
+            log=run / "log.jsonl",
+            settings=(run / "config.yaml", files.dataset.root / "dataset.yaml"),
+            title=f"{files.dataset.config.name} · {run.name}",
+            rows=rows,
+            seed=seed,
+        )
 
 
 def gallery(

@@ -20,6 +20,7 @@ def arguments(tmp_path: Path, target: str, *variables: str) -> list[str]:
     passed = {
         "DATASET",
         "RUN",
+        "SPLIT",
         "TIME",
         "CONFIG",
         "LIST",
@@ -37,12 +38,21 @@ def arguments(tmp_path: Path, target: str, *variables: str) -> list[str]:
 
 def test_paths_are_quoted(tmp_path: Path) -> None:
     folder = f'{tmp_path}/my sets/it\'s "new" #1'
+    annotations = Path(folder, "panoptic/annotations")
+    annotations.mkdir(parents=True)
+    for split in ("test", "val"):
+        (annotations / f"panoptic_{split}.json").touch()
     lines = arguments(tmp_path, "train", f"DATASET={folder}/")
     run = 'runs/it\'s "new" #1'
     assert lines[0] == f"<convert><{folder}/>"
     assert lines[1] == f"<train><{folder}/><--run><{run}>"
     assert lines[2] == f"<predict><{run}><{folder}//panoptic/test><--out><{run}/predictions>"
-    assert lines[4] == f"<report><{run}>"
+    assert lines[4] == f"<report><{run}><--split><test>"
+    lines = arguments(tmp_path, "train", f"DATASET={folder}", "SPLIT=val")
+    assert lines[2] == f"<predict><{run}><{folder}/panoptic/val><--out><{run}/val/predictions>"
+    assert lines[3].endswith(
+        f"<{run}/val/predictions/panoptic.json><--json><{run}/val/scores.json>"
+    )
     (line,) = arguments(tmp_path, "relabel", f"DATASET={folder}")
     assert line == f"<relabel><{folder}><{run}/redraw.json><--with-predictions>"
     (line,) = arguments(tmp_path, "relabel", f"DATASET={folder}", "LIST=a.json files/my list.txt")

@@ -1,4 +1,4 @@
-"""Commands that write to one set wait for each other."""
+"""Commands that write to one set or to one run wait for each other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from annotation.dataset import open_dataset
 from annotation.intake.collect import collect
 from base.locks import working_on
 from commands.annotation import validate
+from commands.evaluation import report
 from conversion.building.build import convert
+from conversion.building.check import check
 from conversion.importing.importer import import_coco
 from samples.yard.sample import render_yard
 from tests.annotation.fixing.fixed import contents
@@ -24,6 +26,7 @@ from tests.annotation.intake.collected import photo, write_files
 from tests.conversion.building.builds import draw
 from tests.conversion.importing.coco_files import TRIANGLE, coco, instance
 from tests.drawn import draw_photo, square
+from tests.predicted import run_that_predicts
 
 FORK = multiprocessing.get_context("fork")
 
@@ -55,6 +58,19 @@ def _confirm(root: Path) -> None:
         validate(root, confirm=True)
 
 
+def _curate(root: Path) -> None:
+    import fiftyone as fo  # takes seconds
+
+    from curation.loading.load import load_dataset
+
+    dataset = open_dataset(root)
+    fo.delete_dataset(load_dataset(dataset, check(dataset)))
+
+
+def _report(root: Path) -> None:
+    report(root.parent)
+
+
 def _run(command: Callable[[Path], object], root: Path, output: Path) -> None:
     with output.open("w") as file:
         sys.stdout = file
@@ -62,15 +78,26 @@ def _run(command: Callable[[Path], object], root: Path, output: Path) -> None:
         command(root)
 
 
-@pytest.mark.parametrize("command", [_sample, _collect, _import, _convert, _fix, _confirm])
+@pytest.mark.parametrize(
+    "command", [_sample, _collect, _import, _convert, _fix, _confirm, _curate, _report]
+)
 def test_a_command_waits_until_another_one_ends(
-    tmp_path: Path, command: Callable[[Path], object]
+    tmp_path: Path, command: Callable[[Path], object], request: pytest.FixtureRequest
 ) -> None:
     root, output = tmp_path / "set", tmp_path / "output"
     if command in (_convert, _fix, _confirm):
         draw(root, 2)
         draw_photo(root, "p000", [square("bxo", 2, 2, 5), square("box", 12, 12, 8)])
         (root / "labelme/p001.json.orig").write_bytes(b"{}")
+    if command is _curate:
+        request.getfixturevalue("mongo")
+        draw(root, 2)
+        convert(open_dataset(root))
+    if command is _report:
+        draw(tmp_path / "drawn", 2)
+        convert(open_dataset(tmp_path / "drawn"))
+        run_that_predicts(open_dataset(tmp_path / "drawn"), tmp_path, "test")
+        root = root.parent / "report"
     with working_on(root, "annotate"):
         before = contents(root)
         program = FORK.Process(target=_run, args=(command, root, output))

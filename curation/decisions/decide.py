@@ -10,6 +10,7 @@ import fiftyone as fo
 from annotation.dataset import Dataset
 from annotation.decisions import EXCLUDE, RELABEL, Decisions, read_decisions, write_decisions
 from annotation.rules.checked import Checked
+from base.locks import working_on
 from conversion.config import read_conversion_config
 from curation.app.database import connect, explained_database_errors
 from curation.app.fields import SPLIT
@@ -41,6 +42,11 @@ def decide(dataset: Dataset, checked: Checked) -> Decided:
     Decisions about photos that are not in FiftyOne are kept. Raises InputError if the current
     panoptic set has not been loaded.
     """
+    with working_on(dataset.root, "decide"):
+        return _decide(dataset, checked)
+
+
+def _decide(dataset: Dataset, checked: Checked) -> Decided:
     connect()
     samples = loaded_samples(dataset)
     before, splits = read_decisions(dataset), read_splits(dataset)
@@ -92,7 +98,7 @@ class _Tagging:
 
     def _moved(self, name: str, tags: list[str], own: str | None) -> str | None:
         """Return the split to which a photo is moved, if there is just one."""
-        moved = moved_to(tags, own)
+        moved = moved_to(tags, own, self._splits)
         unknown = [split for split in moved if split not in self._splits]
         if unknown:
             splits = ", ".join(self._splits)

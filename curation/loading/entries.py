@@ -12,10 +12,9 @@ from annotation.photos.files import photo_size
 from annotation.rules.checked import Checked
 from base.errors import InputError
 from base.files import digest, inside
-from conversion.coco.panoptic import PanopticSet, Photo, split_json
+from conversion.coco.panoptic import PanopticSet, Photo, find_split_jsons
 from conversion.coco.panoptic_file import read_panoptic
 
-SPLITS = ("train", "val", "test")  # those that `import` and the default configuration use
 EXCLUDED = "excluded"  # tag of a photo that is not in the panoptic set because of an error
 FINDING = "finding:"  # prefix of tags that name rules
 
@@ -41,8 +40,8 @@ class Entry:
 
 def read_splits(dataset: Dataset) -> dict[str, PanopticSet]:
     """Read the panoptic sets by split; raise InputError if there are none."""
-    paths = {name: split_json(dataset.panoptic, name) for name in SPLITS}
-    sets = {name: read_panoptic(path) for name, path in paths.items() if path.is_file()}
+    paths = find_split_jsons(dataset.panoptic)
+    sets = {name: read_panoptic(path) for name, path in paths.items()}
     if not sets:
         raise InputError(f"{dataset.panoptic}: no panoptic set; run `convert` first")
     return sets
@@ -50,7 +49,7 @@ def read_splits(dataset: Dataset) -> dict[str, PanopticSet]:
 
 def panoptic_digest(dataset: Dataset) -> str:
     """Digest of the panoptic set: the manifest has its inputs, the JSONs have its segments."""
-    jsons = [split_json(dataset.panoptic, split) for split in SPLITS]
+    jsons = find_split_jsons(dataset.panoptic).values()
     return digest(dataset.panoptic / "manifest.json", *jsons)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from annotation.rules.checked import Checked
 from base.counting import counted
 from base.errors import InputError
 from base.files import digest
+from base.locks import working_on
 from base.progress import track
 from base.workers import batched
 from conversion.building.leaks import find_twins
@@ -59,9 +60,10 @@ class _State:
 class _Loading:
     """What all photos of one load need: the masks by photo, and decisions now and at the last load.
 
-    `known` and `decided` are tags by photo.
+    `known` and `decided` are tags by photo, `splits` the names of all splits.
     """
 
+    splits: Collection[str]
     masks: Mapping[str, PhotoMasks]
     decided: Mapping[str, Sequence[str]]
     known: Mapping[str, Sequence[str]]
@@ -72,6 +74,7 @@ class _Loading:
             entry,
             before.tags if before else (),
             split_before=before.split if before else None,
+            splits=self.splits,
             decided=self.decided.get(entry.name, ()),
             known=self.known.get(entry.name, ()) if before else (),
         )
@@ -89,6 +92,11 @@ def load_dataset(dataset: Dataset, checked: Checked) -> str:
     InputError if there is no panoptic set, if FiftyOne has an unrelated data set of that name, or
     if its database fails.
     """
+    with working_on(dataset.root, "curate"):
+        return _load(dataset, checked)
+
+
+def _load(dataset: Dataset, checked: Checked) -> str:
     splits, decisions = read_splits(dataset), read_decisions(dataset)
     inputs, folder = _inputs_digest(dataset, checked, decisions), mask_folder(dataset, "truth")
     connect()
@@ -98,20 +106,21 @@ def load_dataset(dataset: Dataset, checked: Checked) -> str:
         photos = counted(len(samples), "photo")
         print(f"FiftyOne: data set '{samples.name}' is up to date, {photos}")
         return str(samples.name)
+    forget(samples, "load")
     if not fields:
         _declare(samples)
     masks = write_masks(splits.values(), folder)
     decided = decided_tags(decisions)
-    loading = _Loading(masks, decided, samples.info.get("decided", {}))
+    loading = _Loading(splits, masks, decided, samples.info.get("decided", {}))
     entries = list_entries(dataset, splits, checked)
     changed = _store(samples, entries, loading, everything=not fields)
     twins = find_twins(dataset, {entry.name: entry.split for entry in entries if entry.split})
     _save_views(samples, twins)
     set_appearance(samples, next(iter(splits.values())).categories)
     state = {"load": inputs, "panoptic": panoptic_digest(dataset), "decided": decided}
+    remove_old_masks(folder, masks)
     samples.info = {**samples.info, **state}
     samples.save()
-    remove_old_masks(folder, masks)
     print(
         f"FiftyOne: data set '{samples.name}' has {counted(len(samples), 'photo')},"
         f" {changed:,} new or changed"
@@ -195,6 +204,12 @@ def _declare(samples: fo.Dataset) -> None:
     samples.create_index("photo")
 
 
+def forget(samples: fo.Dataset, key: str) -> None:
+    """Remove the digest of a complete load or review before the first change to the data set."""
+    samples.info = {name: value for name, value in samples.info.items() if name != key}
+    samples.save()
+
+
 def has_fields(samples: fo.Dataset, fields: Iterable[str]) -> bool:
     """Whether all these fields exist; a user can delete any of them in the App."""
     return set(fields) <= set(samples.get_field_schema(flat=True))
@@ -217,9 +232,10 @@ def _store(
     samples.add_samples(made, progress=False, validate=False, num_samples=len(new))
     changed = [name for name in wanted if everything or states[name] != present.get(name)]
     for names in track(list(batched(changed, BATCH)), "load"):
-        _store_photos(samples, {name: states[name] for name in names})
         known = [name for name in names if name in present]
         _store_segments(samples, [wanted[name] for name in names], known, loading)
+        # last, because it marks a photo as complete: its state is compared at the next load
+        _store_photos(samples, {name: states[name] for name in names})
     return len(changed)
 
 

@@ -7,12 +7,13 @@ change the file. What the user has changed since the last load takes precedence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from annotation.decisions import EXCLUDE, RELABEL, Decisions
-from curation.loading.entries import EXCLUDED, FINDING, SPLITS, Entry
+from curation.loading.entries import EXCLUDED, FINDING, Entry
 
 DECISIONS = (EXCLUDE, RELABEL)
+USUAL_SPLITS = {"train", "val", "test"}  # their names are never tags of the user's own
 
 
 def decided_tags(decisions: Decisions) -> dict[str, list[str]]:
@@ -36,9 +37,9 @@ def merge_decisions(
     return (set(decided) | (tags - known)) - (known - tags)
 
 
-def moved_to(tags: Iterable[str], split: str | None) -> list[str]:
-    """Return the splits to which the user wants to move a photo of a split, sorted."""
-    return sorted({tag for tag in tags if tag in SPLITS} - {split})
+def moved_to(tags: Iterable[str], split: str | None, splits: Collection[str]) -> list[str]:
+    """Return to which of the `splits` the user wants to move a photo of a split, sorted."""
+    return sorted({tag for tag in tags if tag in splits or tag in USUAL_SPLITS} - {split})
 
 
 def merged_tags(
@@ -46,16 +47,17 @@ def merged_tags(
     before: Sequence[str],
     *,
     split_before: str | None,
+    splits: Collection[str],
     decided: Iterable[str],
     known: Iterable[str],
 ) -> list[str]:
     """Return the tags of a photo: those of the entry, decisions, then the user's.
 
-    `before` and `split_before` are its tags and its split in the App, and `decided` and `known` are
-    those of `merge_decisions`.
+    `before` and `split_before` are its tags and its split in the App, `splits` are the names of
+    all splits, and `decided` and `known` are those of `merge_decisions`.
     """
-    moved = [split for split in moved_to(before, split_before) if split != entry.split]
+    moved = [one for one in moved_to(before, split_before, splits) if one != entry.split]
     decisions = sorted(merge_decisions(before, decided=decided, known=known))
-    own = {EXCLUDED, *SPLITS, *DECISIONS}
+    own = {EXCLUDED, split_before, *USUAL_SPLITS, *splits, *DECISIONS}
     others = [tag for tag in before if tag not in own and not tag.startswith(FINDING)]
     return [*entry.tags, *moved, *decisions, *others]

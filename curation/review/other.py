@@ -18,7 +18,7 @@ from curation.app.fields import OTHER_PQ, OTHER_SEGMENTS, PQ_CHANGE
 from curation.loading.labels import BATCH, declare_segments, set_by_photo
 from curation.loading.load import has_fields
 from curation.loading.masks import mask_folder, remove_old_masks, write_masks
-from curation.loading.runs import prediction_of, reviewed_runs
+from curation.loading.runs import prediction_of, reviewed_runs, split_of
 from curation.review.marks import ATTRIBUTES, PhotoMarks, compare, mark_photos
 from curation.review.predicted import store_predicted
 from evaluation.scores.matching import match_sets
@@ -35,8 +35,9 @@ class Other:
 
 
 def find_other(samples: fo.Dataset, run: Path) -> Path | None:
-    """Return the run that was reviewed last apart from `run`, if it still has predictions."""
-    return next((one for one in reviewed_runs(samples) if one != run.resolve()), None)
+    """Return the run reviewed last apart from `run` on the same split, if it has predictions."""
+    others = (one for one in reviewed_runs(samples) if one != run.resolve())
+    return next((one for one in others if split_of(one) == split_of(run)), None)
 
 
 def show_other(

@@ -11,6 +11,7 @@ import fiftyone as fo
 from annotation.dataset import Dataset
 from base.counting import counted
 from base.files import digest
+from base.locks import working_on
 from base.progress import track
 from base.workers import batched
 from conversion.coco.panoptic import PanopticSet
@@ -37,9 +38,9 @@ from curation.loading.labels import (
     set_by_photo,
     store_labels,
 )
-from curation.loading.load import has_fields, loaded_samples
+from curation.loading.load import forget, has_fields, loaded_samples
 from curation.loading.masks import PhotoMasks, mask_folder, remove_old_masks, write_masks
-from curation.loading.runs import prediction_of, remember_runs
+from curation.loading.runs import prediction_of, remember_runs, run_name
 from curation.review.marks import (
     ATTRIBUTES,
     Compared,
@@ -67,12 +68,18 @@ FIELDS = (*PHOTO_FIELDS, *(f"{field}.detections.{name}" for field in MARKED for 
 def review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: Path) -> str:
     """Add a run's prediction to FiftyOne's data set; return its name.
 
-    The predictions of the run that was reviewed before stay beside it, those of earlier runs do
-    not. Also writes `redraw.txt` and `redraw.json` to `run`; they list all photos with errors,
-    including those that the user has removed from FiftyOne. Raises InputError if the current
-    panoptic set has not been loaded, or if the ground truth and the prediction do not belong
-    together.
+    The predictions of the run that was reviewed before stay beside it if they are about the same
+    split; those of earlier runs do not. `run` is the folder of the run, or, for a split other than
+    `test`, the folder of that split in it. Also writes `redraw.txt` and `redraw.json` there; they
+    list all photos with errors, including those that the user has removed from FiftyOne. Raises
+    InputError if the current panoptic set has not been loaded, or if the ground truth and the
+    prediction do not belong together.
     """
+    with working_on(dataset.root, "review"):
+        return _review(dataset, truth_json, prediction_json, run=run)
+
+
+def _review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: Path) -> str:
     connect()
     samples = loaded_samples(dataset)
     folder = mask_folder(dataset, "predictions")
@@ -80,17 +87,18 @@ def review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: Pa
     other = find_other(samples, run)
     beside = (str(other), redraw_inputs(truth_json, prediction_of(other))) if other else ()
     inputs = digest(FORMAT, str(run.resolve()), samples.info["load"], compared, *beside)
-    listed = has_redraw(run, inputs=compared)
+    name, listed = run_name(run), has_redraw(run, inputs=compared)
     fields = (*FIELDS, *OTHER_FIELDS) if other else FIELDS
     complete = folder.is_dir() and listed and has_fields(samples, fields)
     if samples.info.get("review") == inputs and complete:
-        print(f"FiftyOne: review of '{run.name}' is up to date")
+        print(f"FiftyOne: review of '{name}' is up to date")
         return str(samples.name)
     truth = read_panoptic(truth_json)
     prediction = read_panoptic(prediction_json, truth)
     pairs = match_sets(truth, prediction)
     matches = list(track(pairs, "match", total=len(truth.photos)))
     comparison = compare(matches, truth.categories)
+    forget(samples, "review")
     masks = write_masks([prediction], folder)
     if not has_fields(samples, FIELDS):
         _declare(samples)
@@ -98,22 +106,23 @@ def review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: Pa
     count = _store(samples, marks, prediction, masks)
     shown = show_other(samples, dataset, truth, other, marks)
     kinds = [kind for kind, _, _ in price_kinds(comparison)]
-    other_name = shown.run.name if shown else None
-    save_review_views(samples, run.name, kinds, find_confusions(comparison), other_name)
+    other_name = run_name(shown.run) if shown else None
+    save_review_views(samples, name, kinds, find_confusions(comparison), other_name)
     set_appearance(samples, truth.categories)
     save_workspace(samples)
-    errors = _panel(comparison, run.name, shown)
-    samples.info = {**samples.info, "review": inputs, "errors": errors}
+    errors = _panel(comparison, name, shown)
     remember_runs(samples, [run, shown.run] if shown else [run])
     remove_old_masks(folder, masks)
     categories = (*prediction.categories, *truth.categories)
     write_redraw(run, matches, categories, inputs=compared)
+    samples.info = {**samples.info, "review": inputs, "errors": errors}
+    samples.save()
     photos = counted(count, "photo")
-    print(f"FiftyOne: '{run.name}' is loaded beside the ground truth of {photos}")
+    print(f"FiftyOne: '{name}' is loaded beside the ground truth of {photos}")
     return str(samples.name)
 
 
-def _panel(compared: Compared, run_name: str, other: Other | None) -> dict[str, Any]:
+def _panel(compared: Compared, name: str, other: Other | None) -> dict[str, Any]:
     """Return what the panel of the App shows: the kinds of errors, the most expensive first.
 
     `other` is the run beside it.
@@ -123,8 +132,8 @@ def _panel(compared: Compared, run_name: str, other: Other | None) -> dict[str, 
         for kind, number, price in price_kinds(compared)
     ]
     pq = 100 * float(compared.prices.pq)
-    beside = {"run": other.run.name, "pq": other.pq, "view": RUNS_DISAGREE} if other else None
-    shown = {"run": run_name, "pq": pq, "view": WORST_PHOTOS, "kinds": kinds}
+    beside = {"run": run_name(other.run), "pq": other.pq, "view": RUNS_DISAGREE} if other else None
+    shown = {"run": name, "pq": pq, "view": WORST_PHOTOS, "kinds": kinds}
     return {**shown, "other": beside}
 
 

@@ -20,7 +20,8 @@ def check_place(photos: PhotoList, out: Path) -> None:
             )
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: expected a folder for the predictions, found a file")
-    if out.is_dir() and any(out.iterdir()) and read_manifest(out) is None:
+    visible = out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir())
+    if visible and read_manifest(out) is None:
         raise InputError(
             f"{out}: contains files that `predict` did not write; choose another folder"
         )

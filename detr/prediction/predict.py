@@ -9,6 +9,7 @@ from pathlib import Path
 from annotation.photos.files import decode_photo, read_photo_bytes
 from base.errors import InputError
 from base.files import RunningDigest, inside
+from base.locks import working_on
 from base.parsing import write_json
 from base.progress import track
 from conversion.coco.panoptic import PanopticSet
@@ -50,9 +51,16 @@ def predict(
     others), or if `out` contains other files.
     """
     listed = find_photos(photos) if isinstance(photos, Path) else photos
-    path, thresholds = find_model_file(source), thresholds or Thresholds()
-    images, names = listed.root, list(listed.names)
+    path = find_model_file(source)
     check_place(listed, out)
+    with working_on(out, "predict"):
+        _predict_all(path, listed, out, thresholds or Thresholds(), pictures=pictures)
+
+
+def _predict_all(
+    path: Path, listed: PhotoList, out: Path, thresholds: Thresholds, *, pictures: bool
+) -> None:
+    images, names = listed.root, list(listed.names)
     inputs = RunningDigest(FORMAT, repr(thresholds), path, *["pictures"] * pictures, *names)
     inputs_before_photos = inputs.hexdigest()
     if _is_up_to_date(out, inputs, images, names):

@@ -14,7 +14,7 @@ import msgspec
 from base.counting import counted
 from base.errors import InputError
 from base.files import digest
-from base.locks import locked
+from base.locks import working_on
 from conversion.building.group_file import group_file_path
 from detr.config import RunConfig, TrainConfig, check_same_run, read_run, write_run
 from detr.data.examples import Examples
@@ -79,10 +79,10 @@ class Run:
 
 
 def lock_run(folder: Path, processes: Processes) -> AbstractContextManager[object]:
-    """Lock the run's folder. Raises InputError if another training has locked it."""
+    """Lock the run's folder. Raises BusyError, which names the process that has locked it."""
     if not processes.is_first:
         return nullcontext()
-    return locked(folder / ".lock", busy=f"{folder}: another `train` is working on this run")
+    return working_on(folder, "train", wait=False)
 
 
 def open_run(

@@ -15,9 +15,9 @@ from commands.evaluation import evaluate
 from conversion.building.build import convert
 from conversion.coco.panoptic_file import read_panoptic, write_panoptic
 from conversion.coco.png import write_segment_ids
-from detr.config import RunConfig, TrainConfig, write_run
-from labelme_panoptic_detr.datasets import run_files
+from labelme_panoptic_detr.datasets import open_dataset, run_files
 from tests.drawn import draw_dataset, square
+from tests.predicted import run_that_predicts
 
 
 @pytest.fixture
@@ -26,11 +26,7 @@ def root(tmp_path: Path) -> Path:
     names = {f"p{n}": [square("box", 2 + n, 2, 9)] for n in range(4)}
     panoptic = draw_dataset(tmp_path / "set", names)
     convert(panoptic)
-    write_run(tmp_path / "run", RunConfig(str(tmp_path / "set"), TrainConfig(precision="float32")))
-    out = tmp_path / "run/predictions"
-    out.mkdir()
-    shutil.copy(panoptic.panoptic / "annotations/panoptic_test.json", out / "panoptic.json")
-    shutil.copytree(panoptic.panoptic / "panoptic_test", out / "panoptic")
+    run_that_predicts(panoptic, tmp_path / "run", "test")
     return tmp_path
 
 
@@ -115,12 +111,10 @@ def test_another_split_is_scored_when_it_is_named(root: Path) -> None:
         run_files(run, split="train")
     with pytest.raises(InputError, match="expected the split 'val', found the splits test, train"):
         run_files(run, split="val")
-    panoptic, out = root / "set/panoptic", run / "train/predictions"
-    out.mkdir(parents=True)
-    shutil.copy(panoptic / "annotations/panoptic_train.json", out / "panoptic.json")
-    shutil.copytree(panoptic / "panoptic_train", out / "panoptic")
+    run_that_predicts(open_dataset(root / "set"), run, "train")
     evaluate((run,), split="train", json=root / "train.json")
     assert json.loads((root / "train.json").read_text())["things"]["pq"] == 1
-    files = (panoptic / "annotations/panoptic_train.json", out / "panoptic.json")
+    truth = root / "set/panoptic/annotations/panoptic_train.json"
+    files = (truth, run / "train/predictions/panoptic.json")
     with pytest.raises(InputError, match="--split: expected only with RUN"):
         evaluate(files, split="train")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from base.errors import InputError
-from base.locks import locked
+from base.locks import BusyError, locked
 from conversion.coco.panoptic import PanopticSet
 from conversion.coco.panoptic_file import write_panoptic
 from detr.config import RunConfig, read_run
@@ -166,7 +166,7 @@ def test_two_training_processes_cannot_use_one_run(panoptic: Path, tmp_path: Pat
     run, config = tmp_path / "run", RunConfig(str(panoptic.parent), CONFIG)
     with (
         locked(run / ".lock"),
-        pytest.raises(InputError, match="run: another `train` is working on this run"),
+        pytest.raises(BusyError, match=r"run: .* is working on it"),
     ):
         train(panoptic, run, config, "boxes")
     assert [path.name for path in run.iterdir()] == [".lock"]
