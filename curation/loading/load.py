@@ -106,6 +106,8 @@ def _load(dataset: Dataset, checked: Checked) -> str:
         photos = counted(len(samples), "photo")
         print(f"FiftyOne: data set '{samples.name}' is up to date, {photos}")
         return str(samples.name)
+    # photos that were written by a load that was stopped are not known
+    everything = not fields or "load" not in samples.info
     forget(samples, "load")
     if not fields:
         _declare(samples)
@@ -113,7 +115,7 @@ def _load(dataset: Dataset, checked: Checked) -> str:
     decided = decided_tags(decisions)
     loading = _Loading(splits, masks, decided, samples.info.get("decided", {}))
     entries = list_entries(dataset, splits, checked)
-    changed = _store(samples, entries, loading, everything=not fields)
+    changed = _store(samples, entries, loading, everything=everything)
     twins = find_twins(dataset, {entry.name: entry.split for entry in entries if entry.split})
     _save_views(samples, twins)
     set_appearance(samples, next(iter(splits.values())).categories)
@@ -232,10 +234,9 @@ def _store(
     samples.add_samples(made, progress=False, validate=False, num_samples=len(new))
     changed = [name for name in wanted if everything or states[name] != present.get(name)]
     for names in track(list(batched(changed, BATCH)), "load"):
+        _store_photos(samples, {name: states[name] for name in names})
         known = [name for name in names if name in present]
         _store_segments(samples, [wanted[name] for name in names], known, loading)
-        # last, because it marks a photo as complete: its state is compared at the next load
-        _store_photos(samples, {name: states[name] for name in names})
     return len(changed)
 
 
