@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from detr.prediction.predictor import load_predictor
 from detr.prediction.thresholds import Thresholds
 from tests.annotation.mutate import bomb
 from tests.detr.random_weights import SMALL, save
+from tests.holding import hold
 
 
 def test_ids_areas_and_boxes_are_those_of_the_pixels(
@@ -188,6 +190,20 @@ def test_a_stopped_prediction_leaves_no_json_and_can_be_repeated(
 
 def interrupted(*arguments: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_two_predictions_into_one_folder_wait_for_each_other(
+    folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    holder = hold(out, "predict")
+    release = threading.Timer(0.5, lambda: holder.communicate("\n"))
+    release.start()
+    predict(folder / "run", photos, out)
+    release.join()
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{out}: waiting for `predict` (process {holder.pid} on ")
+    assert not (out / ".lock").exists()
 
 
 def test_predictions_cannot_be_written_among_the_photos(folder: Path, photos: Path) -> None:
