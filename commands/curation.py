@@ -15,20 +15,33 @@ MOST_PORT = 65535
 STARTING = "starting FiftyOne and its database can take a minute"
 
 
-def curate(dataset: DatasetPath) -> None:
-    """Load the set into FiftyOne: things, stuff, scenes, and tags for splits and findings.
+def curate(dataset: DatasetPath, app: bool = False, port: int = 5151, remote: bool = False) -> None:
+    """Load the set into FiftyOne: things, stuff, scenes, tags for splits and findings, and a map.
+
+    Photos that look alike are near each other on the map. It is computed with a network that is
+    installed with this project; nothing is downloaded.
 
     Args:
         dataset: folder with dataset.yaml; must be converted.
+        app: open the App and wait.
+        port: port of the App on 127.0.0.1.
+        remote: print the ssh command that opens the App from another machine.
     """
+    _check_port(port)
     from labelme_panoptic_detr.datasets import check, open_dataset
 
     opened = open_dataset(dataset)
     print(f"FiftyOne: loading {opened.panoptic}; {STARTING}", flush=True)
+    from curation.app.app import check_port, open_app
     from curation.loading.load import load_dataset
+    from labelme_panoptic_detr.embeddings import embed_photos
 
+    if app:
+        check_port(port)  # before the work; it may take minutes
     with working_on(opened.root, "curate"):
-        load_dataset(opened, check(opened))
+        name = load_dataset(opened, check(opened), embed_photos)
+    if app:
+        open_app(name, port=port, remote=remote)
 
 
 def review(
@@ -50,8 +63,7 @@ def review(
         split: split of the data set whose photos are reviewed; for other splits than test,
             predictions and redraw.json are in RUN/SPLIT.
     """
-    if not 1 <= port <= MOST_PORT:
-        raise InputError(f"--port: expected 1 to {MOST_PORT}, found {port}")
+    _check_port(port)
     from labelme_panoptic_detr.datasets import check, run_files
 
     files = run_files(run, dataset, split=split)
@@ -60,17 +72,23 @@ def review(
     from curation.app.app import check_port, open_app
     from curation.loading.load import load_dataset
     from curation.review.review import review as load_predictions
+    from labelme_panoptic_detr.embeddings import embed_photos
 
     if app:
         check_port(port)  # before the work; it may take minutes
     with working_on(files.dataset.root, "review"):
-        load_dataset(files.dataset, check(files.dataset))
+        load_dataset(files.dataset, check(files.dataset), embed_photos)
         name = load_predictions(files.dataset, files.truth, files.prediction, run=files.folder)
     redraw = str(files.folder / "redraw.json")
     command = shlex.join(["relabel", str(files.dataset.root), redraw, "--with-predictions"])
     print(f"to annotate the worst photos again: pipeline.py {command}")
     if app:
         open_app(name, port=port, remote=remote)
+
+
+def _check_port(port: int) -> None:
+    if not 1 <= port <= MOST_PORT:
+        raise InputError(f"--port: expected 1 to {MOST_PORT}, found {port}")
 
 
 def decide(dataset: DatasetPath) -> None:

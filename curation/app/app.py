@@ -48,12 +48,13 @@ def open_app(name: str, *, port: int = 5151, remote: bool = False) -> None:
 
 
 def _start(samples: fo.Dataset) -> str:
-    """Return the query of the address that opens the saved view and workspace of a review."""
+    """Return the query of the address: the workspace and, after a review, the worst photos."""
     slugs = {}
     if samples.has_saved_view(WORST_PHOTOS):
         slugs["view"] = WORST_PHOTOS.replace(" ", "-")
-    if samples.has_workspace(workspace_of(samples)):
-        slugs["workspace"] = f"review-{samples.slug}"
+    name = workspace_of(samples)
+    if samples.has_workspace(name):
+        slugs["workspace"] = f"{name.partition(' ')[0]}-{samples.slug}"
     return f"?{urlencode(slugs)}" if slugs else ""
 
 

@@ -20,13 +20,16 @@ from curation.app.fields import (
     MISSED,
     OTHER_PQ,
     OTHER_SEGMENTS,
+    PHOTO_MAP,
     PQ_CHANGE,
     PREDICTED_SCENE,
     PREDICTED_SEGMENTS,
     PRICE,
+    REPRESENTATIVENESS,
     SPLIT,
     TRUE_SCENE,
     TRUE_SEGMENTS,
+    UNIQUENESS,
 )
 
 OUTCOME_COLORS = {HIT: "#2e9e3f", FALSE_ALARM: "#e0243c", MISSED: "#2f6bff", IGNORED: "#606060"}
@@ -38,7 +41,7 @@ GROUPS = {
     "ground truth": [*TRUE_SEGMENTS, TRUE_SCENE],
     "prediction": [*PREDICTED_SEGMENTS, PREDICTED_SCENE],
     "other run": [PQ_CHANGE, OTHER_PQ, *OTHER_SEGMENTS],
-    "photo": ["photo", SPLIT, "findings"],
+    "photo": ["photo", SPLIT, "findings", UNIQUENESS, REPRESENTATIVENESS],
 }
 # Stuff is one click away: drawn at once, it would cover most of each photo.
 ACTIVE = [TRUE_SEGMENTS[0], PREDICTED_SEGMENTS[0]]
@@ -59,7 +62,9 @@ def set_appearance(samples: fo.Dataset, categories: Sequence[Category]) -> None:
         fields = [_by_label(path, categories) for path in TRUE_SEGMENTS]
         active = ACTIVE[:1]
     scenes = [{"intTarget": c.id, "color": _hex(c)} for c in categories]
-    look = digest(repr((fields, scenes, active, OPACITY, GROUPS)))
+    groups = _sidebar_groups(samples)
+    ours = [(group.name, group.paths) for group in groups if group.name in GROUPS]
+    look = digest(repr((fields, scenes, active, OPACITY, ours)))
     if samples.info.get("look") == look:
         return
     samples.default_mask_targets = {c.id: c.name for c in categories}
@@ -67,28 +72,40 @@ def set_appearance(samples: fo.Dataset, categories: Sequence[Category]) -> None:
         color_by="value", opacity=OPACITY, fields=fields, default_mask_targets_colors=scenes
     )
     samples.app_config.active_fields = fo.ActiveFields(paths=active)
-    samples.app_config.sidebar_groups = _sidebar_groups(samples)
+    samples.app_config.sidebar_groups = groups
     samples.info = {**samples.info, "look": look}
     samples.save()
 
 
 def workspace_of(samples: fo.Dataset) -> str:
-    """Return the name of the workspace of a review.
+    """Return the name of the workspace of a data set: that of its review, if it has one.
 
     FiftyOne finds the workspace that an address names in any data set, so each name must be unique.
     """
-    return f"review {samples.name}"
+    return f"{'review' if samples.has_sample_field('pq') else 'curate'} {samples.name}"
 
 
 def save_workspace(samples: fo.Dataset) -> None:
-    """Save the workspace of a review, photos beside errors and histograms, if there is none."""
-    name = workspace_of(samples)
-    if samples.has_workspace(name):
-        return  # the user may have changed it
+    """Save the workspace: photos beside the errors of a review, the map and histograms.
+
+    Does nothing if it was saved before, because the user may have changed it.
+    """
+    name, reviewed = workspace_of(samples), samples.has_sample_field("pq")
+    panels = [fo.Panel(type=ERRORS_PANEL)] if reviewed else []
+    if PHOTO_MAP in samples.list_brain_runs():
+        panels.append(fo.Panel(type="Embeddings"))
+    panels.append(fo.Panel(type="Histograms"))
+    what = [panel.type for panel in panels]
+    if samples.has_workspace(name) and samples.info.get("workspaces", {}).get(name) == what:
+        return
     photos = _tabs(fo.Panel(type="Samples", pinned=True))
-    panels = _tabs(fo.Panel(type=ERRORS_PANEL), fo.Panel(type="Histograms"))
-    space = fo.Space(children=[photos, panels], orientation="horizontal", sizes=[0.7, 0.3])
-    samples.save_workspace(name, space, description="photos beside errors and histograms")
+    space = fo.Space(
+        children=[photos, _tabs(*panels)], orientation="horizontal", sizes=[0.65, 0.35]
+    )
+    samples.save_workspace(name, space, description="photos beside panels", overwrite=True)
+    saved = {**samples.info.get("workspaces", {}), name: what}
+    samples.info = {**samples.info, "workspaces": saved}
+    samples.save()
 
 
 def _tabs(*panels: fo.Panel) -> fo.Space:

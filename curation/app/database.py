@@ -65,6 +65,12 @@ def explained_database_errors() -> Iterator[None]:
         ) from None
 
 
+def forget(samples: fo.Dataset, key: str) -> None:
+    """Remove the digest of a complete load or review before the first change to the data set."""
+    samples.info = {name: value for name, value in samples.info.items() if name != key}
+    samples.save()
+
+
 def check_server(uri: str, *, seconds: float = 5) -> str:
     """Return the version of the MongoDB at `uri`.
 

@@ -14,6 +14,8 @@ COUNTS = ("hits", "false_alarms", "missed")  # of segments in a photo
 PRICE = "price"  # of a photo or of a segment, in points of PQ
 ERROR_KINDS = "error_kinds"  # of a photo
 CONFUSIONS = "confusions"  # of a photo: `car as bus`
+UNIQUENESS = "uniqueness"  # of a photo
+REPRESENTATIVENESS = "representativeness"  # of a photo
 
 HIT = "hit"
 FALSE_ALARM = "false alarm"
@@ -24,4 +26,7 @@ ERRORS = (FALSE_ALARM, MISSED)
 
 WORST_PHOTOS = "worst photos"  # the saved view with which a review opens
 RUNS_DISAGREE = "runs disagree"  # saved view
+LOOK_ALIKES = "look-alikes across splits"  # saved view
+PHOTO_MAP = "photo_map"  # brain key: the map of all photos
+SIMILAR = "similar_photos"  # brain key: the index by which the App finds similar photos
 ERRORS_PANEL = "errors"  # in curation/panel

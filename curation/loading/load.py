@@ -22,9 +22,10 @@ from base.locks import working_on
 from base.progress import track
 from base.workers import batched
 from conversion.building.leaks import find_twins
-from curation.app.appearance import set_appearance
-from curation.app.database import connect, explained_database_errors
+from curation.app.appearance import save_workspace, set_appearance
+from curation.app.database import connect, explained_database_errors, forget
 from curation.app.fields import SPLIT, TRUE_SCENE, TRUE_SEGMENTS
+from curation.loading.embeddings import Embed, has_embeddings, show_embeddings
 from curation.loading.entries import Entry, list_entries, panoptic_digest, read_splits
 from curation.loading.labels import (
     BATCH,
@@ -38,7 +39,7 @@ from curation.loading.labels import (
 from curation.loading.masks import PhotoMasks, mask_folder, remove_old_masks, write_masks
 from curation.loading.tags import decided_tags, merged_tags
 
-FORMAT = "3"  # increase it if the same input gives other samples, so that all are loaded again
+FORMAT = "4"  # increase it if the same input gives other samples, so that all are loaded again
 NEAR_DUPLICATES = "near-duplicates across splits"
 FIELDS = (SPLIT, "findings", *TRUE_SEGMENTS, TRUE_SCENE)
 
@@ -84,28 +85,33 @@ class _Loading:
 
 
 @explained_database_errors()
-def load_dataset(dataset: Dataset, checked: Checked) -> str:
+def load_dataset(dataset: Dataset, checked: Checked, embed: Embed | None = None) -> str:
     """Update FiftyOne's data set from `panoptic/`, the findings and decisions; return its name.
 
     Photos are matched by their name below `images/`: changed photos are updated in place, photos
-    that no longer exist are removed, the user's own tags, fields and labels are kept. Raises
-    InputError if there is no panoptic set, if FiftyOne has an unrelated data set of that name, or
-    if its database fails.
+    that no longer exist are removed, the user's own tags, fields and labels are kept. `embed`
+    returns the vectors of the map of photos; without it, there is none. Raises InputError if there
+    is no panoptic set, if FiftyOne has an unrelated data set of that name, or if its database
+    fails.
     """
     with working_on(dataset.root, "curate"):
-        return _load(dataset, checked)
+        return _load(dataset, checked, embed)
 
 
-def _load(dataset: Dataset, checked: Checked) -> str:
+def _load(dataset: Dataset, checked: Checked, embed: Embed | None) -> str:
     splits, decisions = read_splits(dataset), read_decisions(dataset)
     inputs, folder = _inputs_digest(dataset, checked, decisions), mask_folder(dataset, "truth")
     connect()
     samples = _open_samples(dataset)
     fields = has_fields(samples, FIELDS)
-    if samples.info.get("load") == inputs and folder.is_dir() and fields:
+    complete = folder.is_dir() and fields and (embed is None or has_embeddings(samples))
+    if samples.info.get("load") == inputs and complete:
         photos = counted(len(samples), "photo")
         print(f"FiftyOne: data set '{samples.name}' is up to date, {photos}")
         return str(samples.name)
+    entries = list_entries(dataset, splits, checked)
+    split_of = {entry.name: entry.split for entry in entries if entry.split}
+    vectors = embed(dataset, list(split_of)) if embed else None  # minutes: before anything changes
     # photos that were written by a load that was stopped are not known
     everything = not fields or "load" not in samples.info
     forget(samples, "load")
@@ -114,11 +120,12 @@ def _load(dataset: Dataset, checked: Checked) -> str:
     masks = write_masks(splits.values(), folder)
     decided = decided_tags(decisions)
     loading = _Loading(splits, masks, decided, samples.info.get("decided", {}))
-    entries = list_entries(dataset, splits, checked)
     changed = _store(samples, entries, loading, everything=everything)
-    twins = find_twins(dataset, {entry.name: entry.split for entry in entries if entry.split})
-    _save_views(samples, twins)
+    _save_views(samples, find_twins(dataset, split_of))
+    if vectors is not None:
+        show_embeddings(samples, split_of, vectors)
     set_appearance(samples, next(iter(splits.values())).categories)
+    save_workspace(samples)
     state = {"load": inputs, "panoptic": panoptic_digest(dataset), "decided": decided}
     remove_old_masks(folder, masks)
     samples.info = {**samples.info, **state}
@@ -204,12 +211,6 @@ def _declare(samples: fo.Dataset) -> None:
         declare_segments(samples, field, {})
     declare_scene(samples, TRUE_SCENE)
     samples.create_index("photo")
-
-
-def forget(samples: fo.Dataset, key: str) -> None:
-    """Remove the digest of a complete load or review before the first change to the data set."""
-    samples.info = {name: value for name, value in samples.info.items() if name != key}
-    samples.save()
 
 
 def has_fields(samples: fo.Dataset, fields: Iterable[str]) -> bool:

@@ -17,7 +17,7 @@ from base.workers import batched
 from conversion.coco.panoptic import PanopticSet
 from conversion.coco.panoptic_file import read_panoptic
 from curation.app.appearance import save_workspace, set_appearance
-from curation.app.database import connect, explained_database_errors
+from curation.app.database import connect, explained_database_errors, forget
 from curation.app.fields import (
     CONFUSIONS,
     COUNTS,
@@ -38,7 +38,7 @@ from curation.loading.labels import (
     set_by_photo,
     store_labels,
 )
-from curation.loading.load import forget, has_fields, loaded_samples
+from curation.loading.load import has_fields, loaded_samples
 from curation.loading.masks import PhotoMasks, mask_folder, remove_old_masks, write_masks
 from curation.loading.runs import prediction_of, remember_runs, run_name
 from curation.review.marks import (

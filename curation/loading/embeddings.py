@@ -1,0 +1,131 @@
+"""Photos by what they show: a map of all photos in the App, unusual photos, and look-alikes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import fiftyone as fo
+import fiftyone.brain as fob
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from annotation.dataset import Dataset
+from base.files import digest
+from curation.app.database import forget
+from curation.app.fields import LOOK_ALIKES, PHOTO_MAP, REPRESENTATIVENESS, SIMILAR, UNIQUENESS
+from curation.loading.labels import set_by_photo
+
+Vectors = NDArray[np.float32]  # (N, C) unit vectors of photos
+Embed = Callable[[Dataset, Sequence[str]], Vectors]  # of photos, by their paths below images/
+
+FORMAT = "1"  # increase it if the same vectors give another map, so that it is computed again
+FEWEST = 5  # different photos that make a map
+MOST_PAIRS = 50  # of photos in the view of look-alikes
+UNUSUAL = "most unusual photos"
+_FIELDS = {
+    UNIQUENESS: "how unlike its three nearest photos, relative to the most unusual photo",
+    REPRESENTATIVENESS: "mean cosine similarity to all photos",
+}
+
+
+def has_embeddings(samples: fo.Dataset) -> bool:
+    """Whether the map is complete, or was left out because there are too few photos."""
+    fields = set(_FIELDS) <= set(samples.get_field_schema())
+    runs = {PHOTO_MAP, SIMILAR} <= set(samples.list_brain_runs())
+    return (fields and runs) or samples.info.get("embeddings") == ""
+
+
+def show_embeddings(samples: fo.Dataset, split_of: Mapping[str, str], vectors: Vectors) -> None:
+    """Compute what the App shows about the photos in `split_of` from their vectors.
+
+    Does nothing if the photos and their splits are the same as before.
+    """
+    inputs = digest(FORMAT, repr(list(split_of.items())), vectors.tobytes())
+    if samples.info.get("embeddings") == inputs and has_embeddings(samples):
+        return
+    forget(samples, "embeddings")
+    for key in {PHOTO_MAP, SIMILAR}.intersection(samples.list_brain_runs()):
+        samples.delete_brain_run(key)
+    if len(np.unique(vectors, axis=0)) < FEWEST:
+        _delete_rest(samples)
+        inputs = ""
+    else:
+        names = list(split_of)
+        print(f"FiftyOne: computing the map of {len(names):,} photos", flush=True)
+        others = dict.fromkeys(n for n in samples.values("photo") if n and n not in split_of)
+        density = vectors @ vectors.mean(0)
+        _declare(samples)
+        set_by_photo(samples, UNIQUENESS, others)
+        values = dict(zip(names, density.tolist(), strict=True))
+        set_by_photo(samples, REPRESENTATIVENESS, {**others, **values})
+        _compute(samples.select_by("photo", names, ordered=True), vectors)
+        _save_views(samples, find_look_alikes(split_of, vectors))
+    samples.info = {**samples.info, "embeddings": inputs}
+    samples.save()
+
+
+def _compute(photos: fo.DatasetView, vectors: Vectors) -> None:
+    """Compute the map (t-SNE), the index by which the App finds similar photos, and uniqueness.
+
+    FiftyOne's `compute_representativeness` is not used: the photos farthest from the centre of
+    their cluster have its highest values. Ours is the information density of Settles and Craven,
+    "An analysis of active learning strategies for sequence labeling tasks", 2008.
+    """
+    map_options = {"pca_dims": min(50, *vectors.shape), "seed": 0, "verbose": False}
+    nearest = min(30.0, (len(vectors) - 1) / 3)
+    with threadpool_limits(1):  # on a busy machine, two threads need seven times as long
+        fob.compute_visualization(
+            photos,
+            embeddings=vectors,
+            brain_key=PHOTO_MAP,
+            method="tsne",
+            perplexity=nearest,
+            **map_options,
+        )
+        fob.compute_similarity(
+            photos, embeddings=vectors, brain_key=SIMILAR, backend="sklearn", metric="cosine"
+        )
+        fob.compute_uniqueness(photos, uniqueness_field=UNIQUENESS, similarity_index=SIMILAR)
+
+
+def _declare(samples: fo.Dataset) -> None:
+    for name, description in _FIELDS.items():
+        samples.add_sample_field(name, fo.FloatField, description=description)
+
+
+def _delete_rest(samples: fo.Dataset) -> None:
+    if samples.has_brain_run(UNIQUENESS):
+        samples.delete_brain_run(UNIQUENESS)
+    samples.delete_sample_fields([name for name in _FIELDS if samples.has_sample_field(name)])
+    for name in (UNUSUAL, LOOK_ALIKES):
+        if samples.has_saved_view(name):
+            samples.delete_saved_view(name)
+
+
+def find_look_alikes(split_of: Mapping[str, str], vectors: Vectors) -> list[tuple[str, str]]:
+    """Return pairs of a photo of another split and the most similar photo of train.
+
+    There are at most MOST_PAIRS, the most similar ones first. Photos that show different things
+    are among them if no others are more similar.
+    """
+    names = list(split_of)
+    train = [i for i, name in enumerate(names) if split_of[name] == "train"]
+    others = [i for i, name in enumerate(names) if split_of[name] != "train"]
+    if not train or not others:
+        return []
+    known, nearest = vectors[train], []
+    for i in others:
+        similarity = known @ vectors[i]
+        best = int(similarity.argmax())
+        nearest.append((float(similarity[best]), i, train[best]))
+    ranked = sorted(nearest, key=lambda one: (-one[0], names[one[1]]))[:MOST_PAIRS]
+    return [(names[i], names[j]) for _, i, j in ranked]
+
+
+def _save_views(samples: fo.Dataset, pairs: Sequence[tuple[str, str]]) -> None:
+    unusual = samples.exists(UNIQUENESS).sort_by(UNIQUENESS, reverse=True)
+    samples.save_view(UNUSUAL, unusual, overwrite=True)
+    listed = list(dict.fromkeys(name for pair in pairs for name in pair))
+    view = samples.select_by("photo", listed, ordered=True)
+    samples.save_view(LOOK_ALIKES, view, overwrite=True)
