@@ -49,7 +49,7 @@ def two_steps(panoptic: Path, config: TrainConfig, stage: Stage) -> list[dict[st
 
 
 def test_compiling_does_not_change_the_losses(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shallow: None
 ) -> None:
     """The whole trunk is traced and differentiated; translating it to C++ would take minutes."""
     monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="aot_eager"))
