@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from conversion.coco.png import SegmentIds
 from conversion.coco.results import Result
@@ -15,6 +15,7 @@ from detr.prediction.fast_segments import (
     merge_candidates,
     to_instance,
 )
+from detr.prediction.photo_masks import PhotoMasks
 from detr.prediction.postprocess import Region
 from detr.prediction.predictor import Predictor
 from detr.prediction.results import MAX_INSTANCES, DecodedPhoto, to_result
@@ -31,6 +32,7 @@ class FastPhoto:
     photo: DecodedPhoto
     input_size: tuple[int, int]
     candidates: list[FastCandidate]
+    _prepared: list[PhotoMasks] = field(default_factory=list, repr=False, compare=False)
 
     def above(self, thresholds: SegmentThresholds) -> tuple[int, ...]:
         """Return the indices of the candidates that may become segments."""
@@ -40,18 +42,26 @@ class FastPhoto:
         self, thresholds: SegmentThresholds, *, size: tuple[int, int]
     ) -> tuple[SegmentIds, list[Region]]:
         """Return the segment ids of `size` (height, width) and their regions."""
-        return merge_candidates(self.candidates, thresholds, seen=self.input_size, size=size)
+        return merge_candidates(self.candidates, thresholds, self._masks(size))
 
     def instances(self, min_score: float) -> list[Result]:
         """Return the instances of things above a score, the highest first."""
         things = [c for c in self.candidates if c.category.isthing and c.score > min_score]
-        size = self.photo.size
-        found = [to_instance(candidate, seen=self.input_size, size=size) for candidate in things]
+        masks = self._masks(self.photo.size)
+        found = [to_instance(candidate, masks) for candidate in things]
         return [
             to_result(self.photo, one.category, one.score, mask=one.mask, xywh=one.xywh)
             for one in lower_repeated(found)
             if one.score > min_score
         ]
+
+    def _masks(self, size: tuple[int, int]) -> PhotoMasks:
+        """Prepare masks of a size; the last ones are kept, since thresholds are tried in turn."""
+        if not self._prepared or self._prepared[0].size != size:
+            self._prepared[:] = [
+                PhotoMasks(self.photo.pixels, input_size=self.input_size, size=size)
+            ]
+        return self._prepared[0]
 
 
 def find_in_fast_photo(

@@ -17,6 +17,7 @@ from detr.prediction.fast_segments import (
     merge_candidates,
     to_instance,
 )
+from detr.prediction.photo_masks import PhotoMasks
 from detr.weights.thresholds import SegmentThresholds
 from tests.detr.model.fast.models import CLASSES, fast_model, photo
 
@@ -37,12 +38,20 @@ def candidate(
 ALL = slice(None)
 
 
+def masks_of(size: tuple[int, int]) -> PhotoMasks:
+    """Return masks for a photo with a white square where most tests have a thing."""
+    height, width = size
+    pixels = np.zeros((*size, 3), np.uint8)
+    pixels[height // 4 : 3 * height // 4, width // 6 : width // 2] = 255
+    return PhotoMasks(pixels, input_size=SEEN, size=size)
+
+
 def merged(
     *candidates: FastCandidate,
     thresholds: SegmentThresholds = DEFAULT,
     size: tuple[int, int] = SEEN,
 ) -> tuple[SegmentIds, list[tuple[str, tuple[int, ...]]]]:
-    ids, regions = merge_candidates(list(candidates), thresholds, seen=SEEN, size=size)
+    ids, regions = merge_candidates(list(candidates), thresholds, masks_of(size))
     assert ids.dtype == np.uint32 and ids.shape == size
     assert set(np.unique(ids)) - {0} == set(range(1, len(regions) + 1))
     return ids, [(r.category.name, r.members) for r in regions]
@@ -94,15 +103,14 @@ def test_segments_of_a_few_pixels_are_dropped() -> None:
 def test_masks_are_resized_to_the_photo(size: tuple[int, int], scale: int) -> None:
     """The part of the canvas outside the photo, a quarter of its width, is cropped."""
     found = candidate(BALL, 0.7, slice(2, 6), slice(2, 6))
-    instance = to_instance(found, seen=SEEN, size=size)
+    instance = to_instance(found, masks_of(size))
     rows, columns = np.nonzero(instance.mask)
     assert (rows.min(), rows.max() + 1) == (8 * scale, 24 * scale)
     assert (columns.min(), columns.max() + 1) == (8 * scale, 24 * scale)
     of_query = (size[1] / 4, size[0] / 4, size[1] / 2, size[0] / 2)
-    edge = int(scale == 10)  # outer pixels of the mask that are not certain enough for its box
-    left, side = 8 * scale + edge, 16 * scale - 2 * edge
+    left, side = 8 * scale, 16 * scale
     of_mask = (left, left, side, side)
-    overlap, both = 12 * scale * side - edge * side, 24 * 16 * scale**2 + side**2  # of the boxes
+    overlap, both = 12 * scale * side, 24 * 16 * scale**2 + side**2  # of the boxes
     assert instance.score == pytest.approx(0.7 * (overlap / (both - overlap)) ** 0.5)
     assert instance.xywh == tuple((q + m) / 2 for q, m in zip(of_query, of_mask, strict=True))
 
@@ -130,7 +138,7 @@ def test_an_instance_that_repeats_a_better_one_has_a_lower_score() -> None:
 
 def test_an_empty_mask_keeps_the_box_of_its_query() -> None:
     found = candidate(BALL, 0.7, ALL, ALL, logit=-8)
-    instance = to_instance(found, seen=SEEN, size=SEEN)
+    instance = to_instance(found, masks_of(SEEN))
     assert not instance.mask.any() and instance.xywh == (12, 8, 24, 16)
 
 

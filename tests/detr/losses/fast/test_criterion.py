@@ -17,6 +17,7 @@ from detr.losses.fast.targets import count_targets
 from detr.model.fast.detr import FastDETR
 from detr.model.fast.output import FastOutput
 from detr.prediction.fast_segments import find_candidates, merge_candidates
+from detr.prediction.photo_masks import PhotoMasks
 from detr.weights.thresholds import SegmentThresholds
 from tests.detr.losses.fast.scenes import BALL, GRASS, meadow, nothing, prepared, segment_map
 from tests.detr.model.fast.models import CLASSES, KINDS, fast_model, photo, small_config
@@ -167,7 +168,8 @@ def test_the_model_overfits_a_drawn_photo() -> None:
     torch.manual_seed(0)
     each = meadow()
     colours = torch.tensor([[0.0, 0, 0], [0.4, 0.6, 1], [0, 1, 0.2], [1, 1, 1], [-1, -1, -1]])
-    image = pad([colours[each.indices.long()].permute(2, 0, 1).contiguous()])
+    normalised = colours[each.indices.long()]
+    image = pad([normalised.permute(2, 0, 1).contiguous()])
     targets = prepared(each)
     model = FastDETR(small_config(num_queries=8), KINDS, pretrained=True).train()
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
@@ -178,11 +180,11 @@ def test_the_model_overfits_a_drawn_photo() -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
     output = model.eval()(image)
+    pixels = ((normalised + 1) * 127).numpy().astype(np.uint8)
     ids, regions = merge_candidates(
         find_candidates(output, 0, CLASSES),
         SegmentThresholds(things=0.2, stuff=0.5),
-        seen=(64, 96),
-        size=(64, 96),
+        PhotoMasks(pixels, input_size=(64, 96), size=(64, 96)),
     )
     assert sorted(r.category.name for r in regions) == ["ball", "box", "grass", "sky"]
     names = np.array(["", *(region.category.name for region in regions)])[ids]
