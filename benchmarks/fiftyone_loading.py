@@ -1,4 +1,4 @@
-"""CPU time per segment of loading a data set into FiftyOne, compared with its own COCO importer.
+"""Time and memory of loading a data set into FiftyOne, compared with its own COCO importer.
 
 Both sides load the photos of one split of a built data set. Ours has things, stuff and scenes;
 FiftyOne's importer (`COCODetectionDatasetImporter`) has only the things of instances_*.json, each
@@ -17,7 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from annotation.rules.checked import Checked
-from commands.datasets import open_dataset
+from labelme_panoptic_detr.datasets import open_dataset
+from labelme_panoptic_detr.embeddings import embed_photos
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,14 @@ class Cost:
     segments: int
     wall: float  # s
     cpu: float  # s
+    peak: float  # MB, of the process since it was started
 
     def __str__(self) -> str:
         each = 1e3 / self.segments
         return (
             f"{self.side:10} {self.segments:6} segments: {self.wall:.2f} s, {self.cpu:.2f} s CPU;"
-            f" per segment {each * self.wall:.2f} ms, {each * self.cpu:.2f} ms CPU"
+            f" per segment {each * self.wall:.2f} ms, {each * self.cpu:.2f} ms CPU;"
+            f" peak memory {self.peak:.0f} MB"
         )
 
 
@@ -41,7 +44,10 @@ def measure(side: str, load: Callable[[], int]) -> Cost:
     """Run `load`, which returns the number of loaded segments."""
     wall, cpu = time.perf_counter(), time.process_time()
     segments = load()
-    return Cost(side, segments, time.perf_counter() - wall, time.process_time() - cpu)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return Cost(
+        side, segments, wall, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    )
 
 
 def main() -> None:
@@ -53,6 +59,7 @@ def main() -> None:
     import fiftyone as fo
 
     from curation.app.database import connect
+    from curation.loading.embeddings import Embed
     from curation.loading.load import load_dataset
 
     connect()
@@ -65,15 +72,18 @@ def main() -> None:
         config = replace(original.config, name="benchmark of loading")
         dataset = replace(original, root=root, config=config)
 
-        def ours() -> int:
-            shutil.rmtree(root / "fiftyone", ignore_errors=True)
-            samples = fo.load_dataset(load_dataset(dataset, Checked((), ())))
-            count = sum(
+        def ours(embed: Embed | None = None) -> int:
+            samples = fo.load_dataset(load_dataset(dataset, Checked((), ()), embed))
+            return sum(
                 samples.count(f"{field}.detections")
                 for field in ("ground_truth", "ground_truth_stuff")
             )
-            fo.delete_dataset(samples.name)
-            return count
+
+        def remove_ours() -> None:
+            shutil.rmtree(root / "fiftyone", ignore_errors=True)
+            shutil.rmtree(root / ".cache", ignore_errors=True)
+            if fo.dataset_exists(config.name):
+                fo.delete_dataset(config.name)
 
         def theirs() -> int:
             samples = fo.Dataset()
@@ -89,16 +99,18 @@ def main() -> None:
             return count
 
         for _ in range(arguments.rounds):
-            costs = measure("FiftyOne's", theirs), measure("ours", ours)
-            print(*costs, sep="\n")
+            remove_ours()
+            first = measure("ours", ours)
+            print(first, measure("again", ours), sep="\n")
+            print(measure("map", lambda: ours(embed_photos)), flush=True)
+            peer = measure("FiftyOne's", theirs)
+            print(peer)
             wall, cpu = (
-                getattr(costs[1], key)
-                / costs[1].segments
-                / (getattr(costs[0], key) / costs[0].segments)
+                getattr(first, key) / first.segments / (getattr(peer, key) / peer.segments)
                 for key in ("wall", "cpu")
             )
-            print(f"ours : FiftyOne's, per segment: {wall:.2f} wall, {cpu:.2f} CPU")
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+            print(f"ours : FiftyOne's, per segment: {wall:.2f} wall, {cpu:.2f} CPU", flush=True)
+        remove_ours()
 
 
 if __name__ == "__main__":

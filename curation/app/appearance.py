@@ -14,6 +14,7 @@ from curation.app.fields import (
     COUNTS,
     ERROR_KINDS,
     ERRORS_PANEL,
+    EVALUATION_PANEL,
     FALSE_ALARM,
     HIT,
     IGNORED,
@@ -94,6 +95,8 @@ def save_workspace(samples: fo.Dataset) -> None:
     panels = [fo.Panel(type=ERRORS_PANEL)] if reviewed else []
     if PHOTO_MAP in samples.list_brain_runs():
         panels.append(fo.Panel(type="Embeddings"))
+    if reviewed:
+        panels.append(fo.Panel(type=EVALUATION_PANEL))
     panels.append(fo.Panel(type="Histograms"))
     what = [panel.type for panel in panels]
     if samples.has_workspace(name) and samples.info.get("workspaces", {}).get(name) == what:

@@ -24,9 +24,15 @@ IGNORED = "ignored"
 OUTCOMES = (HIT, FALSE_ALARM, MISSED, IGNORED)
 ERRORS = (FALSE_ALARM, MISSED)
 
+EVALUATIONS = (
+    "pq_things",
+    "pq_stuff",
+)  # keys of FiftyOne's evaluations, and attributes of segments
+
 WORST_PHOTOS = "worst photos"  # the saved view with which a review opens
 RUNS_DISAGREE = "runs disagree"  # saved view
 LOOK_ALIKES = "look-alikes across splits"  # saved view
 PHOTO_MAP = "photo_map"  # brain key: the map of all photos
 SIMILAR = "similar_photos"  # brain key: the index by which the App finds similar photos
+EVALUATION_PANEL = "model_evaluation_panel_builtin"  # FiftyOne's own
 ERRORS_PANEL = "errors"  # in curation/panel

@@ -11,12 +11,13 @@ import numpy as np
 
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import Segment
-from curation.app.fields import FALSE_ALARM, HIT, IGNORED, MISSED, OUTCOMES
+from curation.app.fields import EVALUATIONS, FALSE_ALARM, HIT, IGNORED, MISSED, OUTCOMES
 from curation.loading.labels import Label
 from evaluation.errors.kinds import KINDS, Error, Kind, name_errors
 from evaluation.errors.prices import Prices, count_errors, price_counts, share_prices
 from evaluation.scores.matching import PhotoMatch
 
+_EVALUATED = {HIT: "tp", FALSE_ALARM: "fp", MISSED: "fn"}  # FiftyOne's names of outcomes
 ATTRIBUTES: dict[str, type] = {  # of every reviewed segment, beside those of its data set
     "outcome": fo.StringField,
     "iou": fo.FloatField,
@@ -178,4 +179,6 @@ def mark_segments(labels: Iterable[Label], marks: Mapping[int, Mark]) -> list[La
 def _marked(label: Label, mark: Mark | None) -> Label:
     others = [tag for tag in label["tags"] if tag not in OUTCOMES]
     tags = [mark.outcome, *others] if mark else others
-    return {**label, "tags": tags, **{name: getattr(mark, name, None) for name in ATTRIBUTES}}
+    evaluated = dict.fromkeys(EVALUATIONS, _EVALUATED.get(mark.outcome) if mark else None)
+    values = {name: getattr(mark, name, None) for name in ATTRIBUTES}
+    return {**label, "tags": tags, **values, **evaluated}

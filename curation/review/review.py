@@ -41,6 +41,7 @@ from curation.loading.labels import (
 from curation.loading.load import has_fields, loaded_samples
 from curation.loading.masks import PhotoMasks, mask_folder, remove_old_masks, write_masks
 from curation.loading.runs import prediction_of, remember_runs, run_name
+from curation.review.evaluations import store_evaluations
 from curation.review.marks import (
     ATTRIBUTES,
     Compared,
@@ -58,7 +59,7 @@ from curation.review.views import save_review_views, view_of_kind
 from evaluation.errors.redraw import has_redraw, redraw_inputs, write_redraw
 from evaluation.scores.matching import match_sets
 
-FORMAT = "4"  # increase it if the same input gives other marks, so that all are written again
+FORMAT = "5"  # increase it if the same input gives other marks, so that all are written again
 PHOTO_FIELDS = ("pq", PRICE, *COUNTS, ERROR_KINDS, CONFUSIONS, PREDICTED_SCENE)
 MARKED = (*TRUE_SEGMENTS, *PREDICTED_SEGMENTS)
 FIELDS = (*PHOTO_FIELDS, *(f"{field}.detections.{name}" for field in MARKED for name in ATTRIBUTES))
@@ -104,6 +105,7 @@ def _review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: P
         _declare(samples)
     marks = mark_photos(comparison)
     count = _store(samples, marks, prediction, masks)
+    store_evaluations(samples, matches, truth.categories)
     shown = show_other(samples, dataset, truth, other, marks)
     kinds = [kind for kind, _, _ in price_kinds(comparison)]
     other_name = run_name(shown.run) if shown else None

@@ -8,6 +8,7 @@ import pytest
 
 from annotation.dataset import Dataset
 from base.errors import InputError
+from curation.app.fields import EVALUATIONS
 from curation.review.review import review
 from evaluation.errors.redraw import read_redraw, write_redraw
 from evaluation.report.page import write_report
@@ -55,6 +56,15 @@ def test_every_segment_is_marked(drawn: Dataset, curate: Curate, tmp_path: Path)
     assert [s.outcome for s in listed.segments] == ["fn", "fn", "fp"]
     assert sample["pq"] == pytest.approx(PQ)
     assert {d.confidence for d in sample["predictions"].detections} == {0.75}
+    # in FiftyOne's panel: one of two boxes is a hit, with a false alarm; the disc is missed
+    things, stuff = (samples.load_evaluation_results(key) for key in EVALUATIONS)
+    figures = [{n: m["value"] for n, m in one.custom_metrics.items()} for one in (things, stuff)]
+    mean = (1 + 652 / 716) / 2
+    assert figures[0] == {"pq": 0.25, "sq": 0.5, "rq": 0.25}
+    assert figures[1] == pytest.approx({"pq": mean, "sq": mean, "rq": 1})
+    assert [things.report()[name]["f1-score"] for name in ("box", "disc")] == [0.5, 0]
+    wrong = samples.filter_labels("predictions", fo.ViewField("pq_things") == "fp")
+    assert wrong.values("predictions.detections.label", unwind=True) == ["box"]
 
 
 def test_predictions_are_stored_beside_the_truth(
