@@ -19,10 +19,8 @@ from curation.app.fields import (
     HIT,
     IGNORED,
     MISSED,
-    OTHER_PQ,
-    OTHER_SEGMENTS,
+    OTHERS,
     PHOTO_MAP,
-    PQ_CHANGE,
     PREDICTED_SCENE,
     PREDICTED_SEGMENTS,
     PRICE,
@@ -41,7 +39,7 @@ GROUPS = {
     "review": ["pq", PRICE, *COUNTS, ERROR_KINDS, CONFUSIONS],
     "ground truth": [*TRUE_SEGMENTS, TRUE_SCENE],
     "prediction": [*PREDICTED_SEGMENTS, PREDICTED_SCENE],
-    "other run": [PQ_CHANGE, OTHER_PQ, *OTHER_SEGMENTS],
+    "other runs": [name for other in OTHERS for name in other.all],
     "photo": ["photo", SPLIT, "findings", UNIQUENESS, REPRESENTATIVENESS],
 }
 # Stuff is one click away: drawn at once, it would cover most of each photo.
@@ -56,7 +54,8 @@ def set_appearance(samples: fo.Dataset, categories: Sequence[Category]) -> None:
     """
     reviewed = samples.has_sample_field("pq")
     if reviewed:
-        sides = (*TRUE_SEGMENTS, *PREDICTED_SEGMENTS, *OTHER_SEGMENTS)
+        others = [path for other in OTHERS for path in other.segments]
+        sides = (*TRUE_SEGMENTS, *PREDICTED_SEGMENTS, *others)
         fields = [_by_outcome(path) for path in sides if samples.has_sample_field(path)]
         active = ["pq", PRICE, *ACTIVE]
     else:

@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 TRUE_SEGMENTS = ("ground_truth", "ground_truth_stuff")  # things, stuff
 PREDICTED_SEGMENTS = ("predictions", "predictions_stuff")
-OTHER_SEGMENTS = ("other_predictions", "other_predictions_stuff")  # of the run reviewed before
-OTHER_PQ = "other_pq"
-PQ_CHANGE = "pq_change"  # of a photo: pq minus other_pq
+
+
+@dataclass(frozen=True)
+class OtherFields:
+    """The fields of a run that is shown beside the reviewed one; `change` is pq minus its `pq`."""
+
+    masks: str  # folder of the mask files
+    segments: tuple[str, str]  # things, stuff
+    pq: str
+    change: str
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """The names of all fields, as the sidebar lists them."""
+        return (self.change, self.pq, *self.segments)
+
+
+OTHERS = (  # of the run that was reviewed before, and the one before that
+    OtherFields("other", ("other_predictions", "other_predictions_stuff"), "other_pq", "pq_change"),
+    OtherFields(
+        "other_2", ("other_2_predictions", "other_2_predictions_stuff"), "other_2_pq", "pq_change_2"
+    ),
+)
 SPLIT = "split"  # of a photo in the panoptic set
 TRUE_SCENE = "scene"
 PREDICTED_SCENE = "predicted_scene"

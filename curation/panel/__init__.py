@@ -55,12 +55,12 @@ class ErrorsPanel(foo.Panel):  # type: ignore[misc]
         tagged = ctx.dataset.count_sample_tags().get(TAG, 0)
         if tagged:
             panel.md(f"Tagged `{TAG}`: {tagged}. Next: `{_command(ctx)}`", name="tagged")
-        if other := errors.get("other"):
-            text = f"Beside it, as `other_predictions`: {other['run']}, PQ {other['pq']:.1f}"
-            panel.md(text, name="other")
-            panel.btn(
-                "disagree", label=other["view"], on_click=self.show, params={"view": other["view"]}
-            )
+        for number, other in enumerate(errors.get("others", ())):
+            text = f"Beside it, as `{other['field']}`: {other['run']}, PQ {other['pq']:.1f}"
+            panel.md(text, name=f"other_{number}")
+        if errors.get("others"):
+            view = errors["disagree"]
+            panel.btn("disagree", label=view, on_click=self.show, params={"view": view})
         return types.Property(panel)
 
 

@@ -1,9 +1,10 @@
-"""The run that was reviewed before: its predictions stay beside those of the run reviewed now."""
+"""The runs that were reviewed before: their predictions stay beside those of the reviewed run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import fiftyone as fo
@@ -14,7 +15,7 @@ from base.progress import track
 from base.workers import batched
 from conversion.coco.panoptic import PanopticSet
 from conversion.coco.panoptic_file import read_panoptic
-from curation.app.fields import OTHER_PQ, OTHER_SEGMENTS, PQ_CHANGE
+from curation.app.fields import OTHERS, OtherFields
 from curation.loading.labels import BATCH, declare_segments, set_by_photo
 from curation.loading.load import has_fields
 from curation.loading.masks import mask_folder, remove_old_masks, write_masks
@@ -23,36 +24,48 @@ from curation.review.marks import ATTRIBUTES, PhotoMarks, compare, mark_photos
 from curation.review.predicted import store_predicted
 from evaluation.scores.matching import match_sets
 
-FIELDS = (PQ_CHANGE, OTHER_PQ, *OTHER_SEGMENTS)
-
 
 @dataclass(frozen=True)
 class Other:
-    """A run that is shown beside the reviewed one, and its PQ in percent."""
+    """A run that is shown beside the reviewed one, its PQ in percent, and its fields."""
 
     run: Path
     pq: float
+    fields: OtherFields
 
 
-def find_other(samples: fo.Dataset, run: Path) -> Path | None:
-    """Return the run reviewed last apart from `run` on the same split, if it has predictions."""
+def find_others(samples: fo.Dataset, run: Path) -> list[Path]:
+    """Return the runs reviewed before `run` on the same split that have predictions, last first."""
     others = (one for one in reviewed_runs(samples) if one != run.resolve())
-    return next((one for one in others if split_of(one) == split_of(run)), None)
+    return [one for one in others if split_of(one) == split_of(run)][: len(OTHERS)]
 
 
-def show_other(
+def show_others(
+    samples: fo.Dataset,
+    dataset: Dataset,
+    truth: PanopticSet,
+    runs: Sequence[Path],
+    marks: Mapping[str, PhotoMarks],
+) -> list[Other]:
+    """Load the predictions of runs into fields of their own, and the changes of PQ since.
+
+    `marks` are those of the run that is reviewed now. Predictions that do not fit the ground truth
+    are left out; fields without a run are deleted.
+    """
+    given = zip_longest(OTHERS, runs)
+    shown = [_show(samples, dataset, truth, run, fields, marks) for fields, run in given]
+    return [one for one in shown if one is not None]
+
+
+def _show(
     samples: fo.Dataset,
     dataset: Dataset,
     truth: PanopticSet,
     run: Path | None,
+    fields: OtherFields,
     marks: Mapping[str, PhotoMarks],
 ) -> Other | None:
-    """Load the predictions of `run` into fields of their own, and the changes of PQ since.
-
-    `marks` are those of the run that is reviewed now. Without a run, or if its predictions do not
-    fit the ground truth, these fields are deleted.
-    """
-    folder = mask_folder(dataset, "other")
+    folder = mask_folder(dataset, fields.masks)
     try:
         prediction = read_panoptic(prediction_of(run), truth) if run else None
         matches = match_sets(truth, prediction) if prediction else ()
@@ -61,32 +74,33 @@ def show_other(
         print(f"not shown beside this run: {error}")
         prediction = None
     if run is None or prediction is None:
-        samples.delete_sample_fields([name for name in FIELDS if samples.has_sample_field(name)])
+        samples.delete_sample_fields(list(filter(samples.has_sample_field, fields.all)))
         remove_old_masks(folder, {})
         return None
     compared = compare(found, truth.categories)
     others = mark_photos(compared)
     masks = write_masks([prediction], folder)
-    if not has_fields(samples, FIELDS):
-        _declare(samples)
+    if not has_fields(samples, fields.all):
+        _declare(samples, fields)
     names = [name for name in samples.values("photo") if name is not None]
     for batch in batched(names, BATCH):
         pq = {name: others[name].match.pq if name in others else None for name in batch}
         both = [name for name in batch if name in others and name in marks]
         change = dict.fromkeys(batch) | {n: marks[n].match.pq - others[n].match.pq for n in both}
-        set_by_photo(samples, OTHER_PQ, pq)
-        set_by_photo(samples, PQ_CHANGE, change)
+        set_by_photo(samples, fields.pq, pq)
+        set_by_photo(samples, fields.change, change)
         shown = {name: others[name] for name in batch if name in others}
-        store_predicted(samples, OTHER_SEGMENTS, shown, prediction, masks)
+        store_predicted(samples, fields.segments, shown, prediction, masks)
         if without := [name for name in batch if name not in others]:
-            for field in OTHER_SEGMENTS:
+            for field in fields.segments:
                 set_by_photo(samples, field, dict.fromkeys(without))
     remove_old_masks(folder, masks)
-    return Other(run, 100 * float(compared.prices.pq))
+    return Other(run, 100 * float(compared.prices.pq), fields)
 
 
-def _declare(samples: fo.Dataset) -> None:
-    for field in OTHER_SEGMENTS:
+def _declare(samples: fo.Dataset, fields: OtherFields) -> None:
+    for field in fields.segments:
         declare_segments(samples, field, ATTRIBUTES)
-    for field, what in ((OTHER_PQ, "pq of the other run"), (PQ_CHANGE, "pq minus other_pq")):
+    meanings = {fields.pq: "pq of another run", fields.change: f"pq minus {fields.pq}"}
+    for field, what in meanings.items():
         samples.add_sample_field(field, fo.FloatField, description=what)

@@ -22,6 +22,7 @@ from curation.app.fields import (
     CONFUSIONS,
     COUNTS,
     ERROR_KINDS,
+    OTHERS,
     PREDICTED_SCENE,
     PREDICTED_SEGMENTS,
     PRICE,
@@ -52,14 +53,13 @@ from curation.review.marks import (
     mark_segments,
     price_kinds,
 )
-from curation.review.other import FIELDS as OTHER_FIELDS
-from curation.review.other import Other, find_other, show_other
+from curation.review.other import Other, find_others, show_others
 from curation.review.predicted import store_predicted
 from curation.review.views import save_review_views, view_of_kind
 from evaluation.errors.redraw import has_redraw, redraw_inputs, write_redraw
 from evaluation.scores.matching import match_sets
 
-FORMAT = "5"  # increase it if the same input gives other marks, so that all are written again
+FORMAT = "6"  # increase it if the same input gives other marks, so that all are written again
 PHOTO_FIELDS = ("pq", PRICE, *COUNTS, ERROR_KINDS, CONFUSIONS, PREDICTED_SCENE)
 MARKED = (*TRUE_SEGMENTS, *PREDICTED_SEGMENTS)
 FIELDS = (*PHOTO_FIELDS, *(f"{field}.detections.{name}" for field in MARKED for name in ATTRIBUTES))
@@ -85,12 +85,12 @@ def _review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: P
     samples = loaded_samples(dataset)
     folder = mask_folder(dataset, "predictions")
     compared = redraw_inputs(truth_json, prediction_json)
-    other = find_other(samples, run)
-    beside = (str(other), redraw_inputs(truth_json, prediction_of(other))) if other else ()
+    others = find_others(samples, run)
+    beside = [f"{one} {redraw_inputs(truth_json, prediction_of(one))}" for one in others]
     inputs = digest(FORMAT, str(run.resolve()), samples.info["load"], compared, *beside)
     name, listed = run_name(run), has_redraw(run, inputs=compared)
-    fields = (*FIELDS, *OTHER_FIELDS) if other else FIELDS
-    complete = folder.is_dir() and listed and has_fields(samples, fields)
+    other_fields = [name for fields, _ in zip(OTHERS, others, strict=False) for name in fields.all]
+    complete = folder.is_dir() and listed and has_fields(samples, [*FIELDS, *other_fields])
     if samples.info.get("review") == inputs and complete:
         print(f"FiftyOne: review of '{name}' is up to date")
         return str(samples.name)
@@ -106,14 +106,14 @@ def _review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: P
     marks = mark_photos(comparison)
     count = _store(samples, marks, prediction, masks)
     store_evaluations(samples, matches, truth.categories)
-    shown = show_other(samples, dataset, truth, other, marks)
+    shown = show_others(samples, dataset, truth, others, marks)
     kinds = [kind for kind, _, _ in price_kinds(comparison)]
-    other_name = run_name(shown.run) if shown else None
-    save_review_views(samples, name, kinds, find_confusions(comparison), other_name)
+    beside_it = {run_name(one.run): one.fields for one in shown}
+    save_review_views(samples, name, kinds, find_confusions(comparison), beside_it)
     set_appearance(samples, truth.categories)
     save_workspace(samples)
     errors = _panel(comparison, name, shown)
-    remember_runs(samples, [run, shown.run] if shown else [run])
+    remember_runs(samples, [run, *(one.run for one in shown)])
     remove_old_masks(folder, masks)
     categories = (*prediction.categories, *truth.categories)
     write_redraw(run, matches, categories, inputs=compared)
@@ -124,19 +124,21 @@ def _review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: P
     return str(samples.name)
 
 
-def _panel(compared: Compared, name: str, other: Other | None) -> dict[str, Any]:
+def _panel(compared: Compared, name: str, others: Sequence[Other]) -> dict[str, Any]:
     """Return what the panel of the App shows: the kinds of errors, the most expensive first.
 
-    `other` is the run beside it.
+    `others` are the runs beside it.
     """
     kinds = [
         {"kind": kind, "number": number, "price": price, "view": view_of_kind(kind)}
         for kind, number, price in price_kinds(compared)
     ]
     pq = 100 * float(compared.prices.pq)
-    beside = {"run": run_name(other.run), "pq": other.pq, "view": RUNS_DISAGREE} if other else None
+    beside = [
+        {"run": run_name(one.run), "pq": one.pq, "field": one.fields.segments[0]} for one in others
+    ]
     shown = {"run": name, "pq": pq, "view": WORST_PHOTOS, "kinds": kinds}
-    return {**shown, "other": beside}
+    return {**shown, "others": beside, "disagree": RUNS_DISAGREE}
 
 
 def _declare(samples: fo.Dataset) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import fiftyone as fo
 from fiftyone import ViewExpression
@@ -15,13 +15,13 @@ from curation.app.fields import (
     FALSE_ALARM,
     HIT,
     MISSED,
-    OTHER_SEGMENTS,
-    PQ_CHANGE,
+    OTHERS,
     PREDICTED_SEGMENTS,
     PRICE,
     RUNS_DISAGREE,
     TRUE_SEGMENTS,
     WORST_PHOTOS,
+    OtherFields,
 )
 from evaluation.errors.kinds import Kind
 
@@ -43,16 +43,16 @@ def save_review_views(
     run_name: str,
     kinds: Iterable[Kind],
     confusions: Sequence[tuple[str, str]],
-    other: str | None = None,
+    others: Mapping[str, OtherFields] | None = None,
 ) -> None:
     """Save the views, and delete those of an earlier review that no longer apply.
 
-    `kinds` of errors and `confusions` of categories are those that occur. `other` is the name of
-    the run beside which this one is shown.
+    `kinds` of errors and `confusions` of categories are those that occur. `others` are the
+    fields of the runs beside this one, by the name of the run.
     """
     views = dict(_review_views(samples, kinds, confusions))
-    if other is not None:
-        views |= _views_of_runs(samples, other)
+    if others:
+        views |= _views_of_runs(samples, others)
     for name in set(samples.info.get("views", EARLIER_VIEWS)) - views.keys():
         if samples.has_saved_view(name):
             samples.delete_saved_view(name)
@@ -91,14 +91,18 @@ def _review_views(
     yield "missed small things", only_segments(_with(costly, things, small), small, None)
 
 
-def _views_of_runs(samples: fo.Dataset, other: str) -> dict[str, fo.DatasetView]:
-    change, wrong = F(PQ_CHANGE), F("outcome").is_in(ERRORS)
-    both = samples.exists(PQ_CHANGE)
-    views = {
-        RUNS_DISAGREE: both.match(change != 0).sort_by(change.abs(), reverse=True),
-        f"better than {other}": both.match(change > 0).sort_by(PQ_CHANGE, reverse=True),
-        f"worse than {other}": both.match(change < 0).sort_by(PQ_CHANGE),
-    }
+def _views_of_runs(
+    samples: fo.Dataset, others: Mapping[str, OtherFields]
+) -> dict[str, fo.DatasetView]:
+    wrong, size = (
+        F("outcome").is_in(ERRORS),
+        F.max([F(one.change).abs() for one in others.values()]),
+    )
+    views = {RUNS_DISAGREE: samples.match(size > 0).sort_by(size, reverse=True)}
+    for name, fields in others.items():
+        both, change = samples.exists(fields.change), F(fields.change)
+        views[f"better than {name}"] = both.match(change > 0).sort_by(fields.change, reverse=True)
+        views[f"worse than {name}"] = both.match(change < 0).sort_by(fields.change)
     return {name: only_segments(view, wrong, wrong) for name, view in views.items()}
 
 
@@ -112,10 +116,11 @@ def only_segments(
 ) -> fo.DatasetView:
     """Show all photos of a view, but only the segments that fit; None hides that side.
 
-    Predictions of the other run are filtered as those of this one.
+    Predictions of the other runs are filtered as those of this one.
     """
     nothing = F("outcome") == ""
-    predicted = (*PREDICTED_SEGMENTS, *filter(view.has_sample_field, OTHER_SEGMENTS))
+    others = [path for other in OTHERS for path in other.segments if view.has_sample_field(path)]
+    predicted = (*PREDICTED_SEGMENTS, *others)
     for fields, shown in ((TRUE_SEGMENTS, truth), (predicted, prediction)):
         for path in fields:
             one = nothing if shown is None else shown

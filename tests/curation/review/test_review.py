@@ -247,7 +247,7 @@ def test_report_and_review_write_the_same_list(
     assert {name: (run / name).read_bytes() for name in names} == written
 
 
-def test_the_run_before_stays_beside_the_reviewed_one(
+def test_the_runs_before_stay_beside_the_reviewed_one(
     drawn: Dataset, curate: Curate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     draw_photo(drawn.root, "c", GOOD)
@@ -280,10 +280,21 @@ def test_the_run_before_stays_beside_the_reviewed_one(
         assert len(samples.load_saved_view(view)) == count
     (shown,) = samples.load_saved_view("runs disagree")
     assert outcomes(shown["other_predictions"]) == [("box", "false alarm", ["false alarm"])]
-    assert samples.info["errors"]["other"]["pq"] < samples.info["errors"]["pq"] == 100
+    assert samples.info["errors"]["others"][0]["pq"] < samples.info["errors"]["pq"] == 100
+
+    third = tmp_path / "third"  # as bad as the first; both others stay beside it
+    predict(drawn, third / "predictions")
+    samples = load(third)
+    sample = samples.one(fo.ViewField("photo") == wrong.file_name)
+    assert [one["run"] for one in samples.info["errors"]["others"]] == ["good", "bad"]
+    assert (sample["pq_change"], sample["pq_change_2"]) == (pytest.approx(PQ - 1), 0)
+    assert outcomes(sample["other_2_predictions"]) == outcomes(sample["predictions"])
+    for view, count in (("runs disagree", 1), ("worse than good", 1), ("better than bad", 0)):
+        assert len(samples.load_saved_view(view)) == count
 
     (bad / "predictions/panoptic.json").write_text("{}")
     samples = load(good)
     assert f"not shown beside this run: {bad}" in capsys.readouterr().out
-    assert not samples.has_sample_field("other_predictions")
-    assert not samples.has_saved_view("runs disagree")
+    assert samples.has_sample_field("other_predictions")
+    assert not samples.has_sample_field("other_2_predictions")
+    assert not samples.has_saved_view("worse than bad")

@@ -38,8 +38,8 @@ def test_another_split_is_reviewed_when_it_is_named(
 
     review(second, app=False, split="dev")
     samples.reload()
-    assert samples.info["errors"]["other"]["run"] == "first (dev)"
+    assert [one["run"] for one in samples.info["errors"]["others"]] == ["first (dev)"]
     review(first, app=False, split="train")
     samples.reload()
-    assert samples.info["errors"]["other"] is None
+    assert samples.info["errors"]["others"] == []
     assert [sample["split"] for sample in samples.exists("pq")] == ["train"]
