@@ -2,10 +2,11 @@
 
 Inputs are generated from a seed: pairs of 640x480 with about 10 segments, with PNGs as Pillow
 writes them, and with the same PNGs as this project writes them. The tools take turns, so that a
-busy machine slows all of them; times are the shortest of all rounds. panopticapi is in no package
-registry; if it is installed from its repository, it is measured, too. torchmetrics gets 5 pairs.
+busy machine slows all of them; times are the shortest of all rounds. panopticapi, the official
+code, is in no package registry; it is measured if PYTHONPATH names a copy of its repository.
+torchmetrics gets 5 pairs.
 
-    .venv/bin/python -m benchmarks.evaluation [--pairs 500] [--rounds 3]
+    [PYTHONPATH=PANOPTICAPI] .venv/bin/python -m benchmarks.evaluation [--pairs 500] [--rounds 3]
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -39,6 +41,7 @@ CATEGORIES = tuple(Category(n, f"category {n}", n <= 5, (n, n, n)) for n in rang
 SPREAD = 1_234_567  # from one segment id to the next, so that they use all three channels
 WRITERS = ("Pillow", "this project")
 FEW = 5  # pairs for torchmetrics, which is slow
+PEERS = ("panopticapi", "hotcoco")  # whose CPU time that of each tool is divided by
 
 
 # --- inputs ---
@@ -110,15 +113,6 @@ def this_project(truth: Path, prediction: Path) -> float:
     return evaluate_files(truth, prediction).quality.all.pq
 
 
-def only_decoding(truth: Path, prediction: Path) -> float:
-    """Decode the PNGs as `this_project` does."""
-    for path in (truth, prediction):
-        panoptic = read_panoptic(path)
-        for photo in panoptic.photos:
-            panoptic.segment_ids(photo)
-    return float("nan")
-
-
 def hotcoco(truth: Path, prediction: Path) -> float:
     """Evaluate with hotcoco, which keeps sums only."""
     from hotcoco.panoptic import PanopticEval
@@ -169,7 +163,6 @@ def panopticapi(truth: Path, prediction: Path) -> float:
 TOOLS: dict[str, tuple[Callable[[Path, Path], float], int]] = {  # and the number of cores
     "this project, one core": (this_project, 1),
     "this project, two cores": (this_project, 2),
-    "this project, only decoding": (only_decoding, 1),
     "hotcoco": (hotcoco, 1),
     "torchmetrics": (torchmetrics, 1),
     "panopticapi": (panopticapi, 1),
@@ -179,24 +172,36 @@ TOOLS: dict[str, tuple[Callable[[Path, Path], float], int]] = {  # and the numbe
 # --- measuring ---
 
 
-def _child(tool: str, folder: Path) -> None:
-    """Print PQ, seconds, CPU seconds and peak memory in MB; imports are not counted."""
+@dataclass(frozen=True)
+class Measured:
+    """One evaluation: PQ, seconds and CPU seconds per pair, and peak memory in MB."""
+
+    pq: float
+    seconds: float
+    cpu: float
+    peak: float
+
+
+def _child(tool: str, folder: Path, pairs: int) -> None:
+    """Print the values of Measured; imports are not counted."""
     files = folder / "truth.json", folder / "prediction.json"
     function = TOOLS[tool][0]
     with contextlib.suppress(OSError, InputError, ValueError):  # imports, without any work
         function(Path("nowhere.json"), Path("nowhere.json"))
     start, cpu = time.perf_counter(), time.process_time()
     pq = function(*files)
-    times = time.perf_counter() - start, time.process_time() - cpu
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps([pq, *times, peak]))
+    number = min(FEW, pairs) if tool == "torchmetrics" else pairs
+    print(json.dumps([pq, seconds / number, cpu / number, peak]))
 
 
-def _measure(tool: str, folder: Path) -> list[float] | None:
+def _measure(tool: str, folder: Path, pairs: int) -> Measured | None:
+    """Run a tool in a process of its own; None if it is not installed."""
     cores = sorted(os.sched_getaffinity(0))[: TOOLS[tool][1]]
-    command = [sys.executable, "-m", "benchmarks.evaluation", "child", tool, str(folder)]
+    arguments = ["child", tool, str(folder), str(pairs)]
     done = subprocess.run(
-        command,
+        [sys.executable, "-m", "benchmarks.evaluation", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -206,8 +211,16 @@ def _measure(tool: str, folder: Path) -> list[float] | None:
         return None
     if done.returncode:
         raise SystemExit(done.stderr)
-    values: list[float] = json.loads(done.stdout.splitlines()[-1])
-    return values
+    return Measured(*json.loads(done.stdout.splitlines()[-1]))
+
+
+def _best(rounds: list[Measured | None]) -> Measured | None:
+    """Return the shortest times and the lowest peak of all rounds."""
+    known = [each for each in rounds if each is not None]
+    if not known:
+        return None
+    lowest = (min(getattr(each, name) for each in known) for name in ("seconds", "cpu", "peak"))
+    return Measured(known[0].pq, *lowest)
 
 
 def main(pairs: int = 500, rounds: int = 3) -> None:
@@ -220,28 +233,29 @@ def main(pairs: int = 500, rounds: int = 3) -> None:
     with tempfile.TemporaryDirectory() as root:
         make_pairs(Path(root), pairs)
         for writer in WRITERS:
-            print(
-                f"\nPNGs by {writer}: PQ, ms and CPU ms per pair, their share of hotcoco's, peak MB"
-            )
+            folder = Path(root) / writer
             measured = [
-                {tool: _measure(tool, Path(root) / writer) for tool in TOOLS} for _ in range(rounds)
+                {tool: _measure(tool, folder, pairs) for tool in TOOLS} for _ in range(rounds)
             ]
-            for tool in TOOLS:
-                found = [values for once in measured if (values := once[tool])]
-                peers = [values for once in measured if (values := once["hotcoco"])]
-                if not found:
-                    print(f"{tool:30} not installed")
-                    continue
-                wall, cpu, peak = (min(column) for column in list(zip(*found, strict=True))[1:])
-                number = min(FEW, pairs) if tool == "torchmetrics" else pairs
-                each, cpu = 1000 * wall / number, 1000 * cpu / number
-                share = cpu / (1000 * min(values[2] for values in peers) / pairs)
-                pq = f"{100 * found[0][0]:8.4f}"
-                print(f"{tool:30} {pq} {each:8.2f} {cpu:8.2f} {share:8.2f} {peak:6.0f}", flush=True)
+            best = {tool: _best([once[tool] for once in measured]) for tool in TOOLS}
+            _print_table(writer, best)
+
+
+def _print_table(writer: str, best: dict[str, Measured | None]) -> None:
+    peers = {name: found for name in PEERS if (found := best[name])}
+    shares = " ".join(f"{'CPU : ' + name:>17}" for name in peers)
+    print(f"\n{'PNGs by ' + writer:24} {'PQ':>8} {'ms':>8} {'CPU ms':>8} {shares} {'MB':>6}")
+    for tool, found in best.items():
+        if found is None:
+            print(f"{tool:24} not installed")
+            continue
+        shares = " ".join(f"{found.cpu / peer.cpu:17.2f}" for peer in peers.values())
+        times = f"{1000 * found.seconds:8.2f} {1000 * found.cpu:8.2f}"
+        print(f"{tool:24} {100 * found.pq:8.4f} {times} {shares} {found.peak:6.0f}", flush=True)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["child"]:
-        _child(sys.argv[2], Path(sys.argv[3]))
+        _child(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
     else:
         tyro.cli(main)

@@ -27,9 +27,13 @@ class Evaluation:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, as `evaluate --json` writes them."""
+        from evaluation.report.records import list_records
         from evaluation.scores.tables import scores_json
 
-        return {**scores_json(self.scores), "errors": self.errors.as_json()}
+        values = {**scores_json(self.scores), "errors": self.errors.as_json()}
+        for photo in list_records(self.errors):
+            values["photos"][photo.match.truth.file_name]["price"] = photo.price
+        return values
 
 
 def evaluate(
@@ -74,7 +78,7 @@ def compare(
     from evaluation.scores.comparison import compare_scores
     from evaluation.scores.scores import evaluate_sets
 
-    truth = read_panoptic(truth_json)
+    truth = read_panoptic(truth_json, needs_images=False)
     before, after = (
         evaluate_sets(truth, read_panoptic(path, truth), official=official) for path in (a, b)
     )

@@ -13,10 +13,12 @@ from typing import Any
 import msgspec
 
 from base.errors import InputError
+from base.files import inside
 from base.parsing import read_json, write_json
 from conversion.coco.categories import Category, category_values
 from conversion.coco.cropped_mask import XYWH
 from conversion.coco.panoptic import ATTRIBUTES, PanopticSet, Photo, Segment, measure
+from conversion.coco.png import read_png_header
 
 
 class _SegmentKeys(msgspec.Struct):
@@ -56,13 +58,16 @@ class _FileKeys(msgspec.Struct):
     categories: list[_CategoryKeys] | None = None
 
 
-def read_panoptic(json_path: Path, truth: PanopticSet | None = None) -> PanopticSet:
+def read_panoptic(
+    json_path: Path, truth: PanopticSet | None = None, *, needs_images: bool = True
+) -> PanopticSet:
     """Read a panoptic JSON; images and annotations are joined by id, never by position.
 
     Areas and boxes that are missing are measured in the PNGs. `png_folders` says where these may
     be. A prediction may lack images and categories, as in COCO's panoptic results format; it then
-    has those of the ground truth `truth`. Raises InputError if the file is not a COCO panoptic set,
-    if an id or a photo is repeated, or if the folder of PNGs is missing.
+    has those of the ground truth `truth`. Without `needs_images`, photos without an image have the
+    names and sizes of their PNGs. Raises InputError if the file is not a COCO panoptic set, if an
+    id or a photo is repeated, or if the folder of PNGs is missing.
     """
     try:
         keys = msgspec.convert(read_json(json_path), _FileKeys)
@@ -70,13 +75,17 @@ def read_panoptic(json_path: Path, truth: PanopticSet | None = None) -> Panoptic
         raise InputError(f"{json_path}: expected a COCO panoptic file: {error}") from None
     _check_unique(keys, json_path)
     by_image = {a.image_id: a for a in keys.annotations}
-    images = _images(keys, json_path, truth)
+    png_folder = _find_png_folder(json_path)
+    if keys.images is None and not needs_images:
+        images = [_image_of_png(annotation, png_folder) for annotation in keys.annotations]
+    else:
+        images = _images(keys, json_path, truth)
     for image in images:
         if image.id not in by_image:
             raise InputError(f"{json_path}: image {image.id} ({image.file_name}) has no annotation")
     found = PanopticSet(
         json_path=json_path,
-        png_folder=_find_png_folder(json_path),
+        png_folder=png_folder,
         categories=_categories(keys, json_path, truth),
         photos=tuple(_photo(image, by_image[image.id]) for image in images),
     )
@@ -103,6 +112,12 @@ def _images(keys: _FileKeys, json_path: Path, truth: PanopticSet | None) -> list
             )
     photos = (known[annotation.image_id] for annotation in keys.annotations)
     return [_ImageKeys(p.id, p.file_name, p.width, p.height) for p in photos]
+
+
+def _image_of_png(annotation: _AnnotationKeys, png_folder: Path) -> _ImageKeys:
+    path = inside(png_folder, annotation.file_name, where=str(png_folder))
+    height, width = read_png_header(path).size
+    return _ImageKeys(annotation.image_id, annotation.file_name, width, height)
 
 
 def _categories(

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table
+from rich.box import SIMPLE
+from rich.table import Column, Table
 
 from base.files import write_bytes
 from conversion.coco.categories import Category
@@ -20,6 +21,7 @@ from evaluation.errors.kinds import KINDS, Error, Kind, name_errors
 from evaluation.errors.prices import Counts, Prices, count_errors, price_counts, share_prices
 from evaluation.scores.bootstrap import Floats, Range, draw_photos, interval, intervals
 from evaluation.scores.matching import PhotoMatch
+from evaluation.scores.quality import row_names
 
 AT_ONCE = 50  # samples that are computed together, to bound the memory
 
@@ -37,6 +39,7 @@ class PricedErrors:
     prices: Prices
     pq_range: Range
     price_ranges: tuple[Range, ...]  # by kind
+    category_ranges: tuple[Range, ...]  # of the price of all kinds, by category
 
     def sentence(self) -> str:
         """Return PQ and what the missing points are, the most expensive first."""
@@ -52,7 +55,9 @@ class PricedErrors:
 
     def table(self) -> Table:
         """Return counts and prices of the kinds in points of PQ, the most expensive first."""
-        table = Table("error", "number", "price", "95 % interval", "if only this were fixed")
+        names = ("number", "price", "95 % interval", "if only this were fixed")
+        numbers = (Column(name, justify="right") for name in names)
+        table = Table("error", *numbers, box=SIMPLE, padding=(0, 1, 0, 0))
         for kind, values in self.most_expensive():
             low, high = (f"{100 * value:.1f}" for value in values["interval"])
             price, alone = f"{100 * values['price']:.1f}", f"+{100 * values['alone']:.1f}"
@@ -64,7 +69,8 @@ class PricedErrors:
         return sorted(self.as_json()["kinds"].items(), key=lambda item: -item[1]["price"])
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values: the interval of PQ, and number, price and gain of each kind."""
+        """Return plain values: the interval of PQ, number, price and gain of each kind, and prices
+        by category."""
         numbers = Counter(error.kind for of_photo in self.errors for error in of_photo)
         numbers["outline"] = sum(pair.iou < 1 for match in self.matches for pair in match.tp)
         columns = (self.prices.by_category.sum(0), self.price_ranges, self.prices.alone)
@@ -77,11 +83,17 @@ class PricedErrors:
             }
             for kind, price, interval, alone in zip(KINDS, *columns, strict=True)
         }
-        return {"pq_interval": list(self.pq_range), "kinds": kinds}
+        names, rows = row_names(self.categories), self.prices.by_category.tolist()
+        categories = {
+            name: {"price": sum(row), "interval": list(found)} | dict(zip(KINDS, row, strict=True))
+            for name, row, found in zip(names, rows, self.category_ranges, strict=True)
+        }
+        return {"pq_interval": list(self.pq_range), "kinds": kinds, "categories": categories}
 
     def write_csv(self, path: Path) -> None:
         """Write one row per error, the most expensive first; prices are in points of PQ."""
-        names = {category.id: category.name for category in self.categories}
+        ids = [category.id for category in self.categories]
+        names = dict(zip(ids, row_names(self.categories), strict=True))
 
         def cells(segment: Segment | None) -> tuple[object, ...]:
             return ("", "") if segment is None else (names[segment.category_id], segment.id)
@@ -110,23 +122,24 @@ def price_matches(matches: Sequence[PhotoMatch], categories: Sequence[Category])
     errors = tuple(name_errors(match, categories) for match in matches)
     counts = count_errors(matches, errors, categories)
     whole = price_counts(counts.weighted(np.ones(len(matches))))
-    pq, kinds = _resampled(counts)
+    pq, prices = _resampled(counts)
     return PricedErrors(
         categories=tuple(categories),
         matches=tuple(matches),
         errors=errors,
         prices=whole,
         pq_range=interval(pq),
-        price_ranges=tuple(intervals(kinds)),
+        price_ranges=tuple(intervals(prices.sum(-2))),
+        category_ranges=tuple(intervals(prices.sum(-1))),
     )
 
 
 def _resampled(counts: Counts) -> tuple[Floats, Floats]:
-    """Return PQ (R,) and the price of each kind (R, K) of R sets of photos drawn at random."""
+    """Return PQ (R,) and all prices (R, C, K) of R sets of photos drawn at random."""
     weights = draw_photos(len(counts.tp))
     parts = [
         price_counts(counts.weighted(weights[first : first + AT_ONCE]))
         for first in range(0, len(weights), AT_ONCE)
     ]
     pq = np.concatenate([part.pq for part in parts])
-    return pq, np.concatenate([part.by_category.sum(-2) for part in parts])
+    return pq, np.concatenate([part.by_category for part in parts])

@@ -21,7 +21,6 @@ from evaluation.scores.bootstrap import Floats
 from evaluation.scores.counts import count_segments
 from evaluation.scores.matching import PhotoMatch
 
-UNKNOWN_SQ = 0.75  # of fixed segments, if there is no hit at all: the middle of 0.5 and 1
 _OUTLINE = KINDS.index("outline")
 
 
@@ -86,10 +85,7 @@ def count_errors(
                     own_iou[photo, category, kind] += error.iou
                 else:
                     typical[photo, category, kind] += 1
-    total = found.total()
-    hits = total.tp.sum()
-    mean_sq = total.iou.sum() / hits if hits else UNKNOWN_SQ
-    iou_fixed = own_iou + typical * np.where(total.tp > 0, total.sq, mean_sq)[:, None]
+    iou_fixed = own_iou + typical * found.total().sq[:, None]
     return Counts(found.iou, found.tp, found.fp, found.fn, fp_fixed, fn_fixed, iou_fixed)
 
 
@@ -125,15 +121,19 @@ def _weight(size: int) -> float:
 
 
 def _quality(counts: Counts, fixed: Sequence[int]) -> Floats:
-    """Return the PQ (..., C) of each category after fixing some kinds."""
+    """Return the PQ (..., C) of each category after fixing some kinds.
+
+    Outlines cost nothing where hits lose nothing by them, or where there are no hits. The fixed
+    segments of such a category have an IoU of 1.
+    """
     columns = list(fixed)
     added = counts.fn_fixed[..., columns].sum(-1)
     tp = counts.tp + added
     fp = counts.fp - counts.fp_fixed[..., columns].sum(-1)
     fn = counts.fn - added
     iou = counts.iou + counts.iou_fixed[..., columns].sum(-1)
-    if _OUTLINE in columns:
-        iou = tp
+    is_exact = (counts.iou >= counts.tp) | (_OUTLINE in columns)
+    iou = np.where(is_exact, tp, iou)
     weight = tp + fp / 2 + fn / 2
     return np.where(weight > 0, iou / np.where(weight > 0, weight, 1), 1.0)
 

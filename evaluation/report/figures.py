@@ -57,6 +57,7 @@ class CategoryRow:
     photos: int  # with true segments of the category
     ap: float | None  # of masks; None for stuff, and for a prediction without scores
     price: float
+    price_range: Range
     parts: tuple[tuple[Kind, float], ...]
     is_rare: bool  # in so few photos that its interval is too narrow
 
@@ -165,6 +166,7 @@ def _categories(scores: Scores, priced: PricedErrors) -> tuple[CategoryRow, ...]
                 photos=photos[number],
                 ap=aps.get(category.id),
                 price=sum(prices.values()),
+                price_range=priced.category_ranges[number],
                 parts=tuple(parts),
                 is_rare=name in scores.few_photos,
             )

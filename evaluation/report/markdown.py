@@ -9,7 +9,7 @@ from base.counting import counted
 from evaluation.report.curves import SPLITS, Plot, Stage
 from evaluation.report.figures import Figures
 from evaluation.report.rows import Row
-from evaluation.scores.bootstrap import Range
+from evaluation.scores.bootstrap import FEW_NOTE, Range
 from evaluation.scores.scores import percent
 
 
@@ -19,6 +19,9 @@ def markdown(
     """Return the text of `report.md`; `about` says what was compared."""
     parts = [f"# {_plain(title)}", f"{figures.sentence}.", _plain(about)]
     parts += ["## Scores", _table(("score", "value", "95 % interval", "also"), _cards(figures))]
+    parts += [
+        "The PQ of a group is the mean over its categories, not the product of its SQ and RQ."
+    ]
     header: tuple[str, ...] = (
         "error",
         "number",
@@ -37,8 +40,10 @@ def markdown(
         "PQ",
         "95 % interval",
     )
-    header = (*header, "SQ", "RQ", "mask AP", "price")
+    header = (*header, "SQ", "RQ", "mask AP", "price", "95 % interval")
     parts += ["## Categories", _table(header, _categories(figures))]
+    if any(row.is_rare for row in figures.categories):
+        parts += [_plain(f"{FEW_NOTE}.")]
     parts += ["## Confusions", _table(("true", "predicted", "number"), _mistakes(figures))]
     if figures.reliability:
         error = percent(figures.reliability.error)
@@ -70,7 +75,8 @@ def _categories(figures: Figures) -> Iterable[Sequence[object]]:
         q = row.quality
         counts = (row.photos, q.tp, q.fp, q.fn, q.near)
         scores = (percent(q.pq), _range(row.range), percent(q.sq), percent(q.rq))
-        yield row.name, *counts, *scores, percent(row.ap), percent(row.price)
+        price = percent(row.price), _range(row.price_range)
+        yield row.name + " *" * row.is_rare, *counts, *scores, percent(row.ap), *price
 
 
 def _mistakes(figures: Figures) -> Iterable[Sequence[object]]:

@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 Range = tuple[float, float]
 SAMPLES, SEED = 1000, 0
 FEW_PHOTOS = 40  # with a category in fewer photos, its intervals are too narrow
+FEW_NOTE = f"* in fewer than {FEW_PHOTOS} photos: the interval is too narrow"
 
 
 def draw_photos(number: int) -> Floats:

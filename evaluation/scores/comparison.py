@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE
 from rich.table import Table
 
-from evaluation.scores.bootstrap import Floats, Range, interval
+from evaluation.scores.bootstrap import FEW_NOTE, Floats, Range, interval
 from evaluation.scores.quality import row_names
 from evaluation.scores.scores import Scores, percent
 
@@ -62,6 +63,7 @@ class Comparison:
     scores: dict[str, Change]
     categories: dict[str, Change]
     photos: tuple[PhotoChange, ...]
+    few_photos: tuple[str, ...]  # as in Scores
 
     @property
     def is_worse(self) -> bool:
@@ -80,18 +82,20 @@ class Comparison:
 
     def table(self) -> Table:
         """Return the scores, and the categories whose PQ changed significantly, in percent."""
-        table = Table("", "A", "B", "B - A", "95 %", "significant")
+        table = Table("", "A", "B", "B - A", "95 %", "significant", box=SIMPLE)
         for name, change in self.scores.items():
             table.add_row(name, *_cells(change))
         table.add_section()
         for name, change in self.categories.items():
             if change.is_significant:
-                table.add_row(f"PQ {name}", *_cells(change))
+                star = " *" if name in self.few_photos else ""
+                table.add_row(f"PQ {name}{star}", *_cells(change))
+                table.caption = FEW_NOTE if star else table.caption
         return table
 
     def photos_table(self) -> Table:
         """Return the photos whose PQ changed most."""
-        table = Table("photos that changed most", "A", "B", "B - A")
+        table = Table("photos that changed most", "A", "B", "B - A", box=SIMPLE)
         for photo in self.photos[:SHOWN_PHOTOS]:
             if photo.after != photo.before:
                 values = percent(photo.before), percent(photo.after)
@@ -104,6 +108,7 @@ class Comparison:
             "is_worse": self.is_worse,
             "scores": {name: _values(change) for name, change in self.scores.items()},
             "categories": {name: _values(change) for name, change in self.categories.items()},
+            "few_photos": list(self.few_photos),
             "photos": {p.file_name: {"a": p.before, "b": p.after} for p in self.photos},
         }
 
@@ -130,6 +135,7 @@ def compare_scores(before: Scores, after: Scores) -> Comparison:
         },
         categories={name: _change(*values) for name, *values in columns},
         photos=tuple(sorted(photos, key=lambda photo: -abs(photo.after - photo.before))),
+        few_photos=before.few_photos,
     )
 
 

@@ -86,7 +86,7 @@ def evaluate_files(truth_json: Path, prediction_json: Path, *, official: bool = 
 
     Raises InputError if a file is not a COCO panoptic set.
     """
-    truth = read_panoptic(truth_json)
+    truth = read_panoptic(truth_json, needs_images=False)
     return evaluate_sets(truth, read_panoptic(prediction_json, truth), official=official)
 
 

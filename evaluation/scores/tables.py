@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from rich.table import Table
+from rich.box import SIMPLE
+from rich.table import Column, Table
 
-from evaluation.scores.bootstrap import FEW_PHOTOS, Floats, Range, interval, intervals
+from evaluation.scores.bootstrap import FEW_NOTE, Floats, Range, interval, intervals
 from evaluation.scores.counts import SIZES
 from evaluation.scores.precision import AveragePrecision
 from evaluation.scores.quality import quality_of, row_names
@@ -36,7 +37,8 @@ def scores_json(scores: Scores) -> dict[str, Any]:
         ("box_ap", scores.box_ap, samples.box_ap),
         ("mask_ap", scores.mask_ap, samples.mask_ap),
     )
-    values |= {name: _precision(ap, found) for name, ap, found in aps if ap and found}
+    names = dict(zip((c.id for c in scores.categories), values["categories"], strict=True))
+    values |= {name: _precision(ap, found, names) for name, ap, found in aps if ap and found}
     values["few_photos"] = list(scores.few_photos)
     values["photos"] = {
         match.truth.file_name: {"pq": match.pq}
@@ -82,8 +84,11 @@ def _semantic(scores: Scores) -> dict[str, Any]:
     }
 
 
-def _precision(ap: AveragePrecision, samples: Resampled) -> dict[str, Any]:
-    values = {"ap": ap.ap, "ap50": ap.ap50, "ap75": ap.ap75, "ar": ap.ar}
+def _precision(
+    ap: AveragePrecision, samples: Resampled, names: Mapping[int, str]
+) -> dict[str, Any]:
+    by_category = {names[category_id]: value for category_id, value in ap.by_category().items()}
+    values = {"ap": ap.ap, "ap50": ap.ap50, "ap75": ap.ap75, "ar": ap.ar, "categories": by_category}
     return values | {"ap_interval": _range(samples.ap), "ar_interval": _range(samples.ar)}
 
 
@@ -93,7 +98,9 @@ def scores_table(scores: Scores) -> Table:
     A star marks the categories in few photos.
     """
     values = scores_json(scores)
-    table = Table("", "PQ", "95 %", "SQ", "RQ", "hits", "false alarms", "missed", "near misses")
+    names = ("PQ", "95 %", "SQ", "RQ", "hits", "false\nalarms", "missed", "near\nmisses")
+    numbers = (Column(name, justify="right") for name in names)
+    table = Table(Column(overflow="fold"), *numbers, box=SIMPLE, padding=(0, 1, 0, 0))
     for name in ("all", "things", "stuff"):
         table.add_row(name, *_quality_cells(values[name]))
     table.add_section()
@@ -129,9 +136,10 @@ def _caption(values: dict[str, Any]) -> Iterator[str]:
                 f" AR {percent(ap['ar'])} ({ar_range})"
             )
     semantic = values["semantic"]
+    yield "The scores of groups are means over categories, so PQ is not SQ × RQ."
     yield f"mIoU {percent(semantic['miou'])} ({_range_text(semantic['miou_interval'])})"
     if values["few_photos"]:
-        yield f"* in fewer than {FEW_PHOTOS} photos: the score varies widely"
+        yield FEW_NOTE
 
 
 def _range_text(found: list[float] | None) -> str:

@@ -37,6 +37,7 @@ def test_a_run_is_scored_like_its_two_files(root: Path) -> None:
     scores = json.loads((root / "run.json").read_text())
     assert scores == json.loads((root / "files.json").read_text())
     assert scores["things"]["pq"] == 1
+    assert [photo["price"] for photo in scores["photos"].values()] == [0, 0]
 
 
 @pytest.mark.parametrize(

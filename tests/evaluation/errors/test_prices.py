@@ -10,6 +10,7 @@ import pytest
 from evaluation.errors.kinds import KINDS
 from evaluation.errors.priced import price_matches
 from evaluation.errors.prices import share_prices
+from evaluation.report.records import list_records
 from evaluation.scores.quality import panoptic_quality
 from tests.evaluation.errors.damage import CATEGORIES, Damaged, damaged_photo
 from tests.evaluation.errors.test_kinds import NAMES, match
@@ -24,6 +25,9 @@ def test_prices_add_up_to_the_missing_quality() -> None:
     values = priced.as_json()["kinds"]
     assert all(values[kind]["price"] > 0 for kind in KINDS)
     assert all(values[kind]["alone"] > 0 for kind in KINDS)
+    for category in priced.as_json()["categories"].values():
+        assert sum(category[kind] for kind in KINDS) == pytest.approx(category["price"])
+        assert category["interval"][0] < category["price"] < category["interval"][1]
     low, high = priced.pq_range
     assert low < pq < high < low + 0.2
     flat = [error for of_photo in priced.errors for error in of_photo]
@@ -45,6 +49,23 @@ def test_a_price_by_hand() -> None:
     assert kinds["missed"]["price"] == pytest.approx((1 / 4 + 1 / 3) / 2)
     assert kinds["outline"]["price"] == pytest.approx((1 / 6 + 1 / 4) / 2)
     assert priced.sentence().endswith("of the 50.0 points missing: 29.2 missed, 20.8 outline")
+
+
+@pytest.mark.parametrize(
+    ("predicted", "missed", "wrong"),
+    [("xxx.....", 1 / 2, 0), ("xxxxyyy.", 0, 2 / 3)],  # the bus: missed, or called a car
+)
+def test_without_hits_nothing_is_lost_by_outlines(
+    predicted: str, missed: float, wrong: float
+) -> None:
+    """The bus has no hits. The prices of the photos add up to what is missing, too."""
+    priced = price_matches([match("aaaapppp", predicted, NAMES)], CATEGORIES)
+    kinds = priced.as_json()["kinds"]
+    assert kinds["missed"]["price"] == pytest.approx(missed)
+    assert kinds["wrong category"]["price"] == pytest.approx(wrong)
+    gap = 1 - float(priced.prices.pq)
+    assert kinds["outline"]["price"] == pytest.approx(gap - missed - wrong)
+    assert sum(photo.price for photo in list_records(priced)) == pytest.approx(gap)
 
 
 def test_a_perfect_prediction_has_no_prices() -> None:

@@ -25,7 +25,7 @@ CATEGORIES = [
 IDS = np.repeat(np.array([[7, 7, 8, 8, 9, 9, 0, 0]], np.uint32), 4, 0)  # the last columns are void
 
 
-def write_set(folder: Path, name: str, change: Callable[[Values], None] | None = None) -> Path:
+def write_set(folder: Path, name: str, change: Callable[[Values], object] | None = None) -> Path:
     """Write a panoptic set of one photo with three segments."""
     pairs = ((7, 149), (8, 201), (9, 202))
     segments = [{"id": i, "category_id": c, "area": 8, "bbox": [0, 0, 2, 4]} for i, c in pairs]
@@ -108,8 +108,7 @@ def test_what_could_be_scored_wrongly_is_refused(
             evaluate_files(write_set(tmp_path, "truth", change), write_set(tmp_path, "other"))
 
 
-@pytest.mark.parametrize("mode", [cv2.IMREAD_GRAYSCALE])
-def test_pngs_without_rgb_ids_are_refused(tmp_path: Path, mode: int) -> None:
+def test_pngs_without_rgb_ids_are_refused(tmp_path: Path) -> None:
     truth, prediction = write_set(tmp_path, "truth"), write_set(tmp_path, "prediction")
     png = tmp_path / "prediction/a.png"
     cv2.imwrite(str(png), IDS.astype(np.uint8))
@@ -131,8 +130,10 @@ def test_what_other_programs_write_is_scored(tmp_path: Path) -> None:
     scores = evaluate_files(truth, prediction)
     assert scores.quality.all.pq == 1
     assert [s.area for s in scores.matches[0].prediction.segments] == [8, 8, 8]
-    with pytest.raises(InputError, match="missing required field `images`"):
+    with pytest.raises(InputError, match="missing required field `categories`"):
         evaluate_files(prediction, truth)
+    bare = write_set(tmp_path, "bare", lambda values: values.pop("images"))
+    assert evaluate_files(bare, prediction).quality.all.pq == 1
     text = prediction.read_text("utf-8-sig")
     prediction.write_text(text.replace('"image_id": 1', '"image_id": 5'))
     with pytest.raises(InputError, match=r"annotations\[0\].image_id: expected an image of .* 5"):

@@ -93,6 +93,7 @@ def test_json_has_the_documented_keys(truth: PanopticSet, tmp_path: Path) -> Non
         assert low <= values[name]["pq"] <= high
     assert {"pq", "sq", "rq", "tp", "fp", "fn"} < set(values["categories"]["box"])
     assert {"ap", "ap50", "ap75", "ar"} < set(values["box_ap"])
+    assert values["box_ap"]["categories"] == pytest.approx({"box": 1, "disc": 0})
     assert values["photos"][truth.photos[0].file_name]["fn"] == 1
     assert set(values["few_photos"]) == set(values["categories"])  # there are only two photos
 
