@@ -5,7 +5,7 @@
 
 After each kill, every file under its final name must be complete: it is a file of the finished set,
 or of the set before the command. The same command must then end in the state of an uninterrupted
-run.
+run. `benchmarks.kills_of_runs` does the same to commands that write to a run or to FiftyOne.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -45,13 +48,27 @@ limits: {few: 0}
 _FORK = multiprocessing.get_context("fork")
 
 
+def contents(root: Path) -> dict[str, bytes]:
+    """Return the files of a folder by path, without the cache and hidden files."""
+    files = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    visible = (one for one in files if not any(part.startswith(".") for part in one.parts))
+    return {one.as_posix(): (root / one).read_bytes() for one in visible}
+
+
 @dataclass(frozen=True)
 class Case:
-    """A command on the folder of a set, which `prepare` fills."""
+    """A command on a folder, which `prepare` fills.
+
+    `reset` is called each time that the folder has been filled; it prepares what is elsewhere, such
+    as a database. `state` returns what is compared. If that is not the contents of files, it must
+    raise no error after a kill, because it reads what the command had written.
+    """
 
     name: str
     prepare: Callable[[Path], object]
     command: Callable[[Path], object]
+    state: Callable[[Path], Any] = contents
+    reset: Callable[[Path], object] = lambda _: None
 
 
 def draw(root: Path, *, label: str = "box", first: int = 0) -> None:
@@ -107,11 +124,24 @@ def cases(place: Path) -> list[Case]:
     ]
 
 
-def contents(root: Path) -> dict[str, bytes]:
-    """Return the files of a set by path, without the cache and hidden files."""
-    files = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    visible = (one for one in files if not any(part.startswith(".") for part in one.parts))
-    return {one.as_posix(): (root / one).read_bytes() for one in visible}
+def start(function: Callable[[Path], object], root: Path) -> tuple[BaseProcess, Connection]:
+    """Call a function in a process; its result is sent through the connection.
+
+    The process that kills calls none itself: torch and FiftyOne must not be forked once they work.
+    """
+    receiver, sender = _FORK.Pipe(duplex=False)
+    program = _FORK.Process(target=lambda: sender.send(function(root)))
+    program.start()
+    sender.close()
+    return program, receiver
+
+
+def result(function: Callable[[Path], object], root: Path) -> Any:
+    """Call a function in a process; return its result. Raises EOFError if it fails."""
+    program, receiver = start(function, root)
+    found = receiver.recv()
+    program.join()
+    return found
 
 
 def run(case: Case, place: Path, kills: int, chance: random.Random) -> str:
@@ -122,32 +152,43 @@ def run(case: Case, place: Path, kills: int, chance: random.Random) -> str:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
     template.mkdir()
-    case.prepare(template)
+    result(case.prepare, template)
     before = contents(template)
     shutil.copytree(template, root, symlinks=True)
-    start = time.monotonic()
-    case.command(root)
-    seconds, whole, unfinished = time.monotonic() - start, contents(root), 0
+    result(case.reset, root)
+    began = time.monotonic()
+    result(case.command, root)
+    seconds, whole, unfinished = time.monotonic() - began, result(case.state, root), 0
     for _ in range(kills):
         shutil.rmtree(root)
         shutil.copytree(template, root, symlinks=True)
-        program = _FORK.Process(target=case.command, args=(root,))
-        program.start()
+        result(case.reset, root)
+        program, _ = start(case.command, root)
         time.sleep(chance.uniform(0, seconds))
         program.kill()
         program.join()
-        left = contents(root)
+        left = result(case.state, root)
         unfinished += left != whole
-        growing = ("collected.jsonl",)  # a line is appended for each photo
-        for name, data in left.items():
-            complete = data in (whole.get(name), before.get(name)) or name in growing
-            assert complete or name.endswith(".orig"), f"{case.name}: {name} is incomplete"
-        case.command(root)
-        assert contents(root) == whole, f"{case.name}: differs from an uninterrupted run"
+        if case.state is contents:
+            check_complete(case, left, whole, before)
+        result(case.command, root)
+        found = result(case.state, root)
+        assert found == whole, f"{case.name}: differs from an uninterrupted run: {found} {whole}"
     return f"{case.name}: {kills} kills, {unfinished} before the end, 0 differ, 0 half files"
 
 
-def main() -> None:
+def check_complete(
+    case: Case, left: dict[str, bytes], whole: dict[str, bytes], before: dict[str, bytes]
+) -> None:
+    """Raise AssertionError if a file is neither that of the finished set nor that before."""
+    # a line is appended for each photo; `predict` lists its files before it writes them
+    growing = ("collected.jsonl", "out/manifest.json")
+    for name, data in left.items():
+        complete = data in (whole.get(name), before.get(name)) or name in growing
+        assert complete or name.endswith(".orig"), f"{case.name}: {name} is incomplete"
+
+
+def main(cases: Callable[[Path], list[Case]]) -> None:
     """Print a line for each command."""
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     chance = random.Random(0)
@@ -158,4 +199,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(cases)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from curation.app.mongod import check_mongod
 from curation.app.service import choose_service
 from curation.app.settings import apply_settings
 
+LEAST_FREE = 20 << 20  # bytes on the disk of the database
 _connected = False
 
 
@@ -41,6 +43,7 @@ def connect() -> None:
         check_mongod(bundled_mongod())
         folder = Path(fo.config.database_dir)
         with locked(folder / "curation.lock"):
+            _check_space(folder)
             name_database_service(choose_service(folder))
             _query()
     _connected = True
@@ -69,6 +72,16 @@ def forget(samples: fo.Dataset, key: str) -> None:
     """Remove the digest of a complete load or review before the first change to the data set."""
     samples.info = {name: value for name, value in samples.info.items() if name != key}
     samples.save()
+
+
+def _check_space(folder: Path) -> None:
+    """Raise InputError if the disk is so full that the server may end while it starts."""
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_FREE:
+        raise InputError(
+            f"{folder}: FiftyOne's database needs {LEAST_FREE:,} bytes of disk space, found"
+            f" {free:,}; free some space, then run the same command again"
+        )
 
 
 def check_server(uri: str, *, seconds: float = 5) -> str:

@@ -106,8 +106,7 @@ def _load(dataset: Dataset, checked: Checked, embed: Embed | None) -> str:
     fields = has_fields(samples, FIELDS)
     complete = folder.is_dir() and fields and (embed is None or has_embeddings(samples))
     if samples.info.get("load") == inputs and complete:
-        photos = counted(len(samples), "photo")
-        print(f"FiftyOne: data set '{samples.name}' is up to date, {photos}")
+        print(f"FiftyOne: data set '{samples.name}' is up to date, {_photos(samples)}")
         return str(samples.name)
     entries = list_entries(dataset, splits, checked)
     split_of = {entry.name: entry.split for entry in entries if entry.split}
@@ -130,11 +129,13 @@ def _load(dataset: Dataset, checked: Checked, embed: Embed | None) -> str:
     remove_old_masks(folder, masks)
     samples.info = {**samples.info, **state}
     samples.save()
-    print(
-        f"FiftyOne: data set '{samples.name}' has {counted(len(samples), 'photo')},"
-        f" {changed:,} new or changed"
-    )
+    print(f"FiftyOne: data set '{samples.name}' has {_photos(samples)}, {changed:,} new or changed")
     return str(samples.name)
+
+
+def _photos(samples: fo.Dataset) -> str:
+    """Say how many photos there are; `len` is an estimate after the database was killed."""
+    return counted(samples.count("id"), "photo")
 
 
 def _save_views(samples: fo.Dataset, twins: Mapping[str, str]) -> None:

@@ -1,8 +1,9 @@
-"""FiftyOne's servers while they fail: MongoDB is killed, the App's server is slow to listen."""
+"""FiftyOne's servers while they fail: MongoDB is killed or cannot write, the App is slow."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,9 +19,10 @@ from curation.app.fiftyone_private import app_server, bundled_mongod
 from tests.curation.conftest import GOOD
 from tests.drawn import free_port
 
-# Loads a drawn set, and kills MongoDB with the id sys.argv[2] when the first photos are stored.
+# Loads a drawn set. When the first photos are stored, MongoDB with the id sys.argv[2] is killed, or
+# cannot make its files longer any more, as on a full disk.
 LOAD = """
-import os, signal, sys, time
+import os, resource, signal, sys, time
 from pathlib import Path
 import fiftyone as fo
 from base.errors import InputError
@@ -34,8 +36,12 @@ dataset = draw_dataset(Path(sys.argv[1]), {name: GOOD for name in "abcd"})
 store = load.set_by_photo
 
 def set_by_photo(*arguments):
-    if sys.argv[2] != "0":
-        os.kill(int(sys.argv[2]), signal.SIGKILL)
+    pid, failure = int(sys.argv[2]), sys.argv[3]
+    if failure == "killed":
+        os.kill(pid, signal.SIGKILL)
+    if failure == "full":
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, 4096))
+    if failure:
         time.sleep(0.2)
     store(*arguments)
 
@@ -43,7 +49,7 @@ load.set_by_photo = set_by_photo
 convert(dataset)
 try:
     samples = fo.load_dataset(load.load_dataset(dataset, check(dataset)))
-    print(len(samples), sum(map(len, samples.values("ground_truth.detections"))))
+    print(len(samples.values("photo")), sum(map(len, samples.values("ground_truth.detections"))))
 except InputError as error:
     print(error)
 """
@@ -54,19 +60,24 @@ def running_mongod(folder: Path, port: int) -> Iterator[tuple[str, int]]:
     """Run a MongoDB of the test's own; yield its URI and its process id."""
     folder.mkdir(exist_ok=True)
     command = [bundled_mongod(), "--dbpath", folder, "--port", port, "--nounixsocket", "--quiet"]
-    server = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL)
-    uri = f"mongodb://127.0.0.1:{port}/?serverSelectionTimeoutMS=1000"
+    server = subprocess.Popen(
+        list(map(str, command)),
+        stdout=subprocess.DEVNULL,
+        # so that writing beyond a limit is an error, as on a full disk, and not the end
+        preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+    )
+    uri = f"mongodb://127.0.0.1:{port}"
     try:
-        check_server(uri)
-        yield uri, server.pid
+        check_server(uri, seconds=60)  # it starts slowly on a busy machine
+        yield f"{uri}/?serverSelectionTimeoutMS=1000", server.pid
     finally:
         server.kill()
         server.wait()
 
 
-def load(folder: Path, uri: str, killed: int) -> str:
+def load(folder: Path, uri: str, pid: int, failure: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", LOAD, str(folder), str(killed)],
+        [sys.executable, "-c", LOAD, str(folder), str(pid), failure],
         cwd=Path(__file__).parents[3],
         env={**os.environ, "FIFTYONE_DATABASE_URI": uri},
         capture_output=True,
@@ -77,15 +88,16 @@ def load(folder: Path, uri: str, killed: int) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def test_a_killed_database_is_reported_in_one_line_and_the_next_run_is_right(
-    tmp_path: Path,
+@pytest.mark.parametrize("failure", ["killed", "full"])
+def test_a_database_that_fails_is_reported_in_one_line_and_the_next_run_is_right(
+    tmp_path: Path, failure: str
 ) -> None:
     port = free_port()
     with running_mongod(tmp_path / "mongo", port) as (uri, pid):
-        line = load(tmp_path / "set", uri, killed=pid)
+        line = load(tmp_path / "set", uri, pid, failure)
         assert line.startswith("FIFTYONE_DATABASE_URI: FiftyOne's database failed: 127.0.0.1")
-    with running_mongod(tmp_path / "mongo", port) as (uri, _):
-        assert load(tmp_path / "set", uri, killed=0) == f"4 {4 * len(GOOD)}"
+    with running_mongod(tmp_path / "mongo", port) as (uri, pid):
+        assert load(tmp_path / "set", uri, pid, "") == f"4 {4 * len(GOOD)}"
 
 
 SLOW = """
