@@ -74,10 +74,8 @@ def main() -> None:
 
         def ours(embed: Embed | None = None) -> int:
             samples = fo.load_dataset(load_dataset(dataset, Checked((), ()), embed))
-            return sum(
-                samples.count(f"{field}.detections")
-                for field in ("ground_truth", "ground_truth_stuff")
-            )
+            fields = ("ground_truth", "ground_truth_stuff")
+            return sum(int(samples.count(f"{field}.detections")) for field in fields)
 
         def remove_ours() -> None:
             shutil.rmtree(root / "fiftyone", ignore_errors=True)
@@ -94,7 +92,7 @@ def main() -> None:
                     labels_path=str(panoptic / "annotations" / f"instances_{split}.json"),
                     label_types="segmentations",
                 )
-            count = samples.count("ground_truth.detections")
+            count = int(samples.count("ground_truth.detections"))
             fo.delete_dataset(samples.name)
             return count
 
