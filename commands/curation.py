@@ -38,7 +38,7 @@ def curate(dataset: DatasetPath, app: bool = False, port: int = 5151, remote: bo
 
     if app:
         check_port(port)  # before the work; it may take minutes
-    with working_on(opened.root, "curate"):
+    with working_on(opened.root, "curate"):  # so that what is checked is what is loaded
         name = load_dataset(opened, check(opened), embed_photos)
     if app:
         open_app(name, port=port, remote=remote)
@@ -76,7 +76,7 @@ def review(
 
     if app:
         check_port(port)  # before the work; it may take minutes
-    with working_on(files.dataset.root, "review"):
+    with working_on(files.dataset.root, "review"):  # so that no other command comes in between
         load_dataset(files.dataset, check(files.dataset), embed_photos)
         name = load_predictions(files.dataset, files.truth, files.prediction, run=files.folder)
     redraw = str(files.folder / "redraw.json")

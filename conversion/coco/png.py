@@ -63,8 +63,8 @@ def read_segment_ids(path: Path, size: Size) -> SegmentIds:
         raise InputError(f"{path}: expected {expected}, found a PNG in {header.kind}")
     try:
         pixels = decode(data, size, mode)
-    except Exception as error:  # kornia-rs has no narrower class
-        raise InputError(f"{path}: cannot be read as a PNG: {error}") from None
+    except Exception:  # kornia-rs has no narrower class
+        raise InputError(f"{path}: cannot be read as a PNG") from None
     return pixels[..., 0].astype(np.uint32) if mode == "mono" else join_channels(pixels)
 
 

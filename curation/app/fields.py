@@ -46,10 +46,8 @@ IGNORED = "ignored"
 OUTCOMES = (HIT, FALSE_ALARM, MISSED, IGNORED)
 ERRORS = (FALSE_ALARM, MISSED)
 
-EVALUATIONS = (
-    "pq_things",
-    "pq_stuff",
-)  # keys of FiftyOne's evaluations, and attributes of segments
+# keys of FiftyOne's evaluations, and attributes of segments
+EVALUATIONS = ("pq_things", "pq_stuff")
 
 WORST_PHOTOS = "worst photos"  # the saved view with which a review opens
 RUNS_DISAGREE = "runs disagree"  # saved view

@@ -94,10 +94,8 @@ def _review_views(
 def _views_of_runs(
     samples: fo.Dataset, others: Mapping[str, OtherFields]
 ) -> dict[str, fo.DatasetView]:
-    wrong, size = (
-        F("outcome").is_in(ERRORS),
-        F.max([F(one.change).abs() for one in others.values()]),
-    )
+    wrong = F("outcome").is_in(ERRORS)
+    size = F.max([F(one.change).abs() for one in others.values()])
     views = {RUNS_DISAGREE: samples.match(size > 0).sort_by(size, reverse=True)}
     for name, fields in others.items():
         both, change = samples.exists(fields.change), F(fields.change)

@@ -32,7 +32,9 @@ class FastPhoto:
     photo: DecodedPhoto
     input_size: tuple[int, int]
     candidates: list[FastCandidate]
-    _prepared: list[PhotoMasks] = field(default_factory=list, repr=False, compare=False)
+    _prepared: dict[tuple[int, int], PhotoMasks] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def above(self, thresholds: SegmentThresholds) -> tuple[int, ...]:
         """Return the indices of the candidates that may become segments."""
@@ -56,12 +58,11 @@ class FastPhoto:
         ]
 
     def _masks(self, size: tuple[int, int]) -> PhotoMasks:
-        """Prepare masks of a size; the last ones are kept, since thresholds are tried in turn."""
-        if not self._prepared or self._prepared[0].size != size:
-            self._prepared[:] = [
-                PhotoMasks(self.photo.pixels, input_size=self.input_size, size=size)
-            ]
-        return self._prepared[0]
+        """Return masks of a size, which are prepared once for all thresholds and instances."""
+        if size not in self._prepared:
+            masks = PhotoMasks(self.photo.pixels, input_size=self.input_size, size=size)
+            self._prepared[size] = masks
+        return self._prepared[size]
 
 
 def find_in_fast_photo(

@@ -3,9 +3,9 @@
 Masks are predicted at a quarter of the resolution of the model's input, so enlarged ones are off
 by a few pixels. The guided filter moves their outlines to the nearest edges of the photo (He, Sun
 and Tang, "Guided Image Filtering", TPAMI 2013). For photos larger than the input, its coefficients
-are computed at the size of the input and enlarged (He and Sun, "Fast Guided Filter", 2015). On 40
+are computed at the size of the input and enlarged (He and Sun, "Fast Guided Filter", 2015). On 60
 photos of yard rendered with seed 101, it lifted the PQ of a run of an hour by 0.6 points, its box
-and mask AP by 2.
+AP by 1.7 and its mask AP by 2.0.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from detr.model.fast.sizes import canvas_size
+from detr.model.fast.sizes import Size, canvas_size
 
 Plane = NDArray[np.float32]  # (H, W)
 Planes = list[Plane]
-Size = tuple[int, int]  # (height, width)
 
 RADIUS = 3  # of the filter, in pixels of the photo or the input, whichever is smaller
 EPSILON = 1e-3  # variance of colours in 0..1: less is not an edge
