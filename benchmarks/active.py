@@ -46,6 +46,7 @@ class Benchmark:
     test: PanopticSet
     sizes: tuple[int, ...]
     time: str
+    settings: tuple[str, ...]
     out: Path
 
     def scores(self, strategy: Strategy, seed: int) -> Iterator[float]:
@@ -69,8 +70,10 @@ class Benchmark:
             known = set(chosen)
             photos = [photo for photo in self.train.photos if photo.file_name in known]
             write_part(self.dataset, part, self.train, train=photos, test=self.test.photos)
-            words = ["train", str(part), "--run", str(part / "run"), "--time", self.time]
-            command = [sys.executable, str(PIPELINE), *words, "--set", f"seed={seed}"]
+            words = ["train", str(part), "--run", str(part / "run")]
+            words += [] if self.settings else ["--time", self.time]
+            settings = [f"seed={seed}", *self.settings]
+            command = [sys.executable, str(PIPELINE), *words, "--set", *settings]
             subprocess.run(command, check=True)
             names = tuple(photo.file_name for photo in self.test.photos)
             predict(part / "run", PhotoList(self._photos, names), part / "predictions")
@@ -110,6 +113,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[50, 100, 200, 400])
     parser.add_argument("--time", default="6m", help="of each training")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--set", nargs="+", metavar="KEY=VALUE", default=[], help="not --time")
     parser.add_argument("--out", type=Path, default=Path("runs/active"))
     options = parser.parse_args()
     dataset = open_valid_dataset(options.dataset)
@@ -117,7 +121,8 @@ def main() -> None:
     for one in (train, test):
         copy_photos(dataset, one, options.out)
     sizes = tuple(options.sizes)
-    benchmark = Benchmark(dataset, train, test, sizes, options.time, options.out)
+    settings = tuple(options.set)
+    benchmark = Benchmark(dataset, train, test, sizes, options.time, settings, options.out)
     found: dict[str, list[list[float]]] = {"informative": [], "random": []}
     strategies: tuple[Strategy, ...] = ("informative", "random")
     for seed in options.seeds:

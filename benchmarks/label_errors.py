@@ -73,7 +73,8 @@ def run_trial(dataset: Path, out: Path, seed: int, options: argparse.Namespace) 
     if not prediction:
         folds = out / f"seed-{seed}-folds"
         words = ["label-errors", str(copy), "--out", str(folds), "--folds", str(options.folds)]
-        command = [sys.executable, str(PIPELINE), *words, "--time", options.time]
+        words += ["--set", *options.set] if options.set else ["--time", options.time]
+        command = [sys.executable, str(PIPELINE), *words]
         subprocess.run(command, check=True)
         prediction = folds / "predictions" / "panoptic.json"
     matched = match_predicted(opened.panoptic, prediction)
@@ -167,6 +168,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--time", default="10m", help="of each training")
+    parser.add_argument("--set", nargs="+", metavar="KEY=VALUE", help="instead of --time")
     parser.add_argument("--out", type=Path, default=Path("runs/label-errors"))
     options = parser.parse_args()
     trials = []

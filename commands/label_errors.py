@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def label_errors(
     dataset: DatasetPath,
     out: Path,
     folds: int = 5,
-    time: str = "10m",
+    time: str | None = None,
     set: Settings = (),
 ) -> None:
     """Rank the labels that are probably wrong, with models that have not seen them.
@@ -33,7 +34,7 @@ def label_errors(
         dataset: folder with dataset.yaml; must be converted.
         out: folder for the folds, predictions/ and suspects.json, which `relabel` opens.
         folds: number of folds, and thus of trainings.
-        time: how long each training may take, such as 90s, 10m or 2h.
+        time: how long each training may take, such as 90s or 2h; 10m unless `--set` has epochs.
         set: settings of the training, as for `train`.
     """
     if folds < 2:
@@ -45,7 +46,11 @@ def label_errors(
     from evaluation.label_errors.listing import list_suspects
     from labelme_panoptic_detr.datasets import open_dataset
 
-    parse_duration(time, where="--time")
+    given = itertools.chain.from_iterable(set)
+    if time is None and not any(setting.startswith("epochs=") for setting in given):
+        time = "10m"
+    if time is not None:
+        parse_duration(time, where="--time")
     opened = open_dataset(dataset)
     write_folds(opened, out, folds)
     folders = fold_folders(out, folds)

@@ -28,7 +28,7 @@ from evaluation.report.markdown import markdown
 from evaluation.report.rows import photo_path, write_row
 from evaluation.scores.scores import evaluate_sets, percent
 
-FORMAT = 7  # increase it if the same input gives another page, so that old pages are rewritten
+FORMAT = 8  # increase it if the same input gives another page, so that old pages are rewritten
 
 ERRORS, MARKDOWN = "errors.csv", "report.md"
 TEMPLATE = Path(__file__).with_name("templates") / "report.html.j2"

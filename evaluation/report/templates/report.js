@@ -81,6 +81,7 @@ function apply() {
   document.getElementById("extra").textContent = describe(wanted);
   const list = document.getElementById("others");
   list.hidden = !others.length;
+  if (!shown) list.open = true;
   list.querySelector("summary").textContent = `${counted(others.length, "more photo")} without pictures; "pipeline.py report RUN --rows ${facts.photos.length}" shows all`;
   list.querySelector("p").textContent = others.slice(0, 500).map(photo => `${photo.name} (PQ ${photo.pq.toFixed(1)})`).join(", ") + (others.length > 500 ? ", ..." : "");
 }

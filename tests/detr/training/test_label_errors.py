@@ -14,7 +14,7 @@ from conversion.coco.panoptic_file import read_panoptic
 from evaluation.label_errors.suspects import read_suspects
 from tests.drawn import draw_dataset, square
 
-SMALL = (("num_queries=4", "min_size=32", "max_size=40", "batch_size=1"),)
+SMALL = (("num_queries=4", "min_size=32", "max_size=40", "batch_size=1", "epochs=1"),)
 
 
 def test_folds_are_trained_and_predicted_once_and_ranked_again(
@@ -34,9 +34,9 @@ def test_folds_are_trained_and_predicted_once_and_ranked_again(
 
     monkeypatch.setattr(command, "train", stopping)
     with pytest.raises(KeyboardInterrupt):
-        command.label_errors(dataset.root, out, folds=2, time="1s", set=SMALL)
+        command.label_errors(dataset.root, out, folds=2, set=SMALL)
     for _ in range(2):
-        command.label_errors(dataset.root, out, folds=2, time="1s", set=SMALL)
+        command.label_errors(dataset.root, out, folds=2, set=SMALL)
     assert trained == ["fold-1", "fold-2", "fold-2"]
     predicted = read_panoptic(out / "predictions/panoptic.json")
     assert [photo.file_name for photo in predicted.photos] == [f"{name}.jpg" for name in photos]

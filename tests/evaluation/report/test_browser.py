@@ -22,9 +22,9 @@ HOSTILE = "<img src=x onerror=alert(1)>"  # the name of the category `box` in th
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the report of three photos: one with a missed box, one whose disc is called a box, and
-    one without errors."""
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Draw a set with a prediction of three test photos: one with a missed box, one whose disc is
+    called a box, and one without errors."""
     root = tmp_path_factory.mktemp("browser")
     shapes = [square(HOSTILE, 2, 3, 8), square("disc", 20, 5, 8)]
     yaml = YAML.replace("box", f'"{HOSTILE}"')
@@ -48,21 +48,25 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (out / "panoptic.json").write_text(json.dumps(data))
     log = '{"stage": "boxes", "epoch": 1, "train": {"loss": 4.0}, "test": {"loss": 5.0}}\n'
     (root / "run/log.jsonl").write_text(log)
-    settings = (dataset.root / "dataset.yaml",)
-    prediction = out / "panoptic.json"
+    return root
+
+
+def write(root: Path, *, rows: int) -> Path:
+    """Write the report with pictures of some photos."""
     return write_report(
-        truth,
-        prediction,
-        images=dataset.images,
+        root / "set/panoptic/annotations/panoptic_test.json",
+        root / "run/predictions/panoptic.json",
+        images=root / "set/images",
         folder=root / "run",
         log=root / "run/log.jsonl",
-        settings=settings,
+        settings=(root / "set/dataset.yaml",),
         title="t",
+        rows=rows,
     ).page
 
 
 @pytest.fixture(scope="module")
-def page(report: Path) -> Iterator[Page]:
+def page(root: Path) -> Iterator[Page]:
     """Open the report; nothing may appear in the console, and nothing may leave the disk."""
     from playwright.sync_api import sync_playwright
 
@@ -79,7 +83,7 @@ def page(report: Path) -> Iterator[Page]:
                 None if request.url.startswith("file:") else problems.append(request.url)
             ),
         )
-        page.goto(report.as_uri())
+        page.goto(write(root, rows=100).as_uri())
         yield page
         browser.close()
     assert not problems
@@ -184,3 +188,13 @@ def test_on_a_phone_nothing_is_wider_and_pictures_are_large(page: Page, scheme: 
     red = int(background.removeprefix("rgb(").split(",")[0])
     assert (red < 60) == (scheme == "dark")
     page.set_viewport_size({"width": 1400, "height": 900})
+
+
+@needs_chromium
+def test_photos_without_pictures_are_listed_at_once(page: Page, root: Path) -> None:
+    """Only one photo has pictures, so at least one of the two errors is in another photo."""
+    page.goto(write(root, rows=1).as_uri())
+    for kind in ("missed", "wrong category"):
+        page.locator(".bars a", has_text=kind).first.click()
+        eventually(page, lambda kind=kind: page.locator("[name=kind]").input_value() == kind)
+        assert shown(page) or page.locator("#others p").is_visible()
