@@ -6,6 +6,7 @@ from annotation.rules.checked import Checked
 from base.errors import InputError
 from conversion.coco.categories import Category
 from evaluation.report.log import Epoch, read_log
+from evaluation.report.plots import plot_log
 from labelme_panoptic_detr.datasets import (
     convert,
     fix,
@@ -41,6 +42,7 @@ __all__ = [
     "load_model",
     "open_dataset",
     "open_or_propose",
+    "plot_log",
     "predict",
     "read_log",
     "render_yard",
