@@ -1,0 +1,143 @@
+"""The figures of the README and of docs/ are those of the committed logs and scores."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from base.parsing import load_yaml
+from evaluation.report.log import Epoch, read_log
+
+ROOT = Path(__file__).parents[2]
+RUNS = ROOT / "docs/runs"
+NAMES = ("yard-1", "yard-fast", "facades")
+README = (ROOT / "README.md").read_text()
+RESULTS = (ROOT / "docs/results.md").read_text()
+
+
+def scores(run: str) -> dict[str, Any]:
+    return dict(json.loads((RUNS / run / "scores.json").read_text()))
+
+
+def text(run: str) -> str:
+    """The README of a run as one line."""
+    return " ".join((RUNS / run / "README.md").read_text().split())
+
+
+def stage(run: str, name: str) -> list[Epoch]:
+    return [line for line in read_log(RUNS / run / "log.jsonl") if line.stage == name]
+
+
+def percent(*values: float) -> list[str]:
+    return [f"{100 * value:.1f}" for value in values]
+
+
+def half(values: dict[str, Any]) -> str:
+    low, high = values["pq_interval"]
+    return percent((high - low) / 2)[0]
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip().replace("*", "") for cell in line.strip("| ").split("|")]
+
+
+@pytest.mark.parametrize("run", NAMES)
+def test_the_table_of_a_run_is_its_scores(run: str) -> None:
+    found = scores(run)
+    table = [cells(x) for x in (RUNS / run / "README.md").read_text().splitlines() if x[:1] == "|"]
+    rows = {name: found[name] for name in ("all", "things", "stuff")} | found["categories"]
+    expected = []
+    for name, row in rows.items():
+        pq, sq, rq = percent(row["pq"], row["sq"], row["rq"])
+        if "pq_interval" in row:
+            pq += " ({} to {})".format(*percent(*row["pq_interval"]))
+        expected.append([name, pq, sq, rq, *(str(row.get(key, "")) for key in ("tp", "fp", "fn"))])
+    assert [row + [""] * (7 - len(row)) for row in table[2:]] == expected
+
+
+@pytest.mark.parametrize("run", NAMES[1:])
+def test_the_precision_and_the_prices_of_a_run_are_its_scores(run: str) -> None:
+    found, page = scores(run), text(run)
+    for name in ("box", "mask"):
+        values = found[f"{name}_ap"]
+        ap, low, high, ap50 = percent(values["ap"], *values["ap_interval"], values["ap50"])
+        assert f"{name} AP {ap} ({low} to {high}; AP50 {ap50})" in page.replace("Box", "box")
+    semantic = found["semantic"]
+    miou, low, high = percent(semantic["miou"], *semantic["miou_interval"])
+    assert f"mIoU {miou} ({low} to {high})" in page
+    prices = sorted((kind["price"] for kind in found["errors"]["kinds"].values()), reverse=True)
+    limits = page.partition("## What limits it")[2]
+    named = percent(1 - found["all"]["pq"], *prices[:4])
+    assert [price for price in named if f" {price} " not in limits] == []
+
+
+def test_the_first_run_has_more_than_500_epochs_whose_loss_falls() -> None:
+    boxes, masks = stage("yard-1", "boxes"), stage("yard-1", "masks")
+    for lines, count in ((boxes, 470), (masks, 35)):
+        assert [line.epoch for line in lines] == list(range(1, count + 1))
+    assert len(boxes) + len(masks) > 500
+    losses = [line.test["loss"] or 0 for line in boxes]
+    assert f"fell from {losses[0]:.1f} to {min(losses):.1f}" in " ".join(README.split())
+    assert f"lowest after {1 + losses.index(min(losses))} ({min(losses):.2f})" in text("yard-1")
+    dice = [masks[epoch - 1].test["loss_dice"] for epoch in (1, 5, 10, 35)]
+    expected = "was {:.2f} at first, {:.2f} after 5 epochs, {:.2f} after 10 and {:.2f} after 35"
+    assert expected.format(*dice) in text("yard-1")
+
+
+@pytest.mark.parametrize("run", NAMES[1:])
+def test_the_losses_of_a_run_are_those_of_its_log(run: str) -> None:
+    lines = stage(run, "joint")
+    assert len(lines) == load_yaml(RUNS / run / "train.yaml")["epochs"]
+    ends = [lines[place].train["loss"] for place in (0, -1)]
+    ends += [lines[place].tune["loss"] for place in (0, -1)]
+    expected = (
+        "from {:.1f} in the first epoch to {:.1f}, that on the held-out photos from {:.1f} to"
+    )
+    assert f"{expected} {{:.1f}}.".format(*ends) in text(run)
+
+
+def test_longer_training_on_facades_overfitted() -> None:
+    log = read_log(RUNS / "facades/log_two_hours.jsonl")
+    pq = percent(*(line.scores["pq"] or 0 for line in log if line.scores))
+    short = stage("facades", "joint")[-1].scores["pq"]
+    assert "was {} after 10 epochs, {} after 20 and {} after 30".format(*pq) in text("facades")
+    assert f"reached {percent(short or 0)[0]} after 13" in text("facades")
+
+
+@pytest.mark.parametrize("run", NAMES[:2])
+def test_the_results_in_the_readme_are_the_scores(run: str) -> None:
+    found = scores(run)
+    pq, *rest = percent(
+        *(found[name]["pq"] for name in ("all", "things", "stuff")),
+        *(found["box_ap"][name] for name in ("ap", "ap50")),
+        found["mask_ap"]["ap"],
+    )
+    things, stuff, box, box50, mask = rest
+    interval = f" ± {half(found['all'])}" if "pq_interval" in found["all"] else ""
+    assert f"| {pq}{interval} | {things} | {stuff} | {box} ({box50}) | {mask} |" in README
+
+
+def test_facades_in_the_readme() -> None:
+    found = scores("facades")
+    pq, things, stuff = percent(*(found[name]["pq"] for name in ("all", "things", "stuff")))
+    expected = f"{pq} ± {half(found['all'])} (things {things}, stuff {stuff})"
+    assert expected in " ".join(README.split())
+
+
+def test_a_hundred_photos_with_the_pq_of_the_scores() -> None:
+    found = scores("yard-fast")
+    photos = re.findall(r"^### \d+\. (\S+): PQ (\S+)\n\n!\[.*\]\((.*)\)", RESULTS, re.MULTILINE)
+    assert len({name for name, _, _ in photos}) == 100
+    for name, pq, picture in photos:
+        assert percent(found["photos"][name.replace("\\", "")]["pq"]) == [pq]
+        assert (ROOT / "docs" / picture).is_file()
+    assert sum(path.stat().st_size for path in (ROOT / "docs/results").iterdir()) < 8_000_000
+    assert f"PQ {percent(found['all']['pq'])[0]} ± {half(found['all'])}" in RESULTS
+
+
+def test_the_committed_model_is_small() -> None:
+    assert (RUNS / "yard-fast/model.pt").stat().st_size < 12_000_000
