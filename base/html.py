@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -9,8 +10,9 @@ import jinja2
 from base.counting import counted
 
 
+@cache
 def read_template(path: Path) -> jinja2.Template:
-    """Read a template that escapes all text inserted into it, so that names cannot add HTML.
+    """Read a template once; it escapes all text inserted into it, so that names cannot add HTML.
 
     Templates can call `counted`.
     """

@@ -19,6 +19,7 @@ from base.parsing import read_yaml, write_yaml
 from detr.limits import check_ranges
 
 BACKBONES = ("efficientnet_lite0", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+NARROW_BACKBONES = ("resnet18", "resnet34")  # with a quarter of the channels of larger ResNets
 EPOCHS = ("epochs", "mask_epochs")  # a run can be extended by raising these
 # when a run is continued
 MAY_CHANGE = ("num_workers", "score_every", "keep_every", "patience", "train_time")

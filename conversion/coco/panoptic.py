@@ -75,8 +75,9 @@ class PanopticSet:
 
 def measure(ids: SegmentIds) -> dict[int, Extent]:
     """Return the area and box of every segment id in (H, W) uint32 `ids`, except void."""
-    present, dense = np.arange(int(ids.max()) + 1), ids.astype(np.int32)
-    if len(present) > ids.size:  # sparse ids: renumber them to keep the tables small
+    if int(ids.max()) < ids.size:
+        present, dense = np.arange(int(ids.max()) + 1), ids.astype(np.int32)
+    else:  # sparse ids: renumber them to keep the tables small
         present, inverse = np.unique(np.append(VOID, ids), return_inverse=True)
         dense = inverse[1:].reshape(ids.shape).astype(np.int32)
     areas = np.bincount(dense.ravel(), minlength=len(present))

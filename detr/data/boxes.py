@@ -1,20 +1,21 @@
-"""Conversions and overlaps of boxes, computed by torchvision."""
+"""Conversions and overlaps of boxes."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_convert, generalized_box_iou, generalized_box_iou_loss
 
 
 def to_xyxy(cxcywh: Tensor) -> Tensor:
     """(..., 4) centre and size to corners."""
-    xyxy: Tensor = box_convert(cxcywh, "cxcywh", "xyxy")
-    return xyxy
+    cx, cy, w, h = cxcywh.unbind(-1)
+    return torch.stack((cx - 0.5 * w, cy - 0.5 * h, cx + 0.5 * w, cy + 0.5 * h), -1)
 
 
 def giou_matrix(cxcywh: Tensor, other_cxcywh: Tensor) -> Tensor:
     """(N, M) generalised IoU of each of N boxes (N, 4) with each of M boxes (M, 4)."""
+    from torchvision.ops import generalized_box_iou  # takes two seconds, and only training needs it
+
     matrix: Tensor = generalized_box_iou(to_xyxy(cxcywh), to_xyxy(other_cxcywh))
     return matrix
 
@@ -25,6 +26,8 @@ def giou_pairs(cxcywh: Tensor, other_cxcywh: Tensor) -> Tensor:
     The areas of small boxes are far below torchvision's default epsilon, which would change their
     IoU. The epsilon used here only prevents NaN for two boxes without area.
     """
+    from torchvision.ops import generalized_box_iou_loss  # as above
+
     loss: Tensor = generalized_box_iou_loss(to_xyxy(cxcywh), to_xyxy(other_cxcywh), eps=1e-20)
     return 1 - loss
 
@@ -38,15 +41,23 @@ def iou_pairs(cxcywh: Tensor, other_cxcywh: Tensor) -> Tensor:
     return overlap / union.clamp(min=1e-12)
 
 
+def iou_matrix(xywh: Tensor) -> Tensor:
+    """(N, N) IoU of each of N boxes (N, 4) with each other; NaN for two boxes without area."""
+    low, high = xywh[:, :2], xywh[:, :2] + xywh[:, 2:]
+    areas = (high - low).prod(-1)
+    sides = torch.minimum(high[:, None], high) - torch.maximum(low[:, None], low)
+    overlap = sides.clamp(min=0).prod(-1)
+    return overlap / (areas[:, None] + areas - overlap)
+
+
 def to_cxcywh(xywh: Tensor) -> Tensor:
     """(..., 4) corner and size to centre and size."""
-    cxcywh: Tensor = box_convert(xywh, "xywh", "cxcywh")
-    return cxcywh
+    corner, size = xywh[..., :2], xywh[..., 2:]
+    return torch.cat(((corner + (corner + size)) / 2, (corner + size) - corner), -1)
 
 
 def norm_to_pixels(cxcywh_norm: Tensor, *, width: int, height: int) -> Tensor:
     """(N, 4) cxcywh in 0..1 to xywh in pixels, clipped to the photo."""
     limit = torch.tensor([width, height, width, height], device=cxcywh_norm.device)
     xyxy = to_xyxy(cxcywh_norm).clamp(0, 1) * limit
-    xywh: Tensor = box_convert(xyxy, "xyxy", "xywh")
-    return xywh
+    return torch.cat((xyxy[..., :2], xyxy[..., 2:] - xyxy[..., :2]), -1)

@@ -20,10 +20,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import FrozenBatchNorm2d
 
 from detr.kernels import torch_private
 from detr.kernels.derived_weights import compute_dtype, derived_weights
+from detr.kernels.frozen_norm import FrozenBatchNorm2d, scale_and_shift
 from detr.kernels.torch_private import Activation
 
 
@@ -50,7 +50,7 @@ def conv_norm(
         # With more weights than features, as in the last stage, applying the norm to the features
         # is cheaper. torch.compile would recompile a condition on sizes for every size.
         out = _convolve(x, conv, conv.weight, None)
-        scale, shift = (part[:, None, None].to(out.dtype) for part in _scale_and_shift(norm))
+        scale, shift = (part[:, None, None].to(out.dtype) for part in scale_and_shift(norm))
         out = torch.addcmul(shift, out, scale)
     else:
         out = _convolve(x, conv, *_fold(conv, norm))
@@ -139,11 +139,5 @@ def _has_few_positions(x: Tensor, conv: nn.Conv2d) -> bool:
 
 def _fold(conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> tuple[Tensor, Tensor]:
     """Return the weight and bias of a convolution that is equivalent to both layers."""
-    scale, shift = _scale_and_shift(norm)
+    scale, shift = scale_and_shift(norm)
     return conv.weight * scale[:, None, None, None], shift
-
-
-def _scale_and_shift(norm: FrozenBatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Return the factors (C',) and the offsets (C',) of the norm."""
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    return scale, norm.bias - norm.running_mean * scale

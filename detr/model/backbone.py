@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from base.errors import InputError
-from detr.config import TrainConfig
+from detr.config import NARROW_BACKBONES, TrainConfig
 from detr.data.padded import Padded
 from detr.model import efficientnet
 from detr.model.position_encoding import PositionEmbeddingLearned, PositionEmbeddingSine
-from detr.model.resnet import NARROW, ResNet
 
 
 class Backbone(nn.Module):
@@ -57,7 +55,7 @@ def feature_channels(config: TrainConfig) -> tuple[int, ...]:
     """Return the number of channels of the features, finest first."""
     if config.backbone == "efficientnet_lite0":
         return efficientnet.CHANNELS
-    return (64, 128, 256, 512) if config.backbone in NARROW else (256, 512, 1024, 2048)
+    return (64, 128, 256, 512) if config.backbone in NARROW_BACKBONES else (256, 512, 1024, 2048)
 
 
 def _position_embedding(config: TrainConfig) -> nn.Module:
@@ -74,6 +72,8 @@ def _efficientnet(config: TrainConfig, pretrained: bool) -> Backbone:
 
 
 def _resnet(config: TrainConfig, pretrained: bool) -> Backbone:
+    from detr.model.resnet import ResNet  # imports torchvision, which takes two seconds
+
     body = ResNet(config.backbone, dilation=config.dilation)
     if pretrained:
         state = _download(config.backbone)
@@ -83,6 +83,8 @@ def _resnet(config: TrainConfig, pretrained: bool) -> Backbone:
 
 def _download(name: str) -> dict[str, Any]:
     """Load ImageNet weights through torchvision, which downloads them if necessary."""
+    import torchvision
+
     weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
     try:
         state: dict[str, Any] = weights.get_state_dict(progress=False, check_hash=True)

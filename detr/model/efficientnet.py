@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import FrozenBatchNorm2d
 
 from detr.kernels.conv_norm import conv_norm
+from detr.kernels.frozen_norm import FrozenBatchNorm2d
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 import torchvision
 from torch import Tensor
-from torchvision.ops import FrozenBatchNorm2d
 
+from detr.config import NARROW_BACKBONES
 from detr.kernels.conv_norm import conv_norm
+from detr.kernels.frozen_norm import FrozenBatchNorm2d
 
 LAYERS = {
     "resnet18": (2, 2, 2, 2),
@@ -16,7 +17,6 @@ LAYERS = {
     "resnet101": (3, 4, 23, 3),
     "resnet152": (3, 8, 36, 3),
 }
-NARROW = ("resnet18", "resnet34")  # built from basic blocks, with a quarter of the channels
 
 
 class BasicBlock(torchvision.models.resnet.BasicBlock):  # type: ignore[misc]
@@ -53,7 +53,7 @@ class ResNet(torchvision.models.ResNet):  # type: ignore[misc]
 
     def __init__(self, name: str, *, dilation: bool = False) -> None:
         super().__init__(
-            BasicBlock if name in NARROW else Bottleneck,
+            BasicBlock if name in NARROW_BACKBONES else Bottleneck,
             list(LAYERS[name]),
             replace_stride_with_dilation=[False, False, dilation],
             norm_layer=FrozenBatchNorm2d,

@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.ops import box_convert, box_iou
 
 from conversion.coco.categories import Category
 from conversion.coco.png import SegmentIds
-from detr.data.boxes import iou_pairs, norm_to_pixels, to_cxcywh
+from detr.data.boxes import iou_matrix, iou_pairs, norm_to_pixels, to_cxcywh
 from detr.data.classes import ClassTable
 from detr.data.kinds import kinds_of
 from detr.model.fast.masks import mask_logits
@@ -153,9 +152,8 @@ def lower_repeated(instances: list[FastInstance]) -> list[FastInstance]:
     """
     if not instances:
         return []
-    boxes = box_convert(torch.tensor([one.xywh for one in instances]), "xywh", "xyxy")
     numbers = torch.tensor([one.category.id for one in instances])
-    overlaps = box_iou(boxes, boxes)  # NaN for two boxes without area
+    overlaps = iou_matrix(torch.tensor([one.xywh for one in instances]))
     overlaps[~(overlaps > SAME_THING) | (numbers[:, None] != numbers)] = 0
     scores = torch.tensor([one.score for one in instances], dtype=torch.float64)
     left, ordered = torch.ones(len(instances), dtype=torch.bool), list[FastInstance]()

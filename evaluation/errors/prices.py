@@ -93,30 +93,39 @@ def price_counts(counts: Counts) -> Prices:
     """Divide the gap among the kinds.
 
     Categories without segments have no price. If fixing leaves a category without segments, it
-    counts as perfect.
+    counts as perfect. Kinds that cost nothing are left out of the subsets, because each kind
+    doubles their number; the prices of the other kinds are the same without them.
     """
+    kinds = _costly_kinds(counts)
     present = counts.tp + counts.fp + counts.fn > 0  # (..., C)
     share = present / np.maximum(1, present.sum(-1, keepdims=True))
-    before = {subset: _quality(counts, subset) * share for subset in _subsets()}
+    before = {subset: _quality(counts, subset) * share for subset in _subsets(kinds)}
     gains = np.zeros((*present.shape, len(KINDS)))
-    for kind in range(len(KINDS)):
+    pq = before[()].sum(-1)
+    alone = np.zeros((*pq.shape, len(KINDS)))
+    for kind in kinds:
+        alone[..., kind] = before[(kind,)].sum(-1) - pq
         for subset, quality in before.items():
             if kind not in subset:
                 gain = before[tuple(sorted((*subset, kind)))] - quality
-                gains[..., kind] += _weight(len(subset)) * gain
-    pq = before[()].sum(-1)
-    alone = np.stack([before[(kind,)].sum(-1) - pq for kind in range(len(KINDS))], -1)
+                gains[..., kind] += _weight(len(subset), len(kinds)) * gain
     return Prices(pq, gains, alone)
 
 
-def _subsets() -> list[tuple[int, ...]]:
-    numbers = range(len(KINDS))
-    return [subset for size in range(len(KINDS) + 1) for subset in combinations(numbers, size)]
+def _costly_kinds(counts: Counts) -> list[int]:
+    """Return the kinds whose fixing changes a count."""
+    changes = counts.fp_fixed.any(axis=tuple(range(counts.fp_fixed.ndim - 1)))
+    changes |= counts.fn_fixed.any(axis=tuple(range(counts.fn_fixed.ndim - 1)))
+    changes[_OUTLINE] |= bool((counts.iou < counts.tp).any())
+    return [int(kind) for kind in np.flatnonzero(changes)]
 
 
-def _weight(size: int) -> float:
-    """Return the share of orders in which just a given set of `size` kinds comes first."""
-    kinds = len(KINDS)
+def _subsets(kinds: Sequence[int]) -> list[tuple[int, ...]]:
+    return [subset for size in range(len(kinds) + 1) for subset in combinations(kinds, size)]
+
+
+def _weight(size: int, kinds: int) -> float:
+    """Return the share of orders of the kinds in which just a given set of `size` comes first."""
     return factorial(size) * factorial(kinds - size - 1) / factorial(kinds)
 
 
