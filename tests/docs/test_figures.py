@@ -121,6 +121,16 @@ def test_the_results_in_the_readme_are_the_scores(run: str) -> None:
     assert f"| {pq}{interval} | {things} | {stuff} | {box} ({box50}) | {mask} |" in README
 
 
+def test_pq_by_category_of_both_variants() -> None:
+    published, fast = scores("yard-1"), scores("yard-fast")
+    page = (ROOT / "docs/how-detr-segments.md").read_text()
+    lines = page.partition("| category | published | fast |\n")[2].splitlines()[1:]
+    names = ("all", "things", "stuff")
+    a, b = ({n: run[n] for n in names} | run["categories"] for run in (published, fast))
+    expected = [[name, *percent(a[name]["pq"], b[name]["pq"])] for name in a]
+    assert [cells(line) for line in lines[: len(expected)]] == expected
+
+
 def test_facades_in_the_readme() -> None:
     found = scores("facades")
     pq, things, stuff = percent(*(found[name]["pq"] for name in ("all", "things", "stuff")))
