@@ -84,6 +84,7 @@ def test_the_first_run_has_more_than_500_epochs_whose_loss_falls() -> None:
     assert f"fell from {losses[0]:.1f} to {min(losses):.1f}" in " ".join(README.split())
     assert f"lowest after {1 + losses.index(min(losses))} ({min(losses):.2f})" in text("yard-1")
     dice = [masks[epoch - 1].test["loss_dice"] for epoch in (1, 5, 10, 35)]
+    assert f"from {dice[0]:.2f} to {dice[-1]:.2f}:" in README
     expected = "was {:.2f} at first, {:.2f} after 5 epochs, {:.2f} after 10 and {:.2f} after 35"
     assert expected.format(*dice) in text("yard-1")
 
@@ -129,6 +130,12 @@ def test_pq_by_category_of_both_variants() -> None:
     a, b = ({n: run[n] for n in names} | run["categories"] for run in (published, fast))
     expected = [[name, *percent(a[name]["pq"], b[name]["pq"])] for name in a]
     assert [cells(line) for line in lines[: len(expected)]] == expected
+
+
+def test_sizes_in_the_readme() -> None:
+    sizes = scores("yard-fast")["sizes"]
+    small, large = percent(sizes["small"]["pq"], sizes["large"]["pq"])
+    assert f"below 32x32 pixels have a PQ of {small}, large ones of {large}" in README
 
 
 def test_facades_in_the_readme() -> None:
