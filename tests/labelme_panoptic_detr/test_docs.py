@@ -14,11 +14,13 @@ from PIL import Image
 
 import labelme_panoptic_detr as lpd
 from evaluation.scores.scores import Scores
+from pipeline import COMMANDS
 from tests.labelme_panoptic_detr.tiny import TINY
 from tests.test_imports import parse
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/python.md").read_text()
+SHOWN = ("validate", "convert", "train", "predict", "evaluate", "report")  # in examples
 EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -81,12 +83,14 @@ def test_a_run_is_evaluated_and_reported(names: dict[str, Any]) -> None:
     assert 0 <= scores.quality.all.pq <= 1
     assert len(scores.matches) == names["built"].photos["test"]
     assert (names["folder"] / names["page"]).is_file()
+    assert len(list((names["folder"] / names["pictures"]).iterdir())) > 1
 
 
 def test_the_functions_of_the_table_exist() -> None:
-    rows = re.findall(r"^\| `\w+` \| (.*) \|$", TEXT, re.MULTILINE)
-    dotted = [name for row in rows for name in re.findall(r"`([\w.]+)`", row)]
-    assert len(dotted) == 11
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| (.*) \|$", TEXT, re.MULTILINE))
+    assert sorted([*rows, *SHOWN]) == sorted(COMMANDS)
+    dotted = [name for row in rows.values() for name in re.findall(r"`([\w.]+)`", row)]
+    assert len(dotted) > len(rows)
     for name in dotted:
         module, _, function = name.rpartition(".")
         path = Path(module.replace(".", "/"))
