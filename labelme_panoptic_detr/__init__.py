@@ -6,7 +6,6 @@ from annotation.rules.checked import Checked
 from base.errors import InputError
 from conversion.coco.categories import Category
 from evaluation.report.log import Epoch, read_log
-from evaluation.report.plots import plot_log
 from labelme_panoptic_detr.datasets import (
     convert,
     fix,
@@ -18,7 +17,7 @@ from labelme_panoptic_detr.datasets import (
 from labelme_panoptic_detr.evaluation import Evaluation, compare, evaluate, gallery, report
 from labelme_panoptic_detr.photos import PanopticPhoto, PanopticSegment
 from labelme_panoptic_detr.prediction import Model, PhotoLike, load_model, predict
-from labelme_panoptic_detr.training import train
+from labelme_panoptic_detr.training import plot_log, train
 from samples.yard.sample import render_yard
 
 __all__ = [

@@ -45,7 +45,7 @@ class PanopticSegment:
         return np.equal(self._ids, self.id)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class PanopticPhoto:
     """A photo and its panoptic segments, predicted or true.
 
@@ -57,6 +57,12 @@ class PanopticPhoto:
     ids: SegmentIds
     photo: Photo
     categories: tuple[Category, ...]
+
+    def __repr__(self) -> str:
+        height, width = self.ids.shape
+        return (
+            f"PanopticPhoto({self.name!r}, {width}x{height}, {len(self.photo.segments)} segments)"
+        )
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Training, with a callback per epoch."""
+"""Training, with a callback per epoch, and the curves of its log."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # these load torch or matplotlib
     from detr.planning.plan import Request
     from detr.training.processes import Processes
     from evaluation.report.log import Epoch
+    from evaluation.report.plots import LogFigure
 
 
 def train(
@@ -82,6 +83,18 @@ def train(
         only_here={"on_epoch": on_epoch},
     )
     return run
+
+
+def plot_log(log: Sequence[Epoch]) -> LogFigure:
+    """Draw the losses and scores of a log by epoch, a row of plots per stage.
+
+    The result is a matplotlib figure: a notebook shows it, and `savefig` saves it. Solid lines are
+    the training photos, dashed ones the held-out or, if there are none, the test photos. Raises
+    InputError if the log is empty.
+    """
+    from evaluation.report.plots import plot_log as plot
+
+    return plot(log)
 
 
 def check_run(run: Path, *, where: str) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from io import BytesIO
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from base.errors import InputError
 from evaluation.report.log import Epoch
-
-if TYPE_CHECKING:  # matplotlib.pyplot takes long to import
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 ROW, DPI = (9.0, 2.5), 100  # width and height of a stage in inches, pixels per inch
 PARTS = {
@@ -21,20 +21,27 @@ PARTS = {
 SCORES = {"pq": "PQ", "box_ap": "box AP", "mask_ap": "mask AP"}
 
 
-def plot_log(log: Sequence[Epoch]) -> Figure:
+class LogFigure(Figure):
+    """A figure that notebooks show although it does not belong to pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        png = BytesIO()
+        self.savefig(png, format="png")
+        return png.getvalue()
+
+
+def plot_log(log: Sequence[Epoch]) -> LogFigure:
     """Draw one row of plots per stage: the total loss, its main parts, and the scores by epoch.
 
     Solid lines are the training photos, dashed ones the photos that were held out or, if there are
     none, the test photos. Stages with fewer than two scored epochs have no plot of scores. Raises
     InputError if the log is empty.
     """
-    from matplotlib.figure import Figure
-
     stages = list(dict.fromkeys(line.stage for line in log))
     if not stages:
         raise InputError("plot_log: expected at least one epoch, found none")
     width, height = ROW
-    figure = Figure(figsize=(width, height * len(stages)), dpi=DPI, layout="tight")
+    figure = LogFigure(figsize=(width, height * len(stages)), dpi=DPI, layout="tight")
     grid = figure.subplots(len(stages), 3, squeeze=False)
     for stage, axes in zip(stages, grid, strict=True):
         lines = [line for line in log if line.stage == stage]
@@ -88,8 +95,6 @@ def _marker(lines: Sequence[Epoch]) -> str:
 
 
 def _finish(axes: Axes) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     axes.set_xlabel("epoch")
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
