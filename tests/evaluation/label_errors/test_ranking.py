@@ -29,13 +29,14 @@ class Square:
     x: int
     size: int = 10
     score: float = 0.8
+    width: int | None = None  # if it is a rectangle
 
 
 def photo(name: str, squares: Sequence[Square], *, scores: bool) -> tuple[Photo, np.ndarray]:
     """Squares on sky, with their left sides at x."""
     ids = np.ones((40, 200), np.uint32)
     for number, square in enumerate(squares, start=2):
-        ids[10 : 10 + square.size, square.x : square.x + square.size] = number
+        ids[10 : 10 + square.size, square.x : square.x + (square.width or square.size)] = number
     own = [Square(SKY, 0), *squares]
     segments = tuple(
         Segment(n, own[n - 1].category, *extent, score=own[n - 1].score if scores else None)
@@ -78,6 +79,11 @@ def test_a_missing_label_is_found_where_the_prediction_is() -> None:
 def test_a_moved_or_loose_label_is_badly_placed(wrong: Square) -> None:
     (found,) = ranked(match("a.jpg", [wrong, *GOOD[1:]], GOOD))
     assert (found.kind, found.truth_id, found.score) == ("badly placed", 2, 0.8)
+
+
+def test_labels_that_the_model_has_merged_are_not_suspicious() -> None:
+    labels, merged = [*GOOD, Square(BOX, 10)], [Square(BOX, 0, width=20), *GOOD[1:]]
+    assert ranked(match("a.jpg", labels, merged)) == ()
 
 
 def test_confident_predictions_come_first_and_stuff_is_not_examined() -> None:
