@@ -156,5 +156,12 @@ def test_a_hundred_photos_with_the_pq_of_the_scores() -> None:
     assert f"PQ {percent(found['all']['pq'])[0]} ± {half(found['all'])}" in RESULTS
 
 
-def test_the_committed_model_is_small() -> None:
+def test_the_committed_model_is_small_and_its_card_has_its_scores() -> None:
+    found, card = scores("yard-fast"), (ROOT / "docs/cards/model.md").read_text()
+    for name, value, interval in (
+        ("PQ", found["all"]["pq"], found["all"]["pq_interval"]),
+        ("box AP", found["box_ap"]["ap"], found["box_ap"]["ap_interval"]),
+        ("mask AP", found["mask_ap"]["ap"], found["mask_ap"]["ap_interval"]),
+    ):
+        assert "{} {} ({} to {})".format(name, *percent(value, *interval)) in card
     assert (RUNS / "yard-fast/model.pt").stat().st_size < 12_000_000
