@@ -132,6 +132,13 @@ def test_pq_by_category_of_both_variants() -> None:
     assert [cells(line) for line in lines[: len(expected)]] == expected
 
 
+def test_rows_of_the_fast_variant_are_the_same_on_both_pages() -> None:
+    training = (ROOT / "docs/training.md").read_text()
+    rows = [cells(line)[2:] for line in README.splitlines() if line.startswith("| `variant: fast`")]
+    assert len(rows) == 3
+    assert all(f"| {' | '.join(row)} |" in training for row in rows)
+
+
 def test_sizes_in_the_readme() -> None:
     sizes = scores("yard-fast")["sizes"]
     small, large = percent(sizes["small"]["pq"], sizes["large"]["pq"])
