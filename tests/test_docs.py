@@ -43,10 +43,21 @@ def test_subcommands_and_their_options_exist(
         assert option in shown
 
 
+def anchors(page: Path) -> set[str]:
+    """The anchors of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_linked_files_exist(path: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", path.read_text())
-    assert [link for link in links if not (path.parent / link).is_file()] == []
+def test_linked_files_and_headings_exist(path: Path) -> None:
+    missing = []
+    for link in re.findall(r"\]\(([^):\s]+)\)", path.read_text()):
+        name, _, anchor = link.partition("#")
+        page = path.parent / name if name else path
+        if not page.is_file() or (page.suffix == ".md" and {anchor} - {""} - anchors(page)):
+            missing.append(link)
+    assert missing == []
 
 
 def test_every_rule_is_documented() -> None:
