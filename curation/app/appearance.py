@@ -24,7 +24,9 @@ from curation.app.fields import (
     PREDICTED_SCENE,
     PREDICTED_SEGMENTS,
     PRICE,
+    QUALITY,
     REPRESENTATIVENESS,
+    SHARPNESS,
     SPLIT,
     TRUE_SCENE,
     TRUE_SEGMENTS,
@@ -40,7 +42,7 @@ GROUPS = {
     "ground truth": [*TRUE_SEGMENTS, TRUE_SCENE],
     "prediction": [*PREDICTED_SEGMENTS, PREDICTED_SCENE],
     "other runs": [name for other in OTHERS for name in other.all],
-    "photo": ["photo", SPLIT, "findings", UNIQUENESS, REPRESENTATIVENESS],
+    "photo": ["photo", SPLIT, "findings", QUALITY, SHARPNESS, UNIQUENESS, REPRESENTATIVENESS],
 }
 # Stuff is one click away: drawn at once, it would cover most of each photo.
 ACTIVE = [TRUE_SEGMENTS[0], PREDICTED_SEGMENTS[0]]

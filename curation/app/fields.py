@@ -38,6 +38,8 @@ ERROR_KINDS = "error_kinds"  # of a photo
 CONFUSIONS = "confusions"  # of a photo: `car as bus`
 UNIQUENESS = "uniqueness"  # of a photo
 REPRESENTATIVENESS = "representativeness"  # of a photo
+QUALITY = "quality"  # of a photo: `blurry`, `dark`
+SHARPNESS = "sharpness"  # of a photo
 
 HIT = "hit"
 FALSE_ALARM = "false alarm"

@@ -28,12 +28,12 @@ import fiftyone as fo
 from base.errors import InputError
 from conversion.building.build import convert
 from conversion.building.check import check
-from curation.loading import load
+from curation.loading import load, storing
 from tests.curation.conftest import GOOD
 from tests.drawn import draw_dataset
 
 dataset = draw_dataset(Path(sys.argv[1]), {name: GOOD for name in "abcd"})
-store = load.set_by_photo
+store = storing.set_by_photo
 
 def set_by_photo(*arguments):
     pid, failure = int(sys.argv[2]), sys.argv[3]
@@ -45,7 +45,7 @@ def set_by_photo(*arguments):
         time.sleep(0.2)
     store(*arguments)
 
-load.set_by_photo = set_by_photo
+storing.set_by_photo = set_by_photo
 convert(dataset)
 try:
     samples = fo.load_dataset(load.load_dataset(dataset, check(dataset)))
