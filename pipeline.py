@@ -73,6 +73,8 @@ def main() -> None:
             " With --version instead of a subcommand, prints the version.",
             config=(tyro.conf.DisallowNone,),  # help shows PATH, not {None}|PATH
         )
+        if ctrl_c_was_pressed():  # too late to stop the command, but not what a script runs next
+            raise KeyboardInterrupt
     except BaseException as error:
         sys.exit(_status(error))
     finally:

@@ -16,7 +16,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from base.ctrl_c import check_ctrl_c
 from base.durations import duration
 
 T = TypeVar("T")
@@ -32,8 +31,7 @@ def track(items: Iterable[T], title: str, *, total: int | None = None) -> Iterat
     """
     console = Console()
     if not console.is_terminal:
-        lines = _with_lines(items, title, length_hint(items) if total is None else total)
-        yield from _stopping(lines)
+        yield from _with_lines(items, title, length_hint(items) if total is None else total)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -42,13 +40,7 @@ def track(items: Iterable[T], title: str, *, total: int | None = None) -> Iterat
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        yield from _stopping(progress.track(items, total=total, description=title))
-
-
-def _stopping(items: Iterable[T]) -> Iterator[T]:
-    for item in items:
-        check_ctrl_c()
-        yield item
+        yield from progress.track(items, total=total, description=title)
 
 
 def _with_lines(items: Iterable[T], title: str, total: int) -> Iterator[T]:

@@ -6,8 +6,6 @@ import subprocess
 
 import psutil
 
-from base.ctrl_c import check_ctrl_c
-
 STEP = 0.5  # seconds
 
 
@@ -16,11 +14,9 @@ def wait_for(process: subprocess.Popen[bytes] | psutil.Popen) -> int:
 
     It waits in short steps. Python raises KeyboardInterrupt only between system calls, so a Ctrl-C
     that arrives just before a call that blocks without a limit, or in another thread, would be
-    ignored until that call ends. After each step, it raises KeyboardInterrupt if Ctrl-C was pressed
-    and its exception was lost.
+    ignored until that call ends.
     """
     while True:
-        check_ctrl_c()
         try:
             return int(process.wait(timeout=STEP))
         except (subprocess.TimeoutExpired, psutil.TimeoutExpired):

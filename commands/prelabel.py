@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
+from pathlib import Path
 
+from annotation.dataset import Dataset
 from base.counting import counted
 from base.errors import InputError
 from base.files import write_bytes
@@ -25,10 +28,7 @@ def prelabel(run: RunPath, dataset: DatasetPath, most: int = 50) -> None:
     """
     if most < 1:
         raise InputError(f"--most: expected 1 or more, found {most}")
-    from annotation.labeling.prelabeling import photos_without_annotation, write_proposed
-    from annotation.labeling.session import lock_dataset
-    from conversion.coco.panoptic_file import read_panoptic
-    from conversion.proposing.shapes import shapes_of_prediction
+    from annotation.labeling.prelabeling import photos_without_annotation
     from detr.prediction.sources import PhotoList
     from labelme_panoptic_detr.datasets import check, open_dataset
 
@@ -44,17 +44,9 @@ def prelabel(run: RunPath, dataset: DatasetPath, most: int = 50) -> None:
     from detr.prediction.informative import order_photos  # loads torch
 
     out = run / "prelabel"
-    order = order_photos(run, PhotoList(opened.images, tuple(names)), known, out)[:most]
-    prediction = read_panoptic(out / "panoptic.json")
-    photos = {photo.file_name: photo for photo in prediction.photos}
-    written = 0
-    with lock_dataset(opened), working_on(opened.root, "prelabel"):
-        for name in order:
-            ids = prediction.segment_ids(photos[name])
-            shapes = shapes_of_prediction(
-                photos[name], ids, prediction.categories, labels=opened.config.things
-            )
-            written += write_proposed(names[name], paths[names[name]], shapes)
+    with working_on(out, "prelabel"):  # of two with one run, the second predicts other photos
+        order = order_photos(run, PhotoList(opened.images, tuple(names)), known, out)[:most]
+        written = _write_all(opened, out, {names[name]: paths[names[name]] for name in order})
     listed = run / "prelabel.txt"
     write_bytes(listed, "".join(f"{name}\n" for name in order).encode())
     print(
@@ -62,3 +54,22 @@ def prelabel(run: RunPath, dataset: DatasetPath, most: int = 50) -> None:
     )
     command = shlex.join(["annotate", str(opened.root), "--only", str(listed)])
     print(f"to correct them: pipeline.py {command}")
+
+
+def _write_all(dataset: Dataset, prediction: Path, paths: Mapping[Path, Path]) -> int:
+    """Write the prediction of each photo to the path of its annotation; return their number."""
+    from annotation.labeling.prelabeling import write_proposed
+    from annotation.labeling.session import lock_dataset
+    from conversion.coco.panoptic_file import read_panoptic
+    from conversion.proposing.shapes import shapes_of_prediction
+
+    predicted = read_panoptic(prediction / "panoptic.json")
+    photos = {photo.file_name: photo for photo in predicted.photos}
+    written = 0
+    with lock_dataset(dataset), working_on(dataset.root, "prelabel"):
+        for photo, path in paths.items():
+            found = photos[photo.relative_to(dataset.images).as_posix()]
+            ids, labels = predicted.segment_ids(found), dataset.config.things
+            shapes = shapes_of_prediction(found, ids, predicted.categories, labels=labels)
+            written += write_proposed(photo, path, shapes)
+    return written

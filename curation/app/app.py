@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 import fiftyone as fo
 
+from base.ctrl_c import forget_ctrl_c
 from base.errors import InputError
 from curation.app.appearance import workspace_of
 from curation.app.database import connect, explained_database_errors
@@ -44,6 +45,7 @@ def open_app(name: str, *, port: int = 5151, remote: bool = False) -> None:
                 webbrowser.open(url)
             wait()
     except KeyboardInterrupt:
+        forget_ctrl_c()  # the usual way to end the App
         print("FiftyOne's App: stopped")
 
 

@@ -16,7 +16,11 @@ from pymongo.errors import PyMongoError
 
 from base.errors import InputError
 from base.locks import locked
-from curation.app.fiftyone_private import bundled_mongod, name_database_service
+from curation.app.fiftyone_private import (
+    block_ctrl_c_in_services,
+    bundled_mongod,
+    name_database_service,
+)
 from curation.app.mongod import check_mongod
 from curation.app.service import choose_service
 from curation.app.settings import apply_settings
@@ -36,6 +40,7 @@ def connect() -> None:
     if _connected:
         return
     apply_settings()
+    block_ctrl_c_in_services()
     if fo.config.database_uri:
         check_server(fo.config.database_uri)
         _query()

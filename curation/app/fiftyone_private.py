@@ -17,11 +17,12 @@ import fiftyone as fo
 import psutil
 from packaging.version import Version
 
+from base.ctrl_c import ctrl_c_blocked
 from base.errors import InputError
 from base.waiting import wait_for
 
 LISTEN_SECONDS, LISTEN_ATTEMPTS = 60, 10  # for the App's server to listen
-STOP_SECONDS = 10  # for the App's server to end by itself
+STOP_SECONDS = 3  # for the App's server to end by itself
 DEFAULT_SERVICE = "db"  # FiftyOne's name for its database service
 
 
@@ -73,6 +74,25 @@ def app_server(name: str, *, address: str, port: int) -> Iterator[Callable[[], o
         yield partial(wait_for, server.child) if hasattr(server, "child") else server.wait
     finally:
         server.stop()
+
+
+def block_ctrl_c_in_services() -> None:
+    """Keep Ctrl-C in a terminal from FiftyOne's services; they end when this process ends.
+
+    They ignore it only once they have started, and print a traceback before, which is what happens
+    without the private name.
+    """
+    try:
+        from fiftyone.core.service import Service
+    except ImportError:
+        return
+    start = Service.start
+
+    def start_blocked(self: Any) -> None:
+        with ctrl_c_blocked():
+            start(self)
+
+    Service.start = start_blocked
 
 
 def database_services() -> list[Any]:

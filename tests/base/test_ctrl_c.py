@@ -15,31 +15,61 @@ import os, signal, sys
 signal.signal(signal.SIGINT, signal.{})
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
-# Presses Ctrl-C where Python drops its exception, before something that would not end otherwise.
-DESTROYED = """
-import itertools, os, signal, subprocess
+# Presses Ctrl-C where its exception is dropped or expected, before something that may not end.
+PRESSED = """
+import itertools, os, signal, subprocess, time, weakref
 import pipeline
-from base.ctrl_c import handle_ctrl_c
-from base.progress import track
+from base.ctrl_c import forget_ctrl_c, handle_ctrl_c
 from base.waiting import wait_for
 
-class Pressed:
+def press(*_):
+    os.kill(os.getpid(), signal.SIGINT)
+
+class Destroyed:
     def __del__(self):
-        os.kill(os.getpid(), signal.SIGINT)
+        press()
+
+def destroyed():
+    Destroyed()
+
+def called_back():
+    thing = set()
+    references.append(weakref.ref(thing, press))
+
+def caught():
+    try:
+        press()
+    except BaseException:
+        pass
 
 def loop():
-    for number in track(itertools.count(), "work"):
-        if number == 3:
-            del pressed[0]
+    for number in itertools.count():
+        pass
+
+def sleep():
+    time.sleep(60)
 
 def wait():
-    process = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
-    del pressed[0]
-    wait_for(process)
+    wait_for(subprocess.Popen(["cat"], stdin=subprocess.PIPE))
 
-pressed = [Pressed()]
+def clean_up():
+    try:
+        press()
+    finally:
+        time.sleep(1.2)
+        print("cleaned up")
+
+def expected():
+    try:
+        press()
+    except KeyboardInterrupt:
+        forget_ctrl_c()
+    time.sleep(1.2)
+    print("continued")
+
+references = []
 handle_ctrl_c()
-pipeline.app.cli = lambda **_: {}()
+pipeline.app.cli = lambda **_: [{}]
 pipeline.main()
 """
 BACKGROUND = """
@@ -57,13 +87,31 @@ pipeline.main()
 """
 
 
-@pytest.mark.parametrize("work", ["loop", "wait"])
-def test_ctrl_c_is_not_lost_where_python_drops_its_exception(work: str) -> None:
-    program = DESTROYED.replace("{}", work)
-    done = subprocess.run(
+def press(*calls: str) -> subprocess.CompletedProcess[str]:
+    program = PRESSED.replace("{}", ", ".join(f"{call}()" for call in calls))
+    return subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
-    assert done.returncode == 130 and done.stderr.splitlines()[-1] == "stopped"
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [("destroyed", "loop"), ("called_back", "sleep"), ("caught", "wait"), ("caught",)],
+    ids=" ".join,
+)
+def test_ctrl_c_is_not_lost_where_its_exception_is_dropped(calls: tuple[str, ...]) -> None:
+    done = press(*calls)
+    assert done.returncode == 130 and done.stderr == "stopped\n"
+
+
+def test_cleaning_up_after_ctrl_c_is_not_interrupted() -> None:
+    done = press("clean_up")
+    assert done.returncode == 130 and done.stdout == "cleaned up\n"
+
+
+def test_a_program_can_continue_after_ctrl_c() -> None:
+    done = press("expected")
+    assert done.returncode == 0 and done.stdout == "continued\n"
 
 
 @pytest.mark.parametrize("before", ["SIG_IGN", "SIG_DFL"])
