@@ -82,6 +82,7 @@ def _show(kind: type[BaseException], error: BaseException, trace: TracebackType 
     if not _pressed:
         sys.__excepthook__(kind, error, trace)
         return
+    end_at_next_ctrl_c()
     print("stopped", file=sys.stderr, flush=True)
     if not isinstance(error, KeyboardInterrupt):  # an error that it led to, whose status would be 1
         os._exit(STATUS)

@@ -10,7 +10,7 @@ tells it to ignore Ctrl-C; there, `kill -INT` sends it to the program alone. Cou
 
     early    moments before the project's code ran: Python shows a traceback, or ignores the signal
     ended    moments at which the program had already ended
-    alive    programs, or processes started by them, that were still there after 10 seconds
+    alive    programs, or processes started by them, that were still there after 30 seconds
     trace    programs that printed a traceback
     status   programs whose exit status was not that of a stopped program
 
@@ -44,7 +44,7 @@ from tests.drawn import free_port
 from tests.predicted import run_that_predicts
 
 ROOT = Path(__file__).parents[1]
-SECONDS = 10.0  # in which a program must end
+SECONDS = 30.0  # in which a program must end
 WAITING = 2.0  # seconds during which a program waits for a person
 STATUSES = (130, -signal.SIGINT)  # of a stopped program: by its own code, or by the system's
 BACKGROUND = '"$@" & echo $! >"$0"; wait $!'

@@ -133,7 +133,10 @@ def test_ctrl_c_stops_a_program_that_was_started_in_the_background(before: str) 
 def test_ctrl_c_while_the_program_starts_gives_no_traceback() -> None:
     """The signal arrives during the imports of pipeline.py."""
     interrupted = (
-        "import builtins, os, runpy, signal, sys\n"
+        "import builtins, os, runpy, signal, sys, time\n"
+        "class Slow:\n"
+        "    def __del__(self, sleep=time.sleep): sleep(0.8)\n"
+        "slow = Slow()\n"
         "real = builtins.__import__\n"
         "def pressing(name, *rest):\n"
         "    if name == 'tyro':\n"
