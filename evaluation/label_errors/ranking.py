@@ -8,8 +8,8 @@ label, so that the kinds can be compared:
 - missing: the share of the prediction that lies on no label
 - swapped: the IoU of the prediction with a label of another category
 - badly placed: how far the IoU with a label of the same category is below the IoU that is usual for
-  its category and size. A small thing, or a ladder, never has the IoU of a large box. Pixels of the
-  prediction on other labels do not count: there, the model has merged two things.
+  its category and size. A small thing, or a ladder, never has the IoU of a large box. Where the
+  model has merged two things, or divided one, the pixels of the other part do not count.
 """
 
 from __future__ import annotations
@@ -79,15 +79,21 @@ class _Photo:
         """Return the pairs of a segment with segments of its category on the other side."""
         return [p for p in self.pairs if segment in p[:2] and p[0].category_id == p[1].category_id]
 
-    def iou_off_other_labels(self, label: Segment, prediction: Segment) -> float:
-        """Return the IoU without the pixels of the prediction on other labels."""
+    def iou_of_part(self, label: Segment, prediction: Segment) -> float:
+        """Return the IoU without pixels of the prediction on other labels, and without pixels of
+        the label on other predictions of its category."""
         overlap = self._shared[label.id, prediction.id]
         merged = sum(
             self._shared.get((other.id, prediction.id), 0)
             for other in self.labels
             if other.id != label.id
         )
-        return overlap / (label.area + prediction.area - overlap - merged)
+        divided = sum(
+            self._shared[label.id, other.id]
+            for _, other, _ in self.same(label)
+            if other.id != prediction.id
+        )
+        return overlap / (label.area + prediction.area - overlap - merged - divided)
 
     def share_on_labels(self, prediction: Segment) -> tuple[float, float]:
         """Return the shares of a prediction on labels of its category and on other labels."""
@@ -137,6 +143,6 @@ def _suspects(photo: _Photo, usual: UsualIou, names: dict[int, str]) -> Iterator
                 names, photo, "swapped", label, found, iou * max(0.0, 1 - 2 * support), iou
             )
         elif iou == max(i for one in (label, found) for *_, i in photo.same(one)):
-            below = usual.spreads_below(photo.iou_off_other_labels(label, found), found)
+            below = usual.spreads_below(photo.iou_of_part(label, found), found)
             factor = min(1.0, max(0.0, (below - USUAL_SPREADS) / SPREADS))
             yield _suspect(names, photo, "badly placed", label, found, factor, iou)

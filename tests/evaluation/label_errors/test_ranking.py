@@ -81,9 +81,10 @@ def test_a_moved_or_loose_label_is_badly_placed(wrong: Square) -> None:
     assert (found.kind, found.truth_id, found.score) == ("badly placed", 2, 0.8)
 
 
-def test_labels_that_the_model_has_merged_are_not_suspicious() -> None:
-    labels, merged = [*GOOD, Square(BOX, 10)], [Square(BOX, 0, width=20), *GOOD[1:]]
-    assert ranked(match("a.jpg", labels, merged)) == ()
+@pytest.mark.parametrize("swap", [False, True])
+def test_labels_that_the_model_has_merged_or_divided_are_not_suspicious(swap: bool) -> None:
+    two, one = [*GOOD, Square(BOX, 10, score=0.01)], [Square(BOX, 0, width=20), *GOOD[1:]]
+    assert ranked(match("a.jpg", one, two) if swap else match("a.jpg", two, one)) == ()
 
 
 def test_confident_predictions_come_first_and_stuff_is_not_examined() -> None:
