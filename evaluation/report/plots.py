@@ -13,6 +13,7 @@ from base.errors import InputError
 from evaluation.report.log import Epoch
 
 ROW, DPI = (9.0, 2.5), 100  # width and height of a stage in inches, pixels per inch
+NOTEBOOK_DPI = 72  # for small notebooks
 PARTS = {
     "boxes": ("loss_ce", "loss_bbox", "loss_giou"),
     "masks": ("loss_mask", "loss_dice"),
@@ -26,7 +27,7 @@ class LogFigure(Figure):
 
     def _repr_png_(self) -> bytes:
         png = BytesIO()
-        self.savefig(png, format="png")
+        self.savefig(png, format="png", dpi=NOTEBOOK_DPI)
         return png.getvalue()
 
 
