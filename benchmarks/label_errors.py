@@ -9,8 +9,7 @@ fold. With --run, the errors are planted only in the test photos of an existing 
 seen them; this takes a minute per seed. The lists of all seeds are then ranked together, so that
 five seeds with 20 errors in 120 photos are as difficult as 100 errors in 600 photos.
 
-The rankings for comparison are naive: the labels that the model is least confident about (whose
-best prediction has the lowest score), and the photos with the lowest panoptic quality.
+The rankings for comparison are those of `benchmarks/rankings.py`.
 """
 
 from __future__ import annotations
@@ -29,26 +28,16 @@ from rich.table import Table
 
 from base.parsing import write_json
 from benchmarks.planting import PLANTS, XYWH, PlantedError, plant_errors
+from benchmarks.rankings import RANKINGS, Ranked
 from conversion.building.build import convert
 from conversion.coco.panoptic_file import read_panoptic
 from conversion.config import open_valid_dataset
 from evaluation.label_errors.ranking import rank_suspects
-from evaluation.scores.matching import PhotoMatch
 from evaluation.scores.rescoring import MatchedPhotos, match_predicted
 
 PIPELINE = Path(__file__).parents[1] / "pipeline.py"
 SAME_PLACE = 0.5  # IoU of boxes
 SHARES = (25, 50, 100)  # per 100 planted errors: positions at which precision is measured
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """A place in a ranking, the most suspicious first."""
-
-    score: float
-    seed: int
-    file_name: str
-    xywh: XYWH
 
 
 @dataclass(frozen=True)
@@ -87,30 +76,8 @@ def _rankings(matched: MatchedPhotos, seed: int) -> dict[str, list[Ranked]]:
     found = rank_suspects(matches, categories, labels=things.values(), inputs="")
     return {
         "label-errors": [Ranked(s.score, seed, s.file_name, s.bbox) for s in found.suspects],
-        "least confident": list(_least_confident(matches, things, seed)),
-        "worst photos": list(_worst_photos(matches, things, seed)),
+        **{name: list(rank(matches, things, seed)) for name, rank in RANKINGS.items()},
     }
-
-
-def _least_confident(
-    matches: Iterable[PhotoMatch], things: dict[int, str], seed: int
-) -> Iterable[Ranked]:
-    for match in matches:
-        confidence = {pair.truth.id: pair.prediction.score or 0.0 for pair in match.tp}
-        for label in match.truth.segments:
-            if label.category_id in things:
-                score = 1 - confidence.get(label.id, 0.0)
-                yield Ranked(score, seed, match.truth.file_name, label.bbox)
-
-
-def _worst_photos(
-    matches: Iterable[PhotoMatch], things: dict[int, str], seed: int
-) -> Iterable[Ranked]:
-    """Yield the wrong segments of the photos with the lowest quality, as redraw.json has them."""
-    for match in matches:
-        for segment in (*match.fn, *match.fp):
-            if segment.category_id in things:
-                yield Ranked(1 - match.pq, seed, match.truth.file_name, segment.bbox)
 
 
 def find_planted(ranking: Iterable[Ranked], trials: Sequence[Trial]) -> list[PlantedError | None]:
@@ -171,6 +138,8 @@ def main() -> None:
     parser.add_argument("--set", nargs="+", metavar="KEY=VALUE", help="instead of --time")
     parser.add_argument("--out", type=Path, default=Path("runs/label-errors"))
     options = parser.parse_args()
+    if "ObjectLab" not in RANKINGS:
+        print("without ObjectLab: pip install cleanlab")
     trials = []
     for seed in options.seeds:
         trials.append(run_trial(options.dataset, options.out, seed, options))

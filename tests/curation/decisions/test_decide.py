@@ -14,6 +14,7 @@ from conversion.building.check import check
 from curation.decisions.decide import Decided
 from curation.decisions.decide import decide as decide_by_tags
 from curation.loading.tags import merge_decisions
+from labelme_panoptic_detr.datasets import print_missing_decisions
 from tests.curation.conftest import GOOD, Curate, truth_of
 from tests.drawn import draw_photo
 
@@ -84,13 +85,17 @@ def test_deleting_the_database_loses_nothing(drawn: Dataset, curate: Curate) -> 
     assert decide(drawn).now.relabel == ()
 
 
-def test_decisions_about_photos_that_are_not_in_fiftyone_are_kept(
-    drawn: Dataset, curate: Curate
+def test_decisions_about_photos_that_do_not_exist_are_kept_and_reported(
+    drawn: Dataset, curate: Curate, capsys: pytest.CaptureFixture[str]
 ) -> None:
     curate(drawn)
     write_decisions(drawn, Decisions(exclude=("gone.jpg",)))
     assert decide(drawn).now.exclude == ("gone.jpg",)
     assert read_decisions(drawn).exclude == ("gone.jpg",)
+    print_missing_decisions(drawn)  # as `decide` and `convert` do
+    assert (
+        "curation.yaml: expected a photo below images/, found 'gone.jpg'" in capsys.readouterr().out
+    )
 
 
 def test_a_photo_cannot_move_to_two_splits(drawn: Dataset, curate: Curate) -> None:
