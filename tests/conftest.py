@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,14 @@ ROOT = Path(__file__).parents[1]
 # at the end would leave one of the processes without work.
 LONGEST = (
     "tests/test_pipeline.py",
-    "tests/detr/kernels/test_compiling.py",
+    "tests/notebooks",
     "tests/detr/training",
     "tests/detr/prediction",
     "tests/curation",
+    "tests/detr/kernels/test_compiling.py",
+    "tests/detr/planning",
+    "tests/conversion/building",
+    "tests/labelme_panoptic_detr",
     "tests/annotation/labeling",
 )
 
@@ -36,6 +41,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     if hasattr(config, "workerinput"):  # in a process of pytest-xdist
         items.sort(key=rank)
+
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run subcommands of pipeline.py in this process, and return what they print."""
+    import pipeline  # takes a second, and most tests do not need it
+
+    def run(*words: object, status: int) -> str:
+        monkeypatch.setattr(sys, "argv", ["pipeline.py", *map(str, words)])
+        capsys.readouterr()
+        try:
+            pipeline.main()
+            code = 0
+        except SystemExit as end:
+            assert isinstance(end.code, int)
+            code = end.code
+        printed = "".join(capsys.readouterr())
+        assert code == status, printed
+        return printed
+
+    return run
 
 
 @pytest.fixture(scope="session")

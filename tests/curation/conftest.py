@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,31 +23,43 @@ from tests.drawn import BOX, DISC, ROAD, YAML, draw_dataset, square
 
 GOOD = [square("box", 4, 4, 8), square("box", 20, 4, 8), square("disc", 30, 20, 6)]
 
+# of `predict`; the hits are box 1, sky and road
+PQ = (1 + 1 + 652 / 716) / (3 + (1 + 2) / 2)
+
+
+@contextmanager
+def drawn_in(folder: Path) -> Iterator[Dataset]:
+    """Photos a and b have the same correct shapes, one in each split; c has an unknown label."""
+    name = f"drawn {os.getpid()}-{folder.name}"
+    photos = {"a": GOOD, "b": GOOD, "c": [square("bxo", 4, 4, 8)]}
+    yield draw_dataset(folder / "set", photos, yaml=YAML.replace("drawn", name))
+    if fo.dataset_exists(name):
+        fo.delete_dataset(name)
+
 
 @pytest.fixture
 def drawn(tmp_path: Path, mongo: str) -> Iterator[Dataset]:
-    """Photos a and b have the same correct shapes, one in each split; c has an unknown label."""
-    name = f"drawn {os.getpid()}-{tmp_path.name}"
-    photos = {"a": GOOD, "b": GOOD, "c": [square("bxo", 4, 4, 8)]}
-    dataset = draw_dataset(tmp_path / "set", photos, yaml=YAML.replace("drawn", name))
-    yield dataset
-    if fo.dataset_exists(name):
-        fo.delete_dataset(name)
+    with drawn_in(tmp_path) as dataset:
+        yield dataset
 
 
 Curate = Callable[[Dataset], fo.Dataset]
 
 
+def load_checked(dataset: Dataset) -> fo.Dataset:
+    """Convert, validate and load, as the command line does."""
+    convert(dataset)
+    checked = check(dataset)  # with what the conversion found, such as copies across splits
+    return fo.load_dataset(load_dataset(dataset, checked))
+
+
 @pytest.fixture
 def curate() -> Curate:
-    """Convert, validate and load, as the command line does."""
+    return load_checked
 
-    def run(dataset: Dataset) -> fo.Dataset:
-        convert(dataset)
-        checked = check(dataset)  # with what the conversion found, such as copies across splits
-        return fo.load_dataset(load_dataset(dataset, checked))
 
-    return run
+def outcomes(labels: fo.Detections) -> list[tuple[str, str, list[str]]]:
+    return sorted((d.label, d["outcome"], d.tags) for d in labels.detections)
 
 
 def truth_of(dataset: Dataset) -> PanopticSet:

@@ -31,6 +31,7 @@ from tests.annotation.labeling.labelme_window import (
     virtual_screen,
     wait_for,
 )
+from tests.conftest import Run
 from tests.drawn import draw_dataset, draw_photo, square
 
 THIRD_ROW = (685, 364)  # of the list of shapes
@@ -113,14 +114,7 @@ def test_an_accepted_proposal_is_converted_and_scored_and_marks_are_removed(
     assert not (dataset.root / ".annotate").exists()
 
 
-def run(*words: object, status: int) -> str:
-    command = [*PIPELINE, *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def test_proposals_in_a_file_are_reported_and_never_converted(tmp_path: Path) -> None:
+def test_proposals_in_a_file_are_reported_and_never_converted(tmp_path: Path, run: Run) -> None:
     dataset = draw_dataset(tmp_path / "set", {name: [BOX] for name in "abcd"})
     a, b = dataset.labelme / "a.json", dataset.labelme / "b.json"
     annotation = read_annotation(a)
@@ -150,7 +144,7 @@ def test_proposals_in_a_file_are_reported_and_never_converted(tmp_path: Path) ->
     assert counts == {"a.jpg": 1, "c.jpg": 1, "d.jpg": 1}
 
 
-def test_wrong_lists_are_reported_in_one_line(tmp_path: Path) -> None:
+def test_wrong_lists_are_reported_in_one_line(tmp_path: Path, run: Run) -> None:
     dataset = draw_with_missing_disc(tmp_path)
     wrong = tmp_path / "run/suspects.json"
     wrong.write_text(wrong.read_text().replace("a.jpg", "e.jpg"))

@@ -15,11 +15,13 @@ from conversion.building.build import convert
 from tests.conversion.building.builds import draw, tree, tree_of_fresh
 from tests.drawn import free_port
 
+PHOTOS = 160
+
 
 def test_a_killed_worker_loses_no_results(tmp_path: Path) -> None:
     from distributed import LocalCluster
 
-    dataset = draw(tmp_path / "set", 400)
+    dataset = draw(tmp_path / "set", PHOTOS)
     with LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
     ) as cluster:
@@ -28,14 +30,14 @@ def test_a_killed_worker_loses_no_results(tmp_path: Path) -> None:
         killer.start()
         built = convert(dataset, scheduler=cluster.scheduler_address)
         killer.join()
-    assert sum(built.photos.values()) == 400
-    assert tree(dataset) == tree_of_fresh(tmp_path / "fresh", 400)
+    assert sum(built.photos.values()) == PHOTOS
+    assert tree(dataset) == tree_of_fresh(tmp_path / "fresh", PHOTOS)
 
 
 def kill_half_way(panoptic: Path, pid: int) -> None:
     """Kill a worker when some photos are painted, but far from all."""
     for _ in range(3000):
-        if len(list(panoptic.glob(".new/*.png"))) > 40:
+        if len(list(panoptic.glob(".new/*.png"))) > PHOTOS / 10:
             break
         time.sleep(0.01)
     os.kill(pid, signal.SIGKILL)

@@ -92,14 +92,14 @@ def load(folder: Path, uri: str, pid: int, failure: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("failure", ["killed", "full"])
 def test_a_database_that_fails_is_reported_in_one_line_and_the_next_run_is_right(
-    tmp_path: Path, failure: str
+    tmp_path: Path,
 ) -> None:
     port = free_port()
-    with running_mongod(tmp_path / "mongo", port) as (uri, pid):
-        line = load(tmp_path / "set", uri, pid, failure)
-        assert line.startswith("FIFTYONE_DATABASE_URI: FiftyOne's database failed: 127.0.0.1")
+    for failure in ("killed", "full"):
+        with running_mongod(tmp_path / "mongo", port) as (uri, pid):
+            line = load(tmp_path / "set", uri, pid, failure)
+            assert line.startswith("FIFTYONE_DATABASE_URI: FiftyOne's database failed: 127.0.0.1")
     with running_mongod(tmp_path / "mongo", port) as (uri, pid):
         assert load(tmp_path / "set", uri, pid, "") == f"4 {4 * len(GOOD)}"
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,10 +14,17 @@ from curation.app.fields import EVALUATIONS
 from curation.review.review import review
 from evaluation.errors.redraw import read_redraw, write_redraw
 from evaluation.report.page import write_report
-from tests.curation.conftest import GOOD, Curate, predict, predict_truth, truth_of
+from tests.curation.conftest import (
+    GOOD,
+    PQ,
+    Curate,
+    drawn_in,
+    load_checked,
+    outcomes,
+    predict,
+    truth_of,
+)
 from tests.drawn import draw_photo
-
-PQ = (1 + 1 + 652 / 716) / (3 + (1 + 2) / 2)  # hits: box 1, sky, road
 
 
 def reviewed(dataset: Dataset, prediction: Path) -> fo.Dataset:
@@ -24,13 +33,26 @@ def reviewed(dataset: Dataset, prediction: Path) -> fo.Dataset:
     )
 
 
-def outcomes(labels: fo.Detections) -> list[tuple[str, str, list[str]]]:
-    return sorted((d.label, d["outcome"], d.tags) for d in labels.detections)
+@dataclass(frozen=True)
+class Loaded:
+    """A set in FiftyOne with a reviewed prediction, for tests that change nothing."""
+
+    dataset: Dataset
+    prediction: Path
+    samples: fo.Dataset
 
 
-def test_every_segment_is_marked(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
-    curate(drawn)
-    samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
+@pytest.fixture(scope="module")
+def loaded(mongo: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    folder = tmp_path_factory.mktemp("reviewed")
+    with drawn_in(folder) as dataset:
+        load_checked(dataset)
+        prediction = predict(dataset, folder / "run")
+        yield Loaded(dataset, prediction, reviewed(dataset, prediction))
+
+
+def test_every_segment_is_marked(loaded: Loaded) -> None:
+    samples, run = loaded.samples, loaded.prediction.with_name("first")
     (sample,) = samples.match_tags("test")
     assert outcomes(sample["predictions"]) == [
         ("box", "false alarm", ["false alarm"]),
@@ -51,8 +73,8 @@ def test_every_segment_is_marked(drawn: Dataset, curate: Curate, tmp_path: Path)
         "sky-other-merged": 1.0,
     }
     assert [sample[count] for count in ("hits", "false_alarms", "missed")] == [3, 1, 2]
-    assert (tmp_path / "run/first/redraw.txt").read_text() == f"{sample['photo']}\n"
-    (listed,) = read_redraw(tmp_path / "run/first").photos
+    assert (run / "redraw.txt").read_text() == f"{sample['photo']}\n"
+    (listed,) = read_redraw(run).photos
     assert [s.outcome for s in listed.segments] == ["fn", "fn", "fp"]
     assert sample["pq"] == pytest.approx(PQ)
     assert {d.confidence for d in sample["predictions"].detections} == {0.75}
@@ -67,11 +89,8 @@ def test_every_segment_is_marked(drawn: Dataset, curate: Curate, tmp_path: Path)
     assert wrong.values("predictions.detections.label", unwind=True) == ["box"]
 
 
-def test_predictions_are_stored_beside_the_truth(
-    drawn: Dataset, curate: Curate, tmp_path: Path
-) -> None:
-    curate(drawn)
-    samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
+def test_predictions_are_stored_beside_the_truth(loaded: Loaded) -> None:
+    samples = loaded.samples
     (sample,) = samples.match_tags("test")
     scene = cv2.imread(sample["predicted_scene"].mask_path, cv2.IMREAD_UNCHANGED)
     truth = cv2.imread(sample["scene"].mask_path, cv2.IMREAD_UNCHANGED)
@@ -86,10 +105,9 @@ def segments_of(sample: fo.Sample, *fields: str) -> list[str]:
     return sorted(d.label for field in fields for d in sample[field].detections)
 
 
-def test_saved_views(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
-    curate(drawn)
-    samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
-    (photo,) = truth_of(drawn).photos
+def test_saved_views(loaded: Loaded) -> None:
+    samples = loaded.samples
+    (photo,) = truth_of(loaded.dataset).photos
     truth = ("ground_truth", "ground_truth_stuff")
     predicted = ("predictions", "predictions_stuff")
     shown = {}
@@ -114,9 +132,8 @@ def test_saved_views(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
     }
 
 
-def test_every_error_has_a_kind_and_a_price(drawn: Dataset, curate: Curate, tmp_path: Path) -> None:
-    curate(drawn)
-    samples = reviewed(drawn, predict(drawn, tmp_path / "run"))
+def test_every_error_has_a_kind_and_a_price(loaded: Loaded) -> None:
+    samples = loaded.samples
     (sample,) = samples.match_tags("test")
     (disc,) = (d for d in sample["ground_truth"].detections if d.label == "disc")
     wrong = [d for d in sample["predictions"].detections if d["outcome"] == "false alarm"]
@@ -225,76 +242,16 @@ def test_a_list_of_another_prediction_is_rewritten(
     assert read_redraw(run) == before
 
 
-def test_report_and_review_write_the_same_list(
-    drawn: Dataset, curate: Curate, tmp_path: Path
-) -> None:
-    curate(drawn)
-    prediction, run = predict(drawn, tmp_path / "run"), tmp_path / "run/first"
-    reviewed(drawn, prediction)
-    names = ("redraw.txt", "redraw.json")
-    written = {name: (run / name).read_bytes() for name in names}
-    for name in names:
-        (run / name).unlink()
+def test_report_and_review_write_the_same_list(loaded: Loaded, tmp_path: Path) -> None:
     write_report(
-        truth_of(drawn).json_path,
-        prediction,
-        images=drawn.images,
-        folder=run,
-        log=run / "log.jsonl",
+        truth_of(loaded.dataset).json_path,
+        loaded.prediction,
+        images=loaded.dataset.images,
+        folder=tmp_path,
+        log=tmp_path / "log.jsonl",
         settings=(),
         title="first",
     )
-    assert {name: (run / name).read_bytes() for name in names} == written
-
-
-def test_the_runs_before_stay_beside_the_reviewed_one(
-    drawn: Dataset, curate: Curate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    draw_photo(drawn.root, "c", GOOD)
-    draw_photo(drawn.root, "d", GOOD)
-    curate(drawn)
-    wrong, right = truth_of(drawn).photos
-    bad, good = tmp_path / "bad", tmp_path / "good"
-    predict(drawn, bad / "predictions")
-    predict_truth(drawn, good / "predictions")
-
-    def load(run: Path) -> fo.Dataset:
-        json = run / "predictions/panoptic.json"
-        return fo.load_dataset(review(drawn, truth_of(drawn).json_path, json, run=run))
-
-    assert not load(bad).has_sample_field("other_pq")
-    samples = load(good)
-    by_photo = {sample["photo"]: sample for sample in samples.exists("pq")}
-    changed = by_photo[wrong.file_name]
-    assert changed["pq"] == 1
-    assert (changed["other_pq"], changed["pq_change"]) == pytest.approx((PQ, 1 - PQ))
-    assert by_photo[right.file_name]["pq_change"] == 0
-    assert outcomes(changed["predictions"]) == [("box", "hit", ["hit"])] * 2 + [
-        ("disc", "hit", ["hit"])
-    ]
-    assert outcomes(changed["other_predictions"]) == [
-        ("box", "false alarm", ["false alarm"]),
-        ("box", "hit", ["hit"]),
-    ]
-    for view, count in (("runs disagree", 1), ("better than bad", 1), ("worse than bad", 0)):
-        assert len(samples.load_saved_view(view)) == count
-    (shown,) = samples.load_saved_view("runs disagree")
-    assert outcomes(shown["other_predictions"]) == [("box", "false alarm", ["false alarm"])]
-    assert samples.info["errors"]["others"][0]["pq"] < samples.info["errors"]["pq"] == 100
-
-    third = tmp_path / "third"  # as bad as the first; both others stay beside it
-    predict(drawn, third / "predictions")
-    samples = load(third)
-    sample = samples.one(fo.ViewField("photo") == wrong.file_name)
-    assert [one["run"] for one in samples.info["errors"]["others"]] == ["good", "bad"]
-    assert (sample["pq_change"], sample["pq_change_2"]) == (pytest.approx(PQ - 1), 0)
-    assert outcomes(sample["other_2_predictions"]) == outcomes(sample["predictions"])
-    for view, count in (("runs disagree", 1), ("worse than good", 1), ("better than bad", 0)):
-        assert len(samples.load_saved_view(view)) == count
-
-    (bad / "predictions/panoptic.json").write_text("{}")
-    samples = load(good)
-    assert f"not shown beside this run: {bad}" in capsys.readouterr().out
-    assert samples.has_sample_field("other_predictions")
-    assert not samples.has_sample_field("other_2_predictions")
-    assert not samples.has_saved_view("worse than bad")
+    for name in ("redraw.txt", "redraw.json"):
+        of_review = loaded.prediction.with_name("first") / name
+        assert (tmp_path / name).read_bytes() == of_review.read_bytes()

@@ -85,7 +85,7 @@ def test_a_missing_compiler_is_explained_in_one_line() -> None:
         raise RuntimeError("other")
 
 
-def test_photos_of_many_sizes_are_compiled_once() -> None:
+def test_photos_of_many_sizes_are_compiled_once(shallow: None) -> None:
     """The code for small inputs is disabled, because it would be recompiled for each size."""
     torch.compiler.reset()
     graphs: list[object] = []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +15,9 @@ from detr.planning.cost import StepCost, measure_steps
 from detr.training.processes import Processes
 from detr.training.stage_model import Stage
 from detr.training.train import stages_of
+from tests.conftest import Run
 from tests.detr.drawn import draw_set
-from tests.detr.training.runs import CONFIG, CPU, DATASET_YAML, FAST, ROOT
+from tests.detr.training.runs import CONFIG, CPU, DATASET_YAML, FAST
 
 
 def costs_of(panoptic: Path, config: TrainConfig, *stages: Stage) -> tuple[StepCost, ...]:
@@ -60,29 +59,27 @@ def test_fused_operations_are_counted(tmp_path: Path, monkeypatch: pytest.Monkey
     assert counts[:2] == counts[2:]
 
 
-def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+def test_a_dry_run_writes_nothing(tmp_path: Path, run: Run) -> None:
     draw_set(tmp_path / "set" / "panoptic")
     (tmp_path / "set" / "dataset.yaml").write_text(DATASET_YAML)
     before = sorted(tmp_path.rglob("*"))
-    command = [sys.executable, "pipeline.py", "train", str(tmp_path / "set"), "--dry-run"]
-    done = subprocess.run(
-        [*command, "--run", str(tmp_path / "run")], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    small = ("--set", "min_size=96", "max_size=128")
+    words = ("train", tmp_path / "set", "--dry-run", "--run", tmp_path / "run", *small)
+    printed = run(*words, status=0)
     for row in ("parameters", "FLOPs per step", "peak memory", "time per epoch"):
-        assert row in done.stdout
-    assert "num_queries 40: up to " in done.stdout  # with the reason
+        assert row in printed
+    assert "num_queries 40: up to " in printed  # with the reason
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_run_continues_from_another_working_directory(tmp_path: Path) -> None:
+def test_a_run_continues_from_another_working_directory(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw_set(tmp_path / "set" / "panoptic", train=2, test=1)
     (tmp_path / "set" / "dataset.yaml").write_text(DATASET_YAML)
     write_yaml(tmp_path / "set" / "train.yaml", CONFIG)
-    pipeline, printed = str(ROOT / "pipeline.py"), []
-    for cwd, dataset, run in ((tmp_path, "set", "run"), (tmp_path / "set", ".", "../run")):
-        words = [pipeline, "train", dataset, "--run", run, "--stage", "boxes"]
-        done = subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        printed.append(done.stdout)
+    printed = []
+    for cwd, dataset, folder in ((tmp_path, "set", "run"), (tmp_path / "set", ".", "../run")):
+        monkeypatch.chdir(cwd)
+        printed.append(run("train", dataset, "--run", folder, "--stage", "boxes", status=0))
     assert "already trained" in printed[1]

@@ -33,6 +33,7 @@ LEARNING = replace(
     batch_size=4,
     epochs=36,
     lr=1e-3,
+    lr_backbone=0,  # frozen, because that takes less time
     warmup_steps=10,
     schedule="flat_cosine",
     ema_decay=0.9,

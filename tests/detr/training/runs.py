@@ -66,4 +66,6 @@ def read_log(run: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in line.items() if k not in ("seconds", "time")} for line in lines]
 
 
-TUNED = replace(FAST_KILLED, tune=0.2, epochs=2, schedule="plateau", patience=1, batch_size=4)
+TUNED = replace(
+    FAST_KILLED, tune=0.2, epochs=2, schedule="plateau", patience=1, batch_size=4, lr_backbone=0
+)

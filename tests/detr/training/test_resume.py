@@ -39,7 +39,7 @@ from tests.detr.training.runs import (
 def test_resumed_training_has_the_same_losses_as_an_uninterrupted_run(
     panoptic: Path, tmp_path: Path, config: TrainConfig
 ) -> None:
-    torch.set_num_threads(2)
+    torch.set_num_threads(2 if config is CONFIG else 1)  # two are slower for such small models
     train(panoptic, tmp_path / "whole", run_config(config), "both")
     train(panoptic, tmp_path / "parts", run_config(config, epochs=1, mask_epochs=1), "boxes")
     train(panoptic, tmp_path / "parts", run_config(config, mask_epochs=1), "both")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -16,15 +17,16 @@ from annotation.labelme.annotation import read_annotation
 from annotation.labelme.geometry import outline
 from annotation.rules.validate import check_dataset
 from base.errors import InputError
+from samples.yard.flaws import plant_flaws
 from samples.yard.sample import render_yard
 
-PHOTOS = 24
+PHOTOS, SEED = 12, 7  # one of these photos has a rectangle
 
 
 @pytest.fixture(scope="module")
 def yard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("yard") / "yard"
-    render_yard(root, images=PHOTOS, seed=3)
+    render_yard(root, images=PHOTOS, seed=SEED)
     return root
 
 
@@ -32,7 +34,7 @@ def test_every_photo_is_complete_and_has_no_findings(yard: Path) -> None:
     dataset = open_dataset(yard)
     checked = check_dataset(dataset)
     assert len(checked.annotations) == len(dataset.photos()) == PHOTOS
-    # findings about dataset.yaml are expected: in 24 photos, some categories are rare
+    # findings about dataset.yaml are expected: in so few photos, some categories are rare
     assert [f for f in checked.findings if f.file != "dataset.yaml"] == []
     for annotated in checked.annotations:
         assert annotated.photo is not None
@@ -75,12 +77,12 @@ def test_the_seed_determines_every_byte_and_a_stopped_run_is_resumed(
     yard: Path, tmp_path: Path
 ) -> None:
     again = tmp_path / "again"
-    render_yard(again, images=3, seed=3)
-    for file in ("images/yard_0002.jpg", "labelme/yard_0002.json", "stuff/yard_0002.png"):
+    render_yard(again, images=2, seed=SEED)
+    for file in ("images/yard_0001.jpg", "labelme/yard_0001.json", "stuff/yard_0001.png"):
         assert (again / file).read_bytes() == (yard / file).read_bytes()
     (again / "dataset.yaml").unlink()
     (again / "labelme/yard_0001.json").unlink()
-    render_yard(again, images=3, seed=3)
+    render_yard(again, images=2, seed=SEED)
     for file in ("images/yard_0001.jpg", "labelme/yard_0001.json"):
         assert (again / file).read_bytes() == (yard / file).read_bytes()
 
@@ -89,10 +91,10 @@ def test_a_complete_set_is_not_rewritten_and_other_files_are_refused(
     yard: Path, tmp_path: Path
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in yard.rglob("*")}
-    render_yard(yard, images=PHOTOS, seed=3)
+    render_yard(yard, images=PHOTOS, seed=SEED)
     assert {path: path.stat().st_mtime_ns for path in yard.rglob("*")} == before
     with pytest.raises(InputError, match="contains another sample"):
-        render_yard(yard, images=PHOTOS, seed=4)
+        render_yard(yard, images=PHOTOS, seed=SEED + 1)
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="did not write"):
         render_yard(tmp_path, images=2)
@@ -101,7 +103,8 @@ def test_a_complete_set_is_not_rewritten_and_other_files_are_refused(
 
 def test_only_the_listed_files_have_flaws(yard: Path, tmp_path: Path) -> None:
     root = tmp_path / "flaws"
-    render_yard(root, images=PHOTOS, seed=3, flaws=True)
+    shutil.copytree(yard, root)
+    plant_flaws(root, seed=SEED)
     flaws = json.loads((root / "flaws.json").read_text())["flaws"]
     assert len({flaw["rule"] for flaw in flaws}) == 8
     changed = {
