@@ -10,6 +10,7 @@ Photos are named by their path below `images/`. `from __future__ import annotati
 purpose: msgspec would have to compile each type annotation from a string.
 """
 
+import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -39,10 +40,11 @@ class Decisions:
 def read_decisions(dataset: Dataset) -> Decisions:
     """Read `curation.yaml`; without one, there are no decisions.
 
-    Raises InputError for wrong values and unknown keys.
+    Raises InputError for wrong values and unknown keys, and for a pipe or a broken link, which
+    should not be ignored.
     """
     path = dataset.root / FILE_NAME
-    return read_yaml(path, Decisions) if path.is_file() else Decisions()
+    return read_yaml(path, Decisions) if os.path.lexists(path) else Decisions()
 
 
 def write_decisions(dataset: Dataset, decisions: Decisions) -> None:

@@ -1,4 +1,4 @@
-"""What synchronising files with the disk costs `convert`, `import`, `sample` and `collect`.
+"""What synchronising files with the disk costs `convert`, `import` and `sample`.
 
     .venv/bin/python -m benchmarks.syncing              200 photos of 640x480, 3 rounds
     .venv/bin/python -m benchmarks.syncing 50 1         50 photos, 1 round
@@ -21,7 +21,6 @@ from pathlib import Path
 from statistics import median
 
 from annotation.dataset import open_dataset
-from annotation.intake.collect import collect
 from base import syncing
 from benchmarks.conversion import make_set
 from conversion.building.build import convert
@@ -85,7 +84,6 @@ def main() -> None:
             "convert": lambda: convert(open_dataset(place)),
             "import": lambda: import_coco(drawn / "panoptic", place),
             "sample": lambda: render_yard(place, images=SAMPLED),
-            "collect": lambda: collect([drawn / "images"], place),
         }
         for name, command in commands.items():
             results = [measure(name, command, drawn, place) for _ in range(rounds)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -60,7 +61,7 @@ def train(
     seconds = parse_duration(time, where="time") if isinstance(time, str) else time
     check_run(run, where="run")
     default = dataset.root / "train.yaml"
-    path = Path(config) if config is not None else default if default.is_file() else None
+    path = Path(config) if config is not None else default if os.path.lexists(default) else None
     given = read_settings(path, settings)
     source = None if init is None else str(init)
     if source is not None and not (run / "checkpoints").is_dir():  # a new run, which reads it

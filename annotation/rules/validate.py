@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -181,7 +182,7 @@ def _groups(dataset: Dataset) -> dict[str, str]:
     """Return the groups of photos from the file of the split, or else from photos.csv."""
     path = group_file(dataset.root, dataset.config.group_by) or dataset.root / "photos.csv"
     used = dataset.config.group_by is not None
-    return read_photo_groups(path) if used or path.is_file() else {}
+    return read_photo_groups(path) if used or os.path.lexists(path) else {}
 
 
 def _photo_orphans(

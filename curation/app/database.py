@@ -17,12 +17,12 @@ from pymongo.errors import PyMongoError
 from base.errors import InputError
 from base.locks import locked
 from curation.app.fiftyone_private import (
-    block_ctrl_c_in_services,
     bundled_mongod,
     name_database_service,
+    prepare_services,
 )
 from curation.app.mongod import check_mongod
-from curation.app.service import choose_service
+from curation.app.service import choose_service, end_left_server
 from curation.app.settings import apply_settings
 
 LEAST_FREE = 20 << 20  # bytes on the disk of the database
@@ -40,7 +40,7 @@ def connect() -> None:
     if _connected:
         return
     apply_settings()
-    block_ctrl_c_in_services()
+    prepare_services()
     if fo.config.database_uri:
         check_server(fo.config.database_uri)
         _query()
@@ -50,6 +50,7 @@ def connect() -> None:
         with locked(folder / "curation.lock"):
             _check_space(folder)
             name_database_service(choose_service(folder))
+            end_left_server(folder)
             _query()
     _connected = True
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from base.ctrl_c import ctrl_c_blocked
 from base.errors import InputError
 from base.waiting import wait_for
 
-LISTEN_SECONDS, LISTEN_ATTEMPTS = 60, 10  # for the App's server to listen
+LISTEN_SECONDS, LISTEN_ATTEMPTS = 60, 10  # for a service to listen
 STOP_SECONDS = 3  # for the App's server to end by itself
 DEFAULT_SERVICE = "db"  # FiftyOne's name for its database service
 
@@ -43,21 +43,18 @@ def app_server(name: str, *, address: str, port: int) -> Iterator[Callable[[], o
             fo.close_app()
         return
 
-    class PatientService(ServerService):  # type: ignore[misc]
-        """The server, which on a busy machine may take longer than FiftyOne waits."""
+    class AppService(ServerService):  # type: ignore[misc]
+        """The server, with errors that say what to do."""
 
         def _wait_for_child_port(self, port: int | None = None) -> object:
-            for _ in range(LISTEN_ATTEMPTS):
-                with suppress(ServiceListenTimeout):
-                    return super()._wait_for_child_port(port, timeout=LISTEN_SECONDS)
-                if self.child.poll() is not None:
-                    break
-                print("FiftyOne's App: still starting", flush=True)
-            self.stop()
-            raise InputError(
-                f"port {port}: FiftyOne's App did not start; run the same command again, with"
-                " another --port or when the machine is less busy"
-            )
+            try:
+                return super()._wait_for_child_port(port)
+            except ServiceListenTimeout:
+                self.stop()
+                raise InputError(
+                    f"port {port}: FiftyOne's App did not start; run the same command again, with"
+                    " another --port or when the machine is less busy"
+                ) from None
 
         def stop(self) -> None:
             """Stop the server, by force if it still answers a window of the App."""
@@ -68,7 +65,7 @@ def app_server(name: str, *, address: str, port: int) -> Iterator[Callable[[], o
                     process.kill()
             super().stop()
 
-    server = PatientService(port, address=address, do_not_track=True)
+    server = AppService(port, address=address, do_not_track=True)
     try:
         # `server.wait` waits for the same process without a limit
         yield partial(wait_for, server.child) if hasattr(server, "child") else server.wait
@@ -76,23 +73,35 @@ def app_server(name: str, *, address: str, port: int) -> Iterator[Callable[[], o
         server.stop()
 
 
-def block_ctrl_c_in_services() -> None:
-    """Keep Ctrl-C in a terminal from FiftyOne's services; they end when this process ends.
+@cache
+def prepare_services() -> None:
+    """Wait longer for FiftyOne's services to start, and keep Ctrl-C in a terminal from them.
 
-    They ignore it only once they have started, and print a traceback before, which is what happens
-    without the private name.
+    On a busy machine, they may take longer than the minute that FiftyOne waits. They ignore Ctrl-C
+    only once they have started, and print a traceback before; they end when this process ends.
+    Without the private names, nothing is changed.
     """
     try:
-        from fiftyone.core.service import Service
+        from fiftyone.core.service import Service, ServiceListenTimeout
     except ImportError:
         return
-    start = Service.start
+    start, wait = Service.start, Service._wait_for_child_port
 
     def start_blocked(self: Any) -> None:
         with ctrl_c_blocked():
             start(self)
 
-    Service.start = start_blocked
+    def wait_longer(self: Any, port: int | None = None) -> object:
+        for _ in range(LISTEN_ATTEMPTS - 1):
+            try:
+                return wait(self, port, timeout=LISTEN_SECONDS)
+            except ServiceListenTimeout:
+                if psutil.wait_procs([self.child], timeout=0)[0]:  # it has ended
+                    raise
+            print("FiftyOne: still starting", flush=True)
+        return wait(self, port, timeout=LISTEN_SECONDS)
+
+    Service.start, Service._wait_for_child_port = start_blocked, wait_longer
 
 
 def database_services() -> list[Any]:

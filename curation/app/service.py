@@ -8,13 +8,18 @@ service of a second folder gets another name.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from base.errors import InputError
 from base.files import digest
 from curation.app.fiftyone_private import DEFAULT_SERVICE, database_services, register_with
+
+END_SECONDS = 30  # for a server to write its data and end
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,36 @@ def choose_service(folder: Path) -> str:
         if service.name == DEFAULT_SERVICE and service.folder not in (None, folder):
             taken = True
     return f"{DEFAULT_SERVICE}-{digest(str(folder))[:8]}" if taken else DEFAULT_SERVICE
+
+
+def end_left_server(folder: Path) -> None:
+    """End the server of a database folder whose service was killed; no other one could start.
+
+    Raises InputError if programs still use it.
+    """
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if not _is_left(process, folder.resolve()):
+                continue
+            if any(one.status == psutil.CONN_ESTABLISHED for one in process.net_connections()):
+                raise InputError(
+                    f"{folder}: the service of this database was killed, and programs still use its"
+                    f" server, process {process.pid}; end them, then run the same command again"
+                )
+            print(f"FiftyOne's database: ending process {process.pid}, left by a killed program")
+            process.terminate()
+            if psutil.wait_procs([process], timeout=END_SECONDS)[1]:
+                process.kill()
+
+
+def _is_left(process: psutil.Process, folder: Path) -> bool:
+    """Return whether a process is a server that FiftyOne started, and whose service has ended."""
+    words = process.cmdline()
+    started = Path(words[0]).name == "mongod" and "--nounixsocket" in words if words else False
+    if not started or Path(_word_after(words, "--dbpath")).resolve() != folder:
+        return False
+    parent = process.parent()
+    return parent is None or "--51-service" not in parent.cmdline()
 
 
 def _describe(process: Any) -> Service:

@@ -36,6 +36,17 @@ def test_pipes_that_the_configuration_names(tmp_path: Path, key: str, message: s
         convert(open_dataset(tmp_path))
 
 
+def test_decisions_that_cannot_be_read_are_not_ignored(tmp_path: Path) -> None:
+    dataset, path = draw(tmp_path, 2), tmp_path / "curation.yaml"
+    os.mkfifo(path)
+    with pytest.raises(InputError, match=r"curation\.yaml: cannot be read: is not a regular file"):
+        convert(dataset)
+    path.unlink()
+    path.symlink_to("/missing/on this machine")
+    with pytest.raises(InputError, match=r"curation\.yaml: cannot be read: No such file"):
+        convert(dataset)
+
+
 def test_pipes_among_photos_maps_and_annotations(tmp_path: Path) -> None:
     dataset = draw(tmp_path, 3)
     (tmp_path / "stuff/p000.png").unlink()

@@ -9,7 +9,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import psutil
+import pymongo
 import pytest
 
 from base.errors import InputError
@@ -17,9 +20,10 @@ from curation.app import fiftyone_private
 from curation.app.database import check_server
 from curation.app.fiftyone_private import (
     app_server,
-    block_ctrl_c_in_services,
     bundled_mongod,
+    prepare_services,
 )
+from curation.app.service import end_left_server
 from tests.curation.conftest import GOOD
 from tests.drawn import free_port
 
@@ -104,6 +108,19 @@ def test_a_database_that_fails_is_reported_in_one_line_and_the_next_run_is_right
         assert load(tmp_path / "set", uri, pid, "") == f"4 {4 * len(GOOD)}"
 
 
+def test_a_server_that_a_killed_service_left_is_ended(tmp_path: Path) -> None:
+    folder = tmp_path / "mongo"
+    with running_mongod(folder, free_port()) as (uri, pid):
+        with pymongo.MongoClient[dict[str, Any]](uri) as client:
+            client.server_info()
+            with pytest.raises(InputError, match=f"programs still use its server, process {pid}"):
+                end_left_server(folder)
+        end_left_server(tmp_path)
+        assert psutil.pid_exists(pid)
+        end_left_server(folder)
+        assert not psutil.pid_exists(pid)
+
+
 SLOW = """
 import signal, socket, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -124,10 +141,9 @@ def test_a_slow_server_of_the_app_is_waited_for(
 
     When it stops the server, it waits without a limit for one that does not end.
     """
-    from fiftyone.core.service import ServerService, Service
+    from fiftyone.core.service import ServerService
 
-    monkeypatch.setattr(Service, "start", Service.start)  # restored at the end
-    block_ctrl_c_in_services()
+    prepare_services()
     port = free_port()
     command = [sys.executable, "-c", SLOW, str(seconds), str(port)]
     monkeypatch.setattr(ServerService, "command", command)
@@ -136,7 +152,7 @@ def test_a_slow_server_of_the_app_is_waited_for(
     monkeypatch.setattr(fiftyone_private, "STOP_SECONDS", 1)
     if seconds < attempts:
         with app_server("any", address="127.0.0.1", port=port) as wait:
-            assert "FiftyOne's App: still starting" in capsys.readouterr().out
+            assert "FiftyOne: still starting" in capsys.readouterr().out
             (server,) = wait.args  # type: ignore[attr-defined]
             status = Path(f"/proc/{server.pid}/status").read_text()
             blocked = next(line for line in status.splitlines() if line.startswith("SigBlk"))
