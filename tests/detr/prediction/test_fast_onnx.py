@@ -25,7 +25,7 @@ SIZES = ((96, 128), (64, 200), (131, 77))  # the last is not a multiple of any s
 
 
 @torch.no_grad()
-def test_onnxruntime_computes_the_same(tmp_path: Path) -> None:
+def test_onnxruntime_computes_the_same(tmp_path: Path, shallow: None) -> None:
     model, path = fast_model(), tmp_path / "fast.onnx"
     save_run(tmp_path / "run", model)
     export_onnx(tmp_path / "run", path)
