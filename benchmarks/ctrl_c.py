@@ -180,7 +180,7 @@ def press_at(moment: float, program: Program, env: dict[str, str]) -> list[str]:
         if started.status() is not None:
             return ["ended"]
         early = _is_ignored(started.pid)
-        processes, waits = started.processes(), started.waits()
+        processes = started.processes()
         started.press()
         end = time.monotonic() + SECONDS
         while started.status() is None and time.monotonic() < end:
@@ -191,7 +191,7 @@ def press_at(moment: float, program: Program, env: dict[str, str]) -> list[str]:
         if early or (status == -signal.SIGINT and _is_early(text)):
             return ["early"]
         # `review` has done its work when it opens the App
-        allowed = (*STATUSES, 0) if program.name == "review" and waits else STATUSES
+        allowed = (*STATUSES, 0) if "App: stopped" in text else STATUSES
         found = ["alive"] * bool(status is None or left)
         found += ["trace"] * ("Traceback" in text or "Exception ignored" in text)
         found += ["status"] * (status is not None and status not in allowed)

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from fiftyone.utils.coco import COCODetectionDatasetImporter
 
+from tests.conftest import Run
 from tests.detr.random_weights import SMALL
 from tests.detr.random_weights import save as save_weights
 from tests.drawn import free_port
@@ -44,17 +45,12 @@ threshold: 0.1
 """
 
 
-def call(*command: object, env: dict[str, str], status: int = 0) -> str:
+def call(*command: object, env: dict[str, str]) -> str:
     words = [str(word) for word in command]
     done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True)
-    assert done.returncode == status, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr
-
-
-@pytest.fixture
-def env(tmp_path: Path) -> dict[str, str]:
-    return environment(tmp_path)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -162,15 +158,17 @@ def test_fiftyone_reads_the_instances_that_were_built(made: Made) -> None:
 def test_make_review_opens_the_app_and_a_second_make_rebuilds_nothing(made: Made) -> None:
     open_review(*made.make, env=made.env)
     before = times(made.dataset, made.run)
-    again = call(*made.make, "dataset", "train", env=made.env)
-    call(*PIPELINE, "review", made.run, "--no-app", env=made.env)
+    again = call(*made.make, "train", env=made.env)
     assert "already trained" in again
     after = times(made.dataset, made.run)
     rebuilt = {path.name for path in after if after[path] != before.get(path)}
     assert rebuilt <= {"scores.json", "log.jsonl", "config.yaml"}
 
 
-def test_the_documented_commands_run_in_order(made: Made, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def documented(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the documented commands; return the folder of their new files."""
+    tmp_path = tmp_path_factory.mktemp("documented")
     values = {
         **{"OUT": tmp_path / "out", "600": 12, "DATASET": made.dataset, "RUN": made.run},
         **{"SOURCE": made.dataset / "images", "NEW": tmp_path / "new"},
@@ -193,14 +191,18 @@ def test_the_documented_commands_run_in_order(made: Made, tmp_path: Path) -> Non
     }
     commands = documented_commands(values)
     assert len(commands) > 10
+    (onnx,) = [words for words in commands if words[0] == "onnx"]
+    onnx[1] = str(values["WEIGHTS"])  # its small ResNet is exported twice as fast
     call_all(commands, env=made.env)
-    flaws = json.loads((tmp_path / "out/flaws.json").read_text())
-    assert flaws["flaws"]
+    return tmp_path
+
+
+def test_the_documented_commands_run_in_order(made: Made, documented: Path) -> None:
     stuff = json.loads((made.dataset / "stuff_predicted/panoptic.json").read_text())
     assert len(stuff["annotations"]) == 12
     assert len(stuff["categories"]) == 133
     for name in ("findings.html", "scores.json", "model.onnx", "exported/data.yaml", "gallery.md"):
-        assert (tmp_path / name).is_file(), name
+        assert (documented / name).is_file(), name
 
 
 def open_review(*make: str, env: dict[str, str]) -> None:
@@ -227,18 +229,17 @@ def open_review(*make: str, env: dict[str, str]) -> None:
     assert "App: stopped" in lines[-1]
 
 
-def test_validate_finds_every_planted_flaw(tmp_path: Path, env: dict[str, str]) -> None:
-    dataset, found = tmp_path / "flawed", tmp_path / "findings.json"
-    call(*PIPELINE, "sample", dataset, "--images", 30, "--flaws", env=env)
-    output = call(*PIPELINE, "validate", dataset, "--json", found, env=env, status=1)
+def test_validate_finds_every_planted_flaw(documented: Path, tmp_path: Path, run: Run) -> None:
+    dataset, found = documented / "out", tmp_path / "findings.json"
+    output = run("validate", dataset, "--json", found, status=1)
     findings = json.loads(found.read_text())["findings"]
     keys = {"rule", "severity", "file", "shape", "message", "fix", "others", "place"}
     assert set(findings[0]) == keys
     planted = json.loads((dataset / "flaws.json").read_text())["flaws"]
-    assert planted
+    assert len({flaw["rule"] for flaw in planted}) == 8
     place = ("rule", "file", "shape")
     assert {tuple(f[k] for k in place) for f in planted} == {
         tuple(f[k] for k in place) for f in findings if f["file"] != "dataset.yaml"
     }
     assert all(finding["file"] in output for finding in findings)
-    assert "left out" in call(*PIPELINE, "convert", dataset, env=env, status=1)
+    assert "left out" in run("convert", dataset, status=1)

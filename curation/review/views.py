@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import median
 
 import fiftyone as fo
 from fiftyone import ViewExpression
@@ -25,7 +26,6 @@ from curation.app.fields import (
 )
 from evaluation.errors.kinds import Kind
 
-CONFIDENT = 0.9  # scores of false alarms from which the model was sure
 POOR_IOU = 0.7  # of hits whose outline is poor
 SMALL = 32**2  # pixels: COCO's limit of small objects
 EARLIER_VIEWS = (  # of sets that were reviewed before their views were listed in `info`
@@ -84,11 +84,25 @@ def _review_views(
         missed = (F("label") == true) & (F("confused_with") == predicted)
         invented = (F("label") == predicted) & (F("confused_with") == true)
         yield f"confused: {true} as {predicted}", only_segments(found, missed, invented)
-    sure = (F("outcome") == FALSE_ALARM) & (F("confidence") >= CONFIDENT)
+    sure = (F("outcome") == FALSE_ALARM) & (F("confidence") >= _usual_score(samples))
     yield "confident and wrong", only_segments(_with(costly, PREDICTED_SEGMENTS, sure), None, sure)
     small = (F("outcome") == MISSED) & (F("area") < SMALL)
     things = TRUE_SEGMENTS[:1]
     yield "missed small things", only_segments(_with(costly, things, small), small, None)
+
+
+def _usual_score(samples: fo.Dataset) -> float:
+    """Return the median score of hits: of things, or else of stuff.
+
+    What a high score is depends on the model: with `variant: fast`, few things reach 0.8.
+    """
+    for path in PREDICTED_SEGMENTS:
+        names = [f"{path}.detections.{name}" for name in ("outcome", "confidence")]
+        rows = zip(*samples.values(names, unwind=True), strict=True)
+        scores = [score for outcome, score in rows if outcome == HIT and score is not None]
+        if scores:
+            return median(scores)
+    return 0.0
 
 
 def _views_of_runs(

@@ -126,6 +126,7 @@ def test_saved_views(loaded: Loaded) -> None:
         "error: wrong category": (["disc"], ["box"]),
         "error: missed": (["box"], []),
         "confused: disc as box": (["disc"], ["box"]),
+        "confident and wrong": ([], ["box"]),
         "missed small things": (["box", "disc"], []),
         "near-duplicates across splits": everything,
         "with findings": everything,
