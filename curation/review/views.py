@@ -101,7 +101,7 @@ def _usual_score(samples: fo.Dataset) -> float:
         rows = zip(*samples.values(names, unwind=True), strict=True)
         scores = [score for outcome, score in rows if outcome == HIT and score is not None]
         if scores:
-            return median(scores)
+            return float(median(scores))
     return 0.0
 
 

@@ -25,7 +25,7 @@ class FrozenBatchNorm2d(nn.Module):
         self.eps = eps
         for name, value in (("weight", 1), ("bias", 0), ("running_mean", 0), ("running_var", 1)):
             self.register_buffer(name, torch.full((channels,), float(value)))
-        self.register_load_state_dict_pre_hook(_drop_counter)
+        self.register_load_state_dict_pre_hook(_drop_counter)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""

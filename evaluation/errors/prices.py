@@ -114,10 +114,11 @@ def price_counts(counts: Counts) -> Prices:
 
 def _costly_kinds(counts: Counts) -> list[int]:
     """Return the kinds whose fixing changes a count."""
-    changes = counts.fp_fixed.any(axis=tuple(range(counts.fp_fixed.ndim - 1)))
-    changes |= counts.fn_fixed.any(axis=tuple(range(counts.fn_fixed.ndim - 1)))
-    changes[_OUTLINE] |= bool((counts.iou < counts.tp).any())
-    return [int(kind) for kind in np.flatnonzero(changes)]
+    fixed = [np.reshape(one, (-1, len(KINDS))) for one in (counts.fp_fixed, counts.fn_fixed)]
+    costly = set(np.flatnonzero(np.concatenate(fixed).any(axis=0)).tolist())
+    if (counts.iou < counts.tp).any():
+        costly.add(_OUTLINE)
+    return sorted(costly)
 
 
 def _subsets(kinds: Sequence[int]) -> list[tuple[int, ...]]:
