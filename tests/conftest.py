@@ -67,6 +67,17 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return run
 
 
+@pytest.fixture(autouse=True)
+def same_signal_handlers() -> Iterator[None]:
+    """Restore what the main function sets: otherwise, a Ctrl-C in a later test would end pytest."""
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM)}
+    hooks = sys.excepthook, sys.unraisablehook
+    yield
+    sys.excepthook, sys.unraisablehook = hooks
+    for number, handler in signals.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture(scope="session")
 def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Provide a MongoDB for the tests and return its URI; the user's database is not touched."""

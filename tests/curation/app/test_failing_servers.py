@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,7 +117,9 @@ def test_a_server_that_a_killed_service_left_is_ended(tmp_path: Path) -> None:
             with pytest.raises(InputError, match=f"programs still use its server, process {pid}"):
                 end_left_server(folder)
         end_left_server(tmp_path)
-        assert psutil.pid_exists(pid)
+        server = psutil.Process(pid)
+        while any(one.status == psutil.CONN_ESTABLISHED for one in server.net_connections()):
+            time.sleep(0.1)  # until the server has seen that the client is gone
         end_left_server(folder)
         assert not psutil.pid_exists(pid)
 
