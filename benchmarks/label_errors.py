@@ -138,8 +138,6 @@ def main() -> None:
     parser.add_argument("--set", nargs="+", metavar="KEY=VALUE", help="instead of --time")
     parser.add_argument("--out", type=Path, default=Path("runs/label-errors"))
     options = parser.parse_args()
-    if "ObjectLab" not in RANKINGS:
-        print("without ObjectLab: pip install cleanlab")
     trials = []
     for seed in options.seeds:
         trials.append(run_trial(options.dataset, options.out, seed, options))

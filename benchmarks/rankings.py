@@ -8,7 +8,6 @@ compare boxes.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -180,6 +179,6 @@ RANKINGS: dict[str, Ranking] = {
     "least confident": least_confident,
     "worst photos": worst_photos,
     "mistakenness": mistakenness,
+    "ObjectLab": objectlab,
+    f"ObjectLab, {SURE}": objectlab_trusting,
 }
-if importlib.util.find_spec("cleanlab"):  # of the extra `test`
-    RANKINGS |= {"ObjectLab": objectlab, f"ObjectLab, {SURE}": objectlab_trusting}

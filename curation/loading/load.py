@@ -41,9 +41,8 @@ def load_dataset(dataset: Dataset, checked: Checked, embed: Embed | None = None)
     Photos are matched by their name below `images/`: changed photos are updated in place, photos
     that no longer exist are removed, the user's own tags, fields and labels are kept. `embed`
     returns the vectors of the map of photos; without it, the photos themselves are not examined:
-    there is no map, and nothing about their quality. Raises InputError if there
-    is no panoptic set, if FiftyOne has an unrelated data set of that name, or if its database
-    fails.
+    there is no map, and nothing about their quality. Raises InputError if there is no panoptic set,
+    if FiftyOne has an unrelated data set of that name, or if its database fails.
     """
     with working_on(dataset.root, "curate"):
         return _load(dataset, checked, embed)

@@ -34,20 +34,24 @@ def giou_pairs(cxcywh: Tensor, other_cxcywh: Tensor) -> Tensor:
 
 def iou_pairs(cxcywh: Tensor, other_cxcywh: Tensor) -> Tensor:
     """(...) IoU of each box (..., 4) with the other box at the same index (..., 4)."""
-    a, b = to_xyxy(cxcywh), to_xyxy(other_cxcywh)
-    sides = torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])
-    overlap = sides.clamp(min=0).prod(-1)
+    overlap = _overlap(to_xyxy(cxcywh), to_xyxy(other_cxcywh))
     union = cxcywh[..., 2:].prod(-1) + other_cxcywh[..., 2:].prod(-1) - overlap
     return overlap / union.clamp(min=1e-12)
 
 
 def iou_matrix(xywh: Tensor) -> Tensor:
     """(N, N) IoU of each of N boxes (N, 4) with each other; NaN for two boxes without area."""
-    low, high = xywh[:, :2], xywh[:, :2] + xywh[:, 2:]
-    areas = (high - low).prod(-1)
-    sides = torch.minimum(high[:, None], high) - torch.maximum(low[:, None], low)
-    overlap = sides.clamp(min=0).prod(-1)
+    xyxy = torch.cat((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), -1)
+    areas = (xyxy[:, 2:] - xyxy[:, :2]).prod(-1)
+    overlap = _overlap(xyxy[:, None], xyxy)
     return overlap / (areas[:, None] + areas - overlap)
+
+
+def _overlap(xyxy: Tensor, other_xyxy: Tensor) -> Tensor:
+    """(...) area of the intersection of boxes (..., 4)."""
+    low = torch.maximum(xyxy[..., :2], other_xyxy[..., :2])
+    high = torch.minimum(xyxy[..., 2:], other_xyxy[..., 2:])
+    return (high - low).clamp(min=0).prod(-1)
 
 
 def to_cxcywh(xywh: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class FrozenBatchNorm2d(nn.Module):
     """A batch norm whose statistics and parameters are buffers.
 
-    torchvision has the same class, but importing torchvision takes two seconds, which most commands
-    would spend for nothing else.
+    torchvision has the same class, but importing it takes two seconds, and prediction needs nothing
+    else from torchvision.
     """
 
     weight: Tensor
