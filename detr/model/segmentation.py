@@ -1,8 +1,8 @@
 """The mask head: a mask for each query, from its attention over the memory and from the features.
 
-As published with DETR, with one difference: the head runs only on selected queries, those matched
-in training or kept in prediction. No layer mixes queries, so their masks are the same as if it ran
-on all queries.
+As published with DETR, but the head runs only on selected queries, those matched in training or
+kept in prediction, and training starts from other weights of the first layer. No layer mixes
+queries, so their masks are the same as if it ran on all queries.
 """
 
 from __future__ import annotations

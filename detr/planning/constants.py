@@ -9,7 +9,8 @@ from __future__ import annotations
 
 # resolution
 SMALL_THING = 16  # pixels: a quarter of the things may be smaller; features begin at stride 4
-LEAST_LONG_SIDE = 512  # pixels, for stuff and large things; smaller photos keep their size
+LEAST_LONG_SIDE = 512  # pixels, for stuff and large things; smaller photos are enlarged
+MOST_ENLARGED = 1.5  # times their own size: enlarged photos give finer outlines
 MOST_LONG_SIDE = 1024  # pixels; larger photos are reduced to this
 LEAST_SHORT_SIDE = 128  # pixels: four locations at stride 32; smaller photos are enlarged to this
 PROBED_LONG_SIDE = 512  # pixels: of the photos of the first measured steps, at most

@@ -26,7 +26,7 @@ class Continued:
 
     config: RunConfig
     choices: tuple[Choice, ...]  # made when it was started
-    seconds_left: float | None  # None: unknown, because a stage has not begun
+    seconds_left: float  # of the stages that have begun
     note: str
 
 
@@ -92,7 +92,7 @@ def _check_time(folder: Path, started: RunConfig, settings: Settings, lines: lis
     return started.time
 
 
-def _seconds_left(config: RunConfig, lines: list[Line]) -> float | None:
+def _seconds_left(config: RunConfig, lines: list[Line]) -> float:
     """Return the remaining time of the stages that have begun, from the time of their epochs."""
     left = 0.0
     for stage in {line["stage"]: None for line in lines}:

@@ -18,6 +18,7 @@ from detr.settings import Settings
 from detr.training.processes import Processes
 from detr.training.schedule import stage_epochs
 from detr.training.train import StageOption, stages_of
+from detr.weights.checkpoint import checkpoint_path
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,14 @@ def _continued(
         folder, request.dataset, request.settings, init=request.init, seconds=request.seconds
     )
     splits = hold_out(read_splits(panoptic), continued.config.train)
+    stages = stages_of(request.stage, continued.config.train)
+    begun = all(checkpoint_path(folder, stage).exists() for stage in stages)
     plan = Plan(
         continued.config,
         splits,
         machine,
         continued.choices,
-        seconds=continued.seconds_left,
+        seconds=continued.seconds_left if begun else None,  # the others were never timed
         note=continued.note,
     )
     return _measured(plan, request, processes) if request.count_flops else plan

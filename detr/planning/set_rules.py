@@ -16,6 +16,7 @@ from detr.planning.constants import (
     LEAST_SHORT_SIDE,
     LR_OF_BATCH_4,
     MEMORY_SHARE,
+    MOST_ENLARGED,
     MOST_LONG_SIDE,
     MOST_QUERIES,
     MULTIPLE,
@@ -62,12 +63,11 @@ def wanted_resolution(survey: Survey, machine: Machine, batch_size: int) -> Choi
         why += f" in photos of {own}x{survey.short_side}"
     if wanted > MOST_LONG_SIDE:
         wanted, why = MOST_LONG_SIDE, f"{why}, but higher resolutions take too long"
+    if wanted > (most := own * MOST_ENLARGED):
+        wanted, why = most, f"{MOST_ENLARGED} times the photos' own size, for finer outlines"
     fitting = _side_in_memory(machine, batch_size, ratio)
-    if fitting < min(own, wanted):
+    if fitting < wanted:
         wanted, why = fitting, f"as large as fits into {machine.memory / 1e9:.0f} GB of memory"
-    if wanted >= own:
-        small = survey.thing_sizes and survey.thing_sizes[0] < SMALL_THING
-        wanted, why = own, "the photos' own size" + (f"; {why}" if small else "")
     if wanted / ratio < LEAST_SHORT_SIDE:
         wanted, why = LEAST_SHORT_SIDE * ratio, "at a lower one, features have too few locations"
     return resolution(survey, wanted, why)

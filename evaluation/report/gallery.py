@@ -42,6 +42,7 @@ class GalleryPhoto:
     name: str
     pq: float
     errors: str
+    outlines: str
     picture: Picture
 
 
@@ -73,7 +74,8 @@ def write_gallery(
         match = priced.matches[i]
         picture = _draw(match, truth, prediction, images)
         errors = errors_in_words(priced.errors[i], truth.categories)
-        shown.append(GalleryPhoto(match.truth.file_name, match.pq, errors, picture))
+        outlines = outlines_in_words(match, truth.categories)
+        shown.append(GalleryPhoto(match.truth.file_name, match.pq, errors, outlines, picture))
     for number, photo in enumerate(shown, start=1):
         _write_jpeg(folder / f"{number:03d}.jpg", photo.picture)
     _write_jpeg(folder / "overview.jpg", _overview(shown))
@@ -98,6 +100,16 @@ def errors_in_words(errors: Sequence[Error], categories: Sequence[Category]) -> 
         for kind, counts in by_kind.items()
     ]
     return "; ".join(parts) or "none"
+
+
+def outlines_in_words(match: PhotoMatch, categories: Sequence[Category]) -> str:
+    """Say how exact the hits are: their mean IoU, and the lowest, as in `85.0 (barrier 61.3)`."""
+    if not match.tp:
+        return "no hits"
+    names = {category.id: category.name for category in categories}
+    worst = min(match.tp, key=lambda hit: hit.iou)
+    mean = sum(hit.iou for hit in match.tp) / len(match.tp)
+    return f"{percent(mean)} (lowest: {names[worst.truth.category_id]} {percent(worst.iou)})"
 
 
 def _check_folder(folder: Path) -> None:
@@ -184,7 +196,10 @@ def _page(
 
 {len(shown)} of these photos, chosen at random with seed {seed}: the original, the ground truth and
 the predicted segmentation. Missed segments have a red border in the ground truth, false alarms in
-the prediction. The PQ of a photo counts its segments as if all had one category.
+the prediction. The PQ of a photo counts its segments as if all had one category. Below each photo
+are its errors, and the mean IoU of its hits: imprecise outlines cost points, too.
+
+`pipeline.py report RUN --rows {len(shown)} --seed {seed} --gallery {folder}.md` wrote this page.
 
 The four best, four typical ones and the four worst:
 
@@ -196,7 +211,7 @@ The four best, four typical ones and the four worst:
 
 ![Original, ground truth and prediction]({folder}/{number:03d}.jpg)
 
-Errors: {_escaped(photo.errors)}
+Errors: {_escaped(photo.errors)}. IoU of the hits: {_escaped(photo.outlines)}
 """
         for number, photo in enumerate(shown, start=1)
     ]

@@ -134,7 +134,7 @@ def fast() -> dict[str, Tensor]:
         "tokens": places.tokens,
         "dense logits": output.dense.logits,
         "dense boxes": output.dense.cxcywh_norm,
-        "query content": queries.content,
+        "thing queries": queries.content[:, :-3],  # the stuff queries follow
         "stuff queries": model.stuff_embed.weight,
         "class logits": last.logits,
         "presence": last.presence,

@@ -118,6 +118,14 @@ def test_a_continued_run_keeps_its_choices(panoptic: Path, started: Path) -> Non
     assert read_log(started) == before
 
 
+def test_the_time_of_a_stage_that_has_not_begun_is_unknown(panoptic: Path, tmp_path: Path) -> None:
+    train(panoptic, tmp_path, RunConfig("drawn", replace(CONFIG, epochs=1)), "boxes")
+    settings = Settings(vars(replace(CONFIG, epochs=1)))
+    for stage, seconds in (("boxes", 0), ("masks", None), ("both", None)):
+        request = Request("drawn", settings, stage=stage)
+        assert plan_run(panoptic, tmp_path, request, ALONE).seconds == seconds
+
+
 @pytest.fixture
 def stopped(started: Path, tmp_path: Path) -> Path:
     """The same run, stopped after its first epoch."""
@@ -134,7 +142,7 @@ def test_another_time_changes_the_number_of_epochs(stopped: Path) -> None:
     assert longer.config.train.train_time == pytest.approx(3000.1)
     assert longer.config.time == 3600
     assert longer.note.endswith("but with a total time of 60 min instead of 10 min")
-    assert longer.seconds_left is not None and 2000 < longer.seconds_left < 3000.1
+    assert 2000 < longer.seconds_left < 3000.1
     shorter = continue_run(stopped, "drawn", settings, init=None, seconds=1)
     assert shorter.config.train.train_time == 1 and shorter.seconds_left  # one epoch is left
 

@@ -29,8 +29,10 @@ def make(**values: Any) -> Survey:
     return survey(make_set(**values))
 
 
-def test_small_photos_are_used_at_their_own_size_and_tiny_ones_enlarged() -> None:
-    assert scale(make(size=(320, 240))) == 1
+def test_small_photos_are_enlarged() -> None:
+    assert scale(make(size=(512, 384))) == 1
+    assert scale(make(size=(400, 300))) == pytest.approx(512 / 400)
+    assert scale(make(size=(320, 240))) == 1.5
     assert scale(make(size=(64, 48), side=8)) == pytest.approx(128 / 48, rel=0.1)
 
 

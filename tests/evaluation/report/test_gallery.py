@@ -40,7 +40,9 @@ def test_every_photo_has_three_pictures_side_by_side(tmp_path: Path) -> None:
     # of two photos, both are among the best, the typical ones and the worst
     assert overview is not None and overview.shape == (6 * (30 + BAND), 3 * 40 + 2 * GAP, 3)
     assert len(re.findall(r"^### \d\. p\d\.jpg: PQ 100\.0$", text, re.MULTILINE)) == 2
-    assert text.count("Errors: none") == 2 and "with seed 0" in text
+    assert (
+        text.count("Errors: none. IoU of the hits: 100.0 (lowest: ") == 2 and "with seed 0" in text
+    )
     assert text.startswith("# a\\_b\n\nPQ 100.0 ± 0.0 (3 photos, 95 % interval)")
 
 
