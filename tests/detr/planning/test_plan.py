@@ -17,7 +17,7 @@ from detr.planning.opening import opening_lines
 from detr.planning.plan import Plan, Request, plan_run
 from detr.settings import Settings
 from detr.training.processes import Processes
-from detr.training.train import train
+from detr.training.train import StageOption, train
 from tests.detr.drawn import draw_set
 from tests.detr.training.runs import CONFIG, CPU, FAST, read_log
 
@@ -93,7 +93,7 @@ def test_settings_that_contradict_the_time_are_errors(
 def started(panoptic: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with a time and with choices that a new measurement would not make."""
     run = tmp_path_factory.mktemp("started") / "run"
-    timed = {"schedule": "timed", "train_time": 0.1, "epochs": 2}
+    timed: dict[str, Any] = {"schedule": "timed", "train_time": 0.1, "epochs": 2}
     config = replace(FAST, num_queries=33, num_workers=0, **timed)
     train(panoptic, run, RunConfig("drawn", config, None, 600, CHOSEN), "both")
     return run
@@ -118,12 +118,14 @@ def test_a_continued_run_keeps_its_choices(panoptic: Path, started: Path) -> Non
     assert read_log(started) == before
 
 
-def test_the_time_of_a_stage_that_has_not_begun_is_unknown(panoptic: Path, tmp_path: Path) -> None:
-    train(panoptic, tmp_path, RunConfig("drawn", replace(CONFIG, epochs=1)), "boxes")
-    settings = Settings(vars(replace(CONFIG, epochs=1)))
-    for stage, seconds in (("boxes", 0), ("masks", None), ("both", None)):
-        request = Request("drawn", settings, stage=stage)
-        assert plan_run(panoptic, tmp_path, request, ALONE).seconds == seconds
+@pytest.mark.parametrize(("stage", "seconds"), [("boxes", 0), ("masks", None), ("both", None)])
+def test_the_time_of_a_stage_that_has_not_begun_is_unknown(
+    stage: StageOption, seconds: float | None, panoptic: Path, tmp_path: Path
+) -> None:
+    config = replace(CONFIG, epochs=1)
+    train(panoptic, tmp_path, RunConfig("drawn", config), "boxes")
+    request = Request("drawn", Settings(dict(vars(config))), stage=stage)
+    assert plan_run(panoptic, tmp_path, request, ALONE).seconds == seconds
 
 
 @pytest.fixture
