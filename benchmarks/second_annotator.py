@@ -1,9 +1,11 @@
 """What a second annotator would score on yard: the same scenes, drawn again by another hand.
 
-A model that is trained on one person's outlines cannot be expected to agree with them more than a
-second person does. `python -m benchmarks.second_annotator DATASET` draws the things of the test
-photos again, with other random deviations, converts them, and evaluates them as a prediction in
-which every segment has the score 1. The label maps are the same.
+A reference for a model that is trained on one person's outlines, not a bound: a model that has
+learnt the mean outline can agree with them more than a second person does.
+
+`python -m benchmarks.second_annotator DATASET` draws the things of the test photos again, with
+other random deviations, converts them, and evaluates them as a prediction in which every segment
+has the score 1. The label maps are the same, so stuff differs only where things cover it.
 """
 
 from __future__ import annotations
