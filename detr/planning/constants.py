@@ -14,7 +14,7 @@ MOST_ENLARGED = 1.5  # times their own size: enlarged photos give finer outlines
 MOST_LONG_SIDE = 1024  # pixels; larger photos are reduced to this
 LEAST_SHORT_SIDE = 128  # pixels: four locations at stride 32; smaller photos are enlarged to this
 PROBED_LONG_SIDE = 512  # pixels: of the photos of the first measured steps, at most
-LEAST_STEPS = 600  # steps that a resolution must allow in the time; otherwise, a lower one is used
+LEAST_STEPS = 800  # steps that a resolution must allow in the time; otherwise, a lower one is used
 LEAST_REDUCTION = 0.5  # of the resolution, for lack of time; below this, too few things are visible
 MULTIPLE = 32  # pixels: sizes that the features need not be padded to
 
