@@ -47,9 +47,9 @@ def plot_log(log: Sequence[Epoch]) -> LogFigure:
     for stage, axes in zip(stages, grid, strict=True):
         lines = [line for line in log if line.stage == stage]
         _plot_losses(axes[0], lines, ("loss",))
-        axes[0].set_title(f"{stage}: total loss")
+        axes[0].set_title(f"{stage}: total loss", fontsize="medium")
         _plot_losses(axes[1], lines, PARTS.get(stage, ("loss",)))
-        axes[1].set_title(f"{stage}: main losses")
+        axes[1].set_title(f"{stage}: main losses", fontsize="medium")
         _plot_scores(axes[2], lines)
     return figure
 
@@ -86,7 +86,7 @@ def _plot_scores(axes: Axes, lines: Sequence[Epoch]) -> None:
         points = [(epoch, 100 * value) for epoch, value in known if value is not None]
         if points:
             axes.plot(*zip(*points, strict=True), label=label, marker=_marker(scored))
-    axes.set_title(f"{lines[0].stage}: scores of {_photos(lines)} photos, %")
+    axes.set_title(f"{lines[0].stage}: scores of {_photos(lines)} photos, %", fontsize="medium")
     _finish(axes)
 
 

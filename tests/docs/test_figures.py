@@ -150,6 +150,17 @@ def test_rows_of_the_fast_variant_are_the_same_on_both_pages() -> None:
     assert all(f"| {' | '.join(row)} |" in training for row in rows)
 
 
+def test_notebook_5_shows_the_scores() -> None:
+    path = ROOT / "notebooks/5_evaluate_and_review.ipynb"
+    cells = json.loads(path.read_text())["cells"]
+    outputs = [one for cell in cells for one in cell.get("outputs", [])]
+    printed = "".join("".join(one.get("text", "")) for one in outputs)
+    both = scores("yard-1"), scores("yard-fast")
+    for name in ("all", "things", "stuff"):
+        row = "".join(f"{value:>11}" for value in percent(*(run[name]["pq"] for run in both)))
+        assert f"\n{name:18}{row}\n" in printed
+
+
 def test_sizes_in_the_readme() -> None:
     sizes = scores("yard-fast")["sizes"]
     small, large = percent(sizes["small"]["pq"], sizes["large"]["pq"])
