@@ -85,6 +85,17 @@ def test_deleting_the_database_loses_nothing(drawn: Dataset, curate: Curate) -> 
     assert decide(drawn).now.relabel == ()
 
 
+def test_a_line_that_was_edited_after_loading_stays_so(drawn: Dataset, curate: Curate) -> None:
+    tag(curate(drawn), "b.jpg", "relabel")
+    decide(drawn)
+    write_decisions(drawn, Decisions(relabel=("a.jpg",)))  # a is added, b is removed
+    for _ in range(2):
+        assert decide(drawn).now.relabel == ("a.jpg",)
+    samples = curate(drawn)
+    assert samples.match_tags("relabel").values("photo") == ["a.jpg"]
+    assert decide(drawn).now.relabel == ("a.jpg",)
+
+
 def test_decisions_about_photos_that_do_not_exist_are_kept_and_reported(
     drawn: Dataset, curate: Curate, capsys: pytest.CaptureFixture[str]
 ) -> None:
