@@ -102,7 +102,9 @@ class _Tagging:
         They are what the next change is compared with, not the file, which may have decisions that
         the App will show only after the next load.
         """
-        own = {name: sorted(tag for tag in tags if tag in DECISIONS) for name, tags, _ in self._rows}
+        own = {
+            name: sorted(tag for tag in tags if tag in DECISIONS) for name, tags, _ in self._rows
+        }
         return {name: tags for name, tags in own.items() if tags}
 
     def _moved(self, name: str, tags: list[str], own: str | None) -> str | None:
