@@ -4,13 +4,15 @@ Each seed begins with the same random training photos for both. In each round, a
 `variant: fast` is trained on the photos that are annotated so far and scored on the test photos of
 the set; then more training photos are chosen and annotated, with the labels that the set has.
 
-Finished trainings are read from --out, so the benchmark can be stopped and continued.
+Finished trainings are read from --out, so the benchmark can be stopped and continued. Those made
+from another set, from other photos or with other settings are deleted and repeated.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from annotation.dataset import Dataset
+from base.files import digest
 from base.parsing import read_json, write_json
 from conversion.coco.panoptic import PanopticSet, split_json
 from conversion.coco.panoptic_file import read_panoptic
@@ -66,12 +69,13 @@ class Benchmark:
 
     def _score(self, part: Path, chosen: list[str], seed: int) -> float:
         done = part / "pq.json"
+        self._begin(part, chosen, seed)
         if not done.is_file():
             known = set(chosen)
             photos = [photo for photo in self.train.photos if photo.file_name in known]
             write_part(self.dataset, part, self.train, train=photos, test=self.test.photos)
             words = ["train", str(part), "--run", str(part / "run")]
-            words += [] if self.settings else ["--time", self.time]
+            words += self._time
             settings = [f"seed={seed}", *self.settings]
             command = [sys.executable, str(PIPELINE), *words, "--set", *settings]
             subprocess.run(command, check=True)
@@ -81,6 +85,22 @@ class Benchmark:
             scores = evaluate_files(truth, part / "predictions" / "panoptic.json")
             write_json(done, {"pq": scores.quality.all.pq, "photos": chosen})
         return float(read_json(done)["pq"])
+
+    @property
+    def _time(self) -> list[str]:
+        return [] if self.settings else ["--time", self.time]
+
+    def _begin(self, part: Path, chosen: list[str], seed: int) -> None:
+        """Delete what was made from other inputs than these, and write these down."""
+        begun = part / "inputs.json"
+        inputs = {
+            "set": digest(self.train.json_path, self.test.json_path),
+            "settings": [f"seed={seed}", *self.settings, *self._time],
+            "photos": chosen,
+        }
+        if not begun.is_file() or read_json(begun) != inputs:
+            shutil.rmtree(part, ignore_errors=True)
+            write_json(begun, inputs)
 
     def _order(self, part: Path, chosen: list[str], left: list[str]) -> list[str]:
         new, known = (PhotoList(self._photos, tuple(names)) for names in (left, chosen))

@@ -26,10 +26,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from base.parsing import write_json
+from base.files import digest
+from base.parsing import read_json, write_json
 from benchmarks.planting import PLANTS, XYWH, PlantedError, plant_errors
 from benchmarks.rankings import RANKINGS, Ranked
 from conversion.building.build import convert
+from conversion.coco.panoptic import find_split_jsons
 from conversion.coco.panoptic_file import read_panoptic
 from conversion.config import open_valid_dataset
 from evaluation.label_errors.ranking import rank_suspects
@@ -61,6 +63,7 @@ def run_trial(dataset: Path, out: Path, seed: int, options: argparse.Namespace) 
     convert(opened)
     if not prediction:
         folds = out / f"seed-{seed}-folds"
+        begin_folds(folds, opened.panoptic, options)
         words = ["label-errors", str(copy), "--out", str(folds), "--folds", str(options.folds)]
         words += ["--set", *options.set] if options.set else ["--time", options.time]
         command = [sys.executable, str(PIPELINE), *words]
@@ -68,6 +71,22 @@ def run_trial(dataset: Path, out: Path, seed: int, options: argparse.Namespace) 
         prediction = folds / "predictions" / "panoptic.json"
     matched = match_predicted(opened.panoptic, prediction)
     return Trial(seed, planted, _rankings(matched, seed))
+
+
+def begin_folds(folds: Path, panoptic: Path, options: argparse.Namespace) -> None:
+    """Delete folds that were trained on other labels or with other settings, and write these down.
+
+    The others are continued.
+    """
+    begun = folds.with_name(f"{folds.name}.json")
+    inputs = {
+        "set": digest(*find_split_jsons(panoptic).values()),
+        "folds": options.folds,
+        "settings": options.set or ["--time", options.time],
+    }
+    if not begun.is_file() or read_json(begun) != inputs:
+        shutil.rmtree(folds, ignore_errors=True)
+        write_json(begun, inputs)
 
 
 def _rankings(matched: MatchedPhotos, seed: int) -> dict[str, list[Ranked]]:

@@ -119,5 +119,6 @@ def _end_fixes(dataset: Dataset, *, undo: bool) -> None:
     print(f"originals restored: {len(undone.restored)}")
     for photo in undone.photos:
         print(f"{photo}: deleted, because --fix had written it")
-    for file in undone.changed:
-        print(f"{file}: changed since the fix, not restored; the original is in {file}.orig")
+    for kept in undone.changed:
+        what = "changed since that fix, not restored; the original is in"
+        print(f"{kept.file}: {what} {kept.backup}")

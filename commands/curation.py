@@ -125,5 +125,7 @@ def decide(dataset: DatasetPath) -> None:
         if decided.run:
             words += ["--run", str(decided.run), "--with-predictions"]
         print(f"to annotate these photos again: pipeline.py {shlex.join(words)}")
+    elif now != decided.before or decided.corrections:
+        print(f"to apply the changes: pipeline.py {shlex.join(['convert', str(opened.root)])}")
     if decided.problems:
         sys.exit(1)

@@ -64,25 +64,24 @@ def relabel(
     by_photo = {opened.images / name: shapes for name, shapes in added.items()}
     done = open_labelme(opened, check=check, added=by_photo)
     print_annotated(done)
-    if not done.changed:
-        return
-    if photos.name == FILE_NAME:
+    if photos.name == FILE_NAME and done.changed:
         left = end_relabeling(opened, _names(opened, done.faultless)).relabel
         print(f"{photos}: {len(left)} left to relabel")
     failed = any(finding.severity == "error" for finding in done.findings)
-    try:
+    try:  # even if nothing was drawn: the list may come from `decide`, whose changes are to apply
         convert(dataset)
     except SystemExit:  # annotations with errors are left out, as it has printed
         failed = True
-    if before is not None:
+    if done.changed and before is not None:
         print("\n".join(rescore(before, _names(opened, done.photos)).lines()))
-        split = split_of(prediction.parents[1])
+        folder = prediction.parents[1]
+        split = split_of(folder)
         words = [] if split == "test" else ["--split", split]
-        reviewed = prediction.parents[2 if words else 1]
+        reviewed = folder.resolve().parent if words else folder
         if (reviewed / "config.yaml").is_file():
             command = shlex.join(["review", str(reviewed), *words])
             print(f"to see the changes in FiftyOne: pipeline.py {command}")
-    else:
+    elif done.changed:
         print("not scored: give the folder of a run with --run")
     if failed:
         sys.exit(1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from glob import escape
 from hashlib import sha256
 from itertools import chain, islice
 from pathlib import Path
@@ -15,6 +17,7 @@ from base.parsing import parse, read_json, write_json
 from base.syncing import sync_file
 
 SUFFIX = ".orig"  # after .json, so that a backup is not read as an annotation
+_BACKUP = re.compile(r"(?P<file>[^.].*\.(?i:json))(\.(?P<number>[0-9]+))?\.orig", re.DOTALL)
 PHOTO_SUFFIX = ".photo"  # after .json: a record of the photo that a fix wrote
 
 
@@ -27,34 +30,61 @@ class WrittenPhoto:
 
 
 @dataclass(frozen=True)
-class Undone:
-    """Files that were restored, and files that were changed after the fix, relative to the set.
+class Kept:
+    """A file that was changed after a fix, and its backup from before; both relative to the set."""
 
-    `photos` had been written by the fix and were deleted.
+    file: str
+    backup: str
+
+
+@dataclass(frozen=True)
+class Undone:
+    """Files that were restored, and originals of files that were changed after the fix.
+
+    `photos` had been written by the fix and were deleted. All are relative to the set.
     """
 
     restored: tuple[str, ...]
-    changed: tuple[str, ...]
+    changed: tuple[Kept, ...]
     photos: tuple[str, ...]
 
 
 def replace_with_backup(path: Path, data: bytes, write: Callable[[Path], None]) -> None:
     """Replace `path` with the file that `write` creates, and keep its old `data` beside it.
 
-    A backup that exists already is kept. The backup gets the modification time of the fixed file,
-    so that `undo_fixes` can tell whether a person has edited the file since. The backup is on the
-    disk before the file is replaced.
+    A backup that exists already is kept. If a person has edited the file since, its `data` are kept
+    in one more backup, a.json.2.orig beside a.json.orig. The newest backup gets the modification
+    time of the fixed file, so that `undo_fixes` can tell whether a person has edited the file
+    since. The backup is on the disk before the file is replaced.
     """
-    backup = path.with_name(path.name + SUFFIX)
+    backups = _backups_of(path)
+    backup = backups[-1] if backups else path.with_name(path.name + SUFFIX)
     with replacing(path, durable=True) as temporary:
         write(temporary)
         time = temporary.stat().st_mtime_ns
+        if backups and not _is_unedited(path, backup) and backup.read_bytes() != data:
+            backup = path.with_name(f"{path.name}.{1 + _number(backup)}{SUFFIX}")
         if not backup.exists():
             write_bytes(backup, data, durable=True)
-        elif not _is_unedited(path, backup) and backup.read_bytes() != data:
-            return
         os.utime(backup, ns=(time, time))  # before the fix, in case this process is killed
         sync_file(backup)
+
+
+def _backups_of(path: Path) -> list[Path]:
+    """Return the backups of a file, the oldest first."""
+    found = path.parent.glob(f"{escape(path.name)}*{SUFFIX}")
+    return sorted((one for one in found if _backed_up(one.name) == path.name), key=_number)
+
+
+def _backed_up(name: str) -> str | None:
+    """Return the name of the file of which `name` is a backup, or None if it is no backup."""
+    match = _BACKUP.fullmatch(name)
+    return match["file"] if match else None
+
+
+def _number(backup: Path) -> int:
+    match = _BACKUP.fullmatch(backup.name)
+    return int(match["number"] or 1) if match else 1
 
 
 def write_photo(annotation: Path, photo: Path, data: bytes) -> None:
@@ -67,30 +97,36 @@ def write_photo(annotation: Path, photo: Path, data: bytes) -> None:
 def confirm_fixes(dataset: Dataset) -> list[str]:
     """Delete the backups of all fixed files; return those files, relative to the set."""
     confirmed = []
-    for _, record in _kept(dataset, PHOTO_SUFFIX):
+    for _, record in _kept_photos(dataset):
         record.unlink()
-    for path, backup in _kept(dataset, SUFFIX):
+    for path in _fixed_files(dataset):
         if path.exists():  # otherwise the backup is the only copy
-            backup.unlink()
+            for backup in _backups_of(path):
+                backup.unlink()
             confirmed.append(dataset.relative(path))
     return confirmed
 
 
 def undo_fixes(dataset: Dataset) -> Undone:
-    """Restore the backups, byte for byte, unless the fixed file was changed since.
+    """Restore the newest backups, byte for byte, unless the fixed file was changed since.
 
-    Photos that a fix wrote for a restored file are deleted, unless they were changed since.
+    Older ones, of fixes after which a person edited the file, are kept, and the file is listed as
+    changed too. Photos that a fix wrote for a restored file are deleted, unless the photo or the
+    file was changed since.
     """
     restored, changed = [], []
-    for path, backup in _kept(dataset, SUFFIX):
+    for path in _fixed_files(dataset):
+        *older, backup = _backups_of(path)
         if path.exists() and not _is_unedited(path, backup):
-            changed.append(dataset.relative(path))
+            older.append(backup)
         else:
             backup.replace(path)
             restored.append(dataset.relative(path))
+        changed += [Kept(dataset.relative(path), dataset.relative(one)) for one in older]
     photos = []
-    for path, record in _kept(dataset, PHOTO_SUFFIX):
-        if dataset.relative(path) not in changed:
+    edited = {one.file for one in changed}
+    for path, record in _kept_photos(dataset):
+        if dataset.relative(path) not in edited:
             photos += _delete_photo(dataset, path, record)
             record.unlink()
     return Undone(tuple(restored), tuple(changed), tuple(photos))
@@ -113,16 +149,26 @@ def _is_unedited(path: Path, backup: Path) -> bool:
     return path.stat().st_mtime_ns == backup.stat().st_mtime_ns
 
 
-def _kept(dataset: Dataset, suffix: str) -> list[tuple[Path, Path]]:
-    """Return the fixed files and the files that are kept beside them under `suffix`, sorted."""
+def _fixed_files(dataset: Dataset) -> list[Path]:
+    """Return the files that have backups, sorted."""
+    found = ((path, _backed_up(path.name)) for path in _files(dataset))
+    return sorted({path.with_name(name) for path, name in found if name})
+
+
+def _kept_photos(dataset: Dataset) -> list[tuple[Path, Path]]:
+    """Return the annotations for which a fix wrote a photo, and the record of it, sorted."""
+    return sorted(
+        (path.with_name(path.name.removesuffix(PHOTO_SUFFIX)), path)
+        for path in _files(dataset)
+        if path.name.lower().endswith(f".json{PHOTO_SUFFIX}")
+        and path.name.endswith(PHOTO_SUFFIX)
+        and not path.name.startswith(".")
+    )
+
+
+def _files(dataset: Dataset) -> Iterator[Path]:
     walks = [os.walk(dataset.labelme), os.walk(dataset.images)]
     if dataset.is_flat:
         walks[1] = islice(walks[1], 1)  # only the folder itself
-    return sorted(
-        (Path(folder, name.removesuffix(suffix)), Path(folder, name))
-        for folder, _, names in chain(*walks)
-        for name in names
-        if name.endswith(suffix)
-        and name.lower().endswith(f".json{suffix}")
-        and not name.startswith(".")
-    )
+    for folder, _, names in chain(*walks):
+        yield from (Path(folder, name) for name in names)

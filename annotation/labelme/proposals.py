@@ -43,9 +43,23 @@ def without_proposals(annotation: Annotation) -> Annotation:
 def with_proposals(annotation: Annotation, added: Iterable[Shape]) -> Annotation:
     """Return an annotation with more shapes: marks below the others, proposals above them.
 
-    Labelme lists marks first then, and a click inside a mark selects the shape that is there.
+    Labelme lists marks first then, and a click inside a mark selects the shape that is there. Group
+    ids of the annotation, as those of proposals that were accepted earlier, are not used again.
     """
-    shapes = tuple(added)
+    shapes = _in_other_groups(tuple(added), annotation.shapes)
     marks = tuple(shape for shape in shapes if shape.shape_type == "rectangle")
     others = tuple(shape for shape in shapes if shape.shape_type != "rectangle")
     return replace(annotation, shapes=(*marks, *annotation.shapes, *others))
+
+
+def _in_other_groups(added: tuple[Shape, ...], present: Iterable[Shape]) -> tuple[Shape, ...]:
+    """Return shapes with group ids above those of the shapes that are present."""
+    used = [shape.group_id for shape in present if shape.group_id is not None]
+    groups = [shape.group_id for shape in added if shape.group_id is not None]
+    if not used or not groups:
+        return added
+    more = max(0, 1 + max(used) - min(groups))
+    return tuple(
+        shape if shape.group_id is None else replace(shape, group_id=shape.group_id + more)
+        for shape in added
+    )

@@ -62,7 +62,14 @@ def _start(samples: fo.Dataset) -> str:
 
 def tunnel(port: int) -> str:
     """Return the command by which another machine reaches the App, which only this one can open."""
-    return f"ssh -N -L {port}:{ADDRESS}:{port} {getpass.getuser()}@{socket.gethostname()}"
+    try:
+        user = getpass.getuser()
+    except (
+        OSError,
+        KeyError,
+    ):  # KeyError before Python 3.13: the user has no name, as in containers
+        user = "USER"
+    return f"ssh -N -L {port}:{ADDRESS}:{port} {user}@{socket.gethostname()}"
 
 
 def check_port(port: int) -> None:

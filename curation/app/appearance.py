@@ -9,6 +9,7 @@ import fiftyone as fo
 
 from base.files import digest
 from conversion.coco.categories import Category
+from curation.app.choices import add_colors, add_groups, changed_parts, current_look
 from curation.app.fields import (
     CONFUSIONS,
     COUNTS,
@@ -52,7 +53,8 @@ def set_appearance(samples: fo.Dataset, categories: Sequence[Category]) -> None:
     """Colour true segments by category or, after a review, all segments by outcome.
 
     Does nothing if the same appearance was set before, because the user may have changed it in
-    the App since.
+    the App since. If fields of another run have to be added, colours, fields and groups that the
+    user has changed are kept.
     """
     reviewed = samples.has_sample_field("pq")
     if reviewed:
@@ -67,15 +69,27 @@ def set_appearance(samples: fo.Dataset, categories: Sequence[Category]) -> None:
     groups = _sidebar_groups(samples)
     ours = [(group.name, group.paths) for group in groups if group.name in GROUPS]
     look = digest(repr((fields, scenes, active, OPACITY, ours)))
-    if samples.info.get("look") == look:
+    seen = samples.info.get("look")
+    if not isinstance(seen, dict) or seen["reviewed"] != reviewed:
+        seen = {}  # a first review colours by something else, and replaces all choices
+    if seen.get("ours") == look:
         return
+    chosen = changed_parts(current_look(samples), seen["parts"]) if seen else set()
+    config = samples.app_config
     samples.default_mask_targets = {c.id: c.name for c in categories}
-    samples.app_config.color_scheme = fo.ColorScheme(
-        color_by="value", opacity=OPACITY, fields=fields, default_mask_targets_colors=scenes
-    )
-    samples.app_config.active_fields = fo.ActiveFields(paths=active)
-    samples.app_config.sidebar_groups = groups
-    samples.info = {**samples.info, "look": look}
+    if "colors" in chosen and config.color_scheme:
+        add_colors(config.color_scheme, fields)
+    else:
+        config.color_scheme = fo.ColorScheme(
+            color_by="value", opacity=OPACITY, fields=fields, default_mask_targets_colors=scenes
+        )
+    if "active" not in chosen:
+        config.active_fields = fo.ActiveFields(paths=active)
+    if "groups" in chosen:
+        groups = add_groups(config.sidebar_groups, groups)
+    config.sidebar_groups = groups
+    parts = {name: None if name in chosen else part for name, part in current_look(samples).items()}
+    samples.info = {**samples.info, "look": {"ours": look, "reviewed": reviewed, "parts": parts}}
     samples.save()
 
 
@@ -98,7 +112,8 @@ def save_workspace(samples: fo.Dataset) -> None:
         panels.append(fo.Panel(type="Embeddings"))
     if reviewed:
         panels.append(fo.Panel(type=EVALUATION_PANEL))
-    panels.append(fo.Panel(type="Histograms"))
+    path = f"{TRUE_SEGMENTS[0]}.detections.label"
+    panels.append(fo.Panel(type="Histograms", state={"path": path}))
     what = [panel.type for panel in panels]
     if samples.has_workspace(name) and samples.info.get("workspaces", {}).get(name) == what:
         return

@@ -18,7 +18,7 @@ from curation.decisions.corrections import Correction, carry_corrections, find_c
 from curation.loading.entries import read_splits
 from curation.loading.load import loaded_samples
 from curation.loading.runs import reviewed_runs
-from curation.loading.tags import decided_tags, merge_decisions, moved_to
+from curation.loading.tags import DECISIONS, decided_tags, merge_decisions, moved_to
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def _decide(dataset: Dataset, checked: Checked) -> Decided:
     now = tagging.decisions()
     if now != before:
         write_decisions(dataset, now)
-    samples.info = {**samples.info, "decided": decided_tags(now)}
+    samples.info = {**samples.info, "decided": tagging.shown()}
     samples.save()
     photos = {photo.file_name: photo for one in splits.values() for photo in one.photos}
     categories = next(iter(splits.values())).categories
@@ -95,6 +95,17 @@ class _Tagging:
             for tag in (EXCLUDE, RELABEL)
         }
         return Decisions(by_tag[EXCLUDE], by_tag[RELABEL], dict(sorted(split.items())))
+
+    def shown(self) -> dict[str, list[str]]:
+        """Return the tags `exclude` and `relabel` of each photo in the App.
+
+        They are what the next change is compared with, not the file, which may have decisions that
+        the App will show only after the next load.
+        """
+        own = {
+            name: sorted(tag for tag in tags if tag in DECISIONS) for name, tags, _ in self._rows
+        }
+        return {name: tags for name, tags in own.items() if tags}
 
     def _moved(self, name: str, tags: list[str], own: str | None) -> str | None:
         """Return the split to which a photo is moved, if there is just one."""

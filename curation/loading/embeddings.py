@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import fiftyone as fo
 import fiftyone.brain as fob
@@ -126,6 +126,13 @@ def find_look_alikes(split_of: Mapping[str, str], vectors: Vectors) -> list[tupl
 def _save_views(samples: fo.Dataset, pairs: Sequence[tuple[str, str]]) -> None:
     unusual = samples.exists(UNIQUENESS).sort_by(UNIQUENESS, reverse=True)
     samples.save_view(UNUSUAL, unusual, overwrite=True)
-    listed = list(dict.fromkeys(name for pair in pairs for name in pair))
-    view = samples.select_by("photo", listed, ordered=True)
+    view = samples.select_by("photo", order_pairs(pairs), ordered=True)
     samples.save_view(LOOK_ALIKES, view, overwrite=True)
+
+
+def order_pairs(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """List each photo of train after all photos of other splits with which it is paired."""
+    others: dict[str, list[str]] = {}
+    for other, train in pairs:
+        others.setdefault(train, []).append(other)
+    return list(dict.fromkeys(name for train, own in others.items() for name in (*own, train)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +53,16 @@ def panoptic_digest(dataset: Dataset) -> str:
     return digest(dataset.panoptic / "manifest.json", *jsons)
 
 
-def list_entries(dataset: Dataset, splits: dict[str, PanopticSet], checked: Checked) -> list[Entry]:
-    """List the photos of the panoptic set and the excluded photos that can be read, by name."""
+def list_entries(
+    dataset: Dataset,
+    splits: dict[str, PanopticSet],
+    checked: Checked,
+    decided: Collection[str] = (),
+) -> list[Entry]:
+    """List the photos of the panoptic set and the excluded photos that can be read, by name.
+
+    `decided` are the photos that a person has decided to exclude.
+    """
     by_photo = _findings_by_photo(dataset, checked)
     entries = [
         _panoptic_entry(dataset, split, panoptic, photo, by_photo.get(photo.file_name, []))
@@ -65,6 +73,9 @@ def list_entries(dataset: Dataset, splits: dict[str, PanopticSet], checked: Chec
     unused = [a.photo for a in checked.annotations if a.photo and (a.excluded or not a.usable)]
     names = {photo.relative_to(dataset.images).as_posix() for photo in unused}
     names |= {name for name, found in by_photo.items() if _has_error(found)}
+    if decided:
+        present = {photo.relative_to(dataset.images).as_posix() for photo in dataset.photos()}
+        names |= present.intersection(decided)
     excluded = _excluded_entries(dataset, {name: by_photo.get(name, []) for name in names - built})
     return sorted([*entries, *excluded], key=lambda entry: entry.name)
 

@@ -16,6 +16,7 @@ from fiftyone import ViewField as F
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import ATTRIBUTES as FLAGS
 from conversion.coco.panoptic import Photo, Segment
+from curation.loading.deleted import Deleted
 from curation.loading.masks import PhotoMasks
 
 Label = dict[str, Any]  # a stored fo.Detection
@@ -36,11 +37,13 @@ def segment_labels(
     *,
     things: bool,
     before: Sequence[Label] = (),
+    deleted: Deleted | None = None,
 ) -> list[Label]:
     """Make labels of the things, or of the stuff, of one photo.
 
     A label in `before` with the same category and box is reused, so its id, its tags, a corrected
-    label and the user's attributes are kept. Labels that the user added are kept too.
+    label and the user's attributes are kept. Labels that the user added are kept too. Segments that
+    are among the `deleted` have no label.
     """
     names = {c.id: c.name for c in categories if c.isthing == things}
     segments = [segment for segment in photo.segments if segment.category_id in names]
@@ -50,6 +53,8 @@ def segment_labels(
     for segment, key in zip(segments, keys, strict=True):
         name, *box = key
         same = known.get(key)
+        if not same and deleted and deleted.has(segment, masks):
+            continue
         label = same.pop() if same else _new_label(name, box)
         labels.append({**label, **_attributes(segment, name, masks)})
     return labels + [label for label in before if not label.get("category")]
@@ -89,6 +94,18 @@ def _attributes(segment: Segment, name: str, masks: PhotoMasks) -> Label:
         "iscrowd": segment.iscrowd,
         **{flag: flag in segment.attributes for flag in FLAGS},
     }
+
+
+def count_lost(before: Sequence[Label], now: Sequence[Label]) -> int:
+    """Count the corrected labels in `before` that are not among those `now`.
+
+    A correction that was carried into the Labelme file is not lost: there is a new label like it.
+    """
+    kept = {label["_id"] for label in now}
+    earlier = {label["_id"] for label in before}
+    new = {label["label"] for label in now if label["_id"] not in earlier}
+    corrected = (one for one in before if one.get("category") not in (None, one["label"]))
+    return sum(one["_id"] not in kept and one["label"] not in new for one in corrected)
 
 
 def labels_of(samples: fo.Dataset, field: str, names: Iterable[str]) -> dict[str, list[Label]]:

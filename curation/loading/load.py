@@ -17,10 +17,11 @@ from base.errors import InputError
 from base.files import digest
 from base.locks import working_on
 from conversion.building.leaks import find_twins
+from curation.app.annotating import offer_labels
 from curation.app.appearance import save_workspace, set_appearance
 from curation.app.database import connect, explained_database_errors, forget
 from curation.app.fields import SPLIT, TRUE_SCENE, TRUE_SEGMENTS
-from curation.loading.embeddings import Embed, has_embeddings, show_embeddings
+from curation.loading.embeddings import Embed, has_embeddings, order_pairs, show_embeddings
 from curation.loading.entries import list_entries, panoptic_digest, read_splits
 from curation.loading.labels import declare_scene, declare_segments
 from curation.loading.masks import mask_folder, remove_old_masks, write_masks
@@ -59,7 +60,7 @@ def _load(dataset: Dataset, checked: Checked, embed: Embed | None) -> str:
     if samples.info.get("load") == inputs and complete:
         print(f"FiftyOne: data set '{samples.name}' is up to date, {_photos(samples)}")
         return str(samples.name)
-    entries = list_entries(dataset, splits, checked)
+    entries = list_entries(dataset, splits, checked, decisions.exclude)
     split_of = {entry.name: entry.split for entry in entries if entry.split}
     # these may take minutes, so they come before anything changes
     vectors = embed(dataset, list(split_of)) if embed else None
@@ -77,7 +78,9 @@ def _load(dataset: Dataset, checked: Checked, embed: Embed | None) -> str:
     if vectors is not None:
         show_embeddings(samples, split_of, vectors)
         show_quality(samples, qualities)
-    set_appearance(samples, next(iter(splits.values())).categories)
+    categories = next(iter(splits.values())).categories
+    set_appearance(samples, categories)
+    offer_labels(samples, categories)
     save_workspace(samples)
     state = {"load": inputs, "panoptic": panoptic_digest(dataset), "decided": decided}
     remove_old_masks(folder, masks)
@@ -96,8 +99,8 @@ def _save_views(samples: fo.Dataset, twins: Mapping[str, str]) -> None:
     """Save views of findings and, if there are any, of photos with `twins` in train."""
     samples.save_view("with findings", samples.match(F("findings").length() > 0), overwrite=True)
     if twins:
-        pairs = dict.fromkeys(name for pair in sorted(twins.items()) for name in pair)
-        view = samples.select_by("photo", list(pairs), ordered=True)
+        names = order_pairs(sorted(twins.items()))
+        view = samples.select_by("photo", names, ordered=True)
         samples.save_view(NEAR_DUPLICATES, view, overwrite=True)
     elif samples.has_saved_view(NEAR_DUPLICATES):
         samples.delete_saved_view(NEAR_DUPLICATES)

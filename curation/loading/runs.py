@@ -6,6 +6,7 @@ of the split.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,14 @@ def run_name(run: Path) -> str:
     """Return the name of a run, with the split of the predictions if that is not `test`."""
     run, split = run.resolve(), split_of(run)
     return run.name if split == "test" else f"{run.parent.name} ({split})"
+
+
+def predict_command(run: Path, panoptic: Path) -> str:
+    """Return the command that predicts the photos of a folder's split again."""
+    split, out = split_of(run), prediction_of(run).parent
+    trained = run if split == "test" else run.resolve().parent
+    words = ["predict", str(trained), str(panoptic / split), "--out", str(out)]
+    return f"pipeline.py {shlex.join(words)}"
 
 
 def reviewed_runs(samples: fo.Dataset) -> list[Path]:

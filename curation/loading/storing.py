@@ -11,12 +11,17 @@ from typing import Any
 import fiftyone as fo
 from fiftyone import ViewField as F
 
+from annotation.decisions import EXCLUDE
+from base.counting import counted
 from base.progress import track
 from base.workers import batched
 from curation.app.fields import SPLIT, TRUE_SCENE, TRUE_SEGMENTS
+from curation.loading.deleted import find_deleted
 from curation.loading.entries import Entry
 from curation.loading.labels import (
     BATCH,
+    Label,
+    count_lost,
     labels_of,
     segment_labels,
     set_by_photo,
@@ -61,6 +66,8 @@ class Loading:
             decided=self.decided.get(entry.name, ()),
             known=self.known.get(entry.name, ()) if before else (),
         )
+        if before and set(tags) == set(before.tags):
+            tags = before.tags  # in the order of the App
         scene = str(self.masks[entry.name].scene) if entry.photo else None
         path, findings = str(entry.path), list(entry.findings)
         return _State(path, entry.width, entry.height, tags, entry.split, findings, scene)
@@ -84,8 +91,16 @@ def store_entries(
     changed = [name for name in wanted if everything or states[name] != present.get(name)]
     for names in track(list(batched(changed, BATCH)), "load"):
         _store_photos(samples, {name: states[name] for name in names})
-        known = [name for name in names if name in present]
-        _store_segments(samples, [wanted[name] for name in names], known, loading)
+        before = {name: present.get(name) for name in names}
+        redrawn = [
+            wanted[name]
+            for name, old in before.items()
+            if everything or old is None or old.scene != states[name].scene
+        ]
+        # after a load that was stopped, it is not known which segments were loaded
+        scenes = {n: None if everything else old.scene for n, old in before.items() if old}
+        if redrawn:
+            _store_segments(samples, redrawn, scenes, loading)
     return len(changed)
 
 
@@ -103,12 +118,25 @@ def _store_photos(samples: fo.Dataset, states: Mapping[str, _State]) -> None:
 
 
 def _store_segments(
-    samples: fo.Dataset, entries: Sequence[Entry], known: Sequence[str], loading: Loading
+    samples: fo.Dataset,
+    entries: Sequence[Entry],
+    scenes: Mapping[str, str | None],
+    loading: Loading,
 ) -> None:
-    """Set the segments of photos, of which some are `known`; excluded photos have none."""
-    without = [entry.name for entry in entries if entry.photo is None]
-    for field, things in zip(TRUE_SEGMENTS, (True, False), strict=True):
-        before = labels_of(samples, field, known) if known else {}
+    """Set the segments of photos whose segments have changed; excluded photos have none.
+
+    `scenes` has the photos that were loaded earlier, with the file of the scene if it is certain
+    that the segments are of it. The user's changes of unchanged segments are kept; prints the
+    corrected labels that are lost.
+    """
+    names = [entry.name for entry in entries if entry.name in scenes]
+    known = [labels_of(samples, field, names) if names else {} for field in TRUE_SEGMENTS]
+    deleted = {
+        name: find_deleted(Path(scene), _segment_ids(known, name))
+        for name in names
+        if (scene := scenes[name]) and all(name in one for one in known)
+    }
+    for field, before, things in zip(TRUE_SEGMENTS, known, (True, False), strict=True):
         labels = {
             entry.name: segment_labels(
                 entry.photo,
@@ -116,13 +144,24 @@ def _store_segments(
                 entry.panoptic.categories,
                 things=things,
                 before=before.get(entry.name, ()),
+                deleted=deleted.get(entry.name),
             )
             for entry in entries
             if entry.photo and entry.panoptic
         }
+        # `decide` has carried the corrections with the decision to exclude a photo
+        told = [n for n in before if n in labels or EXCLUDE not in loading.decided.get(n, ())]
+        for name in told:
+            if lost := count_lost(before[name], labels.get(name, ())):
+                what = counted(lost, "corrected label")
+                print(f"{name}: {what} in {field} lost, because the annotation has changed")
         store_labels(samples, field, labels)
-        if without:
+        if without := [entry.name for entry in entries if entry.photo is None]:
             set_by_photo(samples, field, dict.fromkeys(without))
+
+
+def _segment_ids(known: Sequence[Mapping[str, Sequence[Label]]], name: str) -> set[int]:
+    return {label.get("segment_id") or 0 for one in known for label in one[name]}
 
 
 def _present(samples: fo.Dataset) -> dict[str, _State]:

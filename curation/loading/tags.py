@@ -30,8 +30,9 @@ def merge_decisions(
 ) -> set[str]:
     """Return which of `exclude` and `relabel` apply to a photo.
 
-    `tags` are those in the App, `decided` those in the file now, and `known` those that were in the
-    file at the last load. What differs between `tags` and `known` was changed by the user.
+    `tags` are those in the App, `decided` those in the file now, and `known` those that the App had
+    after the last load or `decide`, without the user's own that were not in the file then. What
+    differs between `tags` and `known` was changed by the user.
     """
     tags, known = {tag for tag in tags if tag in DECISIONS}, set(known)
     return (set(decided) | (tags - known)) - (known - tags)

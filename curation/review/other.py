@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -40,6 +40,15 @@ def find_others(samples: fo.Dataset, run: Path) -> list[Path]:
     return [one for one in others if split_of(one) == split_of(run)][: len(OTHERS)]
 
 
+def only_predicted(truth: PanopticSet, prediction: PanopticSet) -> PanopticSet:
+    """Return the true photos that have a prediction; raise InputError if there are none."""
+    names = {photo.file_name for photo in prediction.photos}
+    kept = tuple(photo for photo in truth.photos if photo.file_name in names)
+    if truth.photos and not kept:
+        raise InputError(f"{prediction.json_path}: no prediction for {truth.photos[0].file_name}")
+    return replace(truth, photos=kept)
+
+
 def show_others(
     samples: fo.Dataset,
     dataset: Dataset,
@@ -68,8 +77,9 @@ def _show(
     folder = mask_folder(dataset, fields.masks)
     try:
         prediction = read_panoptic(prediction_of(run), truth) if run else None
-        matches = match_sets(truth, prediction) if prediction else ()
-        found = list(track(matches, "match", total=len(truth.photos)))
+        both = only_predicted(truth, prediction) if prediction else truth
+        matches = match_sets(both, prediction) if prediction else ()
+        found = list(track(matches, "match", total=len(both.photos)))
     except InputError as error:
         print(f"not shown beside this run: {error}")
         prediction = None

@@ -41,7 +41,7 @@ from curation.loading.labels import (
 )
 from curation.loading.load import has_fields, loaded_samples
 from curation.loading.masks import PhotoMasks, mask_folder, remove_old_masks, write_masks
-from curation.loading.runs import prediction_of, remember_runs, run_name
+from curation.loading.runs import predict_command, prediction_of, remember_runs, run_name
 from curation.review.evaluations import store_evaluations
 from curation.review.marks import (
     ATTRIBUTES,
@@ -53,7 +53,7 @@ from curation.review.marks import (
     mark_segments,
     price_kinds,
 )
-from curation.review.other import Other, find_others, show_others
+from curation.review.other import Other, find_others, only_predicted, show_others
 from curation.review.predicted import store_predicted
 from curation.review.views import save_review_views, view_of_kind
 from evaluation.errors.redraw import has_redraw, redraw_inputs, write_redraw
@@ -70,11 +70,12 @@ def review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: Pa
     """Add a run's prediction to FiftyOne's data set; return its name.
 
     The predictions of the run that was reviewed before stay beside it if they are about the same
-    split; those of earlier runs do not. `run` is the folder of the run, or, for a split other than
-    `test`, the folder of that split in it. Also writes `redraw.txt` and `redraw.json` there; they
-    list all photos with errors, including those that the user has removed from FiftyOne. Raises
-    InputError if the current panoptic set has not been loaded, or if the ground truth and the
-    prediction do not belong together.
+    split; those of earlier runs do not. Photos without a prediction, as those that were added to
+    the split later, are left out with a message. `run` is the folder of the run, or, for a split
+    other than `test`, the folder of that split in it. Also writes `redraw.txt` and `redraw.json`
+    there; they list all photos with errors, including those that the user has removed from
+    FiftyOne. Raises InputError if the current panoptic set has not been loaded, if the ground truth
+    and the prediction do not belong together, or if no photo has a prediction.
     """
     with working_on(dataset.root, "review"):
         return _review(dataset, truth_json, prediction_json, run=run)
@@ -96,6 +97,10 @@ def _review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: P
         return str(samples.name)
     truth = read_panoptic(truth_json)
     prediction = read_panoptic(prediction_json, truth)
+    whole, truth = truth, only_predicted(truth, prediction)
+    if left := len(whole.photos) - len(truth.photos):
+        again = predict_command(run, dataset.panoptic)
+        print(f"left out: {counted(left, 'photo')} without a prediction; to predict them: {again}")
     pairs = match_sets(truth, prediction)
     matches = list(track(pairs, "match", total=len(truth.photos)))
     comparison = compare(matches, truth.categories)

@@ -28,13 +28,7 @@ from evaluation.errors.kinds import Kind
 
 POOR_IOU = 0.7  # of hits whose outline is poor
 SMALL = 32**2  # pixels: COCO's limit of small objects
-EARLIER_VIEWS = (  # of sets that were reviewed before their views were listed in `info`
-    "reviewed",
-    "worst first",
-    "errors only",
-    "with missed segments",
-    "with false alarms",
-)
+_OURS = "review of "  # begins the description of a view that a review saved
 MOST_CONFUSIONS = 20  # views of pairs of categories
 
 
@@ -53,13 +47,18 @@ def save_review_views(
     views = dict(_review_views(samples, kinds, confusions))
     if others:
         views |= _views_of_runs(samples, others)
-    for name in set(samples.info.get("views", EARLIER_VIEWS)) - views.keys():
-        if samples.has_saved_view(name):
+    for name in set(samples.info.get("views", ())) - views.keys():
+        if samples.has_saved_view(name) and _is_ours(samples, name):
             samples.delete_saved_view(name)
     for name, view in views.items():
-        samples.save_view(name, view, description=f"review of {run_name}", overwrite=True)
+        samples.save_view(name, view, description=f"{_OURS}{run_name}", overwrite=True)
     samples.info = {**samples.info, "views": list(views)}
     samples.save()
+
+
+def _is_ours(samples: fo.Dataset, name: str) -> bool:
+    """Whether a review saved the view, and not the user under the same name."""
+    return (samples.get_saved_view_info(name)["description"] or "").startswith(_OURS)
 
 
 def _review_views(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from annotation.fixing import fix as fix_module
-from annotation.fixing.backups import confirm_fixes, undo_fixes
+from annotation.fixing.backups import Kept, confirm_fixes, undo_fixes
 from annotation.fixing.fix import Fixed, fix_dataset
 from annotation.labelme.annotation import read_annotation, write_annotation
 from annotation.rules.validate import check_dataset
@@ -42,15 +42,34 @@ def test_the_oldest_original_is_kept_until_confirmed(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.orig")) and confirm_fixes(dataset) == []
 
 
+def test_undo_restores_what_was_drawn_between_two_fixes(tmp_path: Path) -> None:
+    dataset = drawn(tmp_path, square("Box", 12, 2, 5))
+    path = dataset.labelme / "a.json"
+    oldest = path.read_bytes()
+    fix(dataset)
+    write_annotation(path, replace(read_annotation(path), shapes=(square("Disc", 2, 2, 5),)))
+    drawn_since = path.read_bytes()
+    fix(dataset)
+    older = Kept("labelme/a.json", "labelme/a.json.orig")
+    undone = undo_fixes(dataset)
+    assert (undone.restored, undone.changed) == (("labelme/a.json",), (older,))
+    assert path.read_bytes() == drawn_since
+    undone = undo_fixes(dataset)
+    assert (undone.restored, undone.changed) == ((), (older,))
+    assert path.read_bytes() == drawn_since
+    assert path.with_name("a.json.orig").read_bytes() == oldest
+
+
 def test_undo_keeps_files_that_were_edited_after_the_fix(tmp_path: Path) -> None:
     dataset = drawn(tmp_path, square("Box", 12, 2, 5))
     path = dataset.labelme / "a.json"
-    fix(dataset)
-    write_annotation(path, replace(read_annotation(path), shapes=(square("Disc", 2, 2, 5),)))
-    fix(dataset)
+    for label in ("Disc", "box"):
+        fix(dataset)
+        write_annotation(path, replace(read_annotation(path), shapes=(square(label, 2, 2, 5),)))
     drawn_since = path.read_bytes()
     undone = undo_fixes(dataset)
-    assert (undone.restored, undone.changed) == ((), ("labelme/a.json",))
+    backups = ["labelme/a.json.orig", "labelme/a.json.2.orig"]
+    assert (undone.restored, [kept.backup for kept in undone.changed]) == ((), backups)
     assert path.read_bytes() == drawn_since
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from annotation.dataset import Dataset
+from annotation.labeling import launch
 from annotation.labelme.annotation import read_annotation, write_annotation
 from annotation.labelme.proposals import PROPOSED, proposed
 from base.errors import InputError
@@ -154,6 +155,33 @@ def test_wrong_lists_are_reported_in_one_line(tmp_path: Path, run: Run) -> None:
     lone.write_text("a.jpg\n")
     output = run("relabel", dataset.root, lone, "--with-predictions", status=2)
     assert "predictions/panoptic.json: missing; give the folder of a run with --run" in output
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_what_was_decided_is_converted(
+    tmp_path: Path,
+    drawn: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Also if Labelme is closed without a change, and in the folder of a split's predictions."""
+    dataset = draw_with_missing_disc(tmp_path)
+    (dataset.root / "curation.yaml").write_text("exclude: [b.jpg]")
+    run = tmp_path / "run"
+    (run / "config.yaml").touch()
+    for name in ("predictions", "suspects.json"):
+        (run / "val").mkdir(exist_ok=True)
+        (run / name).rename(run / "val" / name)
+    a = dataset.images / "a.jpg"
+    changed = (dataset.labelme / "a.json",) * drawn
+    done = launch.Annotated(changed, (a,) * drawn, (a,) * drawn, (), "nothing left")
+    monkeypatch.setattr(launch, "annotate", lambda *_, **__: done)
+    monkeypatch.chdir(run / "val")
+    relabel(dataset.root, Path("suspects.json"))
+    sets = [read_panoptic(path) for path in find_split_jsons(dataset.panoptic).values()]
+    names = sorted(photo.file_name for one in sets for photo in one.photos)
+    assert names == ["a.jpg", "c.jpg", "d.jpg"]
+    assert (f"pipeline.py review {run} --split val" in capsys.readouterr().out) == drawn
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -202,3 +203,17 @@ def test_a_drawing_is_stored_after_the_command_that_writes_to_the_set(dataset: D
         holder.communicate("\n")
         session.store_changes()
         assert read_annotation(dataset.labelme / "sub/b.json").shapes[0].label == "box"
+
+
+def test_proposals_of_two_sessions_have_different_groups(dataset: Dataset) -> None:
+    """Accepted in one session and the next, they would otherwise become one instance."""
+    photo, path = dataset.images / "a.jpg", dataset.labelme / "a.json"
+    parts = [square("? box", x, 3, 4, group_id=100_001) for x in (20, 30)]
+    for _ in range(2):
+        with open_session(dataset, [(photo, path, "fine")], {photo: parts}) as session:
+            copy = session.folder / "1-fine/a.json"
+            shown = read_annotation(copy)
+            accepted = tuple(replace(s, label=s.label.removeprefix("? ")) for s in shown.shapes)
+            write_annotation(copy, replace(shown, shapes=accepted))
+    groups = [shape.group_id for shape in read_annotation(path).shapes]
+    assert groups == [None, *[100_001] * 2, *[100_002] * 2]

@@ -10,6 +10,7 @@ from annotation.dataset import Dataset
 from annotation.decisions import Decisions, read_decisions, write_decisions
 from annotation.fixing.backups import undo_fixes
 from base.errors import InputError
+from commands.curation import decide as decide_command
 from conversion.building.check import check
 from curation.decisions.decide import Decided
 from curation.decisions.decide import decide as decide_by_tags
@@ -73,7 +74,9 @@ def test_tags_become_decisions_that_convert_obeys(drawn: Dataset, curate: Curate
     assert (decided.before, decided.problems) == (decided.now, ())
 
 
-def test_deleting_the_database_loses_nothing(drawn: Dataset, curate: Curate) -> None:
+def test_deleting_the_database_loses_nothing(
+    drawn: Dataset, curate: Curate, capsys: pytest.CaptureFixture[str]
+) -> None:
     samples = curate(drawn)
     tag(samples, "a.jpg", "relabel")
     decide(drawn)
@@ -82,7 +85,21 @@ def test_deleting_the_database_loses_nothing(drawn: Dataset, curate: Curate) -> 
     assert "relabel" in sample_of(samples, "a.jpg").tags
     assert decide(drawn).now.relabel == ("a.jpg",)
     samples.untag_samples("relabel")
-    assert decide(drawn).now.relabel == ()
+    capsys.readouterr()
+    decide_command(drawn.root)
+    assert read_decisions(drawn).relabel == ()
+    assert f"to apply the changes: pipeline.py convert {drawn.root}" in capsys.readouterr().out
+
+
+def test_a_line_that_was_edited_after_loading_stays_so(drawn: Dataset, curate: Curate) -> None:
+    tag(curate(drawn), "b.jpg", "relabel")
+    decide(drawn)
+    write_decisions(drawn, Decisions(relabel=("a.jpg",)))  # a is added, b is removed
+    for _ in range(2):
+        assert decide(drawn).now.relabel == ("a.jpg",)
+    samples = curate(drawn)
+    assert samples.match_tags("relabel").values("photo") == ["a.jpg"]
+    assert decide(drawn).now.relabel == ("a.jpg",)
 
 
 def test_decisions_about_photos_that_do_not_exist_are_kept_and_reported(

@@ -17,7 +17,7 @@ from annotation.photos.files import read_photo
 from conversion.building.build import convert
 from conversion.building.check import check
 from curation.app.fields import LOOK_ALIKES, PHOTO_MAP, REPRESENTATIVENESS, UNIQUENESS
-from curation.loading.embeddings import UNUSUAL
+from curation.loading.embeddings import UNUSUAL, order_pairs
 from curation.loading.load import load_dataset
 from detr.prediction import descriptors
 from labelme_panoptic_detr.embeddings import embed_photos
@@ -94,3 +94,8 @@ def test_changed_photos_are_read_again_and_the_map_follows(
     assert samples.list_brain_runs() == []  # one photo many times has no map
     assert not samples.has_sample_field(UNIQUENESS)
     assert not samples.has_saved_view(LOOK_ALIKES)
+
+
+def test_a_photo_of_train_is_beside_all_its_pairs() -> None:
+    pairs = [("e", "c"), ("d", "a"), ("f", "c")]
+    assert order_pairs(pairs) == ["e", "f", "c", "d", "a"]

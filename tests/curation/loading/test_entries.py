@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from conversion.building.build import convert
-from curation.loading.entries import read_splits
+from conversion.building.check import check
+from curation.loading.entries import EXCLUDED, list_entries, read_splits
 from tests.drawn import YAML, draw_dataset, square
 
 
@@ -16,3 +17,13 @@ def test_validation_photos_are_loaded_too(tmp_path: Path) -> None:
     convert(dataset)
     loaded = {name: len(panoptic.photos) for name, panoptic in read_splits(dataset).items()}
     assert loaded == {"train": 2, "val": 1, "test": 2}
+
+
+def test_photos_without_annotation_that_were_excluded_are_listed(tmp_path: Path) -> None:
+    dataset = draw_dataset(tmp_path, {name: [square("box", 1, 1, 5)] for name in "abc"})
+    (dataset.labelme / "a.json").unlink()
+    (dataset.root / "curation.yaml").write_text("exclude: [a.jpg, gone.jpg]")
+    convert(dataset)
+    entries = list_entries(dataset, read_splits(dataset), check(dataset), ("a.jpg", "gone.jpg"))
+    assert [entry.name for entry in entries] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert entries[0].tags[0] == EXCLUDED

@@ -67,6 +67,8 @@ def test_the_scene_holds_category_ids(drawn: Dataset, curate: Curate) -> None:
         0,
     ]
     assert loaded.default_mask_targets[BOX] == "box"
+    assert loaded.active_label_schemas == ["ground_truth"]
+    assert loaded.label_schemas["ground_truth"]["classes"] == ["box", "disc"]
     assert loaded.persistent
 
 
@@ -147,6 +149,27 @@ def test_what_the_user_draws_in_the_app_is_kept(drawn: Dataset, curate: Curate) 
     labels = by_photo(curate(drawn))["a.jpg"]["ground_truth"].detections
     assert len(labels) == 3
     assert own.id in {label.id for label in labels}
+
+
+def test_corrections_in_the_app_survive_a_load(
+    drawn: Dataset, curate: Curate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The disc is deleted, and both boxes are corrected; then one box is drawn again."""
+    sample = by_photo(curate(drawn))["a.jpg"]
+    things = sample["ground_truth"]
+    things.detections = [d for d in things.detections if d.label == "box"]
+    for box in things.detections:
+        box.label = "bin"
+    sample.tags = [*sample.tags[::-1], "mine"]
+    sample.save()
+    (drawn.root / "curation.yaml").write_text("relabel: [a.jpg]")
+    labels = by_photo(curate(drawn))["a.jpg"]["ground_truth"].detections
+    assert [d.label for d in labels] == ["bin", "bin"]
+    draw_photo(drawn.root, "a", [GOOD[0], square("box", 20, 5, 8), GOOD[2]])
+    capsys.readouterr()
+    labels = by_photo(curate(drawn))["a.jpg"]["ground_truth"].detections
+    assert sorted(d.label for d in labels) == ["bin", "box"]  # the disc is still deleted
+    assert "a.jpg: 1 corrected label in ground_truth lost" in capsys.readouterr().out
 
 
 def test_copies_in_another_split_are_a_view(drawn: Dataset, curate: Curate) -> None:

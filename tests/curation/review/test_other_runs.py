@@ -8,6 +8,7 @@ import fiftyone as fo
 import pytest
 
 from annotation.dataset import Dataset
+from curation.app.fields import OTHERS
 from curation.review.review import review
 from tests.curation.conftest import GOOD, PQ, Curate, outcomes, predict, predict_truth, truth_of
 from tests.drawn import draw_photo
@@ -28,8 +29,19 @@ def test_the_runs_before_stay_beside_the_reviewed_one(
         json = run / "predictions/panoptic.json"
         return fo.load_dataset(review(drawn, truth_of(drawn).json_path, json, run=run))
 
-    assert not load(bad).has_sample_field("other_pq")
+    samples = load(bad)
+    assert not samples.has_sample_field("other_pq")
+    look = samples.app_config
+    look.color_scheme.opacity = 0.2  # by the user
+    look.sidebar_groups = look.sidebar_groups[::-1]
+    names = [group.name for group in look.sidebar_groups]
+    samples.save()
     samples = load(good)
+    look = samples.app_config
+    assert look.color_scheme.opacity == 0.2
+    assert "other_predictions" in {field["path"] for field in look.color_scheme.fields}
+    assert [group.name for group in look.sidebar_groups] == [*names, "other runs"]
+    assert look.sidebar_groups[-1].paths == list(OTHERS[0].all)
     by_photo = {sample["photo"]: sample for sample in samples.exists("pq")}
     changed = by_photo[wrong.file_name]
     assert changed["pq"] == 1

@@ -79,7 +79,7 @@ def test_every_segment_is_marked(loaded: Loaded) -> None:
     assert sample["pq"] == pytest.approx(PQ)
     assert {d.confidence for d in sample["predictions"].detections} == {0.75}
     # in FiftyOne's panel: one of two boxes is a hit, with a false alarm; the disc is missed
-    things, stuff = (samples.load_evaluation_results(key) for key in EVALUATIONS)
+    things, stuff = (samples.load_evaluation_results(key, cache=False) for key in EVALUATIONS)
     figures = [{n: m["value"] for n, m in one.custom_metrics.items()} for one in (things, stuff)]
     mean = (1 + 652 / 716) / 2
     assert figures[0] == {"pq": 0.25, "sq": 0.5, "rq": 0.25}
@@ -241,6 +241,30 @@ def test_a_list_of_another_prediction_is_rewritten(
     write_redraw(run, [], [], inputs="of another prediction")
     reviewed(drawn, prediction)
     assert read_redraw(run) == before
+
+
+def test_photos_without_a_prediction_and_the_users_views(
+    drawn: Dataset, curate: Curate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The test split gains a photo; the user has views with the names of our earlier ones."""
+    curate(drawn)
+    prediction, run = predict(drawn, tmp_path / "run"), tmp_path / "run/first"
+    (photo,) = truth_of(drawn).photos
+    draw_photo(drawn.root, "d", GOOD)
+    (drawn.root / "curation.yaml").write_text("split: {d.jpg: test}")
+    samples = curate(drawn)
+    for name, description in {"reviewed": None, "mine": "", "error: crowd": "review of x"}.items():
+        samples.save_view(name, samples.limit(1), description=description)
+    samples.info = {**samples.info, "views": ["mine", "error: crowd"]}
+    samples.save()
+    capsys.readouterr()
+    samples = reviewed(drawn, prediction)
+    words = f"predict {run} {drawn.panoptic}/test --out {run}/predictions"
+    expected = f"left out: 1 photo without a prediction; to predict them: pipeline.py {words}"
+    assert expected in capsys.readouterr().out
+    assert samples.exists("pq").values("photo") == [photo.file_name]
+    assert {"reviewed", "mine"} <= set(samples.list_saved_views())
+    assert not samples.has_saved_view("error: crowd")
 
 
 def test_report_and_review_write_the_same_list(loaded: Loaded, tmp_path: Path) -> None:
