@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -230,7 +231,7 @@ def test_a_missing_display_photo_or_labelme_is_reported(
 
 
 def test_user_settings_are_kept_if_this_version_of_labelme_knows_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     own = "labels: [x]\nstore_data: true\nshortcuts: {open_next: N, add_point_to_edge: P}\n"
@@ -244,3 +245,11 @@ def test_user_settings_are_kept_if_this_version_of_labelme_knows_them(
     assert settings["shortcuts"] == {"open_next": "N"}
     assert settings["labels"] == ["box", "disc", "__ignore__", "__hole__"]
     assert "store_data" not in settings
+    capsys.readouterr()
+    (tmp_path / ".labelmerc").write_text("display_label_popup: !!bool x")
+    assert "shortcuts" not in labelme_settings(config, tmp_path)
+    assert "labelmerc: is not valid YAML: line 1, column 22: " in capsys.readouterr().out
+    (tmp_path / ".labelmerc").unlink()
+    os.mkfifo(tmp_path / ".labelmerc")
+    assert "shortcuts" not in labelme_settings(config, tmp_path)
+    assert "labelmerc: cannot be read: is not a regular file" in capsys.readouterr().out
