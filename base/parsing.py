@@ -17,6 +17,7 @@ from base.mismatches import describe_mismatch, resolved_type
 from base.naming import printable
 
 T = TypeVar("T")
+MOST_JSON_BYTES = 4 << 30  # the largest file of COCO has 0.5 GB
 _MOST_BYTES = 16 << 20  # of a YAML file
 _MOST_NODES = 1_000_000  # of a YAML file, with its aliases resolved
 _MOST_LEVELS = 100  # of a YAML file; libyaml crashes at some 10,000
@@ -92,10 +93,11 @@ def encode_json(value: Any, *, indent: int = 0) -> bytes:
 def read_json(path: Path) -> Any:
     """Decode a JSON file.
 
-    Raises InputError if it cannot be read or is not valid JSON.
+    Raises InputError if it cannot be read, is too large or is not valid JSON.
     """
     try:
-        return msgspec.json.decode(read_regular(path).removeprefix(codecs.BOM_UTF8))
+        data = read_regular(path, most_bytes=MOST_JSON_BYTES)
+        return msgspec.json.decode(data.removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except RecursionError:

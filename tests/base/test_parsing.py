@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from base.errors import InputError
-from base.parsing import load_yaml, read_json
+from base.parsing import MOST_JSON_BYTES, load_yaml, read_json
 
 _BOMB = "a: &a [0, 0]\n" + "".join(
     f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join([f'*{chr(97 + n)}'] * 20)}]\n" for n in range(9)
@@ -72,6 +72,14 @@ def test_deeply_nested_json_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "deep.json"
     path.write_text("[" * 100_000)
     with pytest.raises(InputError, match=r"deep.json: is not valid JSON: nested too deeply"):
+        read_json(path)
+
+
+def test_a_json_file_is_limited_in_size(tmp_path: Path) -> None:
+    path = tmp_path / "huge.json"
+    with path.open("wb") as file:
+        file.truncate(MOST_JSON_BYTES + (1 << 20))  # takes no space on the disk
+    with pytest.raises(InputError, match="cannot be read: expected at most 4096 MB, found 4097 MB"):
         read_json(path)
 
 
