@@ -175,7 +175,8 @@ def _run(command: Sequence[str], session: Session, lock: int) -> None:
         program = subprocess.Popen(command, cwd=session.folder, stderr=errors, pass_fds=[lock])
         try:
             while not _has_ended(program):
-                with contextlib.suppress(OSError):  # a full disk: reported at the end
+                # a full disk, or a lock file that cannot be created: reported at the end
+                with contextlib.suppress(OSError, InputError):
                     session.store_changes()
         finally:
             program.terminate()  # after Ctrl-C; Labelme saves every change immediately

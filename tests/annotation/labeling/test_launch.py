@@ -6,13 +6,17 @@ import importlib.util
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from annotation.dataset import Dataset
-from annotation.labeling.launch import annotate, labelme_settings
+from annotation.labeling.launch import _run, annotate, labelme_settings
+from annotation.labeling.session import Session
 from annotation.labelme.annotation import read_annotation
 from annotation.rules.validate import check_dataset
 from base.errors import InputError
@@ -228,6 +232,20 @@ def test_a_missing_display_photo_or_labelme_is_reported(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="labelme is not installed; run `make setup`"):
         annotate(dataset, check=check_dataset)
+
+
+def test_labelme_stays_open_if_a_drawing_cannot_be_stored_now(tmp_path: Path) -> None:
+    """It is stored, or the error reported, when the window is closed."""
+    calls: list[None] = []
+
+    def store_changes() -> None:
+        calls.append(None)
+        raise InputError(f"{tmp_path}/.lock: cannot be written: Permission denied")
+
+    session = cast(Session, SimpleNamespace(folder=tmp_path, store_changes=store_changes))
+    program = "import pathlib, time; time.sleep(1.5); pathlib.Path('closed').touch()"
+    _run([sys.executable, "-c", program], session, os.open(tmp_path, os.O_RDONLY))
+    assert calls and (tmp_path / "closed").exists()
 
 
 def test_user_settings_are_kept_if_this_version_of_labelme_knows_them(
