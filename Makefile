@@ -10,7 +10,9 @@ PORT    ?= 5151
 CONFIG  ?=
 TIME    ?=
 LIST    ?= $(SCORED)/redraw.json
-PYTHON  ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p) 2>/dev/null)))
+ifndef PYTHON
+PYTHON  := $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p) 2>/dev/null)))
+endif
 
 VENV     := .venv
 PIPELINE := $(VENV)/bin/python pipeline.py
@@ -18,7 +20,7 @@ TRUTH     = $(DATASET)/panoptic/annotations/panoptic_$(SPLIT).json
 PREDICTED = $(SCORED)/predictions/panoptic.json
 
 # recipes read paths from the environment, so that the shell sees no quotes in them
-export DATASET RUN SPLIT SCORED CONFIG TIME LIST TRUTH PREDICTED
+export DATASET RUN SPLIT SCORED CONFIG TIME LIST TRUTH PREDICTED PYTHON
 export FIFTYONE_DO_NOT_TRACK := true
 export PYTHONUNBUFFERED := 1
 
@@ -32,11 +34,11 @@ help:  ## list the targets
 setup: $(VENV)/ready  ## install pinned versions into .venv, and prepare a database for FiftyOne
 
 $(VENV)/ready: pyproject.toml constraints.txt curation/app/setup_database.py
-	@test -n "$(PYTHON)" || { echo "error: Python: expected 3.11 or later, found none (Debian, Ubuntu: apt install python3 python3-venv)"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python: expected 3.11 or later, found $(PYTHON), which is older; select another with PYTHON="; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "error: Python: the module venv is missing (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	@test -n "$$PYTHON" || { echo "error: Python: expected 3.11 or later, found none (Debian, Ubuntu: apt install python3 python3-venv)"; exit 1; }
+	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python: expected 3.11 or later, found $$PYTHON, which is older; select another with PYTHON="; exit 1; }
+	@"$$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || { echo "error: Python: the module venv is missing (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
 	@echo "== setup: installing into $(VENV) (only once; takes a few minutes and about 7 GB, including torch's CUDA libraries)"
-	$(PYTHON) -m venv $(VENV)
+	"$$PYTHON" -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	@echo "== setup: downloading and installing packages"
 	$(VENV)/bin/uv pip install --compile-bytecode --constraint constraints.txt --editable '.[test]'
@@ -82,9 +84,9 @@ demo: setup  ## run the full pipeline non-interactively on yard (about 10 minute
 	@echo "== review $$RUN"; $(PIPELINE) review "$$RUN" --no-app
 	@echo
 	@echo "done. Results:"
-	@echo "  report        $(RUN)/report/index.html"
-	@echo "  data set      $(DATASET)/panoptic/"
-	@echo "  predictions   $(RUN)/predictions/"
+	@echo "  report        $$RUN/report/index.html"
+	@echo "  data set      $$DATASET/panoptic/"
+	@echo "  predictions   $$RUN/predictions/"
 	@echo "  FiftyOne App  make review"
 	@echo "  Labelme       make annotate"
 

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 from shutil import disk_usage
+from typing import TypeVar
 from zlib import crc32
+
+from base.errors import InputError
+
+T = TypeVar("T")
 
 # Errors that are not caused by the contents of the file: replacing it would not help
 _ENVIRONMENT = {
@@ -21,13 +30,32 @@ _ENVIRONMENT = {
 _WAIT = 60.0  # seconds for another process to finish writing
 
 
+def with_database(path: Path, work: Callable[[], T]) -> T:
+    """Return the result of `work`, which opens and uses a database.
+
+    If the file is damaged, it is removed, a line says so, and `work` starts again. Raises
+    InputError if the file cannot be used for other reasons, such as a full disk.
+    """
+    try:
+        return work()
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise InputError(full_message(path, error)) from None
+        remove_database(path, error)
+    try:
+        return work()
+    except sqlite3.Error as error:
+        raise InputError(full_message(path, error)) from None
+
+
 def open_database(path: Path, tables: str) -> sqlite3.Connection:
     """Open a database and create its `tables`.
 
     A file that is damaged, or was written by a version with other tables, is removed and created
-    again; a line says so. Raises sqlite3.Error if the file cannot be opened or created for other
-    reasons.
+    again, and what is not a regular file is renamed; a line says so. Raises sqlite3.Error if the
+    file cannot be opened or created for other reasons, and OSError if it cannot be renamed.
     """
+    _set_aside(path)
     try:
         return _prepared(path, tables)
     except sqlite3.DatabaseError as error:
@@ -55,8 +83,23 @@ def is_damage(error: sqlite3.Error) -> bool:
 def remove_database(path: Path, error: sqlite3.Error) -> None:
     """Remove a database with the files that SQLite keeps beside it, and print why."""
     print(f"{path}: {error}; it is built again", flush=True)
-    for part in (path, *(Path(f"{path}{end}") for end in ("-wal", "-shm", "-journal"))):
+    for part in _parts(path):
         part.unlink(missing_ok=True)
+
+
+def _parts(path: Path) -> list[Path]:
+    """Return the paths of a database and of the files that SQLite keeps beside it."""
+    return [path, *(Path(f"{path}{end}") for end in ("-wal", "-shm", "-journal"))]
+
+
+def _set_aside(path: Path) -> None:
+    """Rename whatever is not a regular file, such as a folder or a pipe, and print the new name."""
+    for part in _parts(path):
+        if os.path.lexists(part) and not part.is_file():
+            aside = part.with_name(f"{part.name}.{token_hex(4)}")
+            with suppress(FileNotFoundError):  # another process was faster
+                part.rename(aside)
+                print(f"{part}: is not a regular file; renamed to {aside.name}", flush=True)
 
 
 def _prepared(path: Path, tables: str) -> sqlite3.Connection:

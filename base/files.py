@@ -81,12 +81,17 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
         temporary.write_bytes(data)
 
 
+class FullDiskError(OSError):
+    """An error of writing that names the file, and the bytes needed and free."""
+
+
 @contextmanager
 def naming_full_disk(path: Path, *, size: int | None = None) -> Iterator[None]:
     """Give an OSError about a full disk in the block the path, the bytes needed and those free.
 
     The system does not name the file in an error of writing. `size` is the number of bytes of the
-    file, if it is known.
+    file, if it is known. In nested blocks, the outer one knows the final path, and the inner one
+    the number of bytes.
     """
     try:
         yield
@@ -94,11 +99,13 @@ def naming_full_disk(path: Path, *, size: int | None = None) -> Iterator[None]:
         if error.errno not in _NO_SPACE:
             raise
         reason = str(error.strerror)
+        if isinstance(error, FullDiskError):
+            raise FullDiskError(error.errno, reason, str(path)) from None
         with suppress(OSError):
             free = shutil.disk_usage(path.parent).free
             needed = "" if size is None else f"{size:,} bytes needed, "
             reason = f"{reason}: {needed}{free:,} bytes free"
-        raise OSError(error.errno, reason, str(path)) from None
+        raise FullDiskError(error.errno, reason, str(path)) from None
 
 
 def open_regular(path: Path, *, most_bytes: int | None = None) -> BinaryIO:

@@ -32,5 +32,5 @@ def link_or_copy(
             folder = real_folder or target.parent.resolve()
             target.symlink_to(os.path.relpath(source.absolute(), folder))
     except OSError:
-        with replacing(target) as temporary:
+        with replacing(target, size=source.stat().st_size) as temporary:
             shutil.copyfile(source, temporary)

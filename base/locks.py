@@ -115,15 +115,23 @@ def locked(path: Path, *, busy: str | None = None) -> Iterator[int]:
     """Hold the lock file `path`; yield its descriptor, which a child process may inherit.
 
     The operating system releases the lock when the last process that has it ends. If another
-    process holds it, raise InputError with the message `busy`, or wait if `busy` is None.
-    Raises InputError if the file cannot be created.
+    process holds it, raise InputError with the message `busy` or, if it is None, say so and wait.
+    The file may be removed while the lock is held. Raises InputError if it cannot be created.
     """
-    with _open(path) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-        except BlockingIOError:
-            raise InputError(f"{busy}") from None
-        yield file.fileno()
+    said = False
+    while True:
+        with _open(path) as file:
+            if _lock(file):
+                if _is_current(file, path):
+                    yield file.fileno()
+                    return
+                continue
+        if busy:
+            raise InputError(busy)
+        if not said:
+            print(f"{path}: waiting for another command to finish", flush=True)
+            said = True
+        time.sleep(_STEP)
 
 
 def _open(path: Path) -> IO[str]:

@@ -14,11 +14,18 @@ import yaml
 from base.errors import InputError, nearest
 from base.files import read_regular, write_bytes
 from base.mismatches import describe_mismatch, resolved_type
+from base.naming import printable
 
 T = TypeVar("T")
+MOST_JSON_BYTES = 4 << 30  # the largest file of COCO has 0.5 GB
 _MOST_BYTES = 16 << 20  # of a YAML file
 _MOST_NODES = 1_000_000  # of a YAML file, with its aliases resolved
 _MOST_LEVELS = 100  # of a YAML file; libyaml crashes at some 10,000
+_LONGEST_NUMBER = 1000  # characters: PyYAML needs hours for `1:1:1:...`, a number to the base 60
+_SMALLEST, _LARGEST = -(1 << 63), (1 << 64) - 1  # integers, as in JSON
+# errors that PyYAML raises for a value that does not have its explicit tag, such as `!!bool x`, and
+# for numbers and dates that Python does not have
+_INVALID = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 # the faster one in C, if it is installed
 _SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # what PyYAML reports about frequent mistakes, and what a person should know
@@ -37,17 +44,39 @@ _MISTAKES = {
 
 
 class _Loader(_SAFE):  # type: ignore[misc]
-    """Refuses keys that appear twice in a mapping, of which PyYAML would use the last."""
+    """Refuses keys that appear twice in a mapping, of which PyYAML would use the last.
+
+    It also refuses integers of more than 64 bits, and gives errors about values their place.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        number = node.tag.endswith((":int", ":float"))
+        if number and len(node.value) > _LONGEST_NUMBER:
+            raise _invalid(node, f"expected a number of at most {_LONGEST_NUMBER} characters")
+        try:
+            value = super().construct_object(node, deep)
+        except _INVALID as error:
+            reason = str(error) if isinstance(error, ValueError) else ""
+            raise _invalid(node, reason) from None
+        if isinstance(value, int) and not _SMALLEST <= value <= _LARGEST:
+            raise _invalid(node, "expected an integer of at most 64 bits")
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = set()
-        for key, _ in node.value:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key, yaml.ScalarNode):
                 if (key.tag, key.value) in keys:
                     line = key.start_mark.line + 1
                     raise yaml.YAMLError(f"line {line}: the key '{key.value}' appears twice")
                 keys.add((key.tag, key.value))
         return dict(super().construct_mapping(node, deep=deep))
+
+
+def _invalid(node: yaml.Node, reason: str) -> yaml.MarkedYAMLError:
+    kind = node.tag.rpartition(":")[2]
+    problem = f"not a valid value of the type {kind}{reason and ': '}{reason}"
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 def write_json(path: Path, value: Any, *, indent: int = 0, durable: bool = False) -> None:
@@ -64,10 +93,11 @@ def encode_json(value: Any, *, indent: int = 0) -> bytes:
 def read_json(path: Path) -> Any:
     """Decode a JSON file.
 
-    Raises InputError if it cannot be read or is not valid JSON.
+    Raises InputError if it cannot be read, is too large or is not valid JSON.
     """
     try:
-        return msgspec.json.decode(read_regular(path).removeprefix(codecs.BOM_UTF8))
+        data = read_regular(path, most_bytes=MOST_JSON_BYTES)
+        return msgspec.json.decode(data.removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except RecursionError:
@@ -91,15 +121,21 @@ def load_yaml(path: Path) -> Any:
     """
     try:
         text = read_regular(path, most_bytes=_MOST_BYTES).decode()
-        _check_structure(text)
-        data = yaml.load(text, _Loader)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    # ValueError: a date such as 2024-99-99, or an integer of more digits than Python converts;
-    # AttributeError: a value that does not have its explicit tag, such as `!!timestamp x`
-    except (yaml.YAMLError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: is not valid YAML: {_reason(error)}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not valid YAML: {error}") from None
+    data = parse_yaml(text, where=str(path))
     return {} if data is None else data
+
+
+def parse_yaml(text: str, *, where: str) -> Any:
+    """Parse YAML as plain values. Raises InputError, which names `where`, if it is not valid."""
+    try:
+        _check_structure(text)
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, *_INVALID) as error:
+        raise InputError(f"{where}: is not valid YAML: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:
@@ -168,7 +204,8 @@ def _reject_unknown_keys(kind: Any, data: Any, where: str) -> None:
         types = {field.name: field.type for field in dataclasses.fields(kind)}
         for key, value in data.items():
             if key not in types:
-                raise InputError(f"{where}: unknown key '{key}'{nearest(str(key), types)}")
+                shown = printable(str(key))
+                raise InputError(f"{where}: unknown key '{shown}'{nearest(shown, types)}")
             if isinstance(value, dict | list):
                 _reject_unknown_keys(resolved_type(types[key], kind), value, f"{where}: {key}")
     elif isinstance(data, list):

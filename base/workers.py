@@ -12,11 +12,13 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from itertools import chain, islice
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
 from base.ctrl_c import ctrl_c_blocked
 from base.errors import InputError
+from base.files import naming_full_disk
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -24,6 +26,7 @@ R = TypeVar("R")
 FEW = 64  # this many tasks are finished before another process would have started
 AT_ONCE = 16  # tasks sent at once; after Ctrl-C, each process still finishes its chunk
 _AHEAD = 4  # chunks sent ahead per core: more would only fill the memory
+_SHARED_MEMORY = Path("/dev/shm/locks")  # where the system keeps the locks of processes
 _alone: AbstractContextManager[object] = threading.Lock()
 _function: Callable[[Any], Any]
 
@@ -40,7 +43,8 @@ def in_processes(
     Each process calls `prepare` first, and receives `at_once` tasks at a time: fewer if a task
     takes longer than starting a process. Both functions must be importable. Tasks are taken when
     they are needed, so there may be any number of them. A few tasks, or all on one core, are
-    finished in this process, without `prepare`. Raises InputError if a process is killed.
+    finished in this process, without `prepare`. Raises InputError if a process is killed, and
+    OSError with the path if the shared memory is full.
     """
     cores, rest = count_cores(), iter(tasks)
     few = FEW * at_once // AT_ONCE
@@ -49,8 +53,9 @@ def in_processes(
         yield from map(function, chain(first, rest))
         return
     context = multiprocessing.get_context("spawn")
-    start = (context.Lock(), function, prepare)
-    pool = ProcessPoolExecutor(cores, mp_context=context, initializer=_start, initargs=start)
+    with naming_full_disk(_SHARED_MEMORY):
+        start = (context.Lock(), function, prepare)
+        pool = ProcessPoolExecutor(cores, mp_context=context, initializer=_start, initargs=start)
     chunks = batched(chain(first, rest), at_once)
     try:
         with ctrl_c_blocked(), without_main():  # the processes start with the first chunks

@@ -185,7 +185,7 @@ def check_complete(
     growing = ("collected.jsonl", "out/manifest.json")
     for name, data in left.items():
         complete = data in (whole.get(name), before.get(name)) or name in growing
-        assert complete or name.endswith(".orig"), f"{case.name}: {name} is incomplete"
+        assert complete, f"{case.name}: {name} is incomplete"
 
 
 def main(cases: Callable[[Path], list[Case]]) -> None:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from base.counting import counted
 from base.errors import InputError
+from base.locks import working_on
 from commands.arguments import DatasetPath, Settings
 from commands.printing import console
 from commands.training import train
@@ -52,17 +53,17 @@ def label_errors(
     if time is not None:
         parse_duration(time, where="--time")
     opened = open_dataset(dataset)
-    write_folds(opened, out, folds)
-    folders = fold_folders(out, folds)
-    for number, folder in enumerate(folders, start=1):
-        if not (folder / "predictions" / INSTANCES).is_file():  # written last
-            print(f"== fold {number} of {folds}", flush=True)
-            train(folder, folder / "run", time=time, set=set)
-            _predict(folder)
-    prediction = join_predictions(
-        [folder / "predictions" for folder in folders], out / "predictions"
-    )
-    found = list_suspects(opened.panoptic, prediction, out, labels=opened.config.things)
+    with working_on(out, "label-errors"):
+        write_folds(opened, out, folds)
+        folders = fold_folders(out, folds)
+        for number, folder in enumerate(folders, start=1):
+            if not (folder / "predictions" / INSTANCES).is_file():  # written last
+                print(f"== fold {number} of {folds}", flush=True)
+                train(folder, folder / "run", time=time, set=set)
+                _predict(folder)
+        predictions = [folder / "predictions" for folder in folders]
+        prediction = join_predictions(predictions, out / "predictions")
+        found = list_suspects(opened.panoptic, prediction, out, labels=opened.config.things)
     table = Table("photo", "suspicion", "score", "label", "prediction")
     for one in found.suspects[:SHOWN]:
         label = "-" if one.truth_id is None else one.category

@@ -47,8 +47,8 @@ def prelabel(run: RunPath, dataset: DatasetPath, most: int = 50) -> None:
     with working_on(out, "prelabel"):  # of two with one run, the second predicts other photos
         order = order_photos(run, PhotoList(opened.images, tuple(names)), known, out)[:most]
         written = _write_all(opened, out, {names[name]: paths[names[name]] for name in order})
-    listed = run / "prelabel.txt"
-    write_bytes(listed, "".join(f"{name}\n" for name in order).encode())
+        listed = run / "prelabel.txt"
+        write_bytes(listed, "".join(f"{name}\n" for name in order).encode())
     print(
         f"{opened.root}: {counted(written, 'annotation')} proposed; {listed}: the photos in order"
     )

@@ -7,14 +7,13 @@ loaded.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from base.errors import InputError
-from base.parsing import load_yaml, parse
+from base.parsing import load_yaml, parse, parse_yaml
 from detr.config import FAST, TrainConfig
 
 DEFAULT_VARIANT = "fast"
@@ -72,10 +71,11 @@ def _parse_overrides(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _value(text: str, *, where: str) -> Any:
-    """Parse one value as YAML; numbers like 1e-4, which are strings in YAML 1.1, become floats."""
-    try:
-        return float(text) if "e" in text.lower() else yaml.safe_load(text)
-    except ValueError:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError(f"{where}: '{text}' is not valid YAML") from None
+    """Parse one value as YAML; numbers like 1e-4, which are strings in YAML 1.1, become floats.
+
+    Raises InputError if it is not valid.
+    """
+    if "e" in text.lower():
+        with suppress(ValueError):
+            return float(text)
+    return parse_yaml(text, where=where)

@@ -9,13 +9,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def arguments(tmp_path: Path, target: str, *variables: str) -> list[str]:
-    """Run a target with a program that prints its arguments; return a line for each call."""
+def run_make(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `make` with a program that prints its arguments."""
     program = tmp_path / "arguments"
     program.write_text('#!/bin/sh\nfor one in "$@"; do printf "<%s>" "$one"; done; echo\n')
     program.chmod(0o755)
-    ready = ("-o", "setup", "-o", ".venv/ready")
-    command = ["make", *ready, "--silent", target, f"PIPELINE={program}", *variables]
+    command = ["make", "--silent", f"PIPELINE={program}", *words]
     # `make test` passes its own variables on
     passed = {
         "DATASET",
@@ -24,16 +23,21 @@ def arguments(tmp_path: Path, target: str, *variables: str) -> list[str]:
         "TIME",
         "CONFIG",
         "LIST",
+        "PYTHON",
         "MAKEFLAGS",
         "MAKEOVERRIDES",
         "MAKELEVEL",
         "MFLAGS",
     }
     env = {name: value for name, value in os.environ.items() if name not in passed}
-    output = subprocess.run(
-        command, cwd=ROOT, env=env, capture_output=True, text=True, check=True
-    ).stdout
-    return [line for line in output.splitlines() if line.startswith("<")]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def arguments(tmp_path: Path, target: str, *variables: str) -> list[str]:
+    """Run a target without `setup`; return the arguments of each call."""
+    done = run_make(tmp_path, "-o", "setup", "-o", ".venv/ready", target, *variables)
+    assert done.returncode == 0, done.stderr
+    return [line for line in done.stdout.splitlines() if line.startswith("<")]
 
 
 def test_paths_are_quoted(tmp_path: Path) -> None:
@@ -58,3 +62,20 @@ def test_paths_are_quoted(tmp_path: Path) -> None:
     (line,) = arguments(tmp_path, "relabel", f"DATASET={folder}", "LIST=a.json files/my list.txt")
     words = f"<{folder}><a.json files/my list.txt><--with-predictions><--run><{run}>"
     assert line == f"<relabel>{words}"
+
+
+def test_the_results_of_the_demo_are_quoted(tmp_path: Path) -> None:
+    run = 'it\'s "new" `x`'
+    ready = ("-o", "setup", "-o", ".venv/ready", "MAKE=true")
+    done = run_make(tmp_path, *ready, "demo", f"RUN={run}")
+    assert done.returncode == 0, done.stderr
+    assert f"== review {run}\n<review><{run}><--no-app>\n" in done.stdout
+    assert f"  report        {run}/report/index.html\n" in done.stdout
+
+
+def test_the_path_of_python_is_quoted(tmp_path: Path) -> None:
+    python = tmp_path / 'my "old" python'
+    python.write_text("#!/bin/sh\nexit 1\n")
+    python.chmod(0o755)
+    done = run_make(tmp_path, f"{tmp_path}/ready", f"VENV={tmp_path}", f"PYTHON={python}")
+    assert f"error: Python: expected 3.11 or later, found {python}, which is older" in done.stdout

@@ -18,8 +18,10 @@ from annotation.intake.collect import collect
 from annotation.labeling.session import FOLDER, LOCK
 from base.locks import working_on
 from commands.annotation import validate
+from commands.conversion import export
 from commands.curation import decide, review
 from commands.evaluation import report
+from commands.label_errors import label_errors
 from commands.prelabel import prelabel
 from commands.training import weights
 from conversion.building.build import convert
@@ -187,10 +189,27 @@ def _read_weights(folder: Path) -> None:
     assert load_checkpoint(folder / "small.pt").epoch == 1
 
 
+def _label_errors(root: Path) -> None:
+    label_errors(root, root.parent / "out")
+
+
+def _export(root: Path) -> None:
+    export(root, format="semantic", out=root.parent / "out")
+
+
 def _files(root: Path) -> dict[str, bytes]:
     """Return the files of a folder, without the lock that keeps Labelme from opening it."""
     found = contents(root)
     return {name: found[name] for name in found if name != f"{FOLDER}/{LOCK}"}
+
+
+def _wait_for(line: str, output: Path, program: BaseProcess) -> None:
+    """Wait until a program has printed a line."""
+    deadline = time.monotonic() + SECONDS
+    while not (output.exists() and line in output.read_text()):
+        assert program.is_alive(), output.read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def _in_process(function: Callable[..., object], *arguments: object) -> BaseProcess:
@@ -235,16 +254,27 @@ def test_a_command_waits_until_another_one_ends(
         before = _files(root)
         program = _in_process(_run, command, root, output)
         waiting = f"{root}: waiting for `annotate` (process {os.getpid()} on "
-        deadline = time.monotonic() + SECONDS
-        while not (output.exists() and waiting in output.read_text()):
-            assert program.is_alive(), output.read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        _wait_for(waiting, output, program)
         assert _files(root) == before
     program.join(SECONDS)
     assert program.exitcode == 0
     assert _files(root) != before
     assert not (root / ".lock").exists()
+
+
+@pytest.mark.parametrize(("command", "lock"), [(_label_errors, "out"), (_export, ".out.export")])
+def test_two_commands_with_one_output_folder_take_turns(
+    tmp_path: Path, command: Callable[[Path], object], lock: str
+) -> None:
+    root, output = tmp_path / "set", tmp_path / "output"
+    convert(draw(root, 2))
+    with working_on(tmp_path / lock, "the first"):
+        program = _in_process(_run, command, root, output)
+        _wait_for(f"{tmp_path / lock}: waiting for `the first`", output, program)
+        program.terminate()
+        program.join()
+        assert [path.name for path in (tmp_path / lock).iterdir()] == [".lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["output", "set"]
 
 
 def test_two_commands_that_write_one_file_both_write_it_completely(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ from annotation.labelme.geometry import ShapeError
 from annotation.labelme.photo_index import PhotoIndex
 from annotation.rules.checked import Checked
 from base.errors import InputError
+from base.files import read_regular
 from base.naming import fold, printable
 from base.progress import track
 
@@ -105,7 +106,7 @@ def _fix_file(file: FileToFix, findings: Sequence[Finding], paint: Paint) -> lis
     fixable = [f for f in findings if f.rule in FILE_FIXES or f.rule in SHAPE_FIXES]
     path = file.checked.path
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
         annotation = read_annotation(path, known=file.known)
         check_certain(file, annotation, data)
         fixed, fixes = _fixed(file, annotation, fixable, Safety(file, annotation, paint))

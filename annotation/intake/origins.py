@@ -56,7 +56,7 @@ def read_origins(root: Path) -> list[Origin]:
     the end of the file with zeros. Raises InputError if a line is damaged.
     """
     path = root / "collected.jsonl"
-    data = path.read_bytes() if path.is_file() else b""
+    data = read_regular(path) if path.is_file() else b""
     *complete, _ = data.rstrip(b"\0").split(b"\n")
     origins = [
         _parse(line, f"{path}: line {number}") for number, line in enumerate(complete, start=1)
@@ -71,7 +71,7 @@ def read_origins(root: Path) -> list[Origin]:
 def _parse(line: bytes, where: str) -> Origin:
     try:
         return msgspec.json.decode(line, type=Origin)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{where}: is not a record of a photo: {error}") from None
 
 

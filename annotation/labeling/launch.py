@@ -32,6 +32,7 @@ from annotation.labeling.worklist import (
 )
 from base.errors import InputError
 from base.naming import printable
+from base.parsing import load_yaml
 
 SYSTEM_PACKAGES = "libgl1 libegl1 libdbus-1-3 libxkbcommon-x11-0 libxcb-icccm4 libxcb-image0"
 SYSTEM_PACKAGES += " libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libxcb-xkb1"
@@ -144,9 +145,13 @@ def labelme_settings(config: DatasetConfig, labelme: Path) -> dict[str, Any]:
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
+    """Read settings of Labelme; if the file is not valid, it has none, and a message says so."""
+    if not path.exists():
+        return {}
     try:
-        settings = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        settings = load_yaml(path)
+    except InputError as error:
+        print(f"{error}; Labelme's default settings are used")
         return {}
     return settings if isinstance(settings, dict) else {}
 
@@ -170,7 +175,8 @@ def _run(command: Sequence[str], session: Session, lock: int) -> None:
         program = subprocess.Popen(command, cwd=session.folder, stderr=errors, pass_fds=[lock])
         try:
             while not _has_ended(program):
-                with contextlib.suppress(OSError):  # a full disk: reported at the end
+                # a full disk, or a lock file that cannot be created: reported at the end
+                with contextlib.suppress(OSError, InputError):
                     session.store_changes()
         finally:
             program.terminate()  # after Ctrl-C; Labelme saves every change immediately

@@ -13,7 +13,10 @@ from annotation.findings import Finding
 from annotation.photos.listing import Paths
 from annotation.rules.checked import Checked, CheckedAnnotation
 from base.errors import InputError, nearest
+from base.files import read_regular
 from base.naming import fold
+
+_MOST_BYTES = 16 << 20  # of a list of photos
 
 State = Literal["new", "error", "warning", "fine"]  # in the order in which Labelme shows them
 STATES: tuple[State, ...] = ("new", "error", "warning", "fine")
@@ -122,8 +125,8 @@ def _free(path: Path, name: str, taken: set[str]) -> Path:
 def read_photo_list(source: Path, dataset: Dataset, photos: Sequence[Path]) -> list[Path]:
     """Read the photos listed in a text file, with one path below images/ per line.
 
-    `-` is the standard input. The order is kept. Raises InputError if a line names no photo of the
-    set, or if there are no lines.
+    `-` is the standard input. The order is kept. Raises InputError if the source is not a regular
+    file, if a line names no photo of the set, or if there are no lines.
     """
     known = {photo.relative_to(dataset.images).as_posix(): photo for photo in photos}
     chosen = {}
@@ -143,7 +146,10 @@ def read_photo_list(source: Path, dataset: Dataset, photos: Sequence[Path]) -> l
 
 def _lines(source: Path) -> list[str]:
     try:
-        data = sys.stdin.buffer.read() if str(source) == "-" else source.read_bytes()
+        if str(source) == "-":
+            data = sys.stdin.buffer.read()
+        else:
+            data = read_regular(source, most_bytes=_MOST_BYTES)
         return data.decode("utf-8-sig").splitlines()
     except OSError as error:
         raise InputError(f"{source}: cannot be read: {error.strerror}") from None

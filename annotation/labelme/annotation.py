@@ -6,7 +6,9 @@ be parsed are kept, so that nothing is lost when a file is written back.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +16,7 @@ from typing import Annotated, Any
 import msgspec
 
 from annotation.labelme.decoding import decode_json
+from annotation.labelme.masks import mask_size
 from base.errors import InputError
 from base.files import read_regular, write_bytes
 from base.mismatches import describe_mismatch
@@ -22,6 +25,9 @@ from base.parsing import encode_json
 LABELME_VERSION = "5.5.0"  # the oldest version whose format has every key written here
 MOST_BYTES = 128 << 20  # of one file; enough for an embedded photo of 100 megapixels
 MOST_SHAPES = 100_000  # of one file
+MOST_PIXELS_OF_MASKS = (
+    2_000_000_000  # of the masks of one file: 160 as large as a photo of 12 megapixels
+)
 
 
 @dataclass(frozen=True)
@@ -131,11 +137,13 @@ def decode_annotation(data: bytes, *, where: str, known: Collection[str] = ()) -
         mismatch = describe_mismatch(str(error), _FileKeys, decoded.value)
         message = f"{where}: is not a Labelme file: {mismatch}"
         raise NotReadableError("file-not-labelme", message) from None
+    shapes = tuple(map(_read_shape, keys.shapes))
+    _check_masks(shapes, where)
     return Annotation(
         image_path=keys.image_path,
         height=keys.image_height,
         width=keys.image_width,
-        shapes=tuple(map(_read_shape, keys.shapes)),
+        shapes=shapes,
         flags=keys.flags or {},
         image_data=keys.image_data,
         version=keys.version or LABELME_VERSION,
@@ -143,6 +151,18 @@ def decode_annotation(data: bytes, *, where: str, known: Collection[str] = ()) -
         encoding=decoded.encoding,
         repeated_keys=decoded.repeated_keys,
     )
+
+
+def _check_masks(shapes: Iterable[Shape], where: str) -> None:
+    """Raise NotReadableError if the masks of a file would fill the memory together."""
+    total = 0
+    for shape in shapes:
+        if shape.mask is not None:
+            with suppress(InputError):  # validation reports it
+                total += math.prod(mask_size(shape.mask))
+    if total > MOST_PIXELS_OF_MASKS:
+        expected = f"expected masks of at most {MOST_PIXELS_OF_MASKS:,} pixels together"
+        raise NotReadableError("file-not-labelme", f"{where}: {expected}, found {total:,}")
 
 
 def _read_shape(raw: Any) -> Shape:

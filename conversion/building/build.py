@@ -7,7 +7,6 @@ earlier, so that every step does only what is new.
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.metadata import version
@@ -17,6 +16,7 @@ import msgspec
 
 from annotation.dataset import Dataset, Limits
 from annotation.labelme.photo_index import PhotoIndex
+from base.database import with_database
 from base.errors import InputError
 from base.files import digest
 from base.locks import working_on
@@ -32,7 +32,7 @@ from conversion.building.place import check_place, place, read_placed, remove_ma
 from conversion.building.plan import PaintedFile, Plan
 from conversion.building.prepared import BuildResult, PreparedSet
 from conversion.building.split import can_stay, check_split, read_remembered, split_photos
-from conversion.building.store import Store, open_store, remove_store
+from conversion.building.store import Store, open_store, store_path
 from conversion.coco.categories import categories_of, category_values
 from conversion.config import Split, config_values, read_conversion_config
 from conversion.stuff.sources import StuffReader, open_stuff
@@ -53,11 +53,9 @@ def convert(dataset: Dataset, *, scheduler: str | None = None, verify: bool = Fa
     file, or if no annotation is usable.
     """
     with working_on(dataset.root, "convert"):
-        try:
-            result = _build(dataset, scheduler=scheduler, verify=verify)
-        except sqlite3.DatabaseError as error:
-            remove_store(dataset, error)
-            result = _build(dataset, scheduler=scheduler, verify=verify)
+        result = with_database(
+            store_path(dataset), lambda: _build(dataset, scheduler=scheduler, verify=verify)
+        )
     return_freed_memory()
     return result
 
@@ -215,7 +213,7 @@ def _assign_splits(dataset: Dataset, split: Split, plan: Plan) -> GroupFile:
     names, hashes = list(contents.photos()), dict[str, int]()
     if split.near_duplicates:
         digests = {name: plan.store.digest(dataset.images / name) for name in names}
-        hashes = perceptual_hashes(dataset, plan.store, digests)
+        hashes = perceptual_hashes(dataset, plan.store.cache, digests)
     groups = group_photos(dataset, names, hashes, earlier)
     if not stay:
         plan.set_splits(split_photos(dataset, contents.counts(), groups, earlier))

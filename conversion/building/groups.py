@@ -10,11 +10,11 @@ import regex
 from annotation.dataset import Dataset
 from annotation.photos.groups import group_file, read_photo_groups
 from annotation.photos.likeness import near_pairs
+from annotation.rules.cache import Cache
 from annotation.rules.cached import CachedInspections
 from annotation.rules.pixels import InspectionTask
 from base.errors import InputError
 from base.files import digest
-from conversion.building.store import Store
 from conversion.config import read_conversion_config
 
 _MOST_SECONDS = 1.0  # for one name
@@ -53,7 +53,7 @@ def group_photos(
 
 def perceptual_hashes(
     dataset: Dataset,
-    store: Store,
+    cache: Cache,
     digests: Mapping[str, bytes],
     *,
     decode: bool = True,
@@ -65,15 +65,13 @@ def perceptual_hashes(
     `CachedInspections.inspect`.
     """
     tasks = [InspectionTask(dataset.images / name, content) for name, content in digests.items()]
-    results = CachedInspections(store.cache).inspect(
-        tasks, decode=decode, keep_problems=keep_problems
-    )
+    results = CachedInspections(cache).inspect(tasks, decode=decode, keep_problems=keep_problems)
     found = {
         name: result.photo.likeness
         for name, result in zip(digests, results, strict=True)
         if result is not None
     }
-    store.commit()
+    cache.commit()
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -13,11 +13,11 @@ import msgspec
 from annotation.dataset import Dataset
 from annotation.findings import Complaint
 from annotation.photos.likeness import near_pairs
+from annotation.rules.cache import open_cache
 from annotation.rules.checked import CheckedAnnotation
 from base.files import read_regular
 from conversion.building.contents import Contents
 from conversion.building.groups import perceptual_hashes
-from conversion.building.store import open_store
 from conversion.config import COPIES_PATTERN
 
 MOST_DECODED = 2_000  # photos; in larger sets, only those that `validate` has decoded are compared
@@ -58,7 +58,9 @@ def find_leaks(dataset: Dataset, contents: Contents) -> tuple[Leak, ...]:
         return ()
     digests = {name: digest for name, digest in contents.photo_digests() if digest}
     decode = len(digests) <= MOST_DECODED
-    hashes = perceptual_hashes(dataset, contents.store, digests, decode=decode, keep_problems=False)
+    hashes = perceptual_hashes(
+        dataset, contents.store.cache, digests, decode=decode, keep_problems=False
+    )
     return _count(split_of, twins(split_of, digests, hashes, dataset.config.limits.near_photo))
 
 
@@ -112,9 +114,9 @@ def find_twins(dataset: Dataset, split_of: Mapping[str, str]) -> dict[str, str]:
     """
     if not read_leaks(dataset.panoptic):
         return {}
-    with open_store(dataset) as store:
-        digests = {name: store.digest(dataset.images / name) for name in split_of}
-        hashes = perceptual_hashes(dataset, store, digests, decode=False, keep_problems=False)
+    with open_cache(dataset) as cache:
+        digests = {name: cache.digest(dataset.images / name) for name in split_of}
+        hashes = perceptual_hashes(dataset, cache, digests, decode=False, keep_problems=False)
     return twins(split_of, digests, hashes, dataset.config.limits.near_photo)
 
 

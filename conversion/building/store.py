@@ -16,8 +16,7 @@ from pathlib import Path
 
 from annotation.dataset import Dataset
 from annotation.rules.cache import Cache, open_cache
-from base.database import full_message, is_damage, open_database, remove_database
-from base.errors import InputError
+from base.database import open_database
 
 _TABLES = """
     CREATE TABLE IF NOT EXISTS painted (
@@ -93,7 +92,7 @@ class Store:
 @contextmanager
 def open_store(dataset: Dataset, *, verify: bool = False) -> Iterator[Store]:
     """Open the store of a data set; `verify` is described in `annotation.rules.cache.Cache`."""
-    path = _store_path(dataset)
+    path = store_path(dataset)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open_cache(dataset, verify=verify) as cache:
         connection = open_database(path, _TABLES)
@@ -107,16 +106,6 @@ def open_store(dataset: Dataset, *, verify: bool = False) -> Iterator[Store]:
                 connection.close()
 
 
-def remove_store(dataset: Dataset, error: sqlite3.DatabaseError) -> None:
-    """Remove a damaged store, so that it is built again.
-
-    Raises InputError if the error has another cause, such as a full disk.
-    """
-    path = _store_path(dataset)
-    if not is_damage(error):
-        raise InputError(full_message(path, error)) from None
-    remove_database(path, error)
-
-
-def _store_path(dataset: Dataset) -> Path:
+def store_path(dataset: Dataset) -> Path:
+    """Return the path of the store of a data set."""
     return dataset.root / ".cache" / "convert.sqlite"

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from annotation.photos.files import check_size
 from base.errors import InputError
 from base.files import inside
 from base.parsing import read_json, write_json
@@ -81,8 +82,10 @@ def read_panoptic(
     else:
         images = _images(keys, json_path, truth)
     for image in images:
+        where = f"{json_path}: image {image.id} ({image.file_name})"
         if image.id not in by_image:
-            raise InputError(f"{json_path}: image {image.id} ({image.file_name}) has no annotation")
+            raise InputError(f"{where} has no annotation")
+        _check_size(image, where)
     found = PanopticSet(
         json_path=json_path,
         png_folder=png_folder,
@@ -96,6 +99,16 @@ def read_panoptic(
     }
     photos = tuple(_measured(found, p) if p.id in incomplete else p for p in found.photos)
     return replace(found, photos=photos)
+
+
+def _check_size(image: _ImageKeys, where: str) -> None:
+    """Raise InputError for a photo without pixels, or with more than may be allocated."""
+    if image.width < 1 or image.height < 1:
+        raise InputError(f"{where}: expected pixels, found {image.width}x{image.height}")
+    try:
+        check_size(image.width, image.height)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 def _images(keys: _FileKeys, json_path: Path, truth: PanopticSet | None) -> list[_ImageKeys]:

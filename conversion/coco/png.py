@@ -15,7 +15,7 @@ from kornia_rs.io import decode_image_png_u8, decode_image_png_u16
 from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
-from annotation.photos.files import MAX_BYTES, Size
+from annotation.photos.files import MAX_BYTES, Size, check_size
 from base.errors import InputError
 from base.files import open_regular, write_bytes
 
@@ -48,8 +48,8 @@ def read_segment_ids(path: Path, size: Size) -> SegmentIds:
 
     RGB PNGs, with or without alpha, store ids as colours; 16-bit greyscale PNGs store them as
     values. `size` is the (height, width) of the photo. Raises InputError if the file is not a
-    readable PNG of this size, before it is decoded: a small file may have many pixels. In all
-    other kinds of PNG, a pixel could mean two ids, so they are refused.
+    readable PNG of this size, or larger than any photo, before it is decoded: a small file may have
+    many pixels. In all other kinds of PNG, a pixel could mean two ids, so they are refused.
     """
     data = _read(path)
     header = _header(path, data)
@@ -57,6 +57,10 @@ def read_segment_ids(path: Path, size: Size) -> SegmentIds:
         found = header.size
         expected = f"{size[1]}x{size[0]} pixels, the size of its photo"
         raise InputError(f"{path}: expected {expected}, found {found[1]}x{found[0]}")
+    try:
+        check_size(size[1], size[0])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     decode, mode = _DECODERS.get(header.kind, (None, ""))
     if decode is None:
         expected = "an 8-bit RGB PNG, whose colours are segment ids, or 16-bit greyscale ids"

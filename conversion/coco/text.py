@@ -11,8 +11,9 @@ from pathlib import Path
 from annotation.labelme.decoding import is_utf8
 from base.errors import InputError
 from base.files import read_regular
+from base.parsing import MOST_JSON_BYTES
 
-MOST_BYTES = 4 << 30  # of one file; the largest of COCO has 0.5 GB
+MOST_BYTES = MOST_JSON_BYTES  # of one file
 _MARKS = {  # UTF-32 first, because its mark begins with that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",

@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from annotation.dataset import Dataset
-from base.files import inside
+from base.files import inside, write_bytes
 from base.links import link_or_copy
 from conversion.coco.categories import Category
 from conversion.coco.cropped_mask import CroppedMask
@@ -31,11 +31,10 @@ def write_yolo(dataset: Dataset, splits: Splits, out: Path) -> None:
         target = inside(out / "images" / one.split, stem + suffix, where=where)
         link_or_copy(source, target, kind="symbolic")
         path = inside(out / "labels" / one.split, f"{stem}.txt", where=where)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(_lines(one.panoptic, photo, class_of)))
+        write_bytes(path, "".join(_lines(one.panoptic, photo, class_of)).encode())
     for split in splits:
         (out / "images" / split).mkdir(parents=True, exist_ok=True)
-    (out / "data.yaml").write_text(_data_yaml(list(splits), things), "utf-8")
+    write_bytes(out / "data.yaml", _data_yaml(list(splits), things).encode())
 
 
 def _lines(panoptic: PanopticSet, photo: Photo, class_of: dict[int, int]) -> Iterator[str]:

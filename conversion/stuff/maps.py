@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from annotation.labelme.annotation import Shape
-from annotation.photos.files import without_pixel_limit
+from annotation.photos.files import MAX_BYTES, without_pixel_limit
 from base.errors import InputError
 from base.files import read_regular
 from conversion.coco.png import join_channels, parse_png_header
@@ -62,7 +62,7 @@ class LabelMaps:
         Raises InputError if it is damaged, of another size, or has values without a meaning.
         """
         try:
-            data = read_regular(path)
+            data = read_regular(path, most_bytes=MAX_BYTES)
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from None
         try:

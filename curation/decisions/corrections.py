@@ -24,6 +24,7 @@ from annotation.labelme.annotation import Annotation, read_annotation
 from annotation.labelme.instances import Instance, find_instances
 from base.counting import counted
 from base.errors import InputError
+from base.files import read_regular
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import Photo, Segment
 from conversion.config import read_conversion_config
@@ -103,7 +104,7 @@ def carry_corrections(
             problems.append(f"{name}: has no Labelme file in which labels could be corrected")
             continue
         try:
-            data = path.read_bytes()
+            data = read_regular(path)
             annotation = read_annotation(path)
             shapes = _shapes_of(dataset, annotation, photos[name], categories)
             corrected = _corrected(dataset, annotation, of_photo, shapes)

@@ -121,7 +121,8 @@ def _review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: P
     remember_runs(samples, [run, *(one.run for one in shown)])
     remove_old_masks(folder, masks)
     categories = (*prediction.categories, *truth.categories)
-    write_redraw(run, matches, categories, inputs=compared)
+    with working_on(run / "report", "review"):  # `report` writes these files too
+        write_redraw(run, matches, categories, inputs=compared)
     samples.info = {**samples.info, "review": inputs, "errors": errors}
     samples.save()
     photos = counted(count, "photo")

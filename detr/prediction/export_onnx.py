@@ -115,7 +115,8 @@ def write_onnx(model: DETR | DETRsegm | FastDETR, out: Path, *, metadata: dict[s
     else:
         one_photo = OnePhoto(model)
         outputs = OUTPUTS if isinstance(model, DETRsegm) else OUTPUTS[:2]
-    with replacing(out) as temporary, torch.no_grad(), _without_notes():
+    size = sum(tensor.nbytes for tensor in one_photo.state_dict().values())
+    with replacing(out, size=size) as temporary, torch.no_grad(), _without_notes():
         program = torch.onnx.export(
             one_photo.eval(),
             (example,),

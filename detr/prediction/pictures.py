@@ -14,6 +14,7 @@ from conversion.coco.categories import Category
 from conversion.coco.panoptic import PanopticSet
 from detr.prediction.results import PhotoPrediction
 from evaluation.report.draw import draw_segments, shrink
+from evaluation.report.lettering import has_font, names_by_id
 
 FOLDER = "pictures"
 LONG_SIDE = 1600  # pixels
@@ -46,4 +47,6 @@ def found_line(panoptic: PanopticSet) -> str:
     empty = sum(not photo.segments for photo in panoptic.photos)
     text = f"{counted(len(panoptic.photos), 'photo')}, {counted(counts.total(), 'segment')}"
     text += f" ({', '.join(listed)})" if listed else ""
-    return text + (f"; nothing found in {counted(empty, 'photo')}" if empty else "")
+    text += f"; nothing found in {counted(empty, 'photo')}" if empty else ""
+    listed_by_id = [c for c in panoptic.categories if c.name in counts and not has_font(c.name)]
+    return text + (f"; names without a font: {names_by_id(listed_by_id)}" if listed_by_id else "")

@@ -10,13 +10,13 @@ import torch
 from base.errors import InputError
 from detr.config import TrainConfig
 from detr.data.classes import ClassTable, published_classes
-from detr.data.kinds import kinds_of
 from detr.model.detr import DETR
 from detr.model.fast.detr import FastDETR
 from detr.model.segmentation import DETRsegm
 from detr.prediction.thresholds import Thresholds
+from detr.weights.building import build_model
 from detr.weights.checkpoint import Checkpoint, load_any, masks_path
-from detr.weights.files import Weights, check_fits, load_strictly
+from detr.weights.files import Weights
 from detr.weights.published import find_weights
 from detr.weights.thresholds import SegmentThresholds, same_threshold
 
@@ -84,26 +84,11 @@ def load_model(path: Path) -> LoadedModel:
 
 def _build(loaded: Checkpoint | Weights, where: Path) -> LoadedModel:
     if isinstance(loaded, Checkpoint):
-        has_masks, state, classes = loaded.stage != "boxes", loaded.model, loaded.classes
+        classes, thresholds = loaded.classes, loaded.thresholds
     else:
-        has_masks, state = loaded.has_masks, loaded.state
-        classes = published_classes(loaded.num_classes)
-    thresholds = loaded.thresholds if isinstance(loaded, Checkpoint) else None
-    with torch.device("meta"):  # takes no memory, whatever sizes the file asks for
-        check_fits(_new_model(loaded.config, classes, has_masks=has_masks), state, where=str(where))
-    model = _new_model(loaded.config, classes, has_masks=has_masks)
-    load_strictly(model, state, where=str(where))
+        classes, thresholds = published_classes(loaded.num_classes), None
+    model = build_model(loaded, classes, where=str(where))
     return LoadedModel(model.eval(), classes, loaded.config, thresholds)
-
-
-def _new_model(
-    config: TrainConfig, classes: ClassTable, *, has_masks: bool
-) -> DETR | DETRsegm | FastDETR:
-    """Build the model of a configuration; its weights are random."""
-    if config.variant == "fast":
-        return FastDETR(config, kinds_of(classes), pretrained=False)
-    detr = DETR(config, len(classes), pretrained=False)
-    return DETRsegm(detr, config) if has_masks else detr
 
 
 def _predictor(loaded: LoadedModel, thresholds: Thresholds, *, where: Path) -> Predictor:

@@ -13,7 +13,7 @@ import msgspec
 
 from base.counting import counted
 from base.errors import InputError
-from base.files import digest
+from base.files import digest, naming_full_disk
 from base.locks import working_on
 from conversion.building.group_file import group_file_path
 from detr.config import RunConfig, TrainConfig, check_same_run, read_run, write_run
@@ -243,7 +243,8 @@ def save_epoch(run: Run, stage: Stage, checkpoint: Checkpoint) -> None:
         save_checkpoint(path.with_stem(f"{path.stem}-{checkpoint.epoch:04}"), checkpoint)
     # written before the checkpoint: if the run is killed in between, the epoch is trained again and
     # its numbers are replaced
-    write_tensorboard(run.folder / "tensorboard", line)
+    with naming_full_disk(run.folder / "tensorboard"):
+        write_tensorboard(run.folder / "tensorboard", line)
     save_checkpoint(path, checkpoint)
     _write_log(run)
     if run.on_epoch is not None:

@@ -18,6 +18,7 @@ from detr.data.kinds import kinds_of
 from detr.model.detr import DETR
 from detr.model.fast.detr import FastDETR, category_rows
 from detr.model.segmentation import DETRsegm
+from detr.weights.building import check_model
 from detr.weights.checkpoint import Checkpoint, load_any
 from detr.weights.parts import State
 from detr.weights.published import find_weights
@@ -81,7 +82,7 @@ class CopyReport:
 def read_initial_weights(source: str | Path) -> InitialWeights:
     """Read published weights by name, a weights file, or a checkpoint of this project.
 
-    Raises InputError if `source` is none of these.
+    Raises InputError if `source` is none of these, or if its tensors do not fit its own model.
     """
     path = find_weights(source)
     loaded = load_any(path)
@@ -94,6 +95,7 @@ def read_initial_weights(source: str | Path) -> InitialWeights:
         known = count in PUBLISHED_CLASSES
         table = published_classes(count) if known else ClassTable((), tuple(range(count)))
         rows = _rows_of_detr(count)
+    check_model(loaded, table, where=str(path))
     named = {n.removeprefix("detr."): v for n, v in state.items()}
     return InitialWeights(str(path), named, class_names(table), rows)
 

@@ -21,7 +21,7 @@ from conversion.coco.png import SegmentIds
 from evaluation.errors.kinds import Error
 from evaluation.errors.priced import PricedErrors, price_matches
 from evaluation.report.draw import Picture, draw_segments, sample_ids, shrink
-from evaluation.report.lettering import render
+from evaluation.report.lettering import names_by_id, names_for_one_line, render
 from evaluation.report.page import check_options, choose
 from evaluation.report.rows import read_true_photo
 from evaluation.scores.matching import PhotoMatch, match_sets
@@ -37,11 +37,15 @@ BAND, LETTERS = 18, 12  # pixels of the captions in the overview and of their le
 
 @dataclass(frozen=True)
 class GalleryPhoto:
-    """A photo of the gallery: its three pictures side by side, its PQ and its errors in words."""
+    """A photo of the gallery: its three pictures side by side, its PQ and its errors in words.
+
+    `caption` are the errors with names that can be drawn.
+    """
 
     name: str
     pq: float
     errors: str
+    caption: str
     outlines: str
     picture: Picture
 
@@ -69,17 +73,21 @@ def write_gallery(
     truth = read_panoptic(truth_json)
     prediction = read_panoptic(prediction_json, truth)
     priced = price_matches(tuple(match_sets(truth, prediction)), truth.categories)
-    shown = []
+    shown, drawable = [], names_for_one_line(truth.categories)
     for i in track(choose(len(truth.photos), rows, seed), "gallery"):
         match = priced.matches[i]
         picture = _draw(match, truth, prediction, images)
         errors = errors_in_words(priced.errors[i], truth.categories)
+        caption = errors_in_words(priced.errors[i], drawable)
         outlines = outlines_in_words(match, truth.categories)
-        shown.append(GalleryPhoto(match.truth.file_name, match.pq, errors, outlines, picture))
+        name = match.truth.file_name
+        shown.append(GalleryPhoto(name, match.pq, errors, caption, outlines, picture))
     for number, photo in enumerate(shown, start=1):
         _write_jpeg(folder / f"{number:03d}.jpg", photo.picture)
     _write_jpeg(folder / "overview.jpg", _overview(shown))
-    text = _page(title, folder.name, shown, priced, seed=seed)
+    pairs = zip(truth.categories, drawable, strict=True)
+    unnamed = names_by_id(category for category, drawn in pairs if category != drawn)
+    text = _page(title, folder.name, shown, priced, seed=seed, unnamed=unnamed)
     write_bytes(page, text.encode())
     return folder
 
@@ -162,7 +170,7 @@ def _overview(shown: Sequence[GalleryPhoto]) -> Picture:
         "worst": order[-GROUP:],
     }
     captioned = [
-        _captioned(photo.picture, f"{group} · PQ {percent(photo.pq)} · errors: {photo.errors}")
+        _captioned(photo.picture, f"{group} · PQ {percent(photo.pq)} · errors: {photo.caption}")
         for group, photos in groups.items()
         for photo in photos
     ]
@@ -172,8 +180,7 @@ def _overview(shown: Sequence[GalleryPhoto]) -> Picture:
 
 def _captioned(picture: Picture, caption: str) -> Picture:
     band = np.zeros((BAND, picture.shape[1], 3), np.uint8)
-    plain = caption.encode("ascii", "replace").decode()
-    render(caption, height=LETTERS, otherwise=plain).write(band, left=2, top=0)
+    render(caption, height=LETTERS, otherwise=caption).write(band, left=2, top=0)
     return np.vstack([band, picture])
 
 
@@ -187,7 +194,13 @@ def _write_jpeg(path: Path, picture: Picture) -> None:
 
 
 def _page(
-    title: str, folder: str, shown: Sequence[GalleryPhoto], priced: PricedErrors, *, seed: int
+    title: str,
+    folder: str,
+    shown: Sequence[GalleryPhoto],
+    priced: PricedErrors,
+    *,
+    seed: int,
+    unnamed: str,
 ) -> str:
     head = f"""\
 # {_escaped(title)}
@@ -205,6 +218,8 @@ The four best, four typical ones and the four worst:
 
 ![The best, typical and worst photos]({folder}/overview.jpg)
 """
+    if unnamed:
+        head += f"\nNames for which there was no font: {_escaped(unnamed)}.\n"
     rows = [
         f"""
 ### {number}. {_escaped(photo.name)}: PQ {percent(photo.pq)}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from matplotlib.ft2font import FT2Font
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from conversion.coco.categories import Category
+
 _OWN = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"  # always installed
+_SIGNS = "".join(map(chr, range(33, 127))) + "·"  # beside the names in a line
 _STROKE = 1  # pixels of the dark border of letters
 _MARGIN = 2
 
@@ -45,6 +49,34 @@ def render(text: str, *, height: int, otherwise: str) -> Lettering:
     return _render(otherwise, _OWN, height) if path is None else _render(text, path, height)
 
 
+def names_for_one_line(categories: Iterable[Category]) -> tuple[Category, ...]:
+    """Return categories with names that can be written beside each other.
+
+    A line is written in one font, the one that has the most of these names. Categories whose names
+    it lacks get the name `#id`.
+    """
+    all_of_them = tuple(categories)
+
+    def known(path: Path) -> int:
+        return sum(_has(path, category.name) for category in all_of_them)
+
+    fonts = [_OWN]
+    if known(_OWN) < len(all_of_them):
+        fonts += [path for path in map(Path, sorted(findSystemFonts())) if _has(path, _SIGNS)]
+    best = max(fonts, key=known)  # the one of this project, if no other has more
+    return tuple(c if _has(best, c.name) else replace(c, name=f"#{c.id}") for c in all_of_them)
+
+
+def has_font(text: str) -> bool:
+    """Return whether this machine has a font with all characters of a text."""
+    return _font_with(text) is not None
+
+
+def names_by_id(categories: Iterable[Category]) -> str:
+    """List the names of categories that appear as `#id` in a picture, such as `#7: 車`."""
+    return ", ".join(f"#{category.id}: {category.name}" for category in categories)
+
+
 @cache
 def _render(text: str, path: Path, height: int) -> Lettering:
     font = ImageFont.truetype(str(path), height)
@@ -62,9 +94,13 @@ def _render(text: str, path: Path, height: int) -> Lettering:
 @cache
 def _font_with(text: str) -> Path | None:
     """Return the first font with all characters of a text, the one of this project first."""
-    wanted = {ord(character) for character in text if not character.isspace()}
-    paths = [_OWN] if wanted <= _characters(_OWN) else map(Path, sorted(findSystemFonts()))
-    return next((path for path in paths if wanted <= _characters(path)), None)
+    paths = [_OWN] if _has(_OWN, text) else map(Path, sorted(findSystemFonts()))
+    return next((path for path in paths if _has(path, text)), None)
+
+
+def _has(path: Path, text: str) -> bool:
+    """Return whether a font has all characters of a text."""
+    return {ord(character) for character in text if not character.isspace()} <= _characters(path)
 
 
 @cache

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from base.errors import InputError
 from base.files import inside, replacing, write_bytes
+from base.links import link_or_copy
 from base.parsing import parse, read_json
 from conversion.config import ConversionConfig, open_valid_dataset
 from tests.full_disk import largest_file
@@ -76,10 +78,29 @@ def test_invalid_json_is_an_error_with_the_path(tmp_path: Path) -> None:
         read_json(path)
 
 
-def test_a_full_disk_is_named_with_the_bytes_needed(tmp_path: Path) -> None:
+def _not_supported(*_: object) -> None:
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+
+def test_a_full_disk_is_named_with_the_bytes_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "photo.png"
     full = r"2,000 bytes needed, [\d,]+ bytes free"
     with largest_file(1000), pytest.raises(OSError, match=full) as error:
         write_bytes(path, bytes(2000))
     assert error.value.filename == str(path)
-    assert not list(tmp_path.iterdir())
+    with largest_file(1000), pytest.raises(OSError, match=full) as error, replacing(path) as inner:
+        write_bytes(inner, bytes(2000))  # as a fix does, which keeps a backup first
+    assert error.value.filename == str(path) and str(error.value).count("bytes free") == 1
+    photo = tmp_path / "large.png"
+    photo.write_bytes(bytes(2000))
+    with (
+        largest_file(1000),
+        pytest.raises(OSError, match=full) as error,
+        monkeypatch.context() as patched,
+    ):
+        patched.setattr(Path, "symlink_to", _not_supported)
+        link_or_copy(photo, path, kind="symbolic")
+    assert error.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == [photo]

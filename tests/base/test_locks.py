@@ -33,6 +33,25 @@ def test_a_child_process_keeps_the_lock(tmp_path: Path) -> None:
         pass
 
 
+def test_a_lock_whose_file_was_removed_is_taken_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, held = tmp_path / "lock", []
+
+    def enter() -> None:
+        with locked(path):
+            held.append(path.exists())
+
+    with locked(path):
+        second = threading.Thread(target=enter)
+        second.start()
+        while capsys.readouterr().out != f"{path}: waiting for another command to finish\n":
+            second.join(0.05)
+        path.unlink()
+    second.join()
+    assert held == [True]
+
+
 def test_a_lock_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (

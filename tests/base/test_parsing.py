@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from base.errors import InputError
-from base.parsing import load_yaml, read_json
+from base.parsing import MOST_JSON_BYTES, load_yaml, read_json
 
 _BOMB = "a: &a [0, 0]\n" + "".join(
     f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join([f'*{chr(97 + n)}'] * 20)}]\n" for n in range(9)
@@ -16,10 +16,16 @@ _BOMB = "a: &a [0, 0]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (f"a: {'9' * 5000}", "Exceeds the limit"),
-        ("a: 2024-99-99", "month must be in"),
+        (f"a: {'9' * 5000}", "line 1, column 4: .* a number of at most 1000 characters"),
+        (f"a: 0x{'f' * 17}", "line 1, column 4: .* an integer of at most 64 bits"),
+        (f"0x{'f' * 500}: a", "line 1, column 1: .* an integer of at most 64 bits"),
+        (f"a: {'1:' * 180}1.0", "line 1, column 4: not a valid value of the type float"),
+        ("a: !!bool maybe", "line 1, column 4: not a valid value of the type bool"),
+        ('a: !!int ""', "line 1, column 4: not a valid value of the type int"),
+        ("a: !!map [b]", "line 1, column 4: expected a mapping node, but found sequence"),
+        ("a: 2024-99-99", "line 1, column 4: .*month must be in"),
         ("[" * 100_000, "nested too deeply"),
-        ("a: !!timestamp x", "no attribute"),
+        ("a: !!timestamp x", "line 1, column 4: not a valid value of the type timestamp"),
         ("a: &a [*a]", "the value of &a contains itself"),
         (_BOMB, "more than 1,000,000 values"),
     ],
@@ -27,8 +33,9 @@ _BOMB = "a: &a [0, 0]\n" + "".join(
 def test_hostile_yaml_is_an_error_with_the_path(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "dataset.yaml"
     path.write_text(text)
-    with pytest.raises(InputError, match=rf"dataset.yaml: is not valid YAML: .*{message}"):
+    with pytest.raises(InputError, match=rf"dataset.yaml: is not valid YAML: .*{message}") as error:
         load_yaml(path)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +72,14 @@ def test_deeply_nested_json_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "deep.json"
     path.write_text("[" * 100_000)
     with pytest.raises(InputError, match=r"deep.json: is not valid JSON: nested too deeply"):
+        read_json(path)
+
+
+def test_a_json_file_is_limited_in_size(tmp_path: Path) -> None:
+    path = tmp_path / "huge.json"
+    with path.open("wb") as file:
+        file.truncate(MOST_JSON_BYTES + (1 << 20))  # takes no space on the disk
+    with pytest.raises(InputError, match="cannot be read: expected at most 4096 MB, found 4097 MB"):
         read_json(path)
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Iterator
+from errno import ENOSPC
 
 import pytest
 
@@ -54,3 +56,13 @@ def test_a_killed_process_is_reported() -> None:
 def test_batches_keep_the_order_and_the_last_may_be_shorter() -> None:
     assert list(workers.batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
     assert list(workers.batched([], 2)) == []
+
+
+@pytest.mark.usefixtures("processes")
+def test_full_shared_memory_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> None:
+        raise OSError(ENOSPC, os.strerror(ENOSPC))
+
+    monkeypatch.setattr(type(multiprocessing.get_context("spawn")), "Lock", full)
+    with pytest.raises(OSError, match=r"No space left on device: [\d,]+ bytes free: '/dev/shm/"):
+        list(workers.in_processes(double, range(100)))

@@ -55,6 +55,10 @@ def test_overrides_take_precedence_over_the_file(tmp_path: Path) -> None:
         ("train_sizes=[]", "train_sizes: expected sizes from 1 to 8192"),
         ("accumulate=0", "accumulate: expected more than 0, found 0"),
         ("epochs", "expected key=value"),
+        ('backbone="resnet50', "--set backbone: is not valid YAML: line 1, column 10: expected a"),
+        ("seed=2024-99-99", "--set seed: is not valid YAML: line 1, column 1: .*month must be"),
+        (f"epochs={'9' * 5000}", "--set epochs: .*a number of at most 1000 characters"),
+        ("pre_norm=!!bool x", "--set pre_norm: .*not a valid value of the type bool"),
     ],
 )
 def test_errors_name_the_setting_and_the_value(override: str, message: str) -> None:

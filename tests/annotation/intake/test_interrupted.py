@@ -61,9 +61,10 @@ def test_an_incomplete_line_of_the_record_is_removed(here: Path) -> None:
     (here / "set/photos.csv").unlink()
     collect([Path("in")], Path("set"))
     assert state(here / "set") == whole
-    record.write_bytes(b"{}\n")
-    with pytest.raises(InputError, match=r"collected.jsonl: line 1: is not a record of a photo"):
-        collect([Path("in")], Path("set"))
+    for line in (b"{}", b'{"x":' + b"[" * 100_000):
+        record.write_bytes(line + b"\n")
+        with pytest.raises(InputError, match=r"line 1: is not a record of a photo"):
+            collect([Path("in")], Path("set"))
 
 
 def test_a_deleted_photo_is_added_again(here: Path) -> None:

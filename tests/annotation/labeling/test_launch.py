@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from annotation.dataset import Dataset
-from annotation.labeling.launch import annotate, labelme_settings
+from annotation.labeling.launch import _run, annotate, labelme_settings
+from annotation.labeling.session import Session
 from annotation.labelme.annotation import read_annotation
 from annotation.rules.validate import check_dataset
 from base.errors import InputError
@@ -229,8 +234,22 @@ def test_a_missing_display_photo_or_labelme_is_reported(
         annotate(dataset, check=check_dataset)
 
 
+def test_labelme_stays_open_if_a_drawing_cannot_be_stored_now(tmp_path: Path) -> None:
+    """It is stored, or the error reported, when the window is closed."""
+    calls: list[None] = []
+
+    def store_changes() -> None:
+        calls.append(None)
+        raise InputError(f"{tmp_path}/.lock: cannot be written: Permission denied")
+
+    session = cast(Session, SimpleNamespace(folder=tmp_path, store_changes=store_changes))
+    program = "import pathlib, time; time.sleep(1.5); pathlib.Path('closed').touch()"
+    _run([sys.executable, "-c", program], session, os.open(tmp_path, os.O_RDONLY))
+    assert calls and (tmp_path / "closed").exists()
+
+
 def test_user_settings_are_kept_if_this_version_of_labelme_knows_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     own = "labels: [x]\nstore_data: true\nshortcuts: {open_next: N, add_point_to_edge: P}\n"
@@ -244,3 +263,11 @@ def test_user_settings_are_kept_if_this_version_of_labelme_knows_them(
     assert settings["shortcuts"] == {"open_next": "N"}
     assert settings["labels"] == ["box", "disc", "__ignore__", "__hole__"]
     assert "store_data" not in settings
+    capsys.readouterr()
+    (tmp_path / ".labelmerc").write_text("display_label_popup: !!bool x")
+    assert "shortcuts" not in labelme_settings(config, tmp_path)
+    assert "labelmerc: is not valid YAML: line 1, column 22: " in capsys.readouterr().out
+    (tmp_path / ".labelmerc").unlink()
+    os.mkfifo(tmp_path / ".labelmerc")
+    assert "shortcuts" not in labelme_settings(config, tmp_path)
+    assert "labelmerc: cannot be read: is not a regular file" in capsys.readouterr().out

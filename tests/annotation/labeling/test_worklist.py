@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -118,3 +119,16 @@ def test_lists_without_photos_are_reported(
         path.write_bytes(data)
     with pytest.raises(InputError, match=f"list.txt: {message}"):
         read_photo_list(path, dataset, dataset.photos())
+
+
+def test_a_list_must_be_a_regular_file(tmp_path: Path) -> None:
+    dataset, pipe = draw(tmp_path), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        with pytest.raises(InputError, match=f"{path}: cannot be read: is not a regular file"):
+            read_photo_list(path, dataset, dataset.photos())
+    huge = tmp_path / "huge.txt"
+    with huge.open("wb") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(InputError, match=r"huge.txt: cannot be read: expected at most 16 MB"):
+        read_photo_list(huge, dataset, dataset.photos())

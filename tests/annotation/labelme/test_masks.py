@@ -13,7 +13,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from annotation.labelme.annotation import Shape
+from annotation.labelme.annotation import (
+    Annotation,
+    NotReadableError,
+    Shape,
+    read_annotation,
+    write_annotation,
+)
 from annotation.labelme.geometry import ShapeError, mask_pixels
 from annotation.labelme.masks import decode_mask_png, encode_mask_png, mask_size
 from annotation.rules.validate import check_dataset
@@ -73,6 +79,14 @@ def test_line_breaks_in_base64_are_skipped_as_in_labelme() -> None:
     broken = "\n".join(textwrap.wrap(encode_mask_png(SET), 20)) + "\r\n"
     assert np.array_equal(decode_mask_png(broken), SET)
     assert mask_size(broken) == (2, 3)
+
+
+def test_the_masks_of_a_file_are_limited_together(tmp_path: Path) -> None:
+    mask = png(Image.new("1", (10_000, 10_000)))  # a few kilobytes
+    shapes = (Shape("box", ((0.0, 0.0),), "mask", mask=mask),) * 21
+    write_annotation(tmp_path / "a.json", Annotation("a.jpg", 10_000, 10_000, shapes))
+    with pytest.raises(NotReadableError, match=r"a.json: expected masks of at most .* together"):
+        read_annotation(tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("mask", ["", "not a PNG", "\u20ac", "iVBORw0KGgo="])

@@ -160,6 +160,9 @@ def test_nothing_is_overwritten_and_no_incomplete_export_remains(
     with pytest.raises(InputError, match="out: already exists; expected a new or empty folder"):
         export(dataset, "semantic", tmp_path / "out")
     next(dataset.panoptic.rglob("panoptic_test/**/*.png")).write_bytes(b"x")
+    (tmp_path / ".new.unfinished/old").mkdir(parents=True)  # as a killed export leaves it
+    (tmp_path / ".new.export").mkdir()
+    (tmp_path / ".new.export/.lock").touch()
     with pytest.raises(InputError, match="cannot be read as a PNG"):
         export(dataset, "semantic", tmp_path / "new")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "set"]

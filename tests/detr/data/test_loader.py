@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from base.errors import InputError
 from detr.data.loader import read_batches
 from detr.data.padded import Padded
 from detr.data.splits import read_splits
+from detr.kernels.memory import explained_memory_errors
 from tests.detr.drawn import draw_set
 from tests.detr.training.runs import CONFIG
 
@@ -29,6 +32,22 @@ def test_an_error_keeps_its_message(tmp_path: Path, num_workers: int) -> None:
     with pytest.raises(InputError) as error:
         next(read)
     assert str(error.value).startswith(f"{photo}: cannot be read as a photo")
+
+
+def test_a_killed_worker_ends_in_one_line_within_a_minute(tmp_path: Path) -> None:
+    config = replace(CONFIG, num_workers=1)
+    examples = read_splits(draw_set(tmp_path, train=2, test=1)).examples("train", config)
+    others, start = multiprocessing.active_children(), time.monotonic()
+    read = read_batches(examples, [[0]] * 1000)  # many more than are read ahead
+    with (
+        pytest.raises(InputError, match=r"data-loading process was killed.*num_workers, now 1"),
+        explained_memory_errors(config),
+    ):
+        next(read)
+        (worker,) = set(multiprocessing.active_children()) - set(others)
+        worker.kill()
+        list(read)
+    assert time.monotonic() - start < 60
 
 
 def test_workers_read_the_same_batches_and_keep_the_random_state(tmp_path: Path) -> None:

@@ -8,15 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
 from base.errors import InputError
+from detr.model.detr import DETR
 from detr.prediction.predictor import load_model
 from detr.training.train import train
 from detr.weights.files import read_torch
+from detr.weights.init import read_initial_weights
 from tests.detr.drawn import draw_set
-from tests.detr.training.runs import FAST, run_config
+from tests.detr.training.runs import CONFIG, FAST, run_config
 
 WRONG = (None, -1, 10**30, float("nan"), "x", [1], {"a": 1}, [{}], {1: torch.zeros(1)})
 
@@ -30,11 +33,24 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def refusal(values: dict[str, Any], path: Path) -> str:
     torch.save(values, path)
-    with pytest.raises(InputError) as error:
-        load_model(path)
-    message = str(error.value)
+    messages = set()
+    for load in (load_model, read_initial_weights):
+        with pytest.raises(InputError) as error:
+            load(path)
+        messages.add(str(error.value))
+    (message,) = messages
     assert message.startswith(f"{path}: ") and "\n" not in message
     return message
+
+
+def test_initial_weights_must_fit_their_own_model(parts: dict[str, Any], tmp_path: Path) -> None:
+    model = DETR(CONFIG, len(parts["classes"]), pretrained=False).state_dict()
+    plain = {**parts, "stage": "boxes", "config": msgspec.to_builtins(CONFIG), "model": model}
+    torch.save(plain, tmp_path / "x.pt")
+    assert read_initial_weights(tmp_path / "x.pt").state.keys() == model.keys()
+    assert "missing" in refusal({**plain, "model": {}}, tmp_path / "x.pt")
+    flat = {**model, "query_embed.weight": torch.zeros(CONFIG.num_queries)}
+    assert "of the wrong shape" in refusal({**plain, "model": flat}, tmp_path / "x.pt")
 
 
 def test_parts_of_wrong_types_are_refused_in_one_line(

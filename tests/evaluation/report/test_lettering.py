@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evaluation.report.lettering import render
+from conversion.coco.categories import Category
+from evaluation.report.lettering import has_font, names_by_id, names_for_one_line, render
 
 
 @pytest.mark.parametrize("name", ["Straße", "машина", "αυτοκίνητο", "سيارة"])
@@ -21,6 +22,14 @@ def test_a_name_that_no_font_has_is_replaced() -> None:
     unassigned = "\U000e1000"
     drawn = render(unassigned, height=20, otherwise="#7").letters
     assert np.array_equal(drawn, render("#7", height=20, otherwise="").letters)
+
+
+def test_only_names_without_a_font_are_replaced_in_a_line() -> None:
+    names = ("Straße", "машина", "\U000e1000")
+    categories = [Category(i, name, True, (0, 0, 0)) for i, name in enumerate(names, start=5)]
+    assert [c.name for c in names_for_one_line(categories)] == ["Straße", "машина", "#7"]
+    missing = [c for c in categories if not has_font(c.name)]
+    assert names_by_id(missing) == "#7: \U000e1000"
 
 
 def test_letters_are_white_with_a_dark_border_and_are_cut_off_at_the_edges() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,26 @@ def test_a_hostile_file_is_refused_in_one_line(
     with pytest.raises(InputError, match=message) as error:
         evaluate_files(truth, truth)
     assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+
+
+def _claim(folder: Path, *, images: bool) -> None:
+    """Let the JSON claim the same size as the PNG of `_bomb`, or leave the sizes to the PNG."""
+    path = folder / "annotations/panoptic_test.json"
+    data = json.loads(path.read_bytes())
+    data["images"][0].update(width=100_000, height=100_000)
+    path.write_text(json.dumps({n: v for n, v in data.items() if images or n != "images"}))
+
+
+@pytest.mark.parametrize("images", [True, False])
+def test_a_size_that_the_json_claims_too_is_refused(images: bool, tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "panoptic", train=1, test=1)
+    _bomb(folder / "panoptic_test/photo1.png")
+    _claim(folder, images=images)
+    truth = folder / "annotations/panoptic_test.json"
+    with pytest.raises(InputError, match=r"json: image \d+ .*: expected at most [\d,]+ pixels"):
+        evaluate_files(truth, truth)
+    with pytest.raises(InputError, match=r"png: expected at most [\d,]+ pixels"):
+        read_segment_ids(folder / "panoptic_test/photo1.png", (100_000, 100_000))
 
 
 def test_a_size_is_checked_before_pixels_are_decoded(tmp_path: Path) -> None:
