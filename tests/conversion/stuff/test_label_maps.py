@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from annotation.photos.files import MAX_BYTES
 from base.errors import InputError
 from tests.conversion.stuff.source_files import (
     RIVER,
@@ -31,6 +32,14 @@ def test_photos_that_differ_in_their_suffix_have_maps_of_their_own(tmp_path: Pat
     yaml = "stuff_sources: [{label_maps: maps}]"
     assert stuff(tmp_path, yaml, name="a.jpg") == halves(ROAD, ROAD)
     assert stuff(tmp_path, yaml, name="a.png") == halves(SKY, SKY)
+
+
+def test_a_label_map_is_limited_in_size(tmp_path: Path) -> None:
+    grey(tmp_path / "maps/a.png", halves(SKY, SKY))
+    with (tmp_path / "maps/a.png").open("r+b") as file:
+        file.truncate(MAX_BYTES + (1 << 20))  # takes no space on the disk
+    with pytest.raises(InputError, match=r"a.png: cannot be read: expected at most 512 MB"):
+        stuff(tmp_path, "stuff_sources: [{label_maps: maps}]")
 
 
 @pytest.mark.parametrize("mode", [None, "P"])
