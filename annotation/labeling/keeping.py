@@ -1,4 +1,4 @@
-"""Drawings that cannot be stored, because the annotation was changed meanwhile, are kept beside it."""
+"""Drawings that cannot be stored because the annotation was changed are kept beside it."""
 
 from __future__ import annotations
 

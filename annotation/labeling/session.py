@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from annotation.dataset import Dataset
-from annotation.labeling.keeping import keep_drawing
 from annotation.labeling.items import FOLDER, SessionItem, read_items, write_items
+from annotation.labeling.keeping import keep_drawing
 from annotation.labeling.showing import show, showable
 from annotation.labelme.annotation import (
     Annotation,
