@@ -46,14 +46,18 @@ def show_others(
     truth: PanopticSet,
     runs: Sequence[Path],
     marks: Mapping[str, PhotoMarks],
+    *,
+    reuse: bool,
 ) -> list[Other]:
     """Load the predictions of runs into fields of their own, and the changes of PQ since.
 
-    `marks` are those of the run that is reviewed now. Predictions that do not fit the ground truth
-    are left out; fields without a run are deleted.
+    `marks` are those of the run that is reviewed now; `reuse` is described in `write_masks`.
+    Predictions that do not fit the ground truth are left out; fields without a run are deleted.
     """
-    given = zip_longest(OTHERS, runs)
-    shown = [_show(samples, dataset, truth, run, fields, marks) for fields, run in given]
+    shown = [
+        _show(samples, dataset, truth, run, fields, marks, reuse=reuse)
+        for fields, run in zip_longest(OTHERS, runs)
+    ]
     return [one for one in shown if one is not None]
 
 
@@ -64,6 +68,8 @@ def _show(
     run: Path | None,
     fields: OtherFields,
     marks: Mapping[str, PhotoMarks],
+    *,
+    reuse: bool,
 ) -> Other | None:
     folder = mask_folder(dataset, fields.masks)
     try:
@@ -79,7 +85,7 @@ def _show(
         return None
     compared = compare(found, truth.categories)
     others = mark_photos(compared)
-    masks = write_masks([prediction], folder)
+    masks = write_masks([prediction], folder, reuse=reuse)
     if not has_fields(samples, fields.all):
         _declare(samples, fields)
     names = [name for name in samples.values("photo") if name is not None]
