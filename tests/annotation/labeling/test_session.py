@@ -13,13 +13,8 @@ import pytest
 from PIL import Image
 
 from annotation.dataset import Dataset
-from annotation.labeling.session import (
-    FOLDER,
-    Session,
-    lock_dataset,
-    open_session,
-    recover_session,
-)
+from annotation.labeling.items import FOLDER
+from annotation.labeling.session import Session, lock_dataset, open_session, recover_session
 from annotation.labeling.worklist import annotation_paths, read_status
 from annotation.labelme.annotation import Annotation, Shape, read_annotation, write_annotation
 from annotation.labelme.proposals import proposed
@@ -119,7 +114,12 @@ def interrupt(dataset: Dataset, session: Session) -> Callable[[], None]:
     """Copy the folder as it is now; return what puts it back, as if `annotate` had been killed."""
     left = dataset.root / "left"
     shutil.copytree(session.folder, left, symlinks=True)
-    return lambda: (shutil.rmtree(session.folder, ignore_errors=True), left.rename(session.folder))
+
+    def restore() -> None:
+        shutil.rmtree(session.folder, ignore_errors=True)
+        left.rename(session.folder)
+
+    return restore
 
 
 def test_an_interrupted_session_is_recovered(dataset: Dataset) -> None:

@@ -8,6 +8,7 @@ import cv2
 import pytest
 
 from annotation.dataset import Dataset
+from conversion.building.build import convert
 from curation.loading.masks import mask_folder, write_masks
 from tests.curation.conftest import truth_of
 
@@ -15,6 +16,7 @@ from tests.curation.conftest import truth_of
 def test_masks_of_a_load_that_was_stopped_are_written_again(
     drawn: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    convert(drawn)
     truth, folder = truth_of(drawn), mask_folder(drawn, "truth")
     synced: list[Path] = []
     monkeypatch.setattr("curation.loading.masks.sync_all", synced.append)
@@ -30,9 +32,12 @@ def test_masks_of_a_load_that_was_stopped_are_written_again(
 
 
 def test_a_full_disk_is_named(drawn: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    convert(drawn)
+    truth = truth_of(drawn)
+
     def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match=r"No space left on device: .*bytes needed.*png"):
-        write_masks([truth_of(drawn)], mask_folder(drawn, "truth"), reuse=False)
+        write_masks([truth], mask_folder(drawn, "truth"), reuse=False)
