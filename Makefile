@@ -62,7 +62,7 @@ dataset: dataset-folder  ## validate DATASET, convert it to COCO panoptic, load 
 	  echo "== $$step $$DATASET"; $(PIPELINE) $$step "$$DATASET" || status=$$?; done; exit $$status
 
 train: dataset-folder  ## train on DATASET, predict its photos of SPLIT, evaluate, write the report
-	@echo "== convert $$DATASET"; $(PIPELINE) convert "$$DATASET" || test -f "$$DATASET/panoptic/manifest.json"
+	@echo "== convert $$DATASET"; $(PIPELINE) convert "$$DATASET" || { test $$? = 1 && test -f "$$DATASET/panoptic/manifest.json"; }
 	@test -f "$$TRUTH" || { echo "error: $$DATASET/panoptic: expected the split $$SPLIT, found none; select another with SPLIT="; exit 1; }
 	@echo "== train $$RUN"; $(PIPELINE) train "$$DATASET" --run "$$RUN" $(if $(TIME),--time "$$TIME") $(if $(CONFIG),--config "$$CONFIG")
 	@echo "== predict $$RUN"; $(PIPELINE) predict "$$RUN" "$$DATASET/panoptic/$$SPLIT" --out "$$SCORED/predictions"

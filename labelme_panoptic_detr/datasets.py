@@ -48,14 +48,17 @@ def open_dataset(root: str | Path) -> Dataset:
 def open_or_propose(root: str | Path) -> Dataset:
     """Open the data set in `root`; if it has no `dataset.yaml`, propose one from its contents."""
     from annotation.intake.propose import propose_config
+    from base.locks import working_on
     from conversion.stuff.proposing import find_stuff
 
     root = Path(root)
     path = root / "dataset.yaml"
     if root.is_dir() and not path.exists():
-        config = propose_config(root, find_stuff(root / "stuff"))
-        found = f"categories: {len(config.things)} of things, {len(config.stuff)} of stuff"
-        print(f"{path}: proposed from what was found ({found}); check it")
+        with working_on(root, "validate"):  # `sample` or `import` may be about to write it
+            if not path.exists():
+                config = propose_config(root, find_stuff(root / "stuff"))
+                found = f"categories: {len(config.things)} of things, {len(config.stuff)} of stuff"
+                print(f"{path}: proposed from what was found ({found}); check it")
     return open_dataset(root)
 
 

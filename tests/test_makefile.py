@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -79,3 +81,25 @@ def test_the_path_of_python_is_quoted(tmp_path: Path) -> None:
     python.chmod(0o755)
     done = run_make(tmp_path, f"{tmp_path}/ready", f"VENV={tmp_path}", f"PYTHON={python}")
     assert f"error: Python: expected 3.11 or later, found {python}, which is older" in done.stdout
+
+
+@pytest.mark.parametrize(("status", "continues"), [(0, True), (1, True), (2, False)])
+def test_train_continues_after_findings_but_not_after_an_error(
+    tmp_path: Path, status: int, continues: bool
+) -> None:
+    """After an error, the panoptic set is that of an earlier build."""
+    program = tmp_path / "program"
+    program.write_text(f'#!/bin/sh\necho "<$1>"; test $1 != convert || exit {status}\n')
+    program.chmod(0o755)
+    annotations = tmp_path / "set/panoptic/annotations"
+    annotations.mkdir(parents=True)
+    (annotations / "panoptic_test.json").touch()
+    (tmp_path / "set/panoptic/manifest.json").touch()
+    command = ["make", "-o", "setup", "-o", ".venv/ready", "--silent", "train"]
+    done = subprocess.run(
+        [*command, f"PIPELINE={program}", f"DATASET={tmp_path}/set", "SPLIT=test", "TIME="],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert ("<train>" in done.stdout) == continues == (done.returncode == 0)

@@ -15,7 +15,8 @@ import pytest
 
 from annotation.dataset import open_dataset
 from annotation.intake.collect import collect
-from annotation.labeling.session import FOLDER, LOCK
+from annotation.labeling.items import FOLDER
+from annotation.labeling.session import LOCK
 from base.locks import working_on
 from commands.annotation import validate
 from commands.conversion import export

@@ -34,5 +34,7 @@ def write_proposed(photo: Path, path: Path, shapes: Iterable[Shape]) -> bool:
     height, width = photo_size(photo)
     image_path = os.path.relpath(photo, path.parent).replace(os.sep, "/")
     flags = {PROPOSED: True}
-    write_annotation(path, Annotation(image_path, height, width, tuple(shapes), flags))
+    write_annotation(
+        path, Annotation(image_path, height, width, tuple(shapes), flags), durable=True
+    )
     return True

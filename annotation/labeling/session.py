@@ -12,47 +12,29 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import cv2
-
 from annotation.dataset import Dataset
+from annotation.labeling.items import FOLDER, SessionItem, read_items, write_items
+from annotation.labeling.keeping import keep_drawing
+from annotation.labeling.showing import show, showable
 from annotation.labelme.annotation import (
     Annotation,
     NotReadableError,
     Shape,
     UnreadableShape,
+    encode_annotation,
     read_annotation,
     write_annotation,
 )
 from annotation.labelme.decoding import known_words
-from annotation.labelme.masks import one_channel
 from annotation.labelme.proposals import with_proposals, without_proposals
-from annotation.photos.files import read_header, read_photo
 from base.errors import InputError
-from base.files import replacing, write_bytes
-from base.links import link_or_copy
+from base.files import replacing
 from base.locks import BusyError, locked, working_on
-from base.parsing import parse, read_json, write_json
 
-FOLDER = ".annotate"  # in the data set, so that it is found again after a crash
 LIST, LOCK = "session.json", "lock"
-
-
-@dataclass(frozen=True)
-class SessionItem:
-    """One photo in the folder: `link` is relative to it, the other paths to the data set."""
-
-    link: str
-    photo: str
-    annotation: str
-    stamp: int | None  # ns, modification time of the annotation; None if it does not exist
-
-
-@dataclass(frozen=True)
-class _SessionFile:
-    items: tuple[SessionItem, ...]
 
 
 Added = Mapping[Path, Sequence[Shape]]  # proposals by photo
@@ -88,7 +70,7 @@ class Session:
         self._dataset, self._added = dataset, added or {}
         self._items = tuple(items)
         # modification times of the copy and of the annotation
-        self._seen = {item: (item.stamp, item.stamp) for item in self._items}
+        self._seen = {item.link: (item.stamp, item.stamp) for item in self._items}
         names = (item.photo.rpartition("/")[2] for item in self._items)
         self._known = known_words([*dataset.config.labels, *names])
 
@@ -99,13 +81,18 @@ class Session:
 
     def build(self) -> None:
         """Fill the folder; the list is written first, so that `recover_session` can clear it."""
-        write_json(self.folder / LIST, _SessionFile(self._items), indent=2, durable=True)
+        self._write_list()
         for item in self._items:
             link, photo = self.folder / item.link, self._dataset.root / item.photo
             link.parent.mkdir(parents=True, exist_ok=True)
             self._copy(item)
             link.unlink(missing_ok=True)  # copying to an old link would overwrite its photo
-            _show(photo, link)
+            show(photo, link)
+
+    def _write_list(self) -> None:
+        """Record which state of each annotation its copy is equal to, unless Labelme saves it."""
+        items = tuple(replace(item, stamp=self._seen[item.link][1]) for item in self._items)
+        write_items(self.folder / LIST, items)
 
     def _copy(self, item: SessionItem) -> None:
         """Copy an annotation in a form that Labelme 6 can read, with the photo beside it."""
@@ -118,9 +105,9 @@ class Session:
             with replacing(copy) as temporary:
                 shown = self._read(annotation, name)
                 write_annotation(temporary, with_proposals(shown, added))
-                if stamp is not None:
-                    os.utime(temporary, ns=(stamp, stamp))
-        self._seen[item] = (_stamp(copy), stamp)
+                # a copy that has only proposals gets the time 0
+                os.utime(temporary, ns=(stamp or 0, stamp or 0))
+        self._seen[item.link] = (_stamp(copy), stamp)
 
     def _read(self, path: Path, name: str) -> Annotation:
         """Read an annotation for the photo `name` beside the copy; a missing one is empty.
@@ -132,7 +119,7 @@ class Session:
             return Annotation(name, None, None, ())
         try:
             stored = read_annotation(path, known=self._known)
-            shapes = tuple(map(_showable, stored.shapes))
+            shapes = tuple(map(showable, stored.shapes))
             return replace(stored, shapes=shapes, image_path=name, image_data=None)
         except NotReadableError as error:
             entry = UnreadableShape("", (), raw={"cannot be read": str(error)})
@@ -148,10 +135,11 @@ class Session:
         """
         for item in self._items:
             copy, annotation = self._paths(item)
-            (before, stored), now = self._seen[item], _stamp(copy)
+            (before, stored), now = self._seen[item.link], _stamp(copy)
             if now == before:
                 if not last and _stamp(annotation) != stored:
                     self._copy(item)
+                    self._write_list()
             elif now is not None:
                 with suppress(BusyError):  # stored at the next call; the last one waits
                     self._store(item, wait=last)
@@ -163,30 +151,59 @@ class Session:
     def _store(self, item: SessionItem, *, wait: bool = True) -> None:
         """Store an annotation in the data set, unless Labelme is still writing the copy.
 
-        Raises BusyError, without `wait`, if another command is writing to the set.
+        If nobody is, because this call may `wait`, a copy that cannot be read is kept. Raises
+        BusyError, without `wait`, if another command is writing to the set.
         """
         copy, path = self._paths(item)
         stamp = _stamp(copy)
+        drawn = self._drawn(item)
+        if drawn is None:
+            if wait:
+                self._keep(item, "Labelme did not write all of it")
+            return
+        with working_on(self._dataset.root, "annotate", wait=wait):
+            write_annotation(path, drawn, durable=True)
+        if stamp is not None:
+            os.utime(path, ns=(stamp, stamp))  # so that `recover` knows that they are equal
+        self._seen[item.link] = (stamp, _stamp(path))
+        self._write_list()
+        self.changed.add(path)
+
+    def _drawn(self, item: SessionItem) -> Annotation | None:
+        """Read what Labelme has saved, as it is stored in the set; None if it is not complete."""
+        copy, path = self._paths(item)
         try:
             drawn = without_proposals(read_annotation(copy))
         except NotReadableError:
-            return
+            return None
         photo = self._dataset.root / item.photo
         image_path = os.path.relpath(photo, path.parent).replace(os.sep, "/")
-        stored = replace(drawn, image_path=image_path, image_data=None)
-        with working_on(self._dataset.root, "annotate", wait=wait):
-            write_annotation(path, stored, durable=True)
-        if stamp is not None:
-            os.utime(path, ns=(stamp, stamp))  # so that `recover` knows which one is newer
-        self._seen[item] = (stamp, _stamp(path))
-        self.changed.add(path)
+        return replace(drawn, image_path=image_path, image_data=None)
 
     def recover(self) -> None:
-        """Store the annotations that an interrupted session did not store."""
+        """Store the annotations that an interrupted session did not store.
+
+        If an annotation was changed since it was copied, it stays, and the drawing is kept beside
+        it.
+        """
         for item in self._items:
             stamp, stored = map(_stamp, self._paths(item))
-            if stamp is not None and stamp != item.stamp and stamp > (stored or 0):
+            if stamp is None or stamp in (item.stamp or 0, stored):
+                continue
+            if stored in (None, item.stamp):
                 self._store(item)
+            else:
+                self._keep(item, "the file was changed after Labelme had opened it")
+
+    def _keep(self, item: SessionItem, reason: str) -> None:
+        """Keep a drawing beside the annotation, where no command reads it, and print its path."""
+        copy, path = self._paths(item)
+        drawn = self._drawn(item)
+        data = copy.read_bytes() if drawn is None else encode_annotation(drawn)
+        with working_on(self._dataset.root, "annotate"):
+            kept = keep_drawing(path, data)
+        if kept is not None:
+            print(f"{item.annotation}: the last drawing is kept in {kept}, because {reason}")
 
     def clear(self) -> None:
         """Remove only what `build` made and what Labelme saved beside the photos."""
@@ -199,32 +216,6 @@ class Session:
         (self.folder / LIST).unlink(missing_ok=True)
         with suppress(OSError):
             self.folder.rmdir()
-
-
-def _showable(shape: Shape) -> Shape:
-    """Return a shape whose mask Labelme can show."""
-    if shape.shape_type != "mask" or not shape.mask:
-        return shape
-    with suppress(InputError):  # validation reports it
-        return replace(shape, mask=one_channel(shape.mask))
-    return shape
-
-
-def _show(photo: Path, link: Path) -> None:
-    """Link a photo, or write it with 8 bits per channel, as training reads it, if it has more.
-
-    Labelme cannot open a PNG with more, and ignores the rotation of such a TIFF.
-    """
-    try:
-        deep = read_header(photo).bits > 8
-        pixels = read_photo(photo) if deep else None
-    except InputError:  # Labelme shows the error
-        pixels = None
-    if pixels is None:
-        link_or_copy(photo, link, kind="symbolic")
-    else:
-        _, png = cv2.imencode(".png", pixels)
-        write_bytes(link, png.tobytes())
 
 
 def _stamp(path: Path) -> int | None:
@@ -242,15 +233,7 @@ def recover_session(dataset: Dataset) -> set[Path]:
     path = dataset.root / FOLDER / LIST
     if not path.exists():
         return set()
-    try:
-        items = parse(_SessionFile, read_json(path), where=str(path)).items
-        for item in items:
-            for name in (item.photo, item.annotation, f"{FOLDER}/{item.link}"):
-                dataset.inside(name, where=str(path))
-    except InputError as error:
-        hint = "look for annotations in that folder, then delete it"
-        raise InputError(f"{error}; an interrupted `annotate` left it: {hint}") from None
-    session = Session(dataset, items)
+    session = Session(dataset, read_items(path, dataset))
     with _write_errors(session.folder):
         session.recover()
         session.clear()

@@ -23,6 +23,7 @@ from base.errors import InputError
 from base.files import digest, inside
 from base.links import link_or_copy
 from base.parsing import write_json
+from base.syncing import sync_all
 from conversion.building.assignment import assign_splits, count_table
 from conversion.building.group_file import group_file_path, groups_of
 from conversion.coco.panoptic import PanopticSet, Photo, find_split_jsons, split_json
@@ -62,7 +63,8 @@ def write_folds(dataset: Dataset, out: Path, count: int) -> None:
         train = [photo for photo in photos if fold_of[photo.file_name] != number]
         test = [photo for photo in photos if fold_of[photo.file_name] == number]
         write_part(dataset, folder, sets[0], train=train, test=test)
-    write_json(complete, fold_of, indent=1)
+    sync_all(out)  # a power cut must not leave only the file that says they are complete
+    write_json(complete, fold_of, indent=1, durable=True)
 
 
 def _assign(panoptic: Path, photos: Sequence[Photo], count: int) -> dict[str, int]:

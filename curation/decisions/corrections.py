@@ -28,7 +28,7 @@ from base.files import read_regular
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import Photo, Segment
 from conversion.config import read_conversion_config
-from conversion.painting.merge import merge
+from conversion.painting.merge import Merged, merge
 from curation.app.fields import TRUE_SEGMENTS
 from curation.loading.labels import xywh_norm
 
@@ -106,7 +106,10 @@ def carry_corrections(
         try:
             data = read_regular(path)
             annotation = read_annotation(path)
-            shapes = _shapes_of(dataset, annotation, photos[name], categories)
+            merged = _paint(dataset, annotation, photos[name], categories)
+            if _has_corrections(merged, of_photo, photos[name], categories):
+                continue  # `decide` was killed after it had written this file
+            shapes = _shapes_of(merged, photos[name], categories)
             corrected = _corrected(dataset, annotation, of_photo, shapes)
             replace_with_backup(path, data, partial(write_checked, annotation=corrected))
         except (InputError, NotFixedError, OSError) as error:
@@ -117,22 +120,44 @@ def carry_corrections(
     return Found(tuple(carried), tuple(problems))
 
 
-def _shapes_of(
+def _paint(
     dataset: Dataset, annotation: Annotation, photo: Photo, categories: Sequence[Category]
-) -> dict[int, Instance]:
-    """Return the instance of each thing of a photo by segment id.
+) -> Merged:
+    """Paint the things of a photo.
 
     Stuff lies below all things, so the things are the same when they are painted without it.
-
-    Raises NotFixedError if the file has changed since the conversion.
     """
-    merged = merge(
+    return merge(
         annotation.shapes,
         np.zeros((photo.height, photo.width), np.uint16),
         tuple(categories),
         dataset.config,
         least_visible=read_conversion_config(dataset).least_visible,
     )
+
+
+def _has_corrections(
+    merged: Merged,
+    corrections: Iterable[Correction],
+    photo: Photo,
+    categories: Sequence[Category],
+) -> bool:
+    """Return whether the painted things are those of the photo with the corrections."""
+    things = {category.name: category.id for category in categories if category.isthing}
+    changed = {one.segment.id: one.label and things.get(one.label) for one in corrections}
+    expected = [
+        (changed.get(s.id, s.category_id), s.area, s.bbox)
+        for s in photo.segments
+        if s.category_id in things.values() and changed.get(s.id, s.category_id) is not None
+    ]
+    return sorted(expected) == sorted((s.category_id, s.area, s.bbox) for s in merged.segments)
+
+
+def _shapes_of(merged: Merged, photo: Photo, categories: Sequence[Category]) -> dict[int, Instance]:
+    """Return the instance of each thing of a photo by segment id.
+
+    Raises NotFixedError if the file has changed since the conversion.
+    """
     things = {category.id for category in categories if category.isthing}
     segments = sorted((s for s in photo.segments if s.category_id in things), key=lambda s: s.id)
     painted = sorted(merged.segments, key=lambda s: s.id)

@@ -65,15 +65,15 @@ def _load(dataset: Dataset, checked: Checked, embed: Embed | None) -> str:
     # these may take minutes, so they come before anything changes
     vectors = embed(dataset, list(split_of)) if embed else None
     qualities = rate_photos(dataset, list(split_of)) if embed else {}
-    # photos that were written by a load that was stopped are not known
-    everything = not fields or "load" not in samples.info
+    # photos and masks that were written by a load that was stopped are not known
+    stopped = "load" not in samples.info
     forget(samples, "load")
     if not fields:
         _declare(samples)
-    masks = write_masks(splits.values(), folder)
+    masks = write_masks(splits.values(), folder, reuse=not stopped)
     decided = decided_tags(decisions)
     loading = Loading(splits, masks, decided, samples.info.get("decided", {}))
-    changed = store_entries(samples, entries, loading, everything=everything)
+    changed = store_entries(samples, entries, loading, everything=stopped or not fields)
     _save_views(samples, find_twins(dataset, split_of))
     if vectors is not None:
         show_embeddings(samples, split_of, vectors)

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.dataset import Dataset
-from base.errors import InputError
-from base.files import digest, inside
+from base.files import digest, inside, write_bytes
 from base.progress import track
+from base.syncing import sync_all
 from conversion.coco.lookup import find_file
 from conversion.coco.panoptic import PanopticSet, Photo, Segment
 from conversion.coco.png import SegmentIds
@@ -46,16 +46,20 @@ def mask_folder(dataset: Dataset, kind: str) -> Path:
     return (dataset.root / "fiftyone" / kind).resolve()
 
 
-def write_masks(sets: Iterable[PanopticSet], folder: Path) -> dict[str, PhotoMasks]:
-    """Write the masks that `folder` does not have yet; return those of all photos by file name.
+def write_masks(sets: Iterable[PanopticSet], folder: Path, *, reuse: bool) -> dict[str, PhotoMasks]:
+    """Write the masks of all photos; return them by file name. They survive a power cut.
 
-    Threads are enough, because OpenCV releases Python's lock. Raises InputError if a PNG cannot
-    be read or a mask cannot be written.
+    With `reuse`, those that `folder` has already are kept. It must be False if the last load was
+    not complete: they may have been half removed, or lost in a power cut. Threads are enough,
+    because OpenCV releases Python's lock. Raises InputError if a PNG cannot be read, and OSError if
+    a mask cannot be written.
     """
     photos = [(panoptic, photo) for panoptic in sets for photo in panoptic.photos]
     with ThreadPoolExecutor() as pool:
-        done = pool.map(lambda pair: _write_photo(pair[0], pair[1], folder), photos)
+        done = pool.map(lambda pair: _write_photo(pair[0], pair[1], folder, reuse=reuse), photos)
         masks = list(track(done, "masks", total=len(photos)))
+    if folder.is_dir():
+        sync_all(folder)
     return {photo.file_name: own for (_, photo), own in zip(photos, masks, strict=True)}
 
 
@@ -73,13 +77,13 @@ def remove_old_masks(folder: Path, kept: Mapping[str, PhotoMasks]) -> None:
         shutil.rmtree(earlier)
 
 
-def _write_photo(panoptic: PanopticSet, photo: Photo, folder: Path) -> PhotoMasks:
-    """Write the masks of a photo unless they exist; the folder appears when it is complete."""
+def _write_photo(panoptic: PanopticSet, photo: Photo, folder: Path, *, reuse: bool) -> PhotoMasks:
+    """Write the masks of a photo; their folder appears when it is complete."""
     where = str(panoptic.json_path)
     png = find_file(panoptic.png_folder, photo.png_name, where=where)
     parent = inside(folder, photo.file_name, where=where)
     masks = PhotoMasks(parent / digest(repr(photo), png or "")[:12])
-    if masks.folder.is_dir():
+    if reuse and masks.folder.is_dir():
         return masks
     ids = panoptic.segment_ids(photo)
     partial = PhotoMasks(parent / f".{masks.folder.name}")
@@ -88,6 +92,8 @@ def _write_photo(panoptic: PanopticSet, photo: Photo, folder: Path) -> PhotoMask
     for segment in photo.segments:
         _write_png(partial.segment(segment.id), _crop_mask(ids, segment))
     _write_png(partial.scene, scene_map(ids, photo))
+    if masks.folder.exists():
+        shutil.rmtree(masks.folder)
     partial.folder.rename(masks.folder)
     return masks
 
@@ -109,5 +115,5 @@ def scene_map(ids: SegmentIds, photo: Photo) -> NDArray[np.uint8] | NDArray[np.u
 
 
 def _write_png(path: Path, values: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-    if not cv2.imwrite(str(path), values):
-        raise InputError(f"{path}: cannot be written")
+    _, png = cv2.imencode(".png", values)  # `imwrite` does not notice that the disk is full
+    write_bytes(path, png.tobytes())

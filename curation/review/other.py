@@ -55,14 +55,18 @@ def show_others(
     truth: PanopticSet,
     runs: Sequence[Path],
     marks: Mapping[str, PhotoMarks],
+    *,
+    reuse: bool,
 ) -> list[Other]:
     """Load the predictions of runs into fields of their own, and the changes of PQ since.
 
-    `marks` are those of the run that is reviewed now. Predictions that do not fit the ground truth
-    are left out; fields without a run are deleted.
+    `marks` are those of the run that is reviewed now; `reuse` is described in `write_masks`.
+    Predictions that do not fit the ground truth are left out; fields without a run are deleted.
     """
-    given = zip_longest(OTHERS, runs)
-    shown = [_show(samples, dataset, truth, run, fields, marks) for fields, run in given]
+    shown = [
+        _show(samples, dataset, truth, run, fields, marks, reuse=reuse)
+        for fields, run in zip_longest(OTHERS, runs)
+    ]
     return [one for one in shown if one is not None]
 
 
@@ -73,6 +77,8 @@ def _show(
     run: Path | None,
     fields: OtherFields,
     marks: Mapping[str, PhotoMarks],
+    *,
+    reuse: bool,
 ) -> Other | None:
     folder = mask_folder(dataset, fields.masks)
     try:
@@ -89,14 +95,14 @@ def _show(
         return None
     compared = compare(found, truth.categories)
     others = mark_photos(compared)
-    masks = write_masks([prediction], folder)
+    masks = write_masks([prediction], folder, reuse=reuse)
     if not has_fields(samples, fields.all):
         _declare(samples, fields)
     names = [name for name in samples.values("photo") if name is not None]
     for batch in batched(names, BATCH):
         pq = {name: others[name].match.pq if name in others else None for name in batch}
-        both = [name for name in batch if name in others and name in marks]
-        change = dict.fromkeys(batch) | {n: marks[n].match.pq - others[n].match.pq for n in both}
+        in_both = [name for name in batch if name in others and name in marks]
+        change = dict.fromkeys(batch) | {n: marks[n].match.pq - others[n].match.pq for n in in_both}
         set_by_photo(samples, fields.pq, pq)
         set_by_photo(samples, fields.change, change)
         shown = {name: others[name] for name in batch if name in others}

@@ -104,14 +104,15 @@ def _review(dataset: Dataset, truth_json: Path, prediction_json: Path, *, run: P
     pairs = match_sets(truth, prediction)
     matches = list(track(pairs, "match", total=len(truth.photos)))
     comparison = compare(matches, truth.categories)
+    reuse = "review" in samples.info  # otherwise, it was stopped: its masks may be incomplete
     forget(samples, "review")
-    masks = write_masks([prediction], folder)
+    masks = write_masks([prediction], folder, reuse=reuse)
     if not has_fields(samples, FIELDS):
         _declare(samples)
     marks = mark_photos(comparison)
     count = _store(samples, marks, prediction, masks)
     store_evaluations(samples, matches, truth.categories)
-    shown = show_others(samples, dataset, truth, others, marks)
+    shown = show_others(samples, dataset, truth, others, marks, reuse=reuse)
     kinds = [kind for kind, _, _ in price_kinds(comparison)]
     beside_it = {run_name(one.run): one.fields for one in shown}
     save_review_views(samples, name, kinds, find_confusions(comparison), beside_it)

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from base.durations import duration
 from base.errors import InputError
 from detr.config import RunConfig, read_run
@@ -15,7 +13,7 @@ from detr.planning.choice import Choice
 from detr.settings import Settings
 from detr.training.schedule import is_finished, stage_epochs
 from detr.training.stage_model import STAGES
-from detr.weights.checkpoint import checkpoint_path
+from detr.weights.checkpoint import checkpoint_path, load_checkpoint
 
 Line = dict[str, Any]  # of the log
 
@@ -48,7 +46,7 @@ def continue_run(
     Raises InputError if another time is asked for than before, but the number of epochs was not
     chosen for a time, or the learning rates have begun to fall.
     """
-    started, lines = read_run(folder), _read_log(folder)
+    started, lines = read_run(folder), _finished_epochs(folder)
     given = replace(settings, values={"variant": started.train.variant, **settings.values})
     chosen = {key: getattr(started.train, key) for key in started.chosen}
     note = f"{folder}: continues with the settings in {folder / 'config.yaml'}"
@@ -61,9 +59,13 @@ def continue_run(
     return Continued(config, _stored_choices(config), _seconds_left(config, lines), note)
 
 
-def _read_log(folder: Path) -> list[Line]:
-    text = (folder / "log.jsonl").read_bytes()
-    return [msgspec.json.decode(line) for line in text.splitlines()]
+def _finished_epochs(folder: Path) -> list[Line]:
+    """Return the lines of the log from the checkpoints: a kill may have left no log, or an old one.
+
+    Raises InputError if a checkpoint is damaged.
+    """
+    paths = [checkpoint_path(folder, stage) for stage in STAGES]
+    return [line for path in paths if path.exists() for line in load_checkpoint(path).history]
 
 
 def _stored_choices(config: RunConfig) -> tuple[Choice, ...]:

@@ -12,6 +12,7 @@ from base.files import RunningDigest, inside
 from base.locks import working_on
 from base.parsing import write_json
 from base.progress import track
+from base.syncing import sync_all
 from conversion.coco.panoptic import PanopticSet
 from conversion.coco.panoptic_file import read_panoptic, write_panoptic
 from conversion.coco.png import png_names, write_segment_ids
@@ -81,9 +82,11 @@ def _predict_all(
     _print_found(out, "", pictures=pictures)
     if errors:
         raise InputError(_skipped(errors, names))
+    sync_all(out)
     written = {"pngs": sorted(kept.pngs), "pictures": sorted(kept.pictures)}
-    manifest = {"inputs": inputs_before_photos, "digest": inputs.hexdigest(), **written}
-    write_json(out / "manifest.json", manifest, indent=2)
+    digests = {"digest": inputs.hexdigest(), "outputs": _digest_outputs(out, kept)}
+    manifest = {"inputs": inputs_before_photos, **digests, **written}
+    write_json(out / "manifest.json", manifest, indent=2, durable=True)
 
 
 def predict_names(predictor: Predictor, images: Path, names: list[str], out: Path) -> None:
@@ -113,7 +116,8 @@ def _is_up_to_date(out: Path, inputs: RunningDigest, images: Path, names: list[s
     """Return whether `out` is a complete prediction from the same inputs and the same photos.
 
     The photos are read only if there is a complete prediction and everything else is the same:
-    model, thresholds, and names of photos. Manifests of earlier versions do not say this.
+    model, thresholds, and names of photos. Manifests of earlier versions do not say this. What was
+    predicted is read last, because files may be damaged or missing.
     """
     complete = all((out / name).is_file() for name in ("panoptic.json", INSTANCES))
     manifest = read_manifest(out) or {}
@@ -122,7 +126,19 @@ def _is_up_to_date(out: Path, inputs: RunningDigest, images: Path, names: list[s
     current = inputs.copy()
     for name in names:
         current.add(images / name)
-    return bool(current.hexdigest() == manifest["digest"])
+    if current.hexdigest() != manifest["digest"]:
+        return False
+    own = _Own(set(_own_files(out, "pngs")), set(_own_files(out, "pictures")))
+    return bool(_digest_outputs(out, own) == manifest.get("outputs"))
+
+
+def _digest_outputs(out: Path, own: _Own) -> str:
+    """Return the digest of all files of a prediction except its manifest."""
+    total = RunningDigest(out / "panoptic.json", out / INSTANCES)
+    for folder, names in (("panoptic", own.pngs), (drawing.FOLDER, own.pictures)):
+        for name in sorted(names):
+            total.add(inside(out / folder, name, where=str(out / "manifest.json")))
+    return total.hexdigest()
 
 
 def _own_files(out: Path, kind: str) -> list[str]:
@@ -134,7 +150,7 @@ def _own_files(out: Path, kind: str) -> list[str]:
 def _prepare(out: Path, own: _Own) -> None:
     """Record which files are predictions, and remove the JSON files, which will be outdated."""
     files = {"pngs": sorted(own.pngs), "pictures": sorted(own.pictures)}
-    write_json(out / "manifest.json", {"digest": "", **files}, indent=2)
+    write_json(out / "manifest.json", {"digest": "", **files}, indent=2, durable=True)
     for name in ("panoptic.json", INSTANCES):
         (out / name).unlink(missing_ok=True)
 

@@ -44,8 +44,9 @@ class MeanValues:
 
 
 def write_log(path: Path, lines: list[dict[str, Any]]) -> None:
-    """Write all lines, one JSON object each."""
-    write_bytes(path, b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    """Write all lines, one JSON object each; they survive a power cut."""
+    text = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+    write_bytes(path, text, durable=True)
 
 
 def write_tensorboard(folder: Path, line: dict[str, Any]) -> None:

@@ -23,7 +23,6 @@ from detr.weights.parts import (
 )
 from detr.weights.saving import save_torch
 from detr.weights.thresholds import SegmentThresholds
-from evaluation.report.log import read_log
 
 
 @dataclass(frozen=True)
@@ -63,15 +62,15 @@ def masks_path(run: Path) -> Path:
     paths = [checkpoint_path(run, stage) for stage in ("masks", "joint")]
     last = next((path for path in paths if path.exists()), paths[0])
     best = best_path(last)
-    return best if best.exists() and _scores_held_out_photos(run) else last
+    return best if best.exists() and _scores_held_out_photos(run, best) else last
 
 
-def _scores_held_out_photos(run: Path) -> bool:
+def _scores_held_out_photos(run: Path, best: Path) -> bool:
     """Return whether the scored photos are not the test photos."""
     if (run / "config.yaml").is_file() and read_run(run).train.tune > 0:
         return True
-    log = run / "log.jsonl"  # which also shows that the set has a split `val`
-    return log.is_file() and any(epoch.tune for epoch in read_log(log))
+    # a set with a split `val`; not from the log, which a kill may have left incomplete
+    return any(line.get("tune") for line in load_checkpoint(best).history)
 
 
 def best_path(last: Path) -> Path:

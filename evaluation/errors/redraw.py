@@ -82,8 +82,8 @@ def redraw_inputs(truth_json: Path, prediction_json: Path) -> str:
     total = RunningDigest(truth_json, prediction_json, prediction_json.parent / INSTANCES)
     for json_path in (truth_json, prediction_json):
         for folder in png_folders(json_path):
-            for png in sorted(folder.rglob("*.png")) if folder.is_dir() else ():
-                if png.is_file():  # not a pipe, which would never end
+            for png in sorted(folder.rglob("[!.]*")) if folder.is_dir() else ():
+                if png.is_file():  # whatever its suffix; not a pipe, which would never end
                     total.add(str(png.relative_to(folder)))
                     total.add(png)
     return total.hexdigest()
@@ -154,9 +154,13 @@ def write_redraw(
     `matches` holds all photos of the ground truth, so that all commands write the same list.
     """
     redraw = list_redraw(matches, categories, inputs=inputs)
-    names = "".join(f"{photo.file_name}\n" for photo in redraw.photos)
-    write_bytes(folder / TEXT_NAME, names.encode())
-    write_json(folder / JSON_NAME, redraw)  # last, because `has_redraw` reads its digest
+    (folder / JSON_NAME).unlink(missing_ok=True)  # `has_redraw` reads its digest
+    write_bytes(folder / TEXT_NAME, _text(redraw), durable=True)
+    write_json(folder / JSON_NAME, redraw, durable=True)
+
+
+def _text(redraw: RedrawList) -> bytes:
+    return "".join(f"{photo.file_name}\n" for photo in redraw.photos).encode()
 
 
 def read_redraw(folder: Path) -> RedrawList:
@@ -166,9 +170,10 @@ def read_redraw(folder: Path) -> RedrawList:
 
 
 def has_redraw(folder: Path, *, inputs: str) -> bool:
-    """Whether `folder` contains both files for this ground truth and this prediction."""
+    """Whether `folder` contains both files for this ground truth and this prediction, whole."""
     try:
         redraw = read_redraw(folder)
     except InputError:  # missing, or written in an earlier format
         return False
-    return redraw.inputs == inputs and (folder / TEXT_NAME).is_file()
+    text = folder / TEXT_NAME
+    return redraw.inputs == inputs and text.is_file() and text.read_bytes() == _text(redraw)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -13,10 +13,11 @@ import numpy as np
 from annotation.photos.files import read_photo_bytes
 from base.counting import counted
 from base.errors import InputError
-from base.files import RunningDigest, write_bytes
+from base.files import RunningDigest, digest, write_bytes
 from base.html import read_template
 from base.parsing import parse, read_json, write_json
 from base.progress import track
+from base.syncing import sync_all
 from conversion.coco.panoptic_file import read_panoptic
 from evaluation.errors.priced import price_matches
 from evaluation.errors.redraw import has_redraw, redraw_inputs, write_redraw
@@ -30,7 +31,7 @@ from evaluation.scores.scores import evaluate_sets, percent
 
 FORMAT = 8  # increase it if the same input gives another page, so that old pages are rewritten
 
-ERRORS, MARKDOWN = "errors.csv", "report.md"
+ERRORS, MARKDOWN, MANIFEST = "errors.csv", "report.md", "manifest.json"
 TEMPLATE = Path(__file__).with_name("templates") / "report.html.j2"
 
 
@@ -44,9 +45,10 @@ class Report:
 
 @dataclass(frozen=True)
 class Manifest:
-    """`manifest.json`: a digest of the inputs of the page, and the names of all its files."""
+    """`manifest.json`: digests of the inputs of the page and of its files, and their names."""
 
     inputs: str
+    outputs: str
     files: tuple[str, ...]
 
 
@@ -95,6 +97,7 @@ def write_report(
     prediction = read_panoptic(prediction_json, truth)
     scores = evaluate_sets(truth, prediction)
     categories = (*prediction.categories, *truth.categories)
+    (out / MANIFEST).unlink(missing_ok=True)  # written again when all files are complete
     write_redraw(folder, scores.matches, categories, inputs=compared)
     priced = price_matches(scores.matches, truth.categories)
     priced.write_csv(out / ERRORS)
@@ -125,7 +128,9 @@ def write_report(
     text = markdown(figures, stages, written, title=title, about=about)
     write_bytes(out / MARKDOWN, text.encode())
     pictures = [picture.path for row in written for picture in row.pictures]
-    write_json(out / "manifest.json", Manifest(inputs, (page.name, ERRORS, MARKDOWN, *pictures)))
+    files = (page.name, ERRORS, MARKDOWN, *pictures)
+    sync_all(out)
+    write_json(out / MANIFEST, Manifest(inputs, _digest(out, files), files), durable=True)
     return Report(page, fresh=True)
 
 
@@ -146,13 +151,18 @@ def check_options(*, rows: int, seed: int) -> None:
 
 
 def _is_complete(out: Path, inputs: str) -> bool:
-    """Whether a page made from these inputs exists with all its pictures."""
-    path = out / "manifest.json"
+    """Whether a page made from these inputs exists with all its pictures, none of them damaged."""
+    path = out / MANIFEST
     try:
         manifest = parse(Manifest, read_json(path), where=str(path))
     except InputError:  # missing, or written in an earlier format
         return False
-    return manifest.inputs == inputs and all((out / name).is_file() for name in manifest.files)
+    return manifest.inputs == inputs and manifest.outputs == _digest(out, manifest.files)
+
+
+def _digest(out: Path, files: Iterable[str]) -> str:
+    """Digest of the files of the page."""
+    return digest(*(out / name for name in files))
 
 
 def choose(photos: int, rows: int, seed: int) -> list[int]:

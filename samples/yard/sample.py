@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import cv2
-import msgspec
 import numpy as np
 
 from annotation.labelme.annotation import Annotation, write_annotation
@@ -31,17 +30,19 @@ JPEG_QUALITY = 92
 
 @dataclass(frozen=True)
 class Sample:
-    """The arguments of `sample`, as stored in `sample.json`."""
+    """The arguments of `sample`, as stored in `sample.json`, and whether all is rendered."""
 
     images: int
     seed: int
     flaws: bool
+    complete: bool = False
 
 
 def render_yard(out: str | Path, *, images: int = 600, seed: int = 0, flaws: bool = False) -> None:
     """Render the set into the folder `out`, or complete it after a stopped run.
 
-    `dataset.yaml` is written last: if it exists, the set is complete.
+    `sample.json` says at the end that the set is complete: other commands may write a
+    `dataset.yaml` into an unfinished one.
 
     Raises InputError if there is no photo to render, or if the folder contains other files or
     another sample.
@@ -60,6 +61,7 @@ def render_yard(out: str | Path, *, images: int = 600, seed: int = 0, flaws: boo
             plant_flaws(out, seed=seed)
         sync_all(out)
         write_yaml(out / "dataset.yaml", _config("yard-flaws" if flaws else "yard"))
+        write_json(out / "sample.json", replace(sample, complete=True), durable=True)
     print(f"{out}: {counted(images, 'photo')} rendered")
 
 
@@ -72,11 +74,13 @@ def _is_complete(out: Path, sample: Sample) -> bool:
             f"{out}: contains files that `sample` did not write; choose another folder"
         )
     found = read_json(out / "sample.json")
-    if found != msgspec.to_builtins(sample):
+    # samples of earlier versions do not say whether they are complete
+    complete = not isinstance(found, dict) or found.pop("complete", True)
+    if found != {"images": sample.images, "seed": sample.seed, "flaws": sample.flaws}:
         raise InputError(
             f"{out}: contains another sample, {found}; delete it or choose another folder"
         )
-    return (out / "dataset.yaml").is_file()
+    return bool(complete) and (out / "dataset.yaml").is_file()
 
 
 def _config(name: str) -> dict[str, object]:

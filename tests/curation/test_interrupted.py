@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import fiftyone as fo
 import pytest
 
@@ -98,3 +99,21 @@ def test_a_review_that_was_stopped(drawn: Dataset, curate: Curate, tmp_path: Pat
         write += EVERY
     assert write > EVERY
     assert state(samples) != before
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("curation.loading.masks.shutil.rmtree", half_remove)
+        load(first)
+    load(second)
+    shown = [mask for sample in samples for mask in mask_paths(sample)]
+    assert shown and all(cv2.imread(mask) is not None for mask in shown)
+
+
+def half_remove(folder: Path, **_: object) -> None:
+    """Remove one mask of a folder, as `rmtree` has done when it is killed."""
+    if folder.is_dir():
+        (folder / "scene.png").unlink()
+        raise KeyboardInterrupt
+
+
+def mask_paths(sample: fo.Sample) -> list[str]:
+    scene = [sample["scene_predictions"]] if sample.has_field("scene_predictions") else []
+    return [one.mask_path for one in scene if one is not None]

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import pytest
 from PIL import Image
 
 from annotation.dataset import Dataset
-from annotation.labeling.session import FOLDER, lock_dataset, open_session, recover_session
+from annotation.labeling.items import FOLDER
+from annotation.labeling.session import Session, lock_dataset, open_session, recover_session
 from annotation.labeling.worklist import annotation_paths, read_status
 from annotation.labelme.annotation import Annotation, Shape, read_annotation, write_annotation
+from annotation.labelme.proposals import proposed
 from annotation.rules.validate import check_dataset
 from base.errors import InputError
 from tests.drawn import draw_dataset, draw_photo, square
@@ -108,24 +111,78 @@ def test_nothing_is_deleted_if_the_folder_is_deleted(dataset: Dataset) -> None:
     assert (dataset.labelme / "a.json").exists()
 
 
+def interrupt(dataset: Dataset, session: Session) -> Callable[[], None]:
+    """Copy the folder as it is now; return what puts it back, as if `annotate` had been killed."""
+    left = dataset.root / "left"
+    shutil.copytree(session.folder, left, symlinks=True)
+
+    def restore() -> None:
+        shutil.rmtree(session.folder, ignore_errors=True)
+        left.rename(session.folder)
+
+    return restore
+
+
 def test_an_interrupted_session_is_recovered(dataset: Dataset) -> None:
-    with pytest.raises(ZeroDivisionError), open_session(dataset, shown(dataset)) as session:
-        left = dataset.root / "left"
+    a, b = dataset.labelme / "a.json", dataset.labelme / "sub/b.json"
+    with open_session(dataset, shown(dataset)) as session:
+        save(session.folder / "2-fine/a.json", "a.jpg", "box")
+        session.store_changes()
+        first = a.read_bytes(), a.stat().st_mtime_ns
         save(session.folder / "1-new/sub/b.json", "b.jpg", "box")
         save(session.folder / "2-fine/a.json", "a.jpg", "disc")
-        shutil.copytree(session.folder, left, symlinks=True)
-        raise ZeroDivisionError
-    (dataset.labelme / "sub/b.json").unlink()
-    later = (left / "2-fine/a.json").stat().st_mtime + 9
-    os.utime(dataset.labelme / "a.json", (later, later))  # a newer annotation
-    newer = (dataset.labelme / "a.json").read_bytes()
-    left.rename(dataset.root / FOLDER)
-    assert recover_session(dataset) == {dataset.labelme / "sub/b.json"}
-    assert read_annotation(dataset.labelme / "sub/b.json").shapes[0].label == "box"
-    assert (dataset.labelme / "a.json").read_bytes() == newer
+        restore = interrupt(dataset, session)
+    b.unlink()
+    a.write_bytes(first[0])
+    os.utime(a, ns=(first[1], first[1]))
+    restore()
+    assert recover_session(dataset) == {a, b}
+    assert read_annotation(b).shapes[0].label == "box"
+    assert read_annotation(a).shapes[0].label == "disc"
     with lock_dataset(dataset):
         assert recover_session(dataset) == set()
     assert not (dataset.root / FOLDER).exists()
+    assert not list(dataset.root.rglob("*.drawn*"))
+
+
+@pytest.mark.parametrize("seconds", [-9, 9])
+def test_a_drawing_is_kept_if_its_file_was_changed_too(
+    dataset: Dataset, seconds: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`validate --fix` or `decide` changed it after `annotate` was killed, Labelme drew on."""
+    path = dataset.labelme / "a.json"
+    for label in ("disc", "disc", "box"):  # the second time, the same drawing
+        with open_session(dataset, shown(dataset)) as session:
+            save(session.folder / "2-fine/a.json", "a.jpg", label)
+            drawn = (session.folder / "2-fine/a.json").stat().st_mtime
+            restore = interrupt(dataset, session)
+        draw_photo(dataset.root, "a", [square("disc", 5, 5, 10)])
+        os.utime(path, (drawn + seconds, drawn + seconds))
+        fixed = path.read_bytes()
+        restore()
+        assert recover_session(dataset) == set()
+        assert path.read_bytes() == fixed
+        assert "labelme/a.json: the last drawing is kept in" in capsys.readouterr().out
+    kept = sorted(path.parent.glob("a.json.drawn*"))
+    assert [read_annotation(one).shapes[0].label for one in kept] == ["disc", "box"]
+    assert list(dataset.annotations()) == [path]  # no command reads the others
+
+
+def test_half_a_drawing_is_kept(dataset: Dataset) -> None:
+    with open_session(dataset, shown(dataset)) as session:
+        (session.folder / "1-new/sub/b.json").write_text('{"version": "6.3')
+    assert session.changed == set()
+    assert (dataset.labelme / "sub/b.json.drawn").read_text() == '{"version": "6.3'
+
+
+def test_proposals_are_not_stored_after_an_interruption(dataset: Dataset) -> None:
+    photo = dataset.images / "sub/b.jpg"
+    item = (photo, dataset.labelme / "sub/b.json", "new")
+    with open_session(dataset, [item], {photo: [proposed(square("box", 2, 3, 10))]}) as session:
+        restore = interrupt(dataset, session)
+    restore()
+    assert recover_session(dataset) == set()
+    assert not (dataset.labelme / "sub/b.json").exists()
 
 
 def test_other_files_in_the_folder_are_kept(dataset: Dataset) -> None:

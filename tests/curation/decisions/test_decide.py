@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import fiftyone as fo
 import pytest
 
 from annotation.dataset import Dataset
 from annotation.decisions import Decisions, read_decisions, write_decisions
-from annotation.fixing.backups import undo_fixes
+from annotation.fixing.backups import replace_with_backup, undo_fixes
 from base.errors import InputError
 from commands.curation import decide as decide_command
 from conversion.building.check import check
@@ -150,6 +152,37 @@ def test_corrected_labels_are_carried_into_the_labelme_file(drawn: Dataset, cura
     assert decide(drawn).corrections == ()
     assert undo_fixes(drawn).restored == ("labelme/a.json",)
     assert labels_of(drawn, "a") == ["box", "box", "disc"]
+
+
+def test_corrections_that_are_in_the_file_already_are_not_reported(
+    drawn: Dataset, curate: Curate
+) -> None:
+    """`decide` was killed between two files; the second time, only the other one is corrected."""
+    samples = curate(drawn)
+    for name in ("a.jpg", "b.jpg"):
+        sample = sample_of(samples, name)
+        sample["ground_truth"].detections[0].label = "disc"
+        del sample["ground_truth"].detections[1]
+        sample.save()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("curation.decisions.corrections.replace_with_backup", once_then_stop())
+        decide(drawn)
+    decided = decide(drawn)
+    assert decided.problems == ()
+    assert {one.photo for one in decided.corrections} == {"b.jpg"}
+    assert labels_of(drawn, "a") == labels_of(drawn, "b")
+
+
+def once_then_stop() -> Callable[..., None]:
+    done: list[Path] = []
+
+    def replace_once(path: Path, data: bytes, write: Callable[[Path], None]) -> None:
+        if done:
+            raise KeyboardInterrupt
+        done.append(path)
+        replace_with_backup(path, data, write)
+
+    return replace_once
 
 
 def test_corrections_that_will_not_last_are_reported(drawn: Dataset, curate: Curate) -> None:

@@ -18,6 +18,12 @@ from detr.planning.plan import Plan, Request, plan_run
 from detr.settings import Settings
 from detr.training.processes import Processes
 from detr.training.train import StageOption, train
+from detr.weights.checkpoint import (
+    checkpoint_path,
+    load_checkpoint,
+    masks_path,
+    save_checkpoint,
+)
 from tests.detr.drawn import draw_set
 from tests.detr.training.runs import CONFIG, CPU, FAST, read_log
 
@@ -133,9 +139,21 @@ def stopped(started: Path, tmp_path: Path) -> Path:
     """The same run, stopped after its first epoch."""
     run = tmp_path / "stopped"
     copytree(started, run)
-    first = (run / "log.jsonl").read_bytes().splitlines(keepends=True)[0]
-    (run / "log.jsonl").write_bytes(first)
+    path = checkpoint_path(run, "joint")
+    checkpoint = load_checkpoint(path)
+    save_checkpoint(path, replace(checkpoint, epoch=1, history=checkpoint.history[:1]))
     return run
+
+
+@pytest.mark.parametrize("log", [None, b"", bytes(40)])
+def test_a_run_continues_without_its_log(stopped: Path, panoptic: Path, log: bytes | None) -> None:
+    """It was killed, or the power was cut, after the first checkpoint and before the log."""
+    given = given_settings(FAST)
+    expected = plan(panoptic, stopped, seconds=600, **given).seconds
+    (stopped / "log.jsonl").unlink() if log is None else (stopped / "log.jsonl").write_bytes(log)
+    assert masks_path(stopped) == checkpoint_path(stopped, "joint")
+    planned = plan(panoptic, stopped, seconds=600, **given)
+    assert planned.seconds == expected and planned.config.time == 600
 
 
 def test_another_time_changes_the_number_of_epochs(stopped: Path) -> None:

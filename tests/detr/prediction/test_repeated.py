@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from conversion.coco.panoptic_file import read_panoptic
 from detr.prediction.predict import predict
 from detr.prediction.thresholds import Thresholds
 from tests.detr.random_weights import SMALL, save
+from tests.power import Loss, cut_at_every_step
 
 
 def test_a_second_call_predicts_only_if_photos_have_changed(
@@ -32,6 +35,50 @@ def test_a_second_call_predicts_only_if_photos_have_changed(
     assert "up to date" not in capsys.readouterr().out
     left = {p.relative_to(out / "panoptic").as_posix() for p in (out / "panoptic").rglob("*.png")}
     assert left == {"a.b.png", "yard/east/photo1.png", "yard/east/photo2.png"}
+
+
+@pytest.mark.parametrize("kind", ["panoptic/a.b.png.png", "pictures/a.b.jpg.jpg", "instances.json"])
+@pytest.mark.parametrize("data", [None, b"", b"x"])
+def test_a_damaged_prediction_is_made_again(
+    folder: Path, photos: Path, tmp_path: Path, kind: str, data: bytes | None
+) -> None:
+    shutil.rmtree(photos / "yard")
+    path = tmp_path / "out" / kind
+    predict(folder / "run", photos, tmp_path / "out", pictures=True)
+    whole, status = path.read_bytes(), path.stat()
+    if data is None:
+        path.unlink()
+    else:
+        path.write_bytes(data + whole[len(data) :] if data else data)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    predict(folder / "run", photos, tmp_path / "out", pictures=True)
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("loss", ["data", "everything"])
+def test_predict_completes_after_a_power_cut(
+    folder: Path, photos: Path, tmp_path: Path, loss: Loss
+) -> None:
+    model, numbers = folder / "run/checkpoints/masks.pt", itertools.count()
+    shutil.rmtree(photos / "yard")
+
+    def new() -> Path:
+        out = tmp_path / f"{next(numbers)}/out"
+        out.mkdir(parents=True)
+        return out
+
+    def contents(out: Path) -> dict[str, bytes]:
+        found = (path for path in out.rglob("*") if path.is_file())
+        return {path.relative_to(out).as_posix(): path.read_bytes() for path in found}
+
+    whole = new()
+    predict(model, photos, whole)
+
+    def check(out: Path) -> None:
+        predict(model, photos, out)
+        assert contents(out) == contents(whole)
+
+    cut_at_every_step(new, lambda out: predict(model, photos, out), check, loss=loss, every=4)
 
 
 def test_photos_are_read_once_if_the_model_has_changed(

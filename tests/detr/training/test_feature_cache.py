@@ -82,7 +82,11 @@ def test_a_damaged_file_is_removed_and_computed_again(
     cache = FeatureCache(tmp_path, detr, views=1, decoded=True)
     list(cache.fill(examples, device=CPU))
     damaged = next((tmp_path / kind).rglob("*.pt"))
-    damaged.write_bytes(damaged.read_bytes()[:50])
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:50])
+    list(cache.fill(examples, device=CPU))
+    assert damaged.stat().st_size == len(whole)
+    damaged.write_bytes(bytes(len(whole) - 22) + whole[-22:])
     with pytest.raises(InputError, match="was damaged and has been removed; run the same command"):
         list(cache.read_batches(examples, [[0, 1, 2, 3]]))
     assert not damaged.exists()

@@ -87,6 +87,26 @@ def test_the_seed_determines_every_byte_and_a_stopped_run_is_resumed(
         assert (again / file).read_bytes() == (yard / file).read_bytes()
 
 
+def test_a_dataset_yaml_of_another_command_does_not_make_a_set_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sample` was killed, then `validate` proposed a `dataset.yaml`."""
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("samples.yard.sample.sync_all", interrupted)
+        render_yard(tmp_path / "set", images=1, seed=SEED)
+    photo = tmp_path / "set/images/yard_0000.jpg"
+    (tmp_path / "set/labelme/yard_0000.json").unlink()
+    photo.unlink()
+    (tmp_path / "set/dataset.yaml").write_text("things: [other]\n")
+    render_yard(tmp_path / "set", images=1, seed=SEED)
+    assert photo.exists()
+    assert open_dataset(tmp_path / "set").config.name == "yard"
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_complete_set_is_not_rewritten_and_other_files_are_refused(
     yard: Path, tmp_path: Path
 ) -> None:
