@@ -11,6 +11,7 @@ import fiftyone as fo
 import pytest
 
 from annotation.dataset import Dataset
+from curation.app.fields import PREDICTED_SCENE
 from curation.review.review import review
 from tests.curation.conftest import GOOD, Curate, predict, predict_truth, truth_of
 from tests.drawn import draw_photo, square
@@ -115,5 +116,5 @@ def half_remove(folder: Path, **_: object) -> None:
 
 
 def mask_paths(sample: fo.Sample) -> list[str]:
-    scene = [sample["scene_predictions"]] if sample.has_field("scene_predictions") else []
-    return [one.mask_path for one in scene if one is not None]
+    scene = sample[PREDICTED_SCENE]
+    return [] if scene is None else [scene.mask_path]
