@@ -33,8 +33,9 @@ class Deleted:
         mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         x, y, width, height = segment.bbox
         before = self.scene[y : y + height, x : x + width]
-        same_size = mask is not None and before.shape == mask.shape
-        return same_size and bool((before[mask > 0] == segment.category_id).all())
+        if mask is None or before.shape != mask.shape:
+            return False
+        return bool((before[mask > 0] == segment.category_id).all())
 
 
 def find_deleted(scene: Path, shown: Collection[int]) -> Deleted | None:
