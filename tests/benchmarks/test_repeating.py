@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +26,7 @@ def test_trainings_with_the_same_inputs_are_read(
     train, test = (read_panoptic(split_json(dataset.panoptic, s)) for s in ("train", "test"))
     commands: list[list[str]] = []
     scores = SimpleNamespace(quality=SimpleNamespace(all=SimpleNamespace(pq=0.5)))
-    monkeypatch.setattr(active.subprocess, "run", lambda words, check: commands.append(words))
+    monkeypatch.setattr(subprocess, "run", lambda words, check: commands.append(words))
     monkeypatch.setattr(active, "predict", lambda *_: None)
     monkeypatch.setattr(active, "evaluate_files", lambda *_: scores)
     first = active.Benchmark(dataset, train, test, (1, 2), "6m", (), tmp_path / "out")
