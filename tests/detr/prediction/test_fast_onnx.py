@@ -26,7 +26,7 @@ SIZES = ((96, 128), (64, 200), (131, 77))  # the last is not a multiple of any s
 
 @torch.no_grad()
 def test_onnxruntime_computes_the_same(tmp_path: Path, shallow: None) -> None:
-    model, path = fast_model(), tmp_path / "fast.onnx"
+    model, path = fast_model(dec_layers=1), tmp_path / "fast.onnx"
     save_run(tmp_path / "run", model)
     export_onnx(tmp_path / "run", path)
     session = onnxruntime.InferenceSession(path)
@@ -46,8 +46,15 @@ def test_onnxruntime_computes_the_same(tmp_path: Path, shallow: None) -> None:
         )
         expected = (last.logits, last.cxcywh_norm, last.presence, masks[None])
         found = session.run(list(OUTPUTS), {"image": image[None].numpy()})
-        for name, value, wanted in zip(OUTPUTS, found, expected, strict=True):
-            assert torch.allclose(torch.from_numpy(value), wanted, atol=1e-3), name
+        logits, boxes, presence, all_masks = map(torch.from_numpy, found)
+        # the order of queries with almost the same score depends on rounding
+        count = logits.shape[1]
+        order = torch.cdist(boxes[0, :count], last.cxcywh_norm[0, :count]).argmin(0)
+        assert sorted(order.tolist()) == list(range(count))
+        every = torch.cat([order, torch.arange(count, boxes.shape[1])])  # stuff keeps its order
+        same = (logits[:, order], boxes[:, every], presence, all_masks[:, every])
+        for name, value, wanted in zip(OUTPUTS, same, expected, strict=True):
+            assert torch.allclose(value, wanted, atol=1e-3), name
     _run_documented_example(path, tmp_path)
 
 
