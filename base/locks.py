@@ -10,7 +10,7 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -61,27 +61,47 @@ def working_on(folder: Path, command: str, *, wait: bool = True) -> Iterator[Non
 @contextmanager
 def _acquired(path: Path, command: str, *, wait: bool) -> Iterator[Path]:
     """Hold the lock file `path`, which then contains who holds it."""
+
+    def busy(file: IO[str]) -> InputError | str:
+        file.seek(0)
+        holder = file.read(_LONGEST) or "another command"
+        if wait:
+            return f"{path.parent}: waiting for {holder} to finish"
+        return BusyError(
+            f"{path.parent}: {holder} is working on it; try again when it has finished"
+        )
+
+    with _holding(path, busy) as (file, left):
+        _sign(file, command)
+        if left:  # a command that ends removes it; one that was killed does not
+            remove_temporaries(path.parent, unless=path.name)
+        sync_folder(path.parent)
+        yield path
+
+
+@contextmanager
+def _holding(
+    path: Path, busy: Callable[[IO[str]], InputError | str]
+) -> Iterator[tuple[IO[str], bool]]:
+    """Hold a lock file; yield it, and whether it was there before.
+
+    While another process holds it, `busy` returns the error to raise, or a line that is printed
+    once before waiting.
+    """
     said = False
     while True:
-        left = path.exists()  # a command that ends removes it; one that was killed does not
+        left = path.exists()
         with _open(path) as file:
             if _lock(file):
                 if _is_current(file, path):
-                    _sign(file, command)
-                    if left:
-                        remove_temporaries(path.parent, unless=path.name)
-                    sync_folder(path.parent)
-                    yield path
+                    yield file, left
                     return
                 continue
-            file.seek(0)
-            holder = file.read(_LONGEST) or "another command"
-        if not wait:
-            raise BusyError(
-                f"{path.parent}: {holder} is working on it; try again when it has finished"
-            )
+            answer = busy(file)
+        if isinstance(answer, InputError):
+            raise answer
         if not said:
-            print(f"{path.parent}: waiting for {holder} to finish", flush=True)
+            print(answer, flush=True)
             said = True
         time.sleep(_STEP)  # in short steps, so that Ctrl-C ends it
 
@@ -118,20 +138,9 @@ def locked(path: Path, *, busy: str | None = None) -> Iterator[int]:
     process holds it, raise InputError with the message `busy` or, if it is None, say so and wait.
     The file may be removed while the lock is held. Raises InputError if it cannot be created.
     """
-    said = False
-    while True:
-        with _open(path) as file:
-            if _lock(file):
-                if _is_current(file, path):
-                    yield file.fileno()
-                    return
-                continue
-        if busy:
-            raise InputError(busy)
-        if not said:
-            print(f"{path}: waiting for another command to finish", flush=True)
-            said = True
-        time.sleep(_STEP)
+    waiting = f"{path}: waiting for another command to finish"
+    with _holding(path, lambda _: InputError(busy) if busy else waiting) as (file, _):
+        yield file.fileno()
 
 
 def _open(path: Path) -> IO[str]:

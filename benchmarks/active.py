@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from rich.table import Table
 from annotation.dataset import Dataset
 from base.files import digest
 from base.parsing import read_json, write_json
+from benchmarks.repeating import begin
 from conversion.coco.panoptic import PanopticSet, split_json
 from conversion.coco.panoptic_file import read_panoptic
 from conversion.config import open_valid_dataset
@@ -92,15 +92,12 @@ class Benchmark:
 
     def _begin(self, part: Path, chosen: list[str], seed: int) -> None:
         """Delete what was made from other inputs than these, and write these down."""
-        begun = part / "inputs.json"
         inputs = {
             "set": digest(self.train.json_path, self.test.json_path),
             "settings": [f"seed={seed}", *self.settings, *self._time],
             "photos": chosen,
         }
-        if not begun.is_file() or read_json(begun) != inputs:
-            shutil.rmtree(part, ignore_errors=True)
-            write_json(begun, inputs)
+        begin(part, part / "inputs.json", inputs)
 
     def _order(self, part: Path, chosen: list[str], left: list[str]) -> list[str]:
         new, known = (PhotoList(self._photos, tuple(names)) for names in (left, chosen))

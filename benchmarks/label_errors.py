@@ -27,9 +27,10 @@ from rich.console import Console
 from rich.table import Table
 
 from base.files import digest
-from base.parsing import read_json, write_json
+from base.parsing import write_json
 from benchmarks.planting import PLANTS, XYWH, PlantedError, plant_errors
 from benchmarks.rankings import RANKINGS, Ranked
+from benchmarks.repeating import begin
 from conversion.building.build import convert
 from conversion.coco.panoptic import find_split_jsons
 from conversion.coco.panoptic_file import read_panoptic
@@ -78,15 +79,12 @@ def begin_folds(folds: Path, panoptic: Path, options: argparse.Namespace) -> Non
 
     The others are continued.
     """
-    begun = folds.with_name(f"{folds.name}.json")
     inputs = {
         "set": digest(*find_split_jsons(panoptic).values()),
         "folds": options.folds,
         "settings": options.set or ["--time", options.time],
     }
-    if not begun.is_file() or read_json(begun) != inputs:
-        shutil.rmtree(folds, ignore_errors=True)
-        write_json(begun, inputs)
+    begin(folds, folds.with_name(f"{folds.name}.json"), inputs)
 
 
 def _rankings(matched: MatchedPhotos, seed: int) -> dict[str, list[Ranked]]:

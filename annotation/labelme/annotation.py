@@ -25,9 +25,7 @@ from base.parsing import encode_json
 LABELME_VERSION = "5.5.0"  # the oldest version whose format has every key written here
 MOST_BYTES = 128 << 20  # of one file; enough for an embedded photo of 100 megapixels
 MOST_SHAPES = 100_000  # of one file
-MOST_PIXELS_OF_MASKS = (
-    2_000_000_000  # of the masks of one file: 160 as large as a photo of 12 megapixels
-)
+MOST_PIXELS_OF_MASKS = 2_000_000_000  # of one file: 160 masks as large as a photo of 12 megapixels
 
 
 @dataclass(frozen=True)

@@ -74,10 +74,14 @@ def without_pixel_limit() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def check_size(width: int, height: int) -> None:
-    """Raise InputError if a photo has more than MAX_PIXELS pixels; called before decoding."""
+def check_size(width: int, height: int, *, where: str = "") -> None:
+    """Raise InputError if a photo has more than MAX_PIXELS pixels; called before decoding.
+
+    The message begins with `where`, if it is given.
+    """
     if width * height > MAX_PIXELS:
-        raise InputError(f"expected at most {MAX_PIXELS:,} pixels, found {width}x{height}")
+        found = f"expected at most {MAX_PIXELS:,} pixels, found {width}x{height}"
+        raise InputError(f"{where}: {found}" if where else found)
 
 
 def open_photo(source: Path | BytesIO) -> Image.Image:

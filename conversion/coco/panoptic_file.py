@@ -105,10 +105,7 @@ def _check_size(image: _ImageKeys, where: str) -> None:
     """Raise InputError for a photo without pixels, or with more than may be allocated."""
     if image.width < 1 or image.height < 1:
         raise InputError(f"{where}: expected pixels, found {image.width}x{image.height}")
-    try:
-        check_size(image.width, image.height)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
+    check_size(image.width, image.height, where=where)
 
 
 def _images(keys: _FileKeys, json_path: Path, truth: PanopticSet | None) -> list[_ImageKeys]:

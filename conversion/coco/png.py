@@ -57,10 +57,7 @@ def read_segment_ids(path: Path, size: Size) -> SegmentIds:
         found = header.size
         expected = f"{size[1]}x{size[0]} pixels, the size of its photo"
         raise InputError(f"{path}: expected {expected}, found {found[1]}x{found[0]}")
-    try:
-        check_size(size[1], size[0])
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    check_size(size[1], size[0], where=str(path))
     decode, mode = _DECODERS.get(header.kind, (None, ""))
     if decode is None:
         expected = "an 8-bit RGB PNG, whose colours are segment ids, or 16-bit greyscale ids"

@@ -64,11 +64,8 @@ def tunnel(port: int) -> str:
     """Return the command by which another machine reaches the App, which only this one can open."""
     try:
         user = getpass.getuser()
-    except (
-        OSError,
-        KeyError,
-    ):  # KeyError before Python 3.13: the user has no name, as in containers
-        user = "USER"
+    except (OSError, KeyError):  # KeyError before Python 3.13
+        user = "USER"  # who has no name, as in some containers
     return f"ssh -N -L {port}:{ADDRESS}:{port} {user}@{socket.gethostname()}"
 
 

@@ -13,7 +13,7 @@ from detr.planning.choice import Choice
 from detr.settings import Settings
 from detr.training.schedule import is_finished, stage_epochs
 from detr.training.stage_model import STAGES
-from detr.weights.checkpoint import checkpoint_path, load_checkpoint
+from detr.weights.checkpoint import checkpoint_path, load_history
 
 Line = dict[str, Any]  # of the log
 
@@ -65,7 +65,7 @@ def _finished_epochs(folder: Path) -> list[Line]:
     Raises InputError if a checkpoint is damaged.
     """
     paths = [checkpoint_path(folder, stage) for stage in STAGES]
-    return [line for path in paths if path.exists() for line in load_checkpoint(path).history]
+    return [line for path in paths if path.exists() for line in load_history(path)]
 
 
 def _stored_choices(config: RunConfig) -> tuple[Choice, ...]:

@@ -116,8 +116,8 @@ def _is_up_to_date(out: Path, inputs: RunningDigest, images: Path, names: list[s
     """Return whether `out` is a complete prediction from the same inputs and the same photos.
 
     The photos are read only if there is a complete prediction and everything else is the same:
-    model, thresholds, and names of photos. Manifests of earlier versions do not say this. What was
-    predicted is read last, because files may be damaged or missing.
+    model, thresholds, and names of photos. Manifests of earlier versions do not say this. The
+    predicted files are read last; some may be damaged or missing.
     """
     complete = all((out / name).is_file() for name in ("panoptic.json", INSTANCES))
     manifest = read_manifest(out) or {}

@@ -8,11 +8,11 @@ that determines the files' content, so outdated files are never read.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor, nn
@@ -84,14 +84,14 @@ class FeatureCache:
     def _compute(
         self, examples: Examples, photo: Photo, files: ViewFiles, device: torch.device
     ) -> None:
-        if not _is_whole(files.features):
+        if not is_zipfile(files.features):  # missing, or cut off by a power cut
             view = examples.view(photo)
             levels = self._detr.backbone[0](pad([examples.image(photo, view)]).to(device))
             segments = replace(examples, with_masks=True).segments(photo, view)
             names = ("labels", "cxcywh_norm", "indices")
             values = {name: getattr(segments, name) for name in names}
             _save(files.features, {**values, "levels": [_half(f.values[0]) for f in levels]})
-        if self._decoded and not _is_whole(files.decoded):
+        if self._decoded and not is_zipfile(files.decoded):
             levels = [pad([level.float()]).to(device) for level in _load(files.features)["levels"]]
             output = self._detr.detect(levels)
             _save(
@@ -174,19 +174,6 @@ def _save(path: Path, value: dict[str, Any]) -> None:
             " train without a cache by setting cached_views: 0 (in another --run if an epoch is"
             " already finished)"
         ) from None
-
-
-def _is_whole(path: Path) -> bool:
-    """Return whether a file exists with its end, which is missing after a power cut.
-
-    It is a ZIP archive, whose last 22 bytes begin with a signature.
-    """
-    try:
-        with path.open("rb") as file:
-            file.seek(-22, os.SEEK_END)
-            return file.read(4) == b"PK\5\6"
-    except OSError:  # missing or shorter
-        return False
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def _scores_held_out_photos(run: Path, best: Path) -> bool:
     if (run / "config.yaml").is_file() and read_run(run).train.tune > 0:
         return True
     # a set with a split `val`; not from the log, which a kill may have left incomplete
-    return any(line.get("tune") for line in load_checkpoint(best).history)
+    return any(line.get("tune") for line in load_history(best))
 
 
 def best_path(last: Path) -> Path:
@@ -99,6 +99,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises InputError if it is not a checkpoint of this project.
     """
     return _parse(read_torch(path), path)
+
+
+def load_history(path: Path) -> list[State]:
+    """Return the lines of the log that a checkpoint holds, without reading its tensors.
+
+    Raises InputError as `load_checkpoint` does.
+    """
+    return _parse(read_torch(path, lazily=True), path).history
 
 
 def load_any(path: Path) -> Checkpoint | Weights:

@@ -40,17 +40,17 @@ class Weights:
     has_masks: bool
 
 
-def read_torch(path: Path) -> dict[str, Any]:
+def read_torch(path: Path, *, lazily: bool = False) -> dict[str, Any]:
     """Load a dict saved by torch to the CPU, without running any code in the file.
 
-    Raises InputError if the file cannot be read, contains anything but plain values, or would take
-    more memory than its own size.
+    With `lazily`, tensors are not read before they are used. Raises InputError if the file cannot
+    be read, contains anything but plain values, or would take more memory than its own size.
     """
     _check_file(path)
     try:
         # DETR's authors save the command line with the weights; a Namespace only holds values
         with torch.serialization.safe_globals([Namespace]):
-            values = torch.load(path, map_location="cpu", weights_only=True)
+            values = torch.load(path, map_location="cpu", weights_only=True, mmap=lazily)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except Exception as error:  # other kinds of files can cause any exception

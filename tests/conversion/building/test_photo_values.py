@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from annotation.dataset import Dataset
 from base.errors import InputError
 from conversion.building.photo_values import values_of_photos
+from tests.databases import fill_the_disk, overwrite_pages, replace_by_pipe
 from tests.drawn import draw_dataset
 
 
@@ -38,23 +38,13 @@ def _values(dataset: Dataset) -> tuple[list[bytes], list[str]]:
     return values_of_photos(dataset, _names(dataset), compute, file="values.sqlite"), computed
 
 
-def _overwrite_pages(path: Path) -> None:
-    data = path.read_bytes()
-    path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
-
-
 def _damage_the_schema(path: Path) -> None:
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA writable_schema = ON")
         database.execute("UPDATE sqlite_master SET sql = 'damaged' WHERE type = 'table'")
 
 
-def _pipe(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
-
-
-@pytest.mark.parametrize("harm", [_overwrite_pages, _damage_the_schema, _pipe])
+@pytest.mark.parametrize("harm", [overwrite_pages, _damage_the_schema, replace_by_pipe])
 def test_a_damaged_database_is_replaced_with_one_line(
     dataset: Dataset, harm: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,16 +61,8 @@ def test_a_damaged_database_is_replaced_with_one_line(
 
 
 def test_a_full_disk_is_named(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite reports a full disk if a database may not have more pages."""
-    real = sqlite3.connect
-
-    def connect(path: Path, timeout: float = 5) -> sqlite3.Connection:
-        connection = real(path, timeout)
-        connection.execute("PRAGMA max_page_count = 8")
-        return connection
-
     with monkeypatch.context() as patched:
-        patched.setattr(sqlite3, "connect", connect)
+        fill_the_disk(patched)
         with pytest.raises(InputError, match=r"values.sqlite: cannot be written: no space left"):
             _values(dataset)
     assert _values(dataset)[1] == _names(dataset)

@@ -14,6 +14,7 @@ from annotation.dataset import Dataset
 from base.errors import InputError
 from conversion.building.build import convert
 from tests.conversion.building.builds import draw, tree
+from tests.databases import fill_the_disk, overwrite_pages, replace_by_pipe
 
 
 def _png(dataset: Dataset) -> Path:
@@ -105,11 +106,6 @@ def _painted_digest(root: Path, name: str) -> bytes:
         return bytes(database.execute(query, (f"%{name}",)).fetchone()[0])
 
 
-def _overwrite_pages(path: Path) -> None:
-    data = path.read_bytes()
-    path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
-
-
 def _garbage(path: Path) -> None:
     path.write_bytes(b"no database" * 1000)
 
@@ -120,17 +116,14 @@ def _newer_version(path: Path) -> None:
         database.execute("PRAGMA user_version = 7")
 
 
-def _pipe(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
-
-
 def _folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
 
 
-@pytest.mark.parametrize("harm", [_overwrite_pages, _garbage, _newer_version, _pipe, _folder])
+@pytest.mark.parametrize(
+    "harm", [overwrite_pages, _garbage, _newer_version, replace_by_pipe, _folder]
+)
 def test_a_damaged_store_is_replaced_with_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], harm: Callable[[Path], None]
 ) -> None:
@@ -149,17 +142,9 @@ def test_a_damaged_store_is_replaced_with_one_line(
 
 
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite reports a full disk if a database may not have more pages."""
     dataset = draw(tmp_path, 40)
-    real = sqlite3.connect
-
-    def connect(path: Path, timeout: float = 5) -> sqlite3.Connection:
-        connection = real(path, timeout)
-        connection.execute("PRAGMA max_page_count = 8")
-        return connection
-
     with monkeypatch.context() as patched:
-        patched.setattr(sqlite3, "connect", connect)
+        fill_the_disk(patched)
         with pytest.raises(InputError, match=r"convert.sqlite: cannot be written: no space left"):
             convert(dataset)
     convert(dataset)
