@@ -80,6 +80,11 @@ def quality(title: str) -> float:
     return float(title.removeprefix("pq: "))
 
 
+def review_of(run: Path, port: int) -> list[str]:
+    """Return a command as on a computer without a screen."""
+    return [*PIPELINE, "review", str(run), "--port", str(port), "--remote"]
+
+
 def prepare(dataset: Dataset, run: Path) -> str:
     """Convert a set with two test photos and write a run with their predictions.
 
@@ -105,9 +110,10 @@ def test_a_round_from_the_worst_photo_to_labelme_and_back(
     name = prepare(drawn, run)
     with (
         virtual_screen(tmp_path / "home") as env,
-        running_app(*PIPELINE, "review", str(run), "--port", str(port), env=env) as (url, _),
+        running_app(*review_of(run, port), env=env) as (url, app),
         sync_playwright() as playwright,
     ):
+        assert app.stdout and f"ssh -N -L {port}:127.0.0.1:{port} " in app.stdout.readline()
         samples = fo.load_dataset(drawn.config.name)
         assert url.endswith(f"?view=worst-photos&workspace=review-{samples.slug}")
         page = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS).new_page()

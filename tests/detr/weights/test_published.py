@@ -21,8 +21,9 @@ from detr.weights.published import Detector, Segmenter, load_published
 from tests.detr.random_weights import SMALL, save
 
 
-@pytest.mark.parametrize("masks", [False, True], ids=["boxes", "masks"])
-@pytest.mark.parametrize("backbone", ["r50", "r101"])
+@pytest.mark.parametrize(
+    ("backbone", "masks"), [("r50", False), ("r101", True)], ids=["boxes", "masks"]
+)
 def test_published_models_load_strictly_from_the_cache(
     backbone: str, masks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
