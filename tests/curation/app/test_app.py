@@ -23,7 +23,8 @@ from curation.app.app import open_app
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by default in background jobs
 if "public" in sys.argv:  # hide the private name that open_app uses
     sys.modules["fiftyone.core.service"] = None
-open_app(sys.argv[1], port=int(sys.argv[2]), remote="remote" in sys.argv)
+remote = "remote" in sys.argv
+open_app(sys.argv[1], port=int(sys.argv[2]), remote=remote, view="with findings")
 """
 
 
@@ -41,6 +42,7 @@ def test_the_app_runs_until_ctrl_c(
     port = free_port()
     command = (sys.executable, "-c", OPEN, curate(drawn).name, str(port), *options)
     with running_app(*command) as (url, process):
+        assert "?view=with-findings&workspace=" in url
         if "remote" in options:
             assert process.stdout is not None
             assert f"ssh -N -L {port}:127.0.0.1:{port} " in process.stdout.readline()
