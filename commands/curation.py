@@ -15,7 +15,13 @@ MOST_PORT = 65535
 STARTING = "starting FiftyOne and its database can take a minute"
 
 
-def curate(dataset: DatasetPath, app: bool = False, port: int = 5151, remote: bool = False) -> None:
+def curate(
+    dataset: DatasetPath,
+    app: bool = False,
+    port: int = 5151,
+    remote: bool = False,
+    label_errors: Path | None = None,
+) -> None:
     """Load the set into FiftyOne: things, stuff, scenes, tags for splits and findings, and a map.
 
     Photos that look alike are near each other on the map. It is computed with a network that is
@@ -26,6 +32,7 @@ def curate(dataset: DatasetPath, app: bool = False, port: int = 5151, remote: bo
         app: open the App and wait.
         port: port of the App on 127.0.0.1.
         remote: print the ssh command that opens the App from another machine.
+        label_errors: folder of `label-errors --out`, whose suspicious labels are shown from now on.
     """
     _check_port(port)
     from labelme_panoptic_detr.datasets import check, open_dataset
@@ -33,15 +40,17 @@ def curate(dataset: DatasetPath, app: bool = False, port: int = 5151, remote: bo
     opened = open_dataset(dataset)
     print(f"FiftyOne: loading {opened.panoptic}; {STARTING}", flush=True)
     from curation.app.app import check_port, open_app
+    from curation.app.fields import SUSPICIOUS_LABELS, WORST_PHOTOS
     from curation.loading.load import load_dataset
     from labelme_panoptic_detr.embeddings import embed_photos
 
     if app:
         check_port(port)  # before the work; it may take minutes
     with working_on(opened.root, "curate"):  # so that what is checked is what is loaded
-        name = load_dataset(opened, check(opened), embed_photos)
+        name = load_dataset(opened, check(opened), embed_photos, label_errors=label_errors)
     if app:
-        open_app(name, port=port, remote=remote)
+        view = SUSPICIOUS_LABELS if label_errors else WORST_PHOTOS
+        open_app(name, port=port, remote=remote, view=view)
 
 
 def review(

@@ -33,7 +33,8 @@ def label_errors(
 
     Args:
         dataset: folder with dataset.yaml; must be converted.
-        out: folder for the folds, predictions/ and suspects.json, which `relabel` opens.
+        out: folder for the folds, predictions/ and suspects.json, which `relabel` opens and
+            `curate --label-errors` shows.
         folds: number of folds, and thus of trainings.
         time: how long each training may take, such as 90s or 2h; 10m unless `--set` has epochs.
         set: settings of the training, as for `train`.
@@ -75,6 +76,8 @@ def label_errors(
     print(f"{path}: {suspects}, the most suspicious first")
     command = shlex.join(["relabel", str(dataset), str(path), "--with-predictions"])
     print(f"to correct them: pipeline.py {command}")
+    command = shlex.join(["curate", str(dataset), "--label-errors", str(out), "--app"])
+    print(f"to see them in FiftyOne: pipeline.py {command}")
 
 
 def _predict(folder: Path) -> None:

@@ -37,19 +37,21 @@ def fold_folders(out: Path, count: int) -> list[Path]:
     return [out / f"fold-{number}" for number in range(1, count + 1)]
 
 
+def count_folds(out: Path) -> int:
+    """Return how many folds a folder has."""
+    return sum(1 for _ in out.glob("fold-*"))
+
+
 def write_folds(dataset: Dataset, out: Path, count: int) -> None:
     """Write `count` folds of a built set into `out`, unless they are there already.
 
     Raises InputError if the set is not built, if `out` has another number of folds, or if there are
     too few groups of photos.
     """
-    written = sorted(out.glob("fold-*"))
     complete = out / "folds.json"
     if complete.is_file():
-        if len(written) != count:
-            raise InputError(
-                f"{out}: expected {count} folds, found {len(written)}; use another --out"
-            )
+        if (found := count_folds(out)) != count:
+            raise InputError(f"{out}: expected {count} folds, found {found}; use another --out")
         return
     sets = [read_panoptic(path) for path in find_split_jsons(dataset.panoptic).values()]
     if not sets or not (dataset.panoptic / "manifest.json").is_file():

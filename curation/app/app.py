@@ -23,18 +23,22 @@ ADDRESS = "127.0.0.1"
 
 
 @explained_database_errors()
-def open_app(name: str, *, port: int = 5151, remote: bool = False) -> None:
+def open_app(
+    name: str, *, port: int = 5151, remote: bool = False, view: str = WORST_PHOTOS
+) -> None:
     """Serve the App with data set `name`, print its address and wait until Ctrl-C.
 
-    The address opens the worst photos if the set has been reviewed. A browser opens if there is a
-    desktop; with `remote`, the command that reaches this machine from another one is printed
-    instead. Raises InputError if the port is in use or the data set does not exist.
+    The address opens `view`, a saved view, if the set has it: by default, the worst photos of a
+    review. A browser opens if there is a desktop; with `remote`, the command that reaches this
+    machine from another one is printed instead. Raises InputError if the port is in use or the data
+    set does not exist.
     """
     check_port(port)
     connect()
     if not fo.dataset_exists(name):
         raise InputError(f"FiftyOne has no data set '{name}'; run `curate` first")
-    url = f"http://{ADDRESS}:{port}/datasets/{quote(name, safe='')}{_start(fo.load_dataset(name))}"
+    start = _start(fo.load_dataset(name), view)
+    url = f"http://{ADDRESS}:{port}/datasets/{quote(name, safe='')}{start}"
     install_plugin()
     try:
         with app_server(name, address=ADDRESS, port=port) as wait:
@@ -49,11 +53,11 @@ def open_app(name: str, *, port: int = 5151, remote: bool = False) -> None:
         print("FiftyOne's App: stopped")
 
 
-def _start(samples: fo.Dataset) -> str:
-    """Return the query of the address: the workspace and, after a review, the worst photos."""
+def _start(samples: fo.Dataset, view: str) -> str:
+    """Return the query of the address: the workspace and, if the set has it, a saved view."""
     slugs = {}
-    if samples.has_saved_view(WORST_PHOTOS):
-        slugs["view"] = WORST_PHOTOS.replace(" ", "-")
+    if samples.has_saved_view(view):
+        slugs["view"] = view.replace(" ", "-")
     name = workspace_of(samples)
     if samples.has_workspace(name):
         slugs["workspace"] = f"{name.partition(' ')[0]}-{samples.slug}"

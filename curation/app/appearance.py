@@ -29,18 +29,27 @@ from curation.app.fields import (
     REPRESENTATIVENESS,
     SHARPNESS,
     SPLIT,
+    SUSPECTS,
+    SUSPICION,
     TRUE_SCENE,
     TRUE_SEGMENTS,
     UNIQUENESS,
 )
+from evaluation.label_errors.suspects import Kind
 
 OUTCOME_COLORS = {HIT: "#2e9e3f", FALSE_ALARM: "#e0243c", MISSED: "#2f6bff", IGNORED: "#606060"}
 OPACITY = 0.55  # the photo stays visible under a true and a predicted segment
 UNREVIEWED_COLOR = "#b0b8c0"
+SUSPECT_COLORS: dict[Kind, str] = {
+    "missing": "#e01bd0",
+    "swapped": "#ff8c00",
+    "badly placed": "#ffd400",
+}
 GROUPS = {
     "tags": ["tags", "_label_tags"],
     "review": ["pq", PRICE, *COUNTS, ERROR_KINDS, CONFUSIONS],
     "ground truth": [*TRUE_SEGMENTS, TRUE_SCENE],
+    "label errors": [SUSPICION, SUSPECTS],
     "prediction": [*PREDICTED_SEGMENTS, PREDICTED_SCENE],
     "other runs": [name for other in OTHERS for name in other.all],
     "photo": ["photo", SPLIT, "findings", QUALITY, SHARPNESS, UNIQUENESS, REPRESENTATIVENESS],
@@ -51,6 +60,8 @@ ACTIVE = [TRUE_SEGMENTS[0], PREDICTED_SEGMENTS[0]]
 
 def set_appearance(samples: fo.Dataset, categories: Sequence[Category]) -> None:
     """Colour true segments by category or, after a review, all segments by outcome.
+
+    Suspects are coloured by kind.
 
     Does nothing if the same appearance was set before, because the user may have changed it in
     the App since. If fields of another run have to be added, colours, fields and groups that the
@@ -65,6 +76,9 @@ def set_appearance(samples: fo.Dataset, categories: Sequence[Category]) -> None:
     else:
         fields = [_by_label(path, categories) for path in TRUE_SEGMENTS]
         active = ACTIVE[:1]
+    if samples.has_sample_field(SUSPECTS):
+        fields = [*fields, _by_kind(SUSPECTS)]
+        active = [*active, SUSPICION, SUSPECTS]
     scenes = [{"intTarget": c.id, "color": _hex(c)} for c in categories]
     groups = _sidebar_groups(samples)
     ours = [(group.name, group.paths) for group in groups if group.name in GROUPS]
@@ -159,6 +173,11 @@ def _by_outcome(path: str) -> dict[str, Any]:
     colors = [{"value": name, "color": color} for name, color in OUTCOME_COLORS.items()]
     colors.append({"value": "None", "color": UNREVIEWED_COLOR})
     return {"path": path, "colorByAttribute": "outcome", "valueColors": colors}
+
+
+def _by_kind(path: str) -> dict[str, Any]:
+    colors = [{"value": kind, "color": color} for kind, color in SUSPECT_COLORS.items()]
+    return {"path": path, "colorByAttribute": "kind", "valueColors": colors}
 
 
 def _hex(category: Category) -> str:

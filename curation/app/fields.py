@@ -40,6 +40,8 @@ UNIQUENESS = "uniqueness"  # of a photo
 REPRESENTATIVENESS = "representativeness"  # of a photo
 QUALITY = "quality"  # of a photo: `blurry`, `dark`
 SHARPNESS = "sharpness"  # of a photo
+SUSPECTS = "suspects"  # labels that are probably wrong, found by `label-errors`
+SUSPICION = "suspicion"  # of a photo: the highest score of its suspects
 
 HIT = "hit"
 FALSE_ALARM = "false alarm"
@@ -52,6 +54,7 @@ ERRORS = (FALSE_ALARM, MISSED)
 EVALUATIONS = ("pq_things", "pq_stuff")
 
 WORST_PHOTOS = "worst photos"  # the saved view with which a review opens
+SUSPICIOUS_LABELS = "suspicious labels"  # saved view
 RUNS_DISAGREE = "runs disagree"  # saved view
 LOOK_ALIKES = "look-alikes across splits"  # saved view
 PHOTO_MAP = "photo_map"  # brain key: the map of all photos

@@ -77,7 +77,7 @@ def find_corrections(
                     corrections.append(Correction(name, segment, label))
                 elif label != old:
                     problems.append(f"{name}: '{old}' is stuff, which decide cannot change")
-                if box is not None and tuple(box) != xywh_norm(segment, photo):
+                if box is not None and tuple(box) != xywh_norm(segment.bbox, photo):
                     problems.append(f"{name}: the outline of a '{old}' was changed; {REDRAW}")
     return Found(tuple(corrections), tuple(problems))
 

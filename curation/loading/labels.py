@@ -47,7 +47,7 @@ def segment_labels(
     """
     names = {c.id: c.name for c in categories if c.isthing == things}
     segments = [segment for segment in photo.segments if segment.category_id in names]
-    keys = [(names[s.category_id], *xywh_norm(s, photo)) for s in segments]
+    keys = [(names[s.category_id], *xywh_norm(s.bbox, photo)) for s in segments]
     known = _by_category_and_box(before, set(keys))
     labels = []
     for segment, key in zip(segments, keys, strict=True):
@@ -55,7 +55,7 @@ def segment_labels(
         same = known.get(key)
         if not same and deleted and deleted.has(segment, masks):
             continue
-        label = same.pop() if same else _new_label(name, box)
+        label = same.pop() if same else new_label(name, box)
         labels.append({**label, **_attributes(segment, name, masks)})
     return labels + [label for label in before if not label.get("category")]
 
@@ -79,7 +79,8 @@ def _by_category_and_box(
     return grouped
 
 
-def _new_label(name: str, box: list[float]) -> Label:
+def new_label(name: str, box: list[float]) -> Label:
+    """Make a label with its box, xywh relative to the photo."""
     own = {"_id": ObjectId(), "_cls": "Detection", "attributes": {}, "tags": []}
     return {**own, "label": name, "bounding_box": box}
 
@@ -130,9 +131,9 @@ def set_by_photo(samples: fo.Dataset, field: str, by_photo: Mapping[str, Any]) -
     )
 
 
-def xywh_norm(segment: Segment, photo: Photo) -> tuple[float, float, float, float]:
-    """The segment's box as FiftyOne expects it: xywh, relative to the photo's width and height."""
-    x, y, width, height = segment.bbox
+def xywh_norm(xywh: tuple[int, int, int, int], photo: Photo) -> tuple[float, float, float, float]:
+    """The box as FiftyOne expects it: relative to the photo's width and height."""
+    x, y, width, height = xywh
     return x / photo.width, y / photo.height, width / photo.width, height / photo.height
 
 
@@ -142,12 +143,16 @@ def scene_label(masks: PhotoMasks) -> fo.Segmentation:
 
 
 def declare_segments(samples: fo.Dataset, field: str, more: Mapping[str, type]) -> None:
-    """Declare a field of segments with the attributes that the App can filter by.
+    """Declare a field of segments, with `more` attributes than all segments have."""
+    declare_labels(samples, field, {**ATTRIBUTES, **more})
+
+
+def declare_labels(samples: fo.Dataset, field: str, attributes: Mapping[str, type]) -> None:
+    """Declare a field of labels with the attributes that the App can filter by.
 
     All attributes are declared at once, because FiftyOne saves and reloads the set each time.
     """
-    attributes = {**ATTRIBUTES, **more}
-    segments = {
+    labels = {
         "name": "detections",
         "ftype": fo.ListField,
         "subfield": fo.EmbeddedDocumentField,
@@ -155,7 +160,7 @@ def declare_segments(samples: fo.Dataset, field: str, more: Mapping[str, type]) 
         "fields": [{"name": name, "ftype": kind} for name, kind in attributes.items()],
     }
     samples.add_sample_field(
-        field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections, fields=[segments]
+        field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections, fields=[labels]
     )
 
 

@@ -28,6 +28,7 @@ from curation.loading.masks import mask_folder, remove_old_masks, write_masks
 from curation.loading.poor_photos import has_quality, show_quality
 from curation.loading.quality import rate_photos
 from curation.loading.storing import Loading, store_entries
+from curation.loading.suspicious import LIST, Listed, has_suspects, read_listed, show_suspects
 from curation.loading.tags import decided_tags
 
 FORMAT = "4"  # increase it if the same input gives other samples, so that all are loaded again
@@ -36,27 +37,39 @@ FIELDS = (SPLIT, "findings", *TRUE_SEGMENTS, TRUE_SCENE)
 
 
 @explained_database_errors()
-def load_dataset(dataset: Dataset, checked: Checked, embed: Embed | None = None) -> str:
+def load_dataset(
+    dataset: Dataset,
+    checked: Checked,
+    embed: Embed | None = None,
+    *,
+    label_errors: Path | None = None,
+) -> str:
     """Update FiftyOne's data set from `panoptic/`, the findings and decisions; return its name.
 
     Photos are matched by their name below `images/`: changed photos are updated in place, photos
     that no longer exist are removed, the user's own tags, fields and labels are kept. `embed`
     returns the vectors of the map of photos; without it, the photos themselves are not examined:
-    there is no map, and nothing about their quality. Raises InputError if there is no panoptic set,
-    if FiftyOne has an unrelated data set of that name, or if its database fails.
+    there is no map, and nothing about their quality. `label_errors` is the folder of a list of
+    suspicious labels; without it, the list that was loaded before is read again. Raises InputError
+    if there is no panoptic set, or no list in `label_errors`, if FiftyOne has an unrelated data set
+    of that name, or if its database fails.
     """
     with working_on(dataset.root, "curate"):
-        return _load(dataset, checked, embed)
+        return _load(dataset, checked, embed, label_errors)
 
 
-def _load(dataset: Dataset, checked: Checked, embed: Embed | None) -> str:
+def _load(
+    dataset: Dataset, checked: Checked, embed: Embed | None, label_errors: Path | None
+) -> str:
     splits, decisions = read_splits(dataset), read_decisions(dataset)
-    inputs, folder = _inputs_digest(dataset, checked, decisions), mask_folder(dataset, "truth")
+    folder = mask_folder(dataset, "truth")
     connect()
     samples = _open_samples(dataset)
+    listed = read_listed(samples, dataset, label_errors)
+    inputs = _inputs_digest(dataset, checked, decisions, listed)
     fields = has_fields(samples, FIELDS)
     looks = embed is None or (has_embeddings(samples) and has_quality(samples))
-    complete = folder.is_dir() and fields and looks
+    complete = folder.is_dir() and fields and looks and (not listed or has_suspects(samples))
     if samples.info.get("load") == inputs and complete:
         print(f"FiftyOne: data set '{samples.name}' is up to date, {_photos(samples)}")
         return str(samples.name)
@@ -78,11 +91,13 @@ def _load(dataset: Dataset, checked: Checked, embed: Embed | None) -> str:
     if vectors is not None:
         show_embeddings(samples, split_of, vectors)
         show_quality(samples, qualities)
+    show_suspects(samples, listed, splits.values())
     categories = next(iter(splits.values())).categories
     set_appearance(samples, categories)
     offer_labels(samples, categories)
     save_workspace(samples)
     state = {"load": inputs, "panoptic": panoptic_digest(dataset), "decided": decided}
+    state |= {LIST: str(listed.path) if listed else ""}
     remove_old_masks(folder, masks)
     samples.info = {**samples.info, **state}
     samples.save()
@@ -106,10 +121,13 @@ def _save_views(samples: fo.Dataset, twins: Mapping[str, str]) -> None:
         samples.delete_saved_view(NEAR_DUPLICATES)
 
 
-def _inputs_digest(dataset: Dataset, checked: Checked, decisions: Decisions) -> str:
+def _inputs_digest(
+    dataset: Dataset, checked: Checked, decisions: Decisions, listed: Listed | None
+) -> str:
     excluded = [r.path.name for r in checked.annotations if r.excluded]
     others = msgspec.json.encode((checked.findings, excluded, decisions))
-    return digest(FORMAT, str(dataset.root.resolve()), panoptic_digest(dataset), others)
+    suspects = repr(listed) if listed else ""
+    return digest(FORMAT, str(dataset.root.resolve()), panoptic_digest(dataset), others, suspects)
 
 
 def fiftyone_name(dataset: Dataset) -> str:

@@ -13,6 +13,11 @@ from evaluation.label_errors.suspects import FILE_NAME, SuspectList, write_suspe
 from evaluation.scores.rescoring import match_predicted
 
 
+def suspects_inputs(panoptic: Path, prediction: Path) -> str:
+    """Digest of the ground truth in the folder `panoptic/` and of the predictions."""
+    return digest(*find_split_jsons(panoptic).values(), prediction)
+
+
 def list_suspects(
     panoptic: Path, prediction: Path, out: Path, *, labels: Collection[str]
 ) -> SuspectList:
@@ -21,7 +26,7 @@ def list_suspects(
     Photos that are not predicted, because they were added later, are left out with a message.
     """
     truths = find_split_jsons(panoptic).values()
-    inputs = digest(*truths, prediction)
+    inputs = suspects_inputs(panoptic, prediction)
     matched = match_predicted(panoptic, prediction)
     total = sum(len(read_panoptic(path).photos) for path in truths)
     if missing := total - len(matched.by_name):

@@ -50,10 +50,8 @@ def find_places(names: Iterable[str], matched: MatchedPhotos, *, labels: Collect
 
 
 def _of_suspect(suspect: Suspect) -> Place:
-    text = f"{suspect.kind}: {suspect.category}"
-    if suspect.other_category is not None:
-        text += f" or {suspect.other_category}"
-    return Place(suspect.bbox, f"{text} ({suspect.score:.2f})", suspect.prediction_id)
+    text = f"{suspect.text} ({suspect.score:.2f})"
+    return Place(suspect.bbox, text, suspect.prediction_id)
 
 
 def _of_photo(photo: WrongPhoto, labels: Collection[str]) -> Iterator[Place]:

@@ -41,6 +41,12 @@ class Suspect:
     prediction_id: int
     iou: float
 
+    @property
+    def text(self) -> str:
+        """What may be wrong: `missing: window` or `swapped: window or door`."""
+        other = "" if self.other_category is None else f" or {self.other_category}"
+        return f"{self.kind}: {self.category}{other}"
+
 
 @dataclass(frozen=True)
 class SuspectList:

@@ -22,7 +22,7 @@ import signal, sys
 from curation.app.app import open_app
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by default in background jobs
 sys.modules["fiftyone.core.service"] = None  # hide the private name that open_app uses
-open_app(sys.argv[1], port=int(sys.argv[2]))
+open_app(sys.argv[1], port=int(sys.argv[2]), view="with findings")
 """
 
 
@@ -36,6 +36,7 @@ def stop_app(process: subprocess.Popen[str]) -> None:
 def test_the_app_runs_until_ctrl_c_without_private_names(drawn: Dataset, curate: Curate) -> None:
     command = (sys.executable, "-c", OPEN, curate(drawn).name, str(free_port()))
     with running_app(*command) as (url, process):
+        assert "?view=with-findings&workspace=" in url
         with urlopen(url.partition("/datasets/")[0] + "/fiftyone", timeout=60) as answer:
             assert json.load(answer)["version"] == fo.__version__
         stop_app(process)

@@ -42,6 +42,8 @@ def test_folds_are_trained_and_predicted_once_and_ranked_again(
     assert [photo.file_name for photo in predicted.photos] == [f"{name}.jpg" for name in photos]
     found = read_suspects(out / "suspects.json")
     listed = counted(len(found.suspects), "suspicious label")
-    assert f"{listed}, the most suspicious first" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"{listed}, the most suspicious first" in printed
+    assert f"pipeline.py curate {dataset.root} --label-errors {out} --app\n" in printed
     with pytest.raises(InputError, match="--folds: expected 2 or more, found 1"):
         command.label_errors(dataset.root, out, folds=1)
