@@ -1,7 +1,7 @@
 """Kill each command that writes to a data set at random moments, and complete it.
 
-    .venv/bin/python -m benchmarks.kills        20 kills of each command
-    .venv/bin/python -m benchmarks.kills 100    100 kills of each
+    .venv/bin/python -m benchmarks.kills                       20 kills of each command
+    .venv/bin/python -m benchmarks.kills 100 --only convert    100 kills of some
 
 After each kill, every file under its final name must be complete: it is a file of the finished set,
 or of the set before the command. The same command must then end in the state of an uninterrupted
@@ -10,10 +10,10 @@ run. `benchmarks.kills_of_runs` does the same to commands that write to a run or
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import random
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -190,12 +190,16 @@ def check_complete(
 
 def main(cases: Callable[[Path], list[Case]]) -> None:
     """Print a line for each command."""
-    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    parser = argparse.ArgumentParser(description="Kill commands at random moments.")
+    parser.add_argument("kills", nargs="?", type=int, default=20)
+    parser.add_argument("--only", default="", help="commands whose names begin with this")
+    options = parser.parse_args()
     chance = random.Random(0)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         for case in cases(place):
-            print(run(case, place, kills, chance), flush=True)
+            if case.name.startswith(options.only):
+                print(run(case, place, options.kills, chance), flush=True)
 
 
 if __name__ == "__main__":

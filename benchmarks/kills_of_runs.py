@@ -1,7 +1,7 @@
 """Kill commands that write to a run or to FiftyOne at random moments, and complete them.
 
-    .venv/bin/python -m benchmarks.kills_of_runs        20 kills of each command
-    .venv/bin/python -m benchmarks.kills_of_runs 5      5 kills of each
+    .venv/bin/python -m benchmarks.kills_of_runs                     20 kills of each command
+    .venv/bin/python -m benchmarks.kills_of_runs 5 --only predict    5 kills of one
 
 `benchmarks.kills` says what must hold. Of a training run, the log without times and the weights of
 all checkpoints are compared; of FiftyOne, what it stores about each photo, without ids and times.
@@ -77,7 +77,7 @@ def predicting(root: Path) -> None:
 
 def trained(root: Path) -> None:
     """Fill the folder with a built set and a trained run."""
-    draw_set(root / "panoptic", test=12)
+    draw_set(root / "panoptic", test=60)
     training(root, run_config(CONFIG, epochs=1, mask_epochs=1), "both")
 
 
