@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import shlex
 from pathlib import Path
 
 from rich.table import Table
 
 from base.counting import counted
-from base.errors import InputError
-from base.locks import working_on
 from commands.arguments import DatasetPath, Settings
 from commands.printing import console
-from commands.training import train
 
 SHOWN = 20  # suspects in the table
 
@@ -39,32 +35,17 @@ def label_errors(
         time: how long each training may take, such as 90s or 2h; 10m unless `--set` has epochs.
         set: settings of the training, as for `train`.
     """
-    if folds < 2:
-        raise InputError(f"--folds: expected 2 or more, found {folds}")
     from base.durations import parse_duration
-    from conversion.coco.results import INSTANCES
-    from conversion.folding.folds import fold_folders, write_folds
-    from conversion.folding.joining import join_predictions
-    from evaluation.label_errors.listing import list_suspects
     from labelme_panoptic_detr.datasets import open_dataset
+    from labelme_panoptic_detr.label_errors import find_label_errors
 
-    given = itertools.chain.from_iterable(set)
-    if time is None and not any(setting.startswith("epochs=") for setting in given):
-        time = "10m"
-    if time is not None:
-        parse_duration(time, where="--time")
-    opened = open_dataset(dataset)
-    with working_on(out, "label-errors"):
-        write_folds(opened, out, folds)
-        folders = fold_folders(out, folds)
-        for number, folder in enumerate(folders, start=1):
-            if not (folder / "predictions" / INSTANCES).is_file():  # written last
-                print(f"== fold {number} of {folds}", flush=True)
-                train(folder, folder / "run", time=time, set=set)
-                _predict(folder)
-        predictions = [folder / "predictions" for folder in folders]
-        prediction = join_predictions(predictions, out / "predictions")
-        found = list_suspects(opened.panoptic, prediction, out, labels=opened.config.things)
+    found = find_label_errors(
+        open_dataset(dataset),
+        out,
+        folds=folds,
+        time=None if time is None else parse_duration(time, where="--time"),
+        settings=[value for values in set for value in values],
+    )
     table = Table("photo", "suspicion", "score", "label", "prediction")
     for one in found.suspects[:SHOWN]:
         label = "-" if one.truth_id is None else one.category
@@ -78,16 +59,3 @@ def label_errors(
     print(f"to correct them: pipeline.py {command}")
     command = shlex.join(["curate", str(dataset), "--label-errors", str(out), "--app"])
     print(f"to see them in FiftyOne: pipeline.py {command}")
-
-
-def _predict(folder: Path) -> None:
-    """Predict the photos of a fold with the model that was trained on the others."""
-    from conversion.coco.panoptic import split_json
-    from conversion.coco.panoptic_file import read_panoptic
-    from detr.prediction.predict import predict
-    from detr.prediction.sources import PhotoList
-
-    panoptic = folder / "panoptic"
-    photos = read_panoptic(split_json(panoptic, "test")).photos
-    names = tuple(photo.file_name for photo in photos)
-    predict(folder / "run", PhotoList(panoptic / "test", names), folder / "predictions")

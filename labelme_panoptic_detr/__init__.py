@@ -2,6 +2,7 @@
 
 from annotation.dataset import Dataset
 from annotation.findings import Finding
+from annotation.labelme.annotation import Annotation, Shape, read_annotation
 from annotation.rules.checked import Checked
 from base.errors import InputError
 from conversion.coco.categories import Category
@@ -15,12 +16,16 @@ from labelme_panoptic_detr.datasets import (
     validate,
 )
 from labelme_panoptic_detr.evaluation import Evaluation, compare, evaluate, gallery, report
+from labelme_panoptic_detr.instances import PanopticInstance
+from labelme_panoptic_detr.label_errors import find_label_errors
 from labelme_panoptic_detr.photos import PanopticPhoto, PanopticSegment
+from labelme_panoptic_detr.pictures import Shown, draw_annotation, show
 from labelme_panoptic_detr.prediction import Model, PhotoLike, load_model, predict
 from labelme_panoptic_detr.training import plot_log, train
 from samples.yard.sample import render_yard
 
 __all__ = [
+    "Annotation",
     "Category",
     "Checked",
     "Dataset",
@@ -29,12 +34,17 @@ __all__ = [
     "Finding",
     "InputError",
     "Model",
+    "PanopticInstance",
     "PanopticPhoto",
     "PanopticSegment",
     "PhotoLike",
+    "Shape",
+    "Shown",
     "compare",
     "convert",
+    "draw_annotation",
     "evaluate",
+    "find_label_errors",
     "fix",
     "gallery",
     "ground_truth",
@@ -43,9 +53,11 @@ __all__ = [
     "open_or_propose",
     "plot_log",
     "predict",
+    "read_annotation",
     "read_log",
     "render_yard",
     "report",
+    "show",
     "train",
     "validate",
 ]

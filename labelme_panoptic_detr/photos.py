@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,13 +14,16 @@ from base.errors import InputError
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import PanopticSet, Photo, Segment
 from conversion.coco.png import SegmentIds
+from conversion.coco.results import Result
 from evaluation.report.draw import Picture, draw_segments, shrink
 from evaluation.report.rows import read_true_photo
+from labelme_panoptic_detr.instances import PanopticInstance, draw_boxes
+from labelme_panoptic_detr.pictures import Shown
 
 if TYPE_CHECKING:
     import supervision
 
-NOTEBOOK_SIDE, NOTEBOOK_QUALITY = 640, 80  # of the JPEG that a notebook shows
+NOTEBOOK_SIDE = 640  # pixels of the JPEG that a notebook shows
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class PanopticPhoto:
     ids: SegmentIds
     photo: Photo
     categories: tuple[Category, ...]
+    _results: tuple[Result, ...] | None = None  # of a prediction
 
     def __repr__(self) -> str:
         height, width = self.ids.shape
@@ -83,20 +86,34 @@ class PanopticPhoto:
         xyxy = (x, y, x + w, y + h)
         return PanopticSegment(segment.id, category, segment.score, xyxy, segment.area, self.ids)
 
-    def draw(self, *, long_side: int | None = None) -> Picture:
+    @cached_property
+    def instances(self) -> tuple[PanopticInstance, ...]:
+        """All things with their boxes; those of a prediction with the highest score first."""
+        if self._results is None:
+            return tuple(
+                PanopticInstance(segment.category, segment.score, segment.xyxy)
+                for segment in self.segments
+                if segment.category.isthing
+            )
+        by_id = {category.id: category for category in self.categories}
+        return tuple(_instance(one, by_id[one.category_id]) for one in self._results)
+
+    def draw(self, *, long_side: int | None = None, boxes: bool = False) -> Picture:
         """Return a new (h, w, 3) uint8 RGB picture of the photo with its segments.
 
         Each segment has the colour of its category, a border and, if it is large enough, its name.
-        `long_side` limits the longer side of the picture, in pixels.
+        `long_side` limits the longer side of the picture, in pixels. With `boxes`, the picture
+        shows the boxes of `instances` instead, those of a prediction with a score of 0.5 or more.
         """
         photo = self.pixels if long_side is None else shrink(self.pixels, long_side=long_side)
+        if boxes:
+            scale = photo.shape[1] / self.pixels.shape[1]
+            return draw_boxes(photo, self.instances, scale=scale)
         return draw_segments(photo, self.ids, self.photo.segments, self.categories)
 
     def _repr_jpeg_(self) -> bytes:
         """Return the drawing as a JPEG, which notebooks show."""
-        picture = self.draw(long_side=NOTEBOOK_SIDE)[..., ::-1]
-        encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, NOTEBOOK_QUALITY])[1]
-        return encoded.tobytes()
+        return Shown(self.draw(long_side=NOTEBOOK_SIDE))._repr_jpeg_()
 
     def to_supervision(self) -> supervision.Detections:
         """Return the segments as `supervision.Detections`; needs the package `supervision`.
@@ -121,6 +138,11 @@ class PanopticPhoto:
             class_id=np.array([segment.category.id for segment in found]),
             data={"class_name": np.array([segment.category.name for segment in found])},
         )
+
+
+def _instance(result: Result, category: Category) -> PanopticInstance:
+    x, y, w, h = result.xywh
+    return PanopticInstance(category, result.score, (x, y, x + w, y + h))
 
 
 def read_panoptic_photo(panoptic: PanopticSet, photo: Photo, images: Path) -> PanopticPhoto:

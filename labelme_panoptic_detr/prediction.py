@@ -53,7 +53,9 @@ class Model:
         decoded = (_decode(photo, number) for number, photo in numbered)
         for found in predict_photos(self.predictor, decoded):
             rgb = np.ascontiguousarray(found.pixels[..., ::-1])
-            yield PanopticPhoto(rgb, found.ids, found.photo, self.categories)
+            yield PanopticPhoto(
+                rgb, found.ids, found.photo, self.categories, tuple(found.instances)
+            )
 
 
 def load_model(

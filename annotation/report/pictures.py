@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,15 +40,37 @@ def draw_findings(task: PictureTask) -> list[bytes | None]:
         annotation = None if task.annotation is None else read_annotation(task.annotation)
     except InputError:
         annotation = None
-    marks = [_marks(annotation, finding) for finding in task.findings]
     try:
         with open_scene(task.photo, annotation) as scene:
-            views = [_view(scene, mark) for mark in marks]
-            scene.load(views)
-            drawn = zip(task.findings, marks, views, strict=True)
-            return [_jpeg(_drawn(scene, annotation, *one)) for one in drawn]
+            return [_jpeg(one) for one in _draw_all(scene, annotation, task.findings)]
     except Exception:  # Pillow raises almost any exception for a damaged file
         return [None] * len(task.findings)
+
+
+def draw_annotation(
+    annotation: Annotation | None, photo: Path | None, finding: Finding | None = None
+) -> Picture:
+    """Draw all shapes over the whole photo, or a finding as `draw_findings` does.
+
+    Raises InputError if the photo, or its copy in the annotation, cannot be read.
+    """
+    try:
+        with open_scene(photo, annotation) as scene:
+            return next(_draw_all(scene, annotation, [finding]))
+    except InputError:
+        raise
+    except Exception as error:  # as above
+        raise InputError(f"{photo or 'imageData'}: cannot be read: {error}") from error
+
+
+def _draw_all(
+    scene: Scene, annotation: Annotation | None, findings: Sequence[Finding | None]
+) -> Iterator[Picture]:
+    marks = [_marks(annotation, finding) for finding in findings]
+    views = [_view(scene, mark) for mark in marks]
+    scene.load(views)
+    for one in zip(findings, marks, views, strict=True):
+        yield _drawn(scene, annotation, *one)
 
 
 @dataclass(frozen=True)
@@ -58,9 +81,9 @@ class Marks:
     others: tuple[Shape, ...]
 
 
-def _marks(annotation: Annotation | None, finding: Finding) -> Marks:
+def _marks(annotation: Annotation | None, finding: Finding | None) -> Marks:
     shapes = () if annotation is None else annotation.shapes
-    if finding.shape is None or finding.shape >= len(shapes):
+    if finding is None or finding.shape is None or finding.shape >= len(shapes):
         return Marks(None, ())
     others = sorted(set(finding.others) - {finding.shape})
     return Marks(shapes[finding.shape], tuple(shapes[i] for i in others if i < len(shapes)))
@@ -91,7 +114,7 @@ def _rings(shape: Shape, size: Size) -> list[Points]:
 
 
 def _drawn(
-    scene: Scene, annotation: Annotation | None, finding: Finding, marks: Marks, view: View
+    scene: Scene, annotation: Annotation | None, finding: Finding | None, marks: Marks, view: View
 ) -> Picture:
     picture = scene.cut(view)
     for shape in () if annotation is None else annotation.shapes:
@@ -104,7 +127,7 @@ def _drawn(
         _fill(picture, view, marks.own)
         _draw_shape(picture, view, marks.own, RED, thick=2)
         _point_at(picture, view, marks.own)
-        if finding.place is not None:
+        if finding is not None and finding.place is not None:
             place = view.to_picture(np.round([finding.place]))  # as the message gives it
             _ring(picture, place[0], 12, YELLOW)
     if view.share < 0.2:

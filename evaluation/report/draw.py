@@ -59,6 +59,11 @@ def shrink(photo: Picture, *, long_side: int) -> Picture:
     return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def letter_height(width: int) -> int:
+    """Return the height of names in pixels in a picture of this width."""
+    return max(round(width * LETTERS), LEAST_LETTERS)
+
+
 def sample_ids(ids: SegmentIds, size: tuple[int, ...]) -> SegmentIds:
     """Sample ids at the centre of each pixel of a smaller picture of `size`, (height, width)."""
     pairs = zip(ids.shape, size, strict=True)
@@ -83,7 +88,7 @@ def _borders(ids: SegmentIds) -> NDArray[np.bool_]:
 
 def _write_name(picture: Picture, region: Region, category: Category) -> None:
     """Write a name at the innermost point of a segment, if the segment is large enough."""
-    size = max(round(picture.shape[1] * LETTERS), LEAST_LETTERS)
+    size = letter_height(picture.shape[1])
     lettering = render(category.name, height=size, otherwise=f"#{category.id}")
     height, width = lettering.letters.shape
     if np.count_nonzero(region.mask) < 2 * width * height:

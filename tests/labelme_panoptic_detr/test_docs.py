@@ -62,6 +62,13 @@ def test_pictures_have_the_size_of_the_photo_or_less(names: dict[str, Any]) -> N
     assert not np.array_equal(found.draw(), found.pixels)
 
 
+def test_annotations_and_boxes_are_shown(names: dict[str, Any]) -> None:
+    assert names["drawn"].pixels.shape == (270, 360, 3)
+    assert names["boxes"].pixels.shape == (240, 2 * 320 + 6, 3)
+    boxes = [one.xyxy for one in names["true"].instances]
+    assert boxes == [one.xyxy for one in names["true"].segments if one.category.isthing]
+
+
 def test_arrays_and_paths_give_the_same_prediction(names: dict[str, Any]) -> None:
     assert len(names["counts"]) == 3
     again = names["model"].predict(names["found"].pixels)
@@ -86,14 +93,36 @@ def test_a_run_is_evaluated_and_reported(names: dict[str, Any]) -> None:
     assert len(list((names["folder"] / names["pictures"]).iterdir())) > 1
 
 
-def test_the_functions_of_the_table_exist() -> None:
-    rows = dict(re.findall(r"^\| `([\w-]+)` \| (.*) \|$", TEXT, re.MULTILINE))
-    assert sorted([*rows, *SHOWN]) == sorted(COMMANDS)
-    dotted = [name for row in rows.values() for name in re.findall(r"`([\w.]+)`", row)]
-    assert len(dotted) > len(rows)
-    for name in dotted:
-        module, _, function = name.rpartition(".")
-        path = Path(module.replace(".", "/"))
-        path = path / "__init__.py" if (ROOT / path).is_dir() else path.with_suffix(".py")
-        defined = {n.name for n in ast.walk(parse(path)) if isinstance(n, ast.FunctionDef)}
-        assert function in defined | set(lpd.__all__), name
+def test_sets_are_exported_imported_and_collected(names: dict[str, Any]) -> None:
+    exported, imported, collected = names["exported"], names["imported"], names["collected"]
+    assert exported.photos == len(imported.written) == len(collected.added) == 12
+    files = (names["folder"] / "datasets/yard/labelme").glob("*.json")
+    drawn = sum(len(lpd.read_annotation(file).shapes) for file in files)
+    assert exported.instances <= drawn == sum(one.shapes for one in imported.written)
+    sides = [
+        max(Image.open(photo).size)
+        for photo in (names["folder"] / collected.root / "images").iterdir()
+    ]
+    assert sides == [200] * 12
+
+
+def test_the_functions_of_the_table_have_these_arguments() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| `([\w.]+)` \| `(.+)` \|$", TEXT, re.MULTILINE)
+    assert sorted({*(command for command, _, _ in rows), *SHOWN}) == sorted(COMMANDS)
+    for _, module, call in rows:
+        name = call.partition("(")[0]
+        if module == lpd.__name__:
+            module = getattr(lpd, name).__module__
+        path = Path(module.replace(".", "/")).with_suffix(".py")
+        (found,) = (
+            node
+            for node in parse(path).body
+            if isinstance(node, ast.FunctionDef) and node.name == name
+        )
+        for argument in ast.walk(found.args):
+            if isinstance(argument, ast.arg):
+                argument.annotation = None
+        expected = ast.parse(f"def {call}: ...").body[0]
+        assert isinstance(expected, ast.FunctionDef)
+        assert ast.unparse(found.args) == ast.unparse(expected.args), name
+        assert ast.dump(found.returns) == ast.dump(expected.returns), name  # type: ignore[arg-type]

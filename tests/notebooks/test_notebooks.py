@@ -14,7 +14,7 @@ from labelme_panoptic_detr import evaluate, read_log
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-ALLOWED = {"labelme_panoptic_detr", "IPython", "PIL"}
+ALLOWED = {"labelme_panoptic_detr", "IPython"}
 STANDARD = {"collections", "io", "itertools", "json", "os", "pathlib"}
 MOST_BYTES = 150_000
 
