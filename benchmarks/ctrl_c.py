@@ -47,6 +47,7 @@ ROOT = Path(__file__).parents[1]
 SECONDS = 30.0  # in which a program must end
 WAITING = 2.0  # seconds during which a program waits for a person
 STATUSES = (130, -signal.SIGINT)  # of a stopped program: by its own code, or by the system's
+EARLY = (-signal.SIGINT, 1)  # of Python that is stopped before, or while, it loads its own modules
 BACKGROUND = '"$@" & echo $! >"$0"; wait $!'
 TINY = (
     *("variant=fast", "epochs=2", "num_workers=0", "tune=0", "score_every=1", "schedule=step"),
@@ -188,7 +189,7 @@ def press_at(moment: float, program: Program, env: dict[str, str]) -> list[str]:
         pressed, status, text = time.monotonic() - end + SECONDS, started.status(), started.output()
         psutil.wait_procs(processes, timeout=max(0.0, end - time.monotonic()))
         left = [_words(one) for one in processes if one.is_running() and _words(one)]
-        if early or (status == -signal.SIGINT and _is_early(text)):
+        if early or (status in EARLY and _is_early(text)):
             return ["early"]
         # `review` has done its work when it opens the App
         allowed = (*STATUSES, 0) if "App: stopped" in text else STATUSES
