@@ -9,7 +9,7 @@ whose Ctrl-C reaches the program and its children, and by a script in the backgr
 tells it to ignore Ctrl-C; there, `kill -INT` sends it to the program alone. Counted are:
 
     early    moments before the project's code ran: Python shows a traceback, or ignores the signal
-    ended    moments at which the program had already ended
+    ended    moments at which the program had ended, or had done its work
     alive    programs, or processes started by them, that were still there after 30 seconds
     trace    programs that printed a traceback
     status   programs whose exit status was not that of a stopped program
@@ -45,6 +45,7 @@ from tests.predicted import run_that_predicts
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 30.0  # in which a program must end
+ENDING = 1.0  # seconds that Python takes to end after the work is done
 WAITING = 2.0  # seconds during which a program waits for a person
 STATUSES = (130, -signal.SIGINT)  # of a stopped program: by its own code, or by the system's
 EARLY = (-signal.SIGINT, 1)  # of Python that is stopped before, or while, it loads its own modules
@@ -191,6 +192,8 @@ def press_at(moment: float, program: Program, env: dict[str, str]) -> list[str]:
         left = [_words(one) for one in processes if one.is_running() and _words(one)]
         if early or (status in EARLY and _is_early(text)):
             return ["early"]
+        if status == 0 and not program.waits and pressed < ENDING:
+            return ["ended"]
         # `review` has done its work when it opens the App
         allowed = (*STATUSES, 0) if "App: stopped" in text else STATUSES
         found = ["alive"] * bool(status is None or left)
