@@ -58,6 +58,8 @@ def app_server(name: str, *, address: str, port: int) -> Iterator[Callable[[], o
 
         def stop(self) -> None:
             """Stop the server, by force if it still answers a window of the App."""
+            if self.child is None:  # Ctrl-C was pressed before it was started
+                return
             with suppress(psutil.NoSuchProcess):
                 processes = [self.child, *self.child.children(recursive=True)]
                 self.child.stdin.close()  # upon which its parent process asks it to end
@@ -75,21 +77,26 @@ def app_server(name: str, *, address: str, port: int) -> Iterator[Callable[[], o
 
 @cache
 def prepare_services() -> None:
-    """Wait longer for FiftyOne's services to start, and keep Ctrl-C in a terminal from them.
+    """Wait longer for FiftyOne's services to start, and keep Ctrl-C from them.
 
     On a busy machine, they may take longer than the minute that FiftyOne waits. They ignore Ctrl-C
-    only once they have started, and print a traceback before; they end when this process ends.
+    only once they have started, and print a traceback before; they end when this process ends. A
+    service that Ctrl-C has kept from starting cannot be stopped, which would print another one.
     Without the private names, nothing is changed.
     """
     try:
         from fiftyone.core.service import Service, ServiceListenTimeout
     except ImportError:
         return
-    start, wait = Service.start, Service._wait_for_child_port
+    start, stop, wait = Service.start, Service.stop, Service._wait_for_child_port
 
     def start_blocked(self: Any) -> None:
         with ctrl_c_blocked():
             start(self)
+
+    def stop_started(self: Any) -> None:
+        if self.child is not None:
+            stop(self)
 
     def wait_longer(self: Any, port: int | None = None) -> object:
         for _ in range(LISTEN_ATTEMPTS - 1):
@@ -101,7 +108,9 @@ def prepare_services() -> None:
             print("FiftyOne: still starting", flush=True)
         return wait(self, port, timeout=LISTEN_SECONDS)
 
-    Service.start, Service._wait_for_child_port = start_blocked, wait_longer
+    Service.child, Service._disabled = None, True  # until a service has set its own
+    Service.start, Service.stop = start_blocked, stop_started
+    Service._wait_for_child_port = wait_longer
 
 
 def database_services() -> list[Any]:

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import fiftyone as fo
 import pytest
 from fiftyone.constants import FIFTYONE_DB_BIN_DIR, MONGODB_MIN_VERSION
-from fiftyone.core.service import DatabaseService
+from fiftyone.core.service import DatabaseService, Service
 
 from curation.app.fiftyone_private import (
     DEFAULT_SERVICE,
@@ -16,6 +18,7 @@ from curation.app.fiftyone_private import (
     database_services,
     name_database_service,
     oldest_mongodb,
+    prepare_services,
     register_with,
 )
 
@@ -40,6 +43,29 @@ def test_without_private_names_fiftyone_chooses_its_service(without_private_name
     assert not register_with(None)
     name_database_service("other")
     assert DatabaseService.service_name == DEFAULT_SERVICE
+
+
+class InterruptedStart(Service):  # type: ignore[misc]
+    def start(self) -> None:
+        raise KeyboardInterrupt
+
+
+class InterruptedEarlier(Service):  # type: ignore[misc]
+    def __init__(self) -> None:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("service", [InterruptedStart, InterruptedEarlier])
+def test_a_service_that_was_not_started_is_not_stopped(
+    service: type[Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ignored: list[object] = []  # exceptions, which Python would print
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+    prepare_services()
+    with suppress(KeyboardInterrupt):
+        service()
+    gc.collect()
+    assert ignored == []
 
 
 def test_modules_inside_fiftyone_are_imported_in_one_file() -> None:
