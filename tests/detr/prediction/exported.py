@@ -8,13 +8,12 @@ from typing import Any
 import onnxruntime
 import torch
 
-from detr.model.detr import DETR
-from detr.model.segmentation import DETRsegm
+from detr.weights.published import Detector, Segmenter
 
 SIZES = ((96, 128), (64, 200), (131, 77))  # the last is not a multiple of any stride
 
 
-def check_agreement(path: Path, model: DETR | DETRsegm) -> dict[str, Any]:
+def check_agreement(path: Path, model: Detector | Segmenter) -> dict[str, Any]:
     """Compare the results of onnxruntime and torch for photos of any size; return the metadata."""
     session = onnxruntime.InferenceSession(path)
     torch.manual_seed(0)
