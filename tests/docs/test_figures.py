@@ -108,15 +108,18 @@ def test_the_losses_of_a_run_are_those_of_its_log(run: str) -> None:
     assert f"{expected} {{:.1f}}.".format(*ends) in text(run)
 
 
-def test_the_scores_of_both_runs_on_facades_are_those_of_their_logs() -> None:
-    long = read_log(RUNS / "facades/log_two_hours.jsonl")
+def test_the_scores_of_all_runs_on_facades_are_those_of_their_logs() -> None:
+    logs = [
+        read_log(RUNS / f"facades/log{name}.jsonl") for name in ("", "_half_hour", "_two_hours")
+    ]
     rows = [
         f"| {epoch.epoch} | {' | '.join(percent(*(epoch.scores[key] or 0 for key in SCORED)))} |"
-        for epoch in (stage("facades", "joint")[-1], *long)
+        for log in logs
+        for epoch in log
         if epoch.scores
     ]
-    assert len(rows) == 4 and all(row in text("facades") for row in rows)
-    losses = [f"{epoch.train['loss']:.1f}" for epoch in long]
+    assert len(rows) == 6 and all(row in text("facades") for row in rows)
+    losses = [f"{epoch.train['loss']:.1f}" for epoch in logs[2]]
     assert f"({losses[9]} after 10 epochs, {losses[19]} after 20)" in text("facades")
 
 
