@@ -69,24 +69,29 @@ def _draw_all(
     marks = [_marks(annotation, finding) for finding in findings]
     views = [_view(scene, mark) for mark in marks]
     scene.load(views)
-    for one in zip(findings, marks, views, strict=True):
+    for one in zip(marks, views, strict=True):
         yield _drawn(scene, annotation, *one)
 
 
 @dataclass(frozen=True)
 class Marks:
-    """The shapes that a finding concerns: its `own`, and the `others` that it involves."""
+    """The shapes that a finding concerns: its `own`, and the `others` that it involves.
 
-    own: Shape | None
-    others: tuple[Shape, ...]
+    `place` is a point in the photo, in its pixels.
+    """
+
+    own: Shape | None = None
+    others: tuple[Shape, ...] = ()
+    place: tuple[float, float] | None = None
 
 
 def _marks(annotation: Annotation | None, finding: Finding | None) -> Marks:
     shapes = () if annotation is None else annotation.shapes
     if finding is None or finding.shape is None or finding.shape >= len(shapes):
-        return Marks(None, ())
+        return Marks()
     others = sorted(set(finding.others) - {finding.shape})
-    return Marks(shapes[finding.shape], tuple(shapes[i] for i in others if i < len(shapes)))
+    involved = tuple(shapes[i] for i in others if i < len(shapes))
+    return Marks(shapes[finding.shape], involved, finding.place)
 
 
 def _view(scene: Scene, marks: Marks) -> View:
@@ -113,9 +118,7 @@ def _rings(shape: Shape, size: Size) -> list[Points]:
     return [points] if len(points) else []
 
 
-def _drawn(
-    scene: Scene, annotation: Annotation | None, finding: Finding | None, marks: Marks, view: View
-) -> Picture:
+def _drawn(scene: Scene, annotation: Annotation | None, marks: Marks, view: View) -> Picture:
     picture = scene.cut(view)
     for shape in () if annotation is None else annotation.shapes:
         if shape not in (marks.own, *marks.others):
@@ -127,8 +130,8 @@ def _drawn(
         _fill(picture, view, marks.own)
         _draw_shape(picture, view, marks.own, RED, thick=2)
         _point_at(picture, view, marks.own)
-        if finding is not None and finding.place is not None:
-            place = view.to_picture(np.round([finding.place]))  # as the message gives it
+        if marks.place is not None:
+            place = view.to_picture(np.round([marks.place]))  # as the message gives it
             _ring(picture, place[0], 12, YELLOW)
     if view.share < 0.2:
         _inset(picture, scene, view)

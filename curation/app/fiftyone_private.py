@@ -80,9 +80,9 @@ def prepare_services() -> None:
     """Wait longer for FiftyOne's services to start, and keep Ctrl-C from them.
 
     On a busy machine, they may take longer than the minute that FiftyOne waits. They ignore Ctrl-C
-    only once they have started, and print a traceback before; they end when this process ends. A
-    service that Ctrl-C has kept from starting cannot be stopped, which would print another one.
-    Without the private names, nothing is changed.
+    only once they have started, and print a traceback before; they end when this process ends.
+    Stopping a service that Ctrl-C has kept from starting does nothing, instead of printing another
+    traceback. Without the private names, nothing is changed.
     """
     try:
         from fiftyone.core.service import Service, ServiceListenTimeout

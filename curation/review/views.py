@@ -20,7 +20,6 @@ from curation.app.fields import (
     PREDICTED_SEGMENTS,
     PRICE,
     RUNS_DISAGREE,
-    SUSPECTS,
     TRUE_SEGMENTS,
     WORST_PHOTOS,
     OtherFields,
@@ -128,7 +127,7 @@ def only_segments(
 ) -> fo.DatasetView:
     """Show all photos of a view, but only the segments that fit; None hides that side.
 
-    Predictions of the other runs are filtered as those of this one; suspicious labels are hidden.
+    Predictions of the other runs are filtered as those of this one.
     """
     nothing = F("outcome") == ""
     others = [path for other in OTHERS for path in other.segments if view.has_sample_field(path)]
@@ -137,8 +136,6 @@ def only_segments(
         for path in fields:
             one = nothing if shown is None else shown
             view = view.filter_labels(path, one, only_matches=False)
-    if view.has_sample_field(SUSPECTS):
-        view = view.filter_labels(SUSPECTS, nothing, only_matches=False)
     return view
 
 
