@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from errno import ENOMEM, ENOSPC
 from functools import cache
 from math import ceil
+from time import sleep
+from typing import TypeVar
 
 import cv2
 import torch
@@ -23,6 +25,7 @@ from detr.data.padded import pad
 from detr.data.targets import SegmentMap
 
 Example = tuple[Tensor, SegmentMap]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,9 @@ def read_batches(examples: Examples, batches: Sequence[Sequence[int]]) -> Iterat
     """Read each batch of example indices, in `num_workers` other processes if configured.
 
     Batches come through shared memory or, if it is too small, as it often is in containers, through
-    pipes. Raises InputError if a photo cannot be read.
+    pipes. Raises InputError if a photo cannot be read, and RuntimeError if a worker was killed.
     """
-    for batch in _read(examples, batches):
+    for batch in _until_worker_dies(_read(examples, batches)):
         if isinstance(batch, ReadError):
             raise InputError(batch.message)
         if isinstance(batch, PickledBatch):
@@ -92,6 +95,14 @@ def read_batches(examples: Examples, batches: Sequence[Sequence[int]]) -> Iterat
             yield pickle.loads(batch.data)
         else:
             yield batch
+
+
+def _until_worker_dies(batches: Iterator[T]) -> Iterator[T]:
+    try:
+        yield from batches
+    except (EOFError, ConnectionError) as error:  # the worker died while it sent a batch
+        sleep(1)  # until its death is reported: torch's handler of SIGCHLD raises RuntimeError
+        raise RuntimeError("DataLoader worker exited unexpectedly") from error
 
 
 def _read(
