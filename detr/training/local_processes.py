@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -69,6 +69,7 @@ def train_in_processes(
     errors: list[Connection] = []
     folder, is_done = TemporaryDirectory(), threading.Event()
     rendezvous = Path(folder.name, "rendezvous").as_uri()
+    resource_tracker.ensure_running()  # when it starts, it unblocks Ctrl-C
     try:
         for rank in range(1, count):
             receiver, sender = context.Pipe(duplex=False)
