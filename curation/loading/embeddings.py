@@ -14,6 +14,7 @@ from annotation.dataset import Dataset
 from base.files import digest
 from curation.app.database import forget
 from curation.app.fields import LOOK_ALIKES, PHOTO_MAP, REPRESENTATIVENESS, SIMILAR, UNIQUENESS
+from curation.loading.declaring import declare, new_field
 from curation.loading.labels import set_by_photo
 
 Vectors = NDArray[np.float32]  # (N, C) unit vectors of photos
@@ -58,7 +59,7 @@ def show_embeddings(samples: fo.Dataset, split_of: Mapping[str, str], vectors: V
         print(f"FiftyOne: computing the map of {len(names):,} photos", flush=True)
         others = dict.fromkeys(n for n in samples.values("photo") if n and n not in split_of)
         density = vectors @ vectors.mean(0)
-        _declare(samples)
+        declare(samples, {name: new_field(fo.FloatField, what) for name, what in _FIELDS.items()})
         for field, values in zip(_FIELDS, (rate_uniqueness(vectors), density), strict=True):
             by_photo = dict(zip(names, values.tolist(), strict=True))
             set_by_photo(samples, field, {**others, **by_photo})
@@ -112,11 +113,6 @@ def rate_uniqueness(vectors: Vectors) -> NDArray[np.float64]:
             means.append(distances @ np.array([0.6, 0.3, 0.1]))
     unlike = np.concatenate(means)
     return np.asarray(unlike / max(unlike.max(), _TINY), np.float64)
-
-
-def _declare(samples: fo.Dataset) -> None:
-    for name, description in _FIELDS.items():
-        samples.add_sample_field(name, fo.FloatField, description=description)
 
 
 def _delete_rest(samples: fo.Dataset) -> None:

@@ -22,13 +22,6 @@ from curation.loading.masks import PhotoMasks
 Label = dict[str, Any]  # a stored fo.Detection
 BATCH = 200  # photos whose labels are stored at once, to bound the memory that these take
 
-ATTRIBUTES: dict[str, type] = {  # of every segment; the sidebar of the App lists declared ones only
-    "segment_id": fo.IntField,
-    "category": fo.StringField,  # the label as loaded, to find labels that the user has corrected
-    "area": fo.IntField,
-    **dict.fromkeys(("iscrowd", *FLAGS), fo.BooleanField),
-}
-
 
 def segment_labels(
     photo: Photo,
@@ -140,30 +133,3 @@ def xywh_norm(xywh: tuple[int, int, int, int], photo: Photo) -> tuple[float, flo
 def scene_label(masks: PhotoMasks) -> fo.Segmentation:
     """Make a label of the whole photo from a mask of category ids."""
     return fo.Segmentation(mask_path=str(masks.scene))
-
-
-def declare_segments(samples: fo.Dataset, field: str, more: Mapping[str, type]) -> None:
-    """Declare a field of segments, with `more` attributes than all segments have."""
-    declare_labels(samples, field, {**ATTRIBUTES, **more})
-
-
-def declare_labels(samples: fo.Dataset, field: str, attributes: Mapping[str, type]) -> None:
-    """Declare a field of labels with the attributes that the App can filter by.
-
-    All attributes are declared at once, because FiftyOne saves and reloads the set each time.
-    """
-    labels = {
-        "name": "detections",
-        "ftype": fo.ListField,
-        "subfield": fo.EmbeddedDocumentField,
-        "embedded_doc_type": fo.Detection,
-        "fields": [{"name": name, "ftype": kind} for name, kind in attributes.items()],
-    }
-    samples.add_sample_field(
-        field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections, fields=[labels]
-    )
-
-
-def declare_scene(samples: fo.Dataset, field: str) -> None:
-    """Declare a field of whole scenes."""
-    samples.add_sample_field(field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Segmentation)

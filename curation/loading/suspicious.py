@@ -15,9 +15,9 @@ from base.errors import InputError
 from conversion.coco.panoptic import PanopticSet, Photo
 from conversion.folding.folds import count_folds
 from curation.app.fields import SUSPECTS, SUSPICION, SUSPICIOUS_LABELS
+from curation.loading.declaring import declare, label_fields, new_field
 from curation.loading.labels import (
     Label,
-    declare_labels,
     labels_of,
     new_label,
     set_by_photo,
@@ -131,10 +131,9 @@ def _store(
 
 
 def _declare(samples: fo.Dataset) -> None:
-    declare_labels(samples, SUSPECTS, {"kind": fo.StringField})
-    samples.add_sample_field(
-        SUSPICION, fo.FloatField, description="highest score of the suspects of this photo"
-    )
+    highest = new_field(fo.FloatField, "highest score of the suspects of this photo")
+    suspects = label_fields(SUSPECTS, {"kind": fo.StringField})
+    declare(samples, {**suspects, SUSPICION: highest})
 
 
 def _delete(samples: fo.Dataset) -> None:

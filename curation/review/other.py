@@ -16,7 +16,8 @@ from base.workers import batched
 from conversion.coco.panoptic import PanopticSet
 from conversion.coco.panoptic_file import read_panoptic
 from curation.app.fields import OTHERS, OtherFields
-from curation.loading.labels import BATCH, declare_segments, set_by_photo
+from curation.loading.declaring import declare, new_field, segment_fields
+from curation.loading.labels import BATCH, set_by_photo
 from curation.loading.load import has_fields
 from curation.loading.masks import mask_folder, remove_old_masks, write_masks
 from curation.loading.runs import prediction_of, reviewed_runs, split_of
@@ -115,8 +116,7 @@ def _show(
 
 
 def _declare(samples: fo.Dataset, fields: OtherFields) -> None:
-    for field in fields.segments:
-        declare_segments(samples, field, ATTRIBUTES)
-    meanings = {fields.pq: "pq of another run", fields.change: f"pq minus {fields.pq}"}
-    for field, what in meanings.items():
-        samples.add_sample_field(field, fo.FloatField, description=what)
+    things, stuff = (segment_fields(field, ATTRIBUTES) for field in fields.segments)
+    pq = new_field(fo.FloatField, "pq of another run")
+    change = new_field(fo.FloatField, f"pq minus {fields.pq}")
+    declare(samples, {**things, **stuff, fields.pq: pq, fields.change: change})

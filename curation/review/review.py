@@ -30,10 +30,15 @@ from curation.app.fields import (
     TRUE_SEGMENTS,
     WORST_PHOTOS,
 )
+from curation.loading.declaring import (
+    declare,
+    new_field,
+    scene_field,
+    segment_fields,
+    strings_field,
+)
 from curation.loading.labels import (
     BATCH,
-    declare_scene,
-    declare_segments,
     labels_of,
     scene_label,
     set_by_photo,
@@ -149,17 +154,16 @@ def _panel(compared: Compared, name: str, others: Sequence[Other]) -> dict[str, 
 
 
 def _declare(samples: fo.Dataset) -> None:
+    fields = {
+        PREDICTED_SCENE: scene_field(),
+        "pq": new_field(fo.FloatField, "panoptic quality of this photo"),
+        PRICE: new_field(fo.FloatField, "points of PQ that the errors of this photo cost"),
+        **{field: new_field(fo.IntField, "number of segments") for field in COUNTS},
+        **{field: strings_field() for field in (ERROR_KINDS, CONFUSIONS)},
+    }
     for field in MARKED:
-        declare_segments(samples, field, ATTRIBUTES)
-    declare_scene(samples, PREDICTED_SCENE)
-    samples.add_sample_field("pq", fo.FloatField, description="panoptic quality of this photo")
-    samples.add_sample_field(
-        PRICE, fo.FloatField, description="points of PQ that the errors of this photo cost"
-    )
-    for field in COUNTS:
-        samples.add_sample_field(field, fo.IntField, description="number of segments")
-    for field in (ERROR_KINDS, CONFUSIONS):
-        samples.add_sample_field(field, fo.ListField, subfield=fo.StringField)
+        fields |= segment_fields(field, ATTRIBUTES)
+    declare(samples, fields)
 
 
 def _store(

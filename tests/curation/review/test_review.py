@@ -153,11 +153,18 @@ def test_every_error_has_a_kind_and_a_price(loaded: Loaded) -> None:
 
 
 def test_a_second_review(
-    drawn: Dataset, curate: Curate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    drawn: Dataset,
+    curate: Curate,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    curate(drawn)
-    prediction = predict(drawn, tmp_path / "run")
-    (sample,) = reviewed(drawn, prediction).match_tags("test")
+    with monkeypatch.context() as patch:
+        patch.delattr(fo.Dataset, "add_sample_field")  # it reloads the set each time
+        curate(drawn)
+        prediction = predict(drawn, tmp_path / "run")
+        samples = reviewed(drawn, prediction)
+    (sample,) = samples.match_tags("test")
     sample["predictions"].detections[0].tags.append("ask")
     sample.save()
     capsys.readouterr()
