@@ -16,6 +16,7 @@ from fiftyone import ViewField as F
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import ATTRIBUTES as FLAGS
 from conversion.coco.panoptic import Photo, Segment
+from curation.app.fiftyone_private import stored_values
 from curation.loading.deleted import Deleted
 from curation.loading.masks import PhotoMasks
 
@@ -104,17 +105,46 @@ def count_lost(before: Sequence[Label], now: Sequence[Label]) -> int:
 
 def labels_of(samples: fo.Dataset, field: str, names: Iterable[str]) -> dict[str, list[Label]]:
     """Return the stored labels of photos that have any, by photo."""
-    found = samples.match(F("photo").is_in(list(names)))
-    rows = zip(*found.values(["photo", field]), strict=True)
-    return {name: labels.to_dict()["detections"] for name, labels in rows if labels is not None}
+    found = values_of(samples, field, names)
+    return {
+        name: [{"tags": [], **label} for label in labels.get("detections") or ()]
+        for name, labels in found.items()
+        if labels is not None
+    }
 
 
-def store_labels(samples: fo.Dataset, field: str, by_photo: Mapping[str, list[Label]]) -> None:
-    """Set the segments of photos."""
+def store_labels(
+    samples: fo.Dataset,
+    field: str,
+    by_photo: Mapping[str, list[Label]],
+    before: Mapping[str, list[Label]],
+) -> None:
+    """Set the segments of photos that had others `before`."""
     values = {
-        name: {"_cls": "Detections", "detections": labels} for name, labels in by_photo.items()
+        name: {"_cls": "Detections", "detections": labels}
+        for name, labels in by_photo.items()
+        if labels != before.get(name)
     }
     set_by_photo(samples, field, values)
+
+
+def clear_labels(samples: fo.Dataset, field: str, names: Iterable[str]) -> None:
+    """Remove the labels of photos that have any."""
+    found = samples.match(F("photo").is_in(list(names))).exists(field)
+    set_by_photo(samples, field, dict.fromkeys(found.values("photo")))
+
+
+def values_of(samples: fo.Dataset, field: str, names: Iterable[str]) -> dict[str, Any]:
+    """Return what is stored in a field, or in a part of it, by photo."""
+    found = samples.match(F("photo").is_in(list(names)))
+    return dict(zip(*stored_values(found, ["photo", field]), strict=True))
+
+
+def set_changed(samples: fo.Dataset, field: str, by_photo: Mapping[str, Any]) -> None:
+    """Set one declared field of those samples that have another value; values by photo."""
+    before = values_of(samples, field, by_photo)
+    changed = {name: value for name, value in by_photo.items() if value != before.get(name)}
+    set_by_photo(samples, field, changed)
 
 
 def set_by_photo(samples: fo.Dataset, field: str, by_photo: Mapping[str, Any]) -> None:

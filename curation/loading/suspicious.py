@@ -127,7 +127,7 @@ def _store(
     highest = {name: max(one["confidence"] for one in own) for name, own in changed.items()}
     set_by_photo(samples, SUSPICION, {**gone, **highest})
     set_by_photo(samples, SUSPECTS, gone)
-    store_labels(samples, SUSPECTS, changed)
+    store_labels(samples, SUSPECTS, changed, before)
 
 
 def _declare(samples: fo.Dataset) -> None:
@@ -137,6 +137,7 @@ def _declare(samples: fo.Dataset) -> None:
 
 
 def _delete(samples: fo.Dataset) -> None:
-    samples.delete_sample_fields([name for name in _FIELDS if samples.has_sample_field(name)])
+    if fields := [name for name in _FIELDS if samples.has_sample_field(name)]:
+        samples.delete_sample_fields(fields)  # it reloads the set even if there are none
     if samples.has_saved_view(SUSPICIOUS_LABELS):
         samples.delete_saved_view(SUSPICIOUS_LABELS)

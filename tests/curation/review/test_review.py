@@ -171,6 +171,14 @@ def test_a_second_review(
     reviewed(drawn, prediction)
     assert "up to date" in capsys.readouterr().out
 
+    modified = samples.values("last_modified_at")
+    prediction.write_text(f"{prediction.read_text()}\n")  # another file with the same content
+    with monkeypatch.context() as patch:
+        patch.delattr(fo.Dataset, "save_view")
+        reviewed(drawn, prediction)
+    assert "is loaded" in capsys.readouterr().out
+    assert samples.values("last_modified_at") == modified
+
     review(drawn, truth_of(drawn).json_path, prediction, run=tmp_path / "second")
     sample.reload()
     first = sample["predictions"].detections[0]
