@@ -14,6 +14,7 @@ from annotation.dataset import Dataset
 from base.files import digest
 from curation.app.database import forget
 from curation.app.fields import LOOK_ALIKES, PHOTO_MAP, REPRESENTATIVENESS, SIMILAR, UNIQUENESS
+from curation.loading.declaring import declare, new_field
 from curation.loading.labels import set_by_photo
 
 Vectors = NDArray[np.float32]  # (N, C) unit vectors of photos
@@ -22,9 +23,11 @@ Embed = Callable[[Dataset, Sequence[str]], Vectors]  # of photos, by their paths
 FORMAT = "1"  # increase it if the same vectors give another map, so that it is computed again
 FEWEST = 5  # different photos that make a map
 MOST_PAIRS = 50  # of photos in the view of look-alikes
+AT_ONCE = 256  # photos that are compared with all others at a time, to bound the memory
 UNUSUAL = "most unusual photos"
+_TINY = float(np.finfo(np.float32).tiny)
 _FIELDS = {
-    UNIQUENESS: "how unlike its three nearest photos, relative to the most unusual photo",
+    UNIQUENESS: "how unlike its nearest photos, relative to the most unusual photo",
     REPRESENTATIVENESS: "mean cosine similarity to all photos",
 }
 
@@ -45,7 +48,8 @@ def show_embeddings(samples: fo.Dataset, split_of: Mapping[str, str], vectors: V
     if samples.info.get("embeddings") == inputs and has_embeddings(samples):
         return
     forget(samples, "embeddings")
-    for key in {PHOTO_MAP, SIMILAR}.intersection(samples.list_brain_runs()):
+    earlier = {PHOTO_MAP, SIMILAR, UNIQUENESS}  # the last one is of earlier versions
+    for key in earlier.intersection(samples.list_brain_runs()):
         samples.delete_brain_run(key)
     if len(np.unique(vectors, axis=0)) < FEWEST:
         _delete_rest(samples)
@@ -55,10 +59,10 @@ def show_embeddings(samples: fo.Dataset, split_of: Mapping[str, str], vectors: V
         print(f"FiftyOne: computing the map of {len(names):,} photos", flush=True)
         others = dict.fromkeys(n for n in samples.values("photo") if n and n not in split_of)
         density = vectors @ vectors.mean(0)
-        _declare(samples)
-        set_by_photo(samples, UNIQUENESS, others)
-        values = dict(zip(names, density.tolist(), strict=True))
-        set_by_photo(samples, REPRESENTATIVENESS, {**others, **values})
+        declare(samples, {name: new_field(fo.FloatField, what) for name, what in _FIELDS.items()})
+        for field, values in zip(_FIELDS, (rate_uniqueness(vectors), density), strict=True):
+            by_photo = dict(zip(names, values.tolist(), strict=True))
+            set_by_photo(samples, field, {**others, **by_photo})
         _compute(samples.select_by("photo", names, ordered=True), vectors)
         _save_views(samples, find_look_alikes(split_of, vectors))
     samples.info = {**samples.info, "embeddings": inputs}
@@ -66,7 +70,7 @@ def show_embeddings(samples: fo.Dataset, split_of: Mapping[str, str], vectors: V
 
 
 def _compute(photos: fo.DatasetView, vectors: Vectors) -> None:
-    """Compute the map (t-SNE), the index by which the App finds similar photos, and uniqueness.
+    """Compute the map (t-SNE), and the index by which the App finds similar photos.
 
     FiftyOne's `compute_representativeness` is not used: the photos farthest from the centre of
     their cluster have its highest values. Ours is the information density of Settles and Craven,
@@ -86,17 +90,32 @@ def _compute(photos: fo.DatasetView, vectors: Vectors) -> None:
         fob.compute_similarity(
             photos, embeddings=vectors, brain_key=SIMILAR, backend="sklearn", metric="cosine"
         )
-        fob.compute_uniqueness(photos, uniqueness_field=UNIQUENESS, similarity_index=SIMILAR)
 
 
-def _declare(samples: fo.Dataset) -> None:
-    for name, description in _FIELDS.items():
-        samples.add_sample_field(name, fo.FloatField, description=description)
+def rate_uniqueness(vectors: Vectors) -> NDArray[np.float64]:
+    """Return how unlike its nearest photos each photo is, relative to the most unusual one.
+
+    There must be at least five photos. The values are those of FiftyOne's `compute_uniqueness`,
+    which would hold the distances between all photos and their order in memory, more than a
+    gigabyte for 10,000 photos: weighted means of the cosine distances, seen from the mean vector,
+    to the second, third and fourth nearest photo. A copy of an unusual photo leaves it unusual.
+    """
+    centred = vectors - vectors.mean(0)
+    centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), _TINY)
+    means = []
+    with threadpool_limits(1):  # as in `_compute`
+        for start in range(0, len(centred), AT_ONCE):
+            similarity = centred[start : start + AT_ONCE] @ centred.T  # (n, N)
+            rows = np.arange(len(similarity))
+            similarity[rows, start + rows] = -np.inf  # of the photo itself
+            similarity.partition((-4, -3, -2), axis=1)
+            distances = np.maximum(0, 1 - similarity[:, [-2, -3, -4]])
+            means.append(distances @ np.array([0.6, 0.3, 0.1]))
+    unlike = np.concatenate(means)
+    return np.asarray(unlike / max(unlike.max(), _TINY), np.float64)
 
 
 def _delete_rest(samples: fo.Dataset) -> None:
-    if samples.has_brain_run(UNIQUENESS):
-        samples.delete_brain_run(UNIQUENESS)
     samples.delete_sample_fields([name for name in _FIELDS if samples.has_sample_field(name)])
     for name in (UNUSUAL, LOOK_ALIKES):
         if samples.has_saved_view(name):

@@ -16,18 +16,12 @@ from fiftyone import ViewField as F
 from conversion.coco.categories import Category
 from conversion.coco.panoptic import ATTRIBUTES as FLAGS
 from conversion.coco.panoptic import Photo, Segment
+from curation.app.fiftyone_private import stored_values
 from curation.loading.deleted import Deleted
 from curation.loading.masks import PhotoMasks
 
 Label = dict[str, Any]  # a stored fo.Detection
 BATCH = 200  # photos whose labels are stored at once, to bound the memory that these take
-
-ATTRIBUTES: dict[str, type] = {  # of every segment; the sidebar of the App lists declared ones only
-    "segment_id": fo.IntField,
-    "category": fo.StringField,  # the label as loaded, to find labels that the user has corrected
-    "area": fo.IntField,
-    **dict.fromkeys(("iscrowd", *FLAGS), fo.BooleanField),
-}
 
 
 def segment_labels(
@@ -111,17 +105,46 @@ def count_lost(before: Sequence[Label], now: Sequence[Label]) -> int:
 
 def labels_of(samples: fo.Dataset, field: str, names: Iterable[str]) -> dict[str, list[Label]]:
     """Return the stored labels of photos that have any, by photo."""
-    found = samples.match(F("photo").is_in(list(names)))
-    rows = zip(*found.values(["photo", field]), strict=True)
-    return {name: labels.to_dict()["detections"] for name, labels in rows if labels is not None}
+    found = values_of(samples, field, names)
+    return {
+        name: [{"tags": [], **label} for label in labels.get("detections") or ()]
+        for name, labels in found.items()
+        if labels is not None
+    }
 
 
-def store_labels(samples: fo.Dataset, field: str, by_photo: Mapping[str, list[Label]]) -> None:
-    """Set the segments of photos."""
+def store_labels(
+    samples: fo.Dataset,
+    field: str,
+    by_photo: Mapping[str, list[Label]],
+    before: Mapping[str, list[Label]],
+) -> None:
+    """Set the segments of photos that had others `before`."""
     values = {
-        name: {"_cls": "Detections", "detections": labels} for name, labels in by_photo.items()
+        name: {"_cls": "Detections", "detections": labels}
+        for name, labels in by_photo.items()
+        if labels != before.get(name)
     }
     set_by_photo(samples, field, values)
+
+
+def clear_labels(samples: fo.Dataset, field: str, names: Iterable[str]) -> None:
+    """Remove the labels of photos that have any."""
+    found = samples.match(F("photo").is_in(list(names))).exists(field)
+    set_by_photo(samples, field, dict.fromkeys(found.values("photo")))
+
+
+def values_of(samples: fo.Dataset, field: str, names: Iterable[str]) -> dict[str, Any]:
+    """Return what is stored in a field, or in a part of it, by photo."""
+    found = samples.match(F("photo").is_in(list(names)))
+    return dict(zip(*stored_values(found, ["photo", field]), strict=True))
+
+
+def set_changed(samples: fo.Dataset, field: str, by_photo: Mapping[str, Any]) -> None:
+    """Set one declared field of those samples that have another value; values by photo."""
+    before = values_of(samples, field, by_photo)
+    changed = {name: value for name, value in by_photo.items() if value != before.get(name)}
+    set_by_photo(samples, field, changed)
 
 
 def set_by_photo(samples: fo.Dataset, field: str, by_photo: Mapping[str, Any]) -> None:
@@ -140,30 +163,3 @@ def xywh_norm(xywh: tuple[int, int, int, int], photo: Photo) -> tuple[float, flo
 def scene_label(masks: PhotoMasks) -> fo.Segmentation:
     """Make a label of the whole photo from a mask of category ids."""
     return fo.Segmentation(mask_path=str(masks.scene))
-
-
-def declare_segments(samples: fo.Dataset, field: str, more: Mapping[str, type]) -> None:
-    """Declare a field of segments, with `more` attributes than all segments have."""
-    declare_labels(samples, field, {**ATTRIBUTES, **more})
-
-
-def declare_labels(samples: fo.Dataset, field: str, attributes: Mapping[str, type]) -> None:
-    """Declare a field of labels with the attributes that the App can filter by.
-
-    All attributes are declared at once, because FiftyOne saves and reloads the set each time.
-    """
-    labels = {
-        "name": "detections",
-        "ftype": fo.ListField,
-        "subfield": fo.EmbeddedDocumentField,
-        "embedded_doc_type": fo.Detection,
-        "fields": [{"name": name, "ftype": kind} for name, kind in attributes.items()],
-    }
-    samples.add_sample_field(
-        field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections, fields=[labels]
-    )
-
-
-def declare_scene(samples: fo.Dataset, field: str) -> None:
-    """Declare a field of whole scenes."""
-    samples.add_sample_field(field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Segmentation)

@@ -21,9 +21,15 @@ from curation.app.annotating import offer_labels
 from curation.app.appearance import save_workspace, set_appearance
 from curation.app.database import connect, explained_database_errors, forget
 from curation.app.fields import SPLIT, TRUE_SCENE, TRUE_SEGMENTS
+from curation.loading.declaring import (
+    declare,
+    new_field,
+    scene_field,
+    segment_fields,
+    strings_field,
+)
 from curation.loading.embeddings import Embed, has_embeddings, order_pairs, show_embeddings
 from curation.loading.entries import list_entries, panoptic_digest, read_splits
-from curation.loading.labels import declare_scene, declare_segments
 from curation.loading.masks import mask_folder, remove_old_masks, write_masks
 from curation.loading.poor_photos import has_quality, show_quality
 from curation.loading.quality import rate_photos
@@ -178,14 +184,15 @@ def _open_samples(dataset: Dataset) -> fo.Dataset:
 
 
 def _declare(samples: fo.Dataset) -> None:
-    samples.add_sample_field("photo", fo.StringField, description="path below images/")
-    samples.add_sample_field(SPLIT, fo.StringField, description="split in the panoptic set")
-    samples.add_sample_field(
-        "findings", fo.ListField, subfield=fo.StringField, description="findings of validation"
-    )
+    fields = {
+        "photo": new_field(fo.StringField, "path below images/"),
+        SPLIT: new_field(fo.StringField, "split in the panoptic set"),
+        "findings": strings_field("findings of validation"),
+        TRUE_SCENE: scene_field(),
+    }
     for field in TRUE_SEGMENTS:
-        declare_segments(samples, field, {})
-    declare_scene(samples, TRUE_SCENE)
+        fields |= segment_fields(field)
+    declare(samples, fields)
     samples.create_index("photo")
 
 

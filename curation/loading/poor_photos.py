@@ -10,6 +10,7 @@ from fiftyone import ViewField as F
 from base.files import digest
 from curation.app.database import forget
 from curation.app.fields import QUALITY, SHARPNESS
+from curation.loading.declaring import declare, new_field, strings_field
 from curation.loading.labels import set_by_photo
 from curation.loading.quality import FORMAT, LEAST_SHARPNESS, Quality
 
@@ -30,12 +31,8 @@ def show_quality(samples: fo.Dataset, qualities: Mapping[str, Quality]) -> None:
     if has_quality(samples) and samples.info["quality"] == inputs:
         return
     forget(samples, "quality")
-    samples.add_sample_field(
-        QUALITY, fo.ListField, subfield=fo.StringField, description="problems of the photo"
-    )
-    samples.add_sample_field(
-        SHARPNESS, fo.FloatField, description=f"0 to 1; below {LEAST_SHARPNESS} is blurry"
-    )
+    sharpness_field = new_field(fo.FloatField, f"0 to 1; below {LEAST_SHARPNESS} is blurry")
+    declare(samples, {QUALITY: strings_field("problems of the photo"), SHARPNESS: sharpness_field})
     others = dict.fromkeys(n for n in samples.values("photo") if n and n not in qualities)
     kinds = {name: list(one.kinds) for name, one in qualities.items()}
     set_by_photo(samples, QUALITY, {**others, **kinds})

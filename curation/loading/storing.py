@@ -155,7 +155,7 @@ def _store_segments(
             if lost := count_lost(before[name], labels.get(name, ())):
                 what = counted(lost, "corrected label")
                 print(f"{name}: {what} in {field} lost, because the annotation has changed")
-        store_labels(samples, field, labels)
+        store_labels(samples, field, labels, before)
         if without := [entry.name for entry in entries if entry.photo is None]:
             set_by_photo(samples, field, dict.fromkeys(without))
 

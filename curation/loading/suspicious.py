@@ -15,9 +15,9 @@ from base.errors import InputError
 from conversion.coco.panoptic import PanopticSet, Photo
 from conversion.folding.folds import count_folds
 from curation.app.fields import SUSPECTS, SUSPICION, SUSPICIOUS_LABELS
+from curation.loading.declaring import declare, label_fields, new_field
 from curation.loading.labels import (
     Label,
-    declare_labels,
     labels_of,
     new_label,
     set_by_photo,
@@ -127,17 +127,17 @@ def _store(
     highest = {name: max(one["confidence"] for one in own) for name, own in changed.items()}
     set_by_photo(samples, SUSPICION, {**gone, **highest})
     set_by_photo(samples, SUSPECTS, gone)
-    store_labels(samples, SUSPECTS, changed)
+    store_labels(samples, SUSPECTS, changed, before)
 
 
 def _declare(samples: fo.Dataset) -> None:
-    declare_labels(samples, SUSPECTS, {"kind": fo.StringField})
-    samples.add_sample_field(
-        SUSPICION, fo.FloatField, description="highest score of the suspects of this photo"
-    )
+    highest = new_field(fo.FloatField, "highest score of the suspects of this photo")
+    suspects = label_fields(SUSPECTS, {"kind": fo.StringField})
+    declare(samples, {**suspects, SUSPICION: highest})
 
 
 def _delete(samples: fo.Dataset) -> None:
-    samples.delete_sample_fields([name for name in _FIELDS if samples.has_sample_field(name)])
+    if fields := [name for name in _FIELDS if samples.has_sample_field(name)]:
+        samples.delete_sample_fields(fields)  # it reloads the set even if there are none
     if samples.has_saved_view(SUSPICIOUS_LABELS):
         samples.delete_saved_view(SUSPICIOUS_LABELS)

@@ -16,7 +16,8 @@ from base.workers import batched
 from conversion.coco.panoptic import PanopticSet
 from conversion.coco.panoptic_file import read_panoptic
 from curation.app.fields import OTHERS, OtherFields
-from curation.loading.labels import BATCH, declare_segments, set_by_photo
+from curation.loading.declaring import declare, new_field, segment_fields
+from curation.loading.labels import BATCH, clear_labels, set_changed
 from curation.loading.load import has_fields
 from curation.loading.masks import mask_folder, remove_old_masks, write_masks
 from curation.loading.runs import prediction_of, reviewed_runs, split_of
@@ -90,7 +91,8 @@ def _show(
         print(f"not shown beside this run: {error}")
         prediction = None
     if run is None or prediction is None:
-        samples.delete_sample_fields(list(filter(samples.has_sample_field, fields.all)))
+        if stale := list(filter(samples.has_sample_field, fields.all)):
+            samples.delete_sample_fields(stale)  # it reloads the set even if there are none
         remove_old_masks(folder, {})
         return None
     compared = compare(found, truth.categories)
@@ -103,20 +105,19 @@ def _show(
         pq = {name: others[name].match.pq if name in others else None for name in batch}
         in_both = [name for name in batch if name in others and name in marks]
         change = dict.fromkeys(batch) | {n: marks[n].match.pq - others[n].match.pq for n in in_both}
-        set_by_photo(samples, fields.pq, pq)
-        set_by_photo(samples, fields.change, change)
+        set_changed(samples, fields.pq, pq)
+        set_changed(samples, fields.change, change)
         shown = {name: others[name] for name in batch if name in others}
         store_predicted(samples, fields.segments, shown, prediction, masks)
-        if without := [name for name in batch if name not in others]:
-            for field in fields.segments:
-                set_by_photo(samples, field, dict.fromkeys(without))
+        without = [name for name in batch if name not in others]
+        for field in fields.segments:
+            clear_labels(samples, field, without)
     remove_old_masks(folder, masks)
     return Other(run, 100 * float(compared.prices.pq), fields)
 
 
 def _declare(samples: fo.Dataset, fields: OtherFields) -> None:
-    for field in fields.segments:
-        declare_segments(samples, field, ATTRIBUTES)
-    meanings = {fields.pq: "pq of another run", fields.change: f"pq minus {fields.pq}"}
-    for field, what in meanings.items():
-        samples.add_sample_field(field, fo.FloatField, description=what)
+    things, stuff = (segment_fields(field, ATTRIBUTES) for field in fields.segments)
+    pq = new_field(fo.FloatField, "pq of another run")
+    change = new_field(fo.FloatField, f"pq minus {fields.pq}")
+    declare(samples, {**things, **stuff, fields.pq: pq, fields.change: change})

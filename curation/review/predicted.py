@@ -31,4 +31,4 @@ def store_predicted(
                 before=before.get(name, ()),
             )
             labels[name] = mark_segments(made, one.prediction)
-        store_labels(samples, field, labels)
+        store_labels(samples, field, labels, before)

@@ -30,14 +30,21 @@ from curation.app.fields import (
     TRUE_SEGMENTS,
     WORST_PHOTOS,
 )
+from curation.loading.declaring import (
+    declare,
+    new_field,
+    scene_field,
+    segment_fields,
+    strings_field,
+)
 from curation.loading.labels import (
     BATCH,
-    declare_scene,
-    declare_segments,
     labels_of,
     scene_label,
     set_by_photo,
+    set_changed,
     store_labels,
+    values_of,
 )
 from curation.loading.load import has_fields, loaded_samples
 from curation.loading.masks import PhotoMasks, mask_folder, remove_old_masks, write_masks
@@ -149,17 +156,16 @@ def _panel(compared: Compared, name: str, others: Sequence[Other]) -> dict[str, 
 
 
 def _declare(samples: fo.Dataset) -> None:
+    fields = {
+        PREDICTED_SCENE: scene_field(),
+        "pq": new_field(fo.FloatField, "panoptic quality of this photo"),
+        PRICE: new_field(fo.FloatField, "points of PQ that the errors of this photo cost"),
+        **{field: new_field(fo.IntField, "number of segments") for field in COUNTS},
+        **{field: strings_field() for field in (ERROR_KINDS, CONFUSIONS)},
+    }
     for field in MARKED:
-        declare_segments(samples, field, ATTRIBUTES)
-    declare_scene(samples, PREDICTED_SCENE)
-    samples.add_sample_field("pq", fo.FloatField, description="panoptic quality of this photo")
-    samples.add_sample_field(
-        PRICE, fo.FloatField, description="points of PQ that the errors of this photo cost"
-    )
-    for field in COUNTS:
-        samples.add_sample_field(field, fo.IntField, description="number of segments")
-    for field in (ERROR_KINDS, CONFUSIONS):
-        samples.add_sample_field(field, fo.ListField, subfield=fo.StringField)
+        fields |= segment_fields(field, ATTRIBUTES)
+    declare(samples, fields)
 
 
 def _store(
@@ -187,7 +193,8 @@ def _clear(samples: fo.Dataset, names: Sequence[str]) -> None:
             set_by_photo(samples, field, dict.fromkeys(names))
         for field in TRUE_SEGMENTS:
             labels = labels_of(samples, field, names)
-            store_labels(samples, field, {n: mark_segments(labels[n], {}) for n in labels})
+            unmarked = {name: mark_segments(labels[name], {}) for name in labels}
+            store_labels(samples, field, unmarked, labels)
 
 
 def _store_photos(
@@ -204,12 +211,15 @@ def _store_photos(
         "missed": lambda one: len(one.match.fn),
         ERROR_KINDS: lambda one: list(one.error_kinds),
         CONFUSIONS: lambda one: list(one.confusions),
-        PREDICTED_SCENE: lambda one: scene_label(masks[one.match.truth.file_name]),
     }
     for field, value in values.items():
-        set_by_photo(samples, field, {name: value(one) for name, one in marks.items()})
+        set_changed(samples, field, {name: value(one) for name, one in marks.items()})
+    before = values_of(samples, f"{PREDICTED_SCENE}.mask_path", marks)
+    scenes = {name: scene_label(masks[name]) for name in marks}
+    changed = {name: one for name, one in scenes.items() if one.mask_path != before.get(name)}
+    set_by_photo(samples, PREDICTED_SCENE, changed)
     store_predicted(samples, PREDICTED_SEGMENTS, marks, prediction, masks)
     for field in TRUE_SEGMENTS:
         truth = labels_of(samples, field, marks)
         marked = {name: mark_segments(truth[name], marks[name].truth) for name in truth}
-        store_labels(samples, field, marked)
+        store_labels(samples, field, marked, truth)

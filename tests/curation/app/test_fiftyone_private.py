@@ -20,6 +20,7 @@ from curation.app.fiftyone_private import (
     oldest_mongodb,
     prepare_services,
     register_with,
+    stored_values,
 )
 
 PRIVATE = ("fiftyone.core.service", "fiftyone.service.util", "fiftyone.constants")
@@ -43,6 +44,16 @@ def test_without_private_names_fiftyone_chooses_its_service(without_private_name
     assert not register_with(None)
     name_database_service("other")
     assert DatabaseService.service_name == DEFAULT_SERVICE
+
+
+def test_without_the_private_option_labels_are_dicts_too() -> None:
+    labels = fo.Detections(detections=[fo.Detection(label="box")])
+
+    class Public:
+        def values(self, fields: list[str]) -> list[list[object]]:
+            return [["a.jpg"], [labels]]
+
+    assert stored_values(Public(), ["photo", "truth"]) == [["a.jpg"], [labels.to_dict()]]
 
 
 class InterruptedStart(Service):  # type: ignore[misc]

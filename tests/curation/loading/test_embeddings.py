@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import fiftyone as fo
+import fiftyone.brain as fob
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -16,8 +18,8 @@ from annotation.dataset import Dataset
 from annotation.photos.files import read_photo
 from conversion.building.build import convert
 from conversion.building.check import check
-from curation.app.fields import LOOK_ALIKES, PHOTO_MAP, REPRESENTATIVENESS, UNIQUENESS
-from curation.loading.embeddings import UNUSUAL, order_pairs
+from curation.app.fields import LOOK_ALIKES, PHOTO_MAP, REPRESENTATIVENESS, SIMILAR, UNIQUENESS
+from curation.loading.embeddings import UNUSUAL, order_pairs, rate_uniqueness
 from curation.loading.load import load_dataset
 from detr.prediction import descriptors
 from labelme_panoptic_detr.embeddings import embed_photos
@@ -70,6 +72,19 @@ def test_unusual_photos_and_mirrored_copies_are_found(dataset: Dataset) -> None:
     assert names(samples.load_saved_view(LOOK_ALIKES))[:2] == ["e", "c"]
     points = samples.load_brain_results(PHOTO_MAP).points
     assert points.shape == (6, 2) and np.isfinite(points).all()
+    fob.compute_uniqueness(samples, uniqueness_field="theirs", similarity_index=SIMILAR)
+    assert samples.values(UNIQUENESS) == pytest.approx(samples.values("theirs"), abs=1e-5)
+
+
+def test_the_distances_between_all_photos_are_not_held_in_memory() -> None:
+    count = 4000
+    vectors = np.random.default_rng(0).normal(size=(count, 8)).astype(np.float32)
+    tracemalloc.start()
+    unlike = rate_uniqueness(vectors)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert unlike.shape == (count,) and unlike.max() == 1
+    assert peak < 4 * count**2 / 4
 
 
 def test_changed_photos_are_read_again_and_the_map_follows(

@@ -153,16 +153,31 @@ def test_every_error_has_a_kind_and_a_price(loaded: Loaded) -> None:
 
 
 def test_a_second_review(
-    drawn: Dataset, curate: Curate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    drawn: Dataset,
+    curate: Curate,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    curate(drawn)
-    prediction = predict(drawn, tmp_path / "run")
-    (sample,) = reviewed(drawn, prediction).match_tags("test")
+    with monkeypatch.context() as patch:
+        patch.delattr(fo.Dataset, "add_sample_field")  # it reloads the set each time
+        curate(drawn)
+        prediction = predict(drawn, tmp_path / "run")
+        samples = reviewed(drawn, prediction)
+    (sample,) = samples.match_tags("test")
     sample["predictions"].detections[0].tags.append("ask")
     sample.save()
     capsys.readouterr()
     reviewed(drawn, prediction)
     assert "up to date" in capsys.readouterr().out
+
+    modified = samples.values("last_modified_at")
+    prediction.write_text(f"{prediction.read_text()}\n")  # another file with the same content
+    with monkeypatch.context() as patch:
+        patch.delattr(fo.Dataset, "save_view")
+        reviewed(drawn, prediction)
+    assert "is loaded" in capsys.readouterr().out
+    assert samples.values("last_modified_at") == modified
 
     review(drawn, truth_of(drawn).json_path, prediction, run=tmp_path / "second")
     sample.reload()
