@@ -81,7 +81,8 @@ class Finding:
 
     `file` is relative to the data set; `shape` and `others` are indices into the annotation's
     shapes: the shape that has the problem, and the other shapes that the problem involves. `place`
-    is x, y in pixels of the photo.
+    is x, y in pixels of the photo. `twin` is the name below `images/` of the photo that `file`
+    repeats.
 
     error: the photo cannot be converted; warning: probably wrong; note: worth knowing.
     """
@@ -94,6 +95,7 @@ class Finding:
     fix: str
     others: tuple[int, ...] = ()
     place: tuple[float, float] | None = None
+    twin: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,3 +113,4 @@ class Complaint:
     others: tuple[int, ...] = ()
     place: tuple[float, float] | None = None
     severity: Severity | None = None
+    twin: str | None = None

@@ -6,6 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from annotation.dataset import Dataset
 from annotation.decisions import FILE_NAME
 from base.errors import InputError
 from base.locks import working_on
@@ -32,7 +33,8 @@ def curate(
         app: open the App and wait.
         port: port of the App on 127.0.0.1.
         remote: print the ssh command that opens the App from another machine.
-        label_errors: folder of `label-errors --out`, whose suspicious labels are shown from now on.
+        label_errors: folder of `label-errors --out`, whose suspicious labels are shown from now on;
+            if it has no list of them yet, `label-errors` runs first and trains for an hour.
     """
     _check_port(port)
     from labelme_panoptic_detr.datasets import check, open_dataset
@@ -46,6 +48,7 @@ def curate(
 
     if app:
         check_port(port)  # before the work; it may take minutes
+    _rank_labels(opened, label_errors)
     with working_on(opened.root, "curate"):  # so that what is checked is what is loaded
         name = load_dataset(opened, check(opened), embed_photos, label_errors=label_errors)
     if app:
@@ -60,6 +63,7 @@ def review(
     remote: bool = False,
     dataset: Path | None = None,
     split: str = "test",
+    label_errors: Path | None = None,
 ) -> None:
     """Load predictions into FiftyOne beside the ground truth, mark every segment, open the App.
 
@@ -71,6 +75,7 @@ def review(
         dataset: data set of the run, if it was moved.
         split: split of the data set whose photos are reviewed; for other splits than test,
             predictions and redraw.json are in RUN/SPLIT.
+        label_errors: folder of suspicious labels, as for `curate`; the App opens with them.
     """
     _check_port(port)
     from labelme_panoptic_detr.datasets import check, run_files
@@ -79,20 +84,42 @@ def review(
     what = f"{files.dataset.root} and the predictions of {files.folder}"
     print(f"FiftyOne: loading {what}; {STARTING}", flush=True)
     from curation.app.app import check_port, open_app
+    from curation.app.fields import SUSPICIOUS_LABELS, WORST_PHOTOS
     from curation.loading.load import load_dataset
     from curation.review.review import review as load_predictions
     from labelme_panoptic_detr.embeddings import embed_photos
 
     if app:
         check_port(port)  # before the work; it may take minutes
+    _rank_labels(files.dataset, label_errors)
     with working_on(files.dataset.root, "review"):  # so that no other command comes in between
-        load_dataset(files.dataset, check(files.dataset), embed_photos)
+        checked = check(files.dataset)
+        load_dataset(files.dataset, checked, embed_photos, label_errors=label_errors)
         name = load_predictions(files.dataset, files.truth, files.prediction, run=files.folder)
     redraw = str(files.folder / "redraw.json")
     command = shlex.join(["relabel", str(files.dataset.root), redraw, "--with-predictions"])
     print(f"to annotate the worst photos again: pipeline.py {command}")
     if app:
-        open_app(name, port=port, remote=remote)
+        view = SUSPICIOUS_LABELS if label_errors else WORST_PHOTOS
+        open_app(name, port=port, remote=remote, view=view)
+
+
+def _rank_labels(dataset: Dataset, out: Path | None) -> None:
+    """Run `label-errors` if its folder has no list of suspicious labels yet."""
+    from evaluation.label_errors.suspects import FILE_NAME as LIST
+
+    if out is None or (out / LIST).exists():
+        return
+    from conversion.folding.folds import count_folds
+    from labelme_panoptic_detr.label_errors import USUAL_FOLDS, USUAL_TIME, find_label_errors
+
+    folds = count_folds(out) or USUAL_FOLDS
+    print(
+        f"{out}: has no {LIST} yet: training {folds} models, each for {USUAL_TIME} at most, to"
+        " find suspicious labels; if you stop this, the same command continues",
+        flush=True,
+    )
+    find_label_errors(dataset, out, folds=folds)
 
 
 def _check_port(port: int) -> None:

@@ -15,14 +15,14 @@ from labelme_panoptic_detr.training import train
 if TYPE_CHECKING:
     from evaluation.label_errors.suspects import SuspectList
 
-USUAL_TIME = "10m"
+USUAL_FOLDS, USUAL_TIME = 5, "10m"
 
 
 def find_label_errors(
     dataset: Dataset,
     out: str | Path,
     *,
-    folds: int = 5,
+    folds: int = USUAL_FOLDS,
     time: str | float | None = None,
     settings: Mapping[str, Any] | Sequence[str] = (),
 ) -> SuspectList:

@@ -260,7 +260,7 @@ def test_validate_finds_every_planted_flaw(documented: Path, tmp_path: Path, run
     dataset, found = documented / "out", tmp_path / "findings.json"
     output = run("validate", dataset, "--json", found, status=1)
     findings = json.loads(found.read_text())["findings"]
-    keys = {"rule", "severity", "file", "shape", "message", "fix", "others", "place"}
+    keys = {"rule", "severity", "file", "shape", "message", "fix", "others", "place", "twin"}
     assert set(findings[0]) == keys
     planted = json.loads((dataset / "flaws.json").read_text())["flaws"]
     assert len({flaw["rule"] for flaw in planted}) == 8

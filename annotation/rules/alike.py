@@ -33,9 +33,12 @@ def alike_complaints(
     """
     copies = dict(_copies(photos))
     for index, earlier in copies.items():
-        message = f"has the same bytes as {photos[earlier].name}"
+        twin = photos[earlier].name
         fix = "delete one of the two, with its Labelme file"
-        yield index, Complaint("photo-duplicate", None, message, fix)
+        yield (
+            index,
+            Complaint("photo-duplicate", None, f"has the same bytes as {twin}", fix, twin=twin),
+        )
     # file names contain no line feed, so a name is never the group of another photo by accident
     group = [groups.get(one.name, f"\n{one.name}") for one in photos]
     hashes = {
@@ -45,9 +48,10 @@ def alike_complaints(
     }
     for index, earlier in _near(hashes, group, distance):
         bits = (hashes[index] ^ hashes[earlier]).bit_count()
-        message = f"looks like {photos[earlier].name}: {bits} of 64 bits of their hashes differ"
+        twin = photos[earlier].name
+        message = f"looks like {twin}: {bits} of 64 bits of their hashes differ"
         fix = "delete one of the two, or put both into one group in split.group_by"
-        yield index, Complaint("photo-near-duplicate", None, message, fix)
+        yield index, Complaint("photo-near-duplicate", None, message, fix, twin=twin)
 
 
 def _copies(photos: Sequence[ComparedPhoto]) -> Iterator[tuple[int, int]]:

@@ -31,7 +31,9 @@ def judge(
         shape = None if annotation is None or c.shape is None else annotation.shapes[c.shape]
         if shape is None or severity == "error" or not shape.flags.get(CHECKED):
             file, message = dataset.relative(path), _shown(c.message)
-            yield Finding(c.rule, severity, file, c.shape, message, c.fix, c.others, c.place)
+            yield Finding(
+                c.rule, severity, file, c.shape, message, c.fix, c.others, c.place, c.twin
+            )
 
 
 def _shown(message: str) -> str:

@@ -30,6 +30,7 @@ from conversion.coco.panoptic import PanopticSet, Photo, find_split_jsons, split
 from conversion.coco.panoptic_file import read_panoptic, write_panoptic
 
 FEWEST_PHOTOS = 2  # of a fold
+COMPLETE = "folds.json"  # written last: the fold of each photo
 
 
 def fold_folders(out: Path, count: int) -> list[Path]:
@@ -38,8 +39,8 @@ def fold_folders(out: Path, count: int) -> list[Path]:
 
 
 def count_folds(out: Path) -> int:
-    """Return how many folds a folder has."""
-    return sum(1 for _ in out.glob("fold-*"))
+    """Return how many folds a folder has; 0 if they are missing or incomplete."""
+    return sum(1 for _ in out.glob("fold-*")) if (out / COMPLETE).is_file() else 0
 
 
 def write_folds(dataset: Dataset, out: Path, count: int) -> None:
@@ -48,9 +49,8 @@ def write_folds(dataset: Dataset, out: Path, count: int) -> None:
     Raises InputError if the set is not built, if `out` has another number of folds, or if there are
     too few groups of photos.
     """
-    complete = out / "folds.json"
-    if complete.is_file():
-        if (found := count_folds(out)) != count:
+    if found := count_folds(out):
+        if found != count:
             raise InputError(f"{out}: expected {count} folds, found {found}; use another --out")
         return
     sets = [read_panoptic(path) for path in find_split_jsons(dataset.panoptic).values()]
@@ -66,7 +66,7 @@ def write_folds(dataset: Dataset, out: Path, count: int) -> None:
         test = [photo for photo in photos if fold_of[photo.file_name] == number]
         write_part(dataset, folder, sets[0], train=train, test=test)
     sync_all(out)  # a power cut must not leave only the file that says they are complete
-    write_json(complete, fold_of, indent=1, durable=True)
+    write_json(out / COMPLETE, fold_of, indent=1, durable=True)
 
 
 def _assign(panoptic: Path, photos: Sequence[Photo], count: int) -> dict[str, int]:

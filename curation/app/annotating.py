@@ -1,4 +1,4 @@
-"""The tab *Annotate* of the App: which labels a person may give to a thing."""
+"""Correcting labels in the App: which labels the plugin offers, and no tab *Annotate*."""
 
 from __future__ import annotations
 
@@ -11,19 +11,17 @@ from curation.app.fields import TRUE_SEGMENTS
 
 
 def offer_labels(samples: fo.Dataset, categories: Sequence[Category]) -> None:
-    """Let the tab offer the labels of things, and open without asking for a schema first.
+    """Let *Correct label* of the plugin offer the labels of things, and close the tab *Annotate*.
 
-    Does nothing if the labels are the same as before, because the user may have changed the schema,
-    or if this release of FiftyOne has no such tab.
+    That tab knows segments by their position in the view (FiftyOne 1.22). If the view hides some,
+    as the views of errors do, each change deletes these from the photo. Without the schema that
+    earlier versions of this project have set, it shows no segments.
     """
-    names = [category.name for category in categories if category.isthing]
     field = TRUE_SEGMENTS[0]
-    if not names or not hasattr(samples, "update_label_schema"):
-        return
-    if samples.info.get("labels") == names and field in samples.label_schemas:
-        return
-    schema = {"type": "detections", "component": "dropdown", "classes": names, "attributes": []}
-    samples.update_label_schema(field, schema)
-    samples.activate_label_schemas(field)
-    samples.info = {**samples.info, "labels": names}
-    samples.save()
+    if field in getattr(samples, "label_schemas", ()):
+        samples.deactivate_label_schemas(field)
+        samples.delete_label_schemas(field)
+    names = [category.name for category in categories if category.isthing]
+    if samples.info.get("labels") != names:
+        samples.info = {**samples.info, "labels": names}
+        samples.save()

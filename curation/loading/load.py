@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import fiftyone as fo
@@ -16,7 +16,6 @@ from base.counting import counted
 from base.errors import InputError
 from base.files import digest
 from base.locks import working_on
-from conversion.building.leaks import find_twins
 from curation.app.annotating import offer_labels
 from curation.app.appearance import save_workspace, set_appearance
 from curation.app.database import connect, explained_database_errors, forget
@@ -28,7 +27,8 @@ from curation.loading.declaring import (
     segment_fields,
     strings_field,
 )
-from curation.loading.embeddings import Embed, has_embeddings, order_pairs, show_embeddings
+from curation.loading.duplicates import save_duplicate_views
+from curation.loading.embeddings import Embed, has_embeddings, show_embeddings
 from curation.loading.entries import list_entries, panoptic_digest, read_splits
 from curation.loading.masks import mask_folder, remove_old_masks, write_masks
 from curation.loading.poor_photos import has_quality, show_quality
@@ -37,8 +37,7 @@ from curation.loading.storing import Loading, store_entries
 from curation.loading.suspicious import LIST, Listed, has_suspects, read_listed, show_suspects
 from curation.loading.tags import decided_tags
 
-FORMAT = "4"  # increase it if the same input gives other samples, so that all are loaded again
-NEAR_DUPLICATES = "near-duplicates across splits"
+FORMAT = "5"  # increase it if the same input gives other samples, so that all are loaded again
 FIELDS = (SPLIT, "findings", *TRUE_SEGMENTS, TRUE_SCENE)
 
 
@@ -93,7 +92,8 @@ def _load(
     decided = decided_tags(decisions)
     loading = Loading(splits, masks, decided, samples.info.get("decided", {}))
     changed = store_entries(samples, entries, loading, everything=stopped or not fields)
-    _save_views(samples, find_twins(dataset, split_of))
+    samples.save_view("with findings", samples.match(F("findings").length() > 0), overwrite=True)
+    save_duplicate_views(samples, dataset, split_of, checked.findings)
     if vectors is not None:
         show_embeddings(samples, split_of, vectors)
         show_quality(samples, qualities)
@@ -114,17 +114,6 @@ def _load(
 def _photos(samples: fo.Dataset) -> str:
     """Say how many photos there are; `len` is an estimate after the database was killed."""
     return counted(samples.count("id"), "photo")
-
-
-def _save_views(samples: fo.Dataset, twins: Mapping[str, str]) -> None:
-    """Save views of findings and, if there are any, of photos with `twins` in train."""
-    samples.save_view("with findings", samples.match(F("findings").length() > 0), overwrite=True)
-    if twins:
-        names = order_pairs(sorted(twins.items()))
-        view = samples.select_by("photo", names, ordered=True)
-        samples.save_view(NEAR_DUPLICATES, view, overwrite=True)
-    elif samples.has_saved_view(NEAR_DUPLICATES):
-        samples.delete_saved_view(NEAR_DUPLICATES)
 
 
 def _inputs_digest(

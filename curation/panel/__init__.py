@@ -1,4 +1,4 @@
-"""A plugin of FiftyOne's App: kinds of errors with their prices, and a button to relabel."""
+"""A plugin of FiftyOne's App: errors with their prices, photos to relabel, labels to correct."""
 
 # FiftyOne's server imports this folder by itself, so it uses nothing else of this project. The
 # review stores the kinds in the data set as `info["errors"]`, and a saved view for each of them.
@@ -12,6 +12,8 @@ import fiftyone.operators as foo
 import fiftyone.operators.types as types
 
 TAG = "relabel"
+THINGS = "ground_truth"  # the field of the segments whose labels can be corrected
+DELETE = "(delete it)"  # instead of a label
 
 
 class ErrorsPanel(foo.Panel):  # type: ignore[misc]
@@ -106,7 +108,60 @@ class SendToLabelme(foo.Operator):  # type: ignore[misc]
         return types.Placement(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, button)
 
 
+class CorrectLabel(foo.Operator):  # type: ignore[misc]
+    """The button above an open photo that changes the label of selected segments, or deletes them.
+
+    It finds segments by their ids, so it does not matter which of them the view shows.
+    """
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(name="correct_label", label="Correct label", icon="spellcheck")
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        """Ask for the label."""
+        form = types.Object()
+        number = sum(len(ids) for ids in selected_things(ctx).values())
+        if number:
+            labels = [*ctx.dataset.info.get("labels", ()), DELETE]
+            form.enum("label", labels, label=f"Label of {number} selected", required=True)
+        else:
+            what = f"No segment of {THINGS} is selected: click on segments of the photo"
+            form.view("none", types.Warning(label=what), invalid=True)
+        return types.Property(form, view=types.View(label=self.config.label))
+
+    def execute(self, ctx: Any) -> None:
+        """Change the selected segments, and say what to run next."""
+        label = ctx.params["label"]
+        for photo, ids in selected_things(ctx).items():
+            sample = ctx.dataset[photo]
+            segments = sample[THINGS].detections
+            if label == DELETE:
+                sample[THINGS].detections = [one for one in segments if one.id not in ids]
+            for segment in segments:
+                segment.label = label if segment.id in ids else segment.label
+            sample.save()
+        ctx.ops.clear_selected_labels()
+        ctx.ops.reload_dataset()
+        ctx.ops.notify(f"Corrected. Next: {_command(ctx)}", variant="success")
+
+    def resolve_placement(self, ctx: Any) -> types.Placement:
+        """Put a button above an open photo."""
+        button = types.Button(label=self.config.label, icon=self.config.icon, prompt=True)
+        return types.Placement(types.Places.SAMPLES_VIEWER_ACTIONS, button)
+
+
+def selected_things(ctx: Any) -> dict[str, set[str]]:
+    """Return the ids of the selected segments whose label can be corrected, by id of the photo."""
+    found: dict[str, set[str]] = {}
+    for one in ctx.selected_labels or ():
+        if one["field"] == THINGS:
+            found.setdefault(one["sample_id"], set()).add(one["label_id"])
+    return found
+
+
 def register(plugin: Any) -> None:
-    """Register the panel and the operator; FiftyOne calls this."""
+    """Register the panel and the operators; FiftyOne calls this."""
     plugin.register(ErrorsPanel)
     plugin.register(SendToLabelme)
+    plugin.register(CorrectLabel)

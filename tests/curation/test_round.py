@@ -33,6 +33,7 @@ from tests.curation.conftest import GOOD, predict, truth_of
 from tests.drawn import draw_photo, free_port
 
 SLANTED = Shape("box", ((4, 4), (12, 4), (14, 17), (4, 12)))  # 92 pixels; box 1 has 64
+DISC_AT = (33, 23)  # its middle
 CORNER, RIGHT_PLACE = (14, 17), (12, 12)
 
 
@@ -78,6 +79,34 @@ def shown_pq(page: Page) -> list[str]:
 
 def quality(title: str) -> float:
     return float(title.removeprefix("pq: "))
+
+
+def check_open_photo(photo: Locator) -> None:
+    """Open a photo: the tab *Annotate* offers no segments, and a selected one can be corrected."""
+    page, modal = photo.page, photo.page.locator("[data-cy=modal]")
+    photo.click()
+    modal.get_by_text("Annotate", exact=True).click()
+    expect(modal.get_by_text("Add schema", exact=True)).to_be_visible(timeout=60_000)
+    modal.get_by_text("Explore", exact=True).click()
+    box = modal.locator("canvas").first.bounding_box()
+    assert box
+    scale = min(box["width"] / 40, box["height"] / 30)  # the photo is in the middle
+    x, y = DISC_AT[0] - 20, DISC_AT[1] - 15
+    place = box["x"] + box["width"] / 2 + scale * x, box["y"] + box["height"] / 2 + scale * y
+
+    def is_selected() -> bool:
+        page.mouse.click(*place)
+        page.wait_for_timeout(500)
+        number = modal.locator(".fo-modal-action-bar-handle ~ *").get_by_text("1", exact=True)
+        return number.count() > 0
+
+    wait_for(is_selected, "the selected disc")
+    modal.get_by_text("spellcheck", exact=True).click()  # the icon of *Correct label*
+    expect(page.get_by_text("Label of 1 selected")).to_be_visible(timeout=60_000)
+    page.get_by_text("Cancel", exact=True).click()
+    for _ in range(2):  # the first only clears the selection
+        page.keyboard.press("Escape")
+    expect(modal).to_have_count(0)
 
 
 def review_of(run: Path, port: int) -> list[str]:
@@ -128,6 +157,7 @@ def test_a_round_from_the_worst_photo_to_labelme_and_back(
         hits, missed, confused = wait_for_masks(photo.locator("canvas"), picture)
         assert missed > confused > 0 == hits, picture  # both sides are drawn; hits are hidden
 
+        check_open_photo(photo)
         page.get_by_text(re.compile("^wrong category: ")).click()  # in the panel
         page.wait_for_url(re.compile("view=error-wrong-category"))
         expect(page.get_by_text("1 sample", exact=True)).to_be_visible(timeout=60_000)

@@ -168,9 +168,9 @@ def test_photos_with_the_same_bytes(tmp_path: Path) -> None:
     dataset = several(tmp_path, {"a": one, "b": two, "c": one, "d": one})
     assert places(dataset, "photo-duplicate") == []
     found = findings(dataset, "photo-duplicate", pixels="decode")
-    assert [(f.file, f.message) for f in found] == [
-        ("images/c.jpg", "has the same bytes as a.jpg"),
-        ("images/d.jpg", "has the same bytes as a.jpg"),
+    assert [(f.file, f.message, f.twin) for f in found] == [
+        ("images/c.jpg", "has the same bytes as a.jpg", "a.jpg"),
+        ("images/d.jpg", "has the same bytes as a.jpg", "a.jpg"),
     ]
     assert places(dataset, "photo-near-duplicate", pixels="decode") == []
 
@@ -184,7 +184,7 @@ def test_photos_that_look_alike(tmp_path: Path) -> None:
         ("images/c.jpg", "note"),
         ("images/d.jpg", "note"),
     ]
-    assert all("looks like a.jpg" in f.message for f in found)
+    assert all("looks like a.jpg" in f.message and f.twin == "a.jpg" for f in found)
 
 
 @pytest.mark.parametrize("group_by", ["", "photos.csv", "groups.csv"])

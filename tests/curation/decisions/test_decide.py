@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import fiftyone as fo
 import pytest
@@ -17,6 +18,7 @@ from conversion.building.check import check
 from curation.decisions.decide import Decided
 from curation.decisions.decide import decide as decide_by_tags
 from curation.loading.tags import merge_decisions
+from curation.panel import DELETE, CorrectLabel
 from labelme_panoptic_detr.datasets import print_missing_decisions
 from tests.curation.conftest import GOOD, Curate, truth_of
 from tests.drawn import draw_photo
@@ -39,6 +41,15 @@ def tag(samples: fo.Dataset, name: str, *tags: str) -> None:
 def labels_of(dataset: Dataset, name: str) -> list[str]:
     shapes = json.loads((dataset.labelme / f"{name}.json").read_text())["shapes"]
     return [shape["label"] for shape in shapes]
+
+
+def correct(samples: fo.Dataset, sample: fo.Sample, label: fo.Detection, choice: str) -> None:
+    """Correct a selected label with the button of the App."""
+    selected = [{"sample_id": sample.id, "label_id": label.id, "field": "ground_truth"}]
+    ctx = Mock(dataset=samples, selected_labels=selected, params={"label": choice})
+    form = CorrectLabel().resolve_input(ctx).to_json()
+    assert form["type"]["properties"]["label"]["type"]["values"] == ["box", "disc", DELETE]
+    CorrectLabel().execute(ctx)
 
 
 @pytest.mark.parametrize(
@@ -134,14 +145,15 @@ def test_an_unknown_split_in_the_file_is_an_error(drawn: Dataset, curate: Curate
 
 
 def test_corrected_labels_are_carried_into_the_labelme_file(drawn: Dataset, curate: Curate) -> None:
-    sample = sample_of(curate(drawn), "a.jpg")
+    samples = curate(drawn)
+    sample = sample_of(samples, "a.jpg")
     boxes = [d for d in sample["ground_truth"].detections if d.label == "box"]
     (disc,) = (d for d in sample["ground_truth"].detections if d.label == "disc")
     left = min(boxes, key=lambda d: d.bounding_box)
-    left.label = "disc"
     left.tags = ["mine"]
-    sample["ground_truth"].detections.remove(disc)
     sample.save()
+    correct(samples, sample, left, "disc")
+    correct(samples, sample, disc, DELETE)
     decided = decide(drawn)
     assert sorted(str(one.label) for one in decided.corrections) == ["None", "disc"]
     assert labels_of(drawn, "a") == ["disc", "box"]

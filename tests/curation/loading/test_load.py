@@ -67,8 +67,7 @@ def test_the_scene_holds_category_ids(drawn: Dataset, curate: Curate) -> None:
         0,
     ]
     assert loaded.default_mask_targets[BOX] == "box"
-    assert loaded.active_label_schemas == ["ground_truth"]
-    assert loaded.label_schemas["ground_truth"]["classes"] == ["box", "disc"]
+    assert loaded.info["labels"] == ["box", "disc"]  # for the plugin's *Correct label*
     assert loaded.persistent
 
 
@@ -155,7 +154,11 @@ def test_corrections_in_the_app_survive_a_load(
     drawn: Dataset, curate: Curate, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The disc is deleted, and both boxes are corrected; then one box is drawn again."""
-    sample = by_photo(curate(drawn))["a.jpg"]
+    samples = curate(drawn)
+    schema = {"type": "detections", "component": "dropdown", "classes": ["box"], "attributes": []}
+    samples.update_label_schema("ground_truth", schema)
+    samples.activate_label_schemas("ground_truth")  # as earlier versions did
+    sample = by_photo(samples)["a.jpg"]
     things = sample["ground_truth"]
     things.detections = [d for d in things.detections if d.label == "box"]
     for box in things.detections:
@@ -165,6 +168,8 @@ def test_corrections_in_the_app_survive_a_load(
     (drawn.root / "curation.yaml").write_text("relabel: [a.jpg]")
     labels = by_photo(curate(drawn))["a.jpg"]["ground_truth"].detections
     assert [d.label for d in labels] == ["bin", "bin"]
+    samples.reload()
+    assert (samples.active_label_schemas, samples.label_schemas) == ([], {})
     draw_photo(drawn.root, "a", [GOOD[0], square("box", 20, 5, 8), GOOD[2]])
     capsys.readouterr()
     labels = by_photo(curate(drawn))["a.jpg"]["ground_truth"].detections
@@ -172,9 +177,21 @@ def test_corrections_in_the_app_survive_a_load(
     assert "a.jpg: 1 corrected label in ground_truth lost" in capsys.readouterr().out
 
 
-def test_copies_in_another_split_are_a_view(drawn: Dataset, curate: Curate) -> None:
-    view = curate(drawn).load_saved_view("near-duplicates across splits")
-    assert sorted(view.values("photo")) == ["a.jpg", "b.jpg"]
+def test_copies_across_splits_and_within_one_are_views(drawn: Dataset, curate: Curate) -> None:
+    across, within = "near-duplicates across splits", "near-duplicates within a split"
+    samples = curate(drawn)
+    assert sorted(samples.load_saved_view(across).values("photo")) == ["a.jpg", "b.jpg"]
+    assert not samples.has_saved_view(within)
+    for name in "de":
+        draw_photo(drawn.root, name, GOOD)
+    names, splits = curate(drawn).load_saved_view(within).values(["photo", "split"])
+    copies = [name for name in by_photo(samples) if name != "c.jpg"]  # it is excluded
+    assert sorted(names) == copies
+    assert len(set(splits)) == 2 == splits.count(splits[0])
+    assert splits == sorted(splits, key=splits.index)  # the copies of one split are together
+    for name in "de":
+        (drawn.images / f"{name}.jpg").unlink()
+    assert not curate(drawn).has_saved_view(within)
 
 
 def test_lost_masks_are_written_again(drawn: Dataset, curate: Curate) -> None:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import fiftyone as fo
 import pytest
 
 from annotation.dataset import Dataset
 from base.errors import InputError
+from commands.curation import curate, review
 from conversion.building.build import convert
 from conversion.building.check import check
 from curation.app.fields import SUSPECTS, SUSPICION, SUSPICIOUS_LABELS
 from curation.decisions.decide import decide
 from curation.loading.load import load_dataset
+from detr.config import RunConfig, TrainConfig, write_run
 from evaluation.label_errors.listing import suspects_inputs
 from evaluation.label_errors.suspects import FILE_NAME, Suspect, SuspectList, write_suspects
-from tests.curation.conftest import GOOD
-from tests.drawn import draw_photo
+from tests.curation.conftest import GOOD, predict, truth_of
+from tests.drawn import draw_photo, free_port
 
 SWAPPED = Suspect("a.jpg", "swapped", 0.5, "box", "disc", (20, 4, 8, 8), 2, 3, 0.9)
 MISSING = Suspect("b.jpg", "missing", 0.75, "disc", None, (10, 15, 4, 6), None, 1, 0.0)
@@ -83,6 +86,7 @@ def test_lists_that_are_outdated_or_gone_and_unknown_photos_are_reported(
     unknown = [replace(SWAPPED, file_name=name) for name in ("c.jpg", "gone.jpg")]
     folder = write(drawn, tmp_path / "labels", SWAPPED, *unknown)
     (folder / "fold-1").mkdir()
+    (folder / "folds.json").write_text("{}")
     load(drawn, folder)
     path, printed = folder / FILE_NAME, capsys.readouterr().out
     assert f"{path}: left out: 2 photos not in the data set, such as c.jpg\n" in printed
@@ -105,3 +109,48 @@ def test_lists_that_are_outdated_or_gone_and_unknown_photos_are_reported(
     assert "no longer shown" not in capsys.readouterr().out
     with pytest.raises(InputError, match=r"suspects.json: missing; expected the folder of `label-"):
         load(drawn, folder)
+
+
+def test_curate_and_review_rank_the_labels_first_and_open_with_the_suspects(
+    drawn: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    convert(drawn)
+    run, folder = tmp_path / "run", tmp_path / "labels"
+    predict(drawn, run / "predictions")
+    write_run(run, RunConfig(str(drawn.root), TrainConfig()))
+    for number in (1, 2, 3):  # of a `label-errors --folds 3` that was stopped
+        (folder / f"fold-{number}").mkdir(parents=True)
+    (folder / "folds.json").write_text("{}")
+    ranked, opened = list[int](), list[str]()
+
+    def rank(dataset: Dataset, out: Path, *, folds: int) -> None:
+        ranked.append(folds)
+        write(dataset, out, SWAPPED, MISSING, PLACED)
+
+    def note_view(name: str, *, view: str, **options: Any) -> None:
+        opened.append(view)
+
+    monkeypatch.setattr("labelme_panoptic_detr.label_errors.find_label_errors", rank)
+    monkeypatch.setattr("labelme_panoptic_detr.embeddings.embed_photos", None)
+    monkeypatch.setattr("curation.app.app.open_app", note_view)
+    review(run, port=free_port(), label_errors=folder)
+    curate(drawn.root, app=True, port=free_port(), label_errors=folder)
+    review(run, port=free_port())
+    assert ranked == [3]
+    assert f"{folder}: has no suspects.json yet: training 3 models" in capsys.readouterr().out
+    assert opened == [SUSPICIOUS_LABELS, SUSPICIOUS_LABELS, "worst photos"]
+    view = fo.load_dataset(drawn.config.name).load_saved_view(SUSPICIOUS_LABELS)
+    boxes = {
+        sample["photo"]: [
+            [round(v * s) for v, s in zip(d.bounding_box, (40, 30) * 2, strict=True)]
+            for d in sample[SUSPECTS].detections
+        ]
+        for sample in view
+    }
+    assert boxes == {"b.jpg": [[10, 15, 4, 6]], "a.jpg": [[20, 4, 8, 8], [30, 20, 6, 6]]}
+    assert list(boxes) == ["b.jpg", "a.jpg"]
+    (photo,) = truth_of(drawn).photos
+    assert view.exists("pq").values("photo") == [photo.file_name]  # the review is there, too
