@@ -34,11 +34,9 @@ def alike_complaints(
     copies = dict(_copies(photos))
     for index, earlier in copies.items():
         twin = photos[earlier].name
+        message = f"has the same bytes as {twin}"
         fix = "delete one of the two, with its Labelme file"
-        yield (
-            index,
-            Complaint("photo-duplicate", None, f"has the same bytes as {twin}", fix, twin=twin),
-        )
+        yield index, Complaint("photo-duplicate", None, message, fix, twin=twin)
     # file names contain no line feed, so a name is never the group of another photo by accident
     group = [groups.get(one.name, f"\n{one.name}") for one in photos]
     hashes = {
