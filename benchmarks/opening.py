@@ -1,9 +1,9 @@
 """How long an open photo takes to appear in FiftyOne's App, with all its segments.
 
-Draws photos with 120 segments each and predictions of all of them, reviews them with `pipeline.py
-review`, and opens one photo after another in a headless browser. The time is from the click on a
-photo in the grid to the last change of the colours drawn on it; the photos themselves are grey.
-Needs Chromium.
+Draws photos with 120 segments each, loads them with `pipeline.py curate`, then also predictions of
+all segments with `review`, and opens one photo after another in a headless browser. The time is
+from the click on a photo in the grid to the last change of the colours drawn on it; the photos
+themselves are grey. Needs Chromium.
 """
 
 from __future__ import annotations
@@ -99,8 +99,25 @@ def open_photos(page: Page, url: str, photos: int) -> list[float]:
     return times
 
 
+def measure(words: list[str], views: list[str], photos: int, env: dict[str, str]) -> None:
+    """Run a command that opens the App, and print the time of each photo in some views.
+
+    Before a review, there is no view of the worst photos, and the App opens with all photos.
+    """
+    command = [sys.executable, str(PIPELINE), *words, "--port", str(free_port())]
+    with running_app(*command, env=env) as (url, _), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1500, "height": 900})
+        page.goto(url)
+        page.get_by_role("button", name="Dismiss").click()  # an advertisement
+        for view in views:
+            times = open_photos(page, url.replace("worst-photos", view), photos)
+            each = ", ".join(f"{time:.1f}" for time in times)
+            print(f"{words[0]} {view}: median {median(times):.1f} s ({each})", flush=True)
+
+
 def main() -> None:
-    """Print the time of each photo in two views: with errors only, and with all segments."""
+    """Print the time of each photo: true segments, errors only, and true and predicted segments."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--photos", type=int, default=6)
     parser.add_argument("--size", type=int, nargs=2, default=(1920, 1440))
@@ -113,19 +130,10 @@ def main() -> None:
             draw(root / name, name, given.photos, tuple(given.size), jitter)
             convert(open_valid_dataset(root / name))
         run = run_that_predicts(open_valid_dataset(root / "predicted"), root / "run", "test")
-        words = ["review", str(run), "--dataset", str(root / "opening"), "--port", str(free_port())]
-        with (
-            running_app(sys.executable, str(PIPELINE), *words, env=env) as (url, _),
-            sync_playwright() as playwright,
-        ):
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-            page = browser.new_page(viewport={"width": 1500, "height": 900})
-            page.goto(url)
-            page.get_by_text("Dismiss").click()
-            for view in ("worst-photos", "all-reviewed-photos"):
-                times = open_photos(page, url.replace("worst-photos", view), given.photos)
-                each = ", ".join(f"{time:.1f}" for time in times)
-                print(f"{view}: median {median(times):.1f} s ({each})", flush=True)
+        curate = ["curate", str(root / "opening"), "--app"]
+        measure(curate, ["all-photos"], given.photos, env)
+        review = ["review", str(run), "--dataset", str(root / "opening")]
+        measure(review, ["worst-photos", "all-reviewed-photos"], given.photos, env)
 
 
 if __name__ == "__main__":
