@@ -90,9 +90,10 @@ demo: setup  ## run the full pipeline non-interactively on yard (about 10 minute
 	@echo "  FiftyOne App  make review"
 	@echo "  Labelme       make annotate"
 
-# each file's tests run in one of two processes, in the order that tests/conftest.py sets
+# each file's tests run in one of three processes, because some of them wait for programs, in the
+# order that tests/conftest.py sets
 test: setup  ## run the whole test suite
-	$(VENV)/bin/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+	$(VENV)/bin/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 check: test  ## run the tests, the linter and the type checker
 	$(VENV)/bin/ruff check .
