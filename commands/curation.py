@@ -111,15 +111,17 @@ def _rank_labels(dataset: Dataset, out: Path | None) -> None:
     if out is None or (out / LIST).exists():
         return
     from conversion.folding.folds import count_folds
-    from labelme_panoptic_detr.label_errors import USUAL_FOLDS, USUAL_TIME, find_label_errors
+    from labelme_panoptic_detr.label_errors import USUAL_TIME, find_label_errors
 
-    folds = count_folds(out) or USUAL_FOLDS
     print(
-        f"{out}: has no {LIST} yet: training {folds} models, each for {USUAL_TIME} at most, to"
-        " find suspicious labels; if you stop this, the same command continues",
+        f"{out}: has no {LIST} yet: training models, each for {USUAL_TIME} at most, to find"
+        " suspicious labels; if you stop this, the same command continues",
         flush=True,
     )
-    find_label_errors(dataset, out, folds=folds)
+    if folds := count_folds(out):  # of a `label-errors` that was stopped
+        find_label_errors(dataset, out, folds=folds)
+    else:
+        find_label_errors(dataset, out)
 
 
 def _check_port(port: int) -> None:

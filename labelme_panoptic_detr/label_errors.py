@@ -15,14 +15,14 @@ from labelme_panoptic_detr.training import train
 if TYPE_CHECKING:
     from evaluation.label_errors.suspects import SuspectList
 
-USUAL_FOLDS, USUAL_TIME = 5, "10m"
+USUAL_TIME = "10m"
 
 
 def find_label_errors(
     dataset: Dataset,
     out: str | Path,
     *,
-    folds: int = USUAL_FOLDS,
+    folds: int = 5,
     time: str | float | None = None,
     settings: Mapping[str, Any] | Sequence[str] = (),
 ) -> SuspectList:

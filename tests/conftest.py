@@ -13,8 +13,8 @@ import pytest
 from tests.drawn import free_port
 
 ROOT = Path(__file__).parents[1]
-# Files and folders with the longest tests. With two processes, these run first, because a long test
-# at the end would leave one of the processes without work.
+# Files and folders with the longest tests. With several processes, these run first, because a long
+# test at the end would leave the other processes without work.
 LONGEST = (
     "tests/test_pipeline.py",
     "tests/notebooks",
