@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-import torch
 
 from base.errors import InputError
 from base.parsing import write_json
@@ -38,12 +37,10 @@ from tests.detr.training.runs import (
 def test_resumed_training_has_the_same_losses_as_an_uninterrupted_run(
     panoptic: Path, tmp_path: Path, config: TrainConfig
 ) -> None:
-    torch.set_num_threads(2 if config is CACHED else 1)  # two are slower for such small models
     train(panoptic, tmp_path / "whole", run_config(config), "both")
     train(panoptic, tmp_path / "parts", run_config(config, epochs=1, mask_epochs=1), "boxes")
     train(panoptic, tmp_path / "parts", run_config(config, mask_epochs=1), "both")
     train(panoptic, tmp_path / "parts", run_config(config, num_workers=1), "masks")
-    torch.set_num_threads(1)
     lines = read_log(tmp_path / "whole")
     assert lines == read_log(tmp_path / "parts")
     assert [(line["stage"], line["epoch"]) for line in lines] == [
