@@ -34,7 +34,7 @@ def curate(
         port: port of the App on 127.0.0.1.
         remote: print the ssh command that opens the App from another machine.
         label_errors: folder of `label-errors --out`, whose suspicious labels are shown from now on;
-            if it has no list of them yet, `label-errors` runs first and trains for an hour.
+            if it has no list of them yet, `label-errors` runs first, which takes about an hour.
     """
     _check_port(port)
     from labelme_panoptic_detr.datasets import check, open_dataset

@@ -105,7 +105,7 @@ def count_lost(before: Sequence[Label], now: Sequence[Label]) -> int:
 
 def labels_of(samples: fo.Dataset, field: str, names: Iterable[str]) -> dict[str, list[Label]]:
     """Return the stored labels of photos that have any, by photo."""
-    found = values_of(samples, field, names)
+    (found,) = values_of(samples, [field], names)
     return {
         name: [{"tags": [], **label} for label in labels.get("detections") or ()]
         for name, labels in found.items()
@@ -134,17 +134,22 @@ def clear_labels(samples: fo.Dataset, field: str, names: Iterable[str]) -> None:
     set_by_photo(samples, field, dict.fromkeys(found.values("photo")))
 
 
-def values_of(samples: fo.Dataset, field: str, names: Iterable[str]) -> dict[str, Any]:
-    """Return what is stored in a field, or in a part of it, by photo."""
+def values_of(
+    samples: fo.Dataset, fields: Sequence[str], names: Iterable[str]
+) -> list[dict[str, Any]]:
+    """Return what is stored in each of some fields, or parts of fields, by photo."""
     found = samples.match(F("photo").is_in(list(names)))
-    return dict(zip(*stored_values(found, ["photo", field]), strict=True))
+    photos, *columns = stored_values(found, ["photo", *fields])
+    return [dict(zip(photos, column, strict=True)) for column in columns]
 
 
-def set_changed(samples: fo.Dataset, field: str, by_photo: Mapping[str, Any]) -> None:
-    """Set one declared field of those samples that have another value; values by photo."""
-    before = values_of(samples, field, by_photo)
-    changed = {name: value for name, value in by_photo.items() if value != before.get(name)}
-    set_by_photo(samples, field, changed)
+def set_changed(samples: fo.Dataset, values: Mapping[str, Mapping[str, Any]]) -> None:
+    """Set declared fields of those samples that have other values; by field, then by photo."""
+    names = {name for by_photo in values.values() for name in by_photo}
+    stored = values_of(samples, list(values), names)
+    for (field, by_photo), before in zip(values.items(), stored, strict=True):
+        changed = {name: value for name, value in by_photo.items() if value != before.get(name)}
+        set_by_photo(samples, field, changed)
 
 
 def set_by_photo(samples: fo.Dataset, field: str, by_photo: Mapping[str, Any]) -> None:

@@ -138,8 +138,9 @@ class CorrectLabel(foo.Operator):  # type: ignore[misc]
             segments = sample[THINGS].detections
             if label == DELETE:
                 sample[THINGS].detections = [one for one in segments if one.id not in ids]
-            for segment in segments:
-                segment.label = label if segment.id in ids else segment.label
+            else:
+                for segment in segments:
+                    segment.label = label if segment.id in ids else segment.label
             sample.save()
         ctx.ops.clear_selected_labels()
         ctx.ops.reload_dataset()

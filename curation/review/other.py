@@ -105,8 +105,7 @@ def _show(
         pq = {name: others[name].match.pq if name in others else None for name in batch}
         in_both = [name for name in batch if name in others and name in marks]
         change = dict.fromkeys(batch) | {n: marks[n].match.pq - others[n].match.pq for n in in_both}
-        set_changed(samples, fields.pq, pq)
-        set_changed(samples, fields.change, change)
+        set_changed(samples, {fields.pq: pq, fields.change: change})
         shown = {name: others[name] for name in batch if name in others}
         store_predicted(samples, fields.segments, shown, prediction, masks)
         without = [name for name in batch if name not in others]

@@ -212,9 +212,11 @@ def _store_photos(
         ERROR_KINDS: lambda one: list(one.error_kinds),
         CONFUSIONS: lambda one: list(one.confusions),
     }
-    for field, value in values.items():
-        set_changed(samples, field, {name: value(one) for name, one in marks.items()})
-    before = values_of(samples, f"{PREDICTED_SCENE}.mask_path", marks)
+    by_field = {
+        field: {name: value(one) for name, one in marks.items()} for field, value in values.items()
+    }
+    set_changed(samples, by_field)
+    (before,) = values_of(samples, [f"{PREDICTED_SCENE}.mask_path"], marks)
     scenes = {name: scene_label(masks[name]) for name in marks}
     changed = {name: one for name, one in scenes.items() if one.mask_path != before.get(name)}
     set_by_photo(samples, PREDICTED_SCENE, changed)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -34,8 +35,8 @@ from tests.detr.training.test_processes import CASES, in_two
 folder = Path(sys.argv[1])
 with join_processes() as processes:
     for name, case in CASES.items():
-        config = run_config(in_two(case))
-        train(folder / "panoptic", folder / name, config, "both", processes)
+        config = run_config(in_two(case.config))
+        train(folder / "panoptic", folder / name, config, case.stage, processes)
 """
 # the second step has only one of the 5 photos, so one of the two processes has none
 SIMPLE = replace(
@@ -51,9 +52,18 @@ SIMPLE = replace(
 )
 
 
-CASES = {  # configurations for one process
-    "photos": replace(SIMPLE, score_every=2),
-    "cached": replace(SIMPLE, lr_backbone=0, cached_views=2),
+@dataclass(frozen=True)
+class Case:
+    """A stage, and its configuration for one process."""
+
+    stage: Literal["both", "joint"]
+    config: TrainConfig
+
+
+CASES = {
+    "both": Case("both", replace(SIMPLE, score_every=2)),
+    "joint": Case("joint", SIMPLE),
+    "cached": Case("both", replace(SIMPLE, lr_backbone=0, cached_views=2)),
 }
 SIMPLE_FAST = replace(FAST, batch_size=4, precision="float32", score_every=2)
 
@@ -109,7 +119,7 @@ def check_same(one: Path, two: Path) -> None:
 def test_two_processes_have_the_same_losses_as_one(
     dataset: Path, tmp_path: Path, name: str
 ) -> None:
-    train(dataset / "panoptic", tmp_path / "one", run_config(CASES[name]), "both")
+    train(dataset / "panoptic", tmp_path / "one", run_config(CASES[name].config), CASES[name].stage)
     check_same(tmp_path / "one", dataset / name)
 
 
